@@ -1,4 +1,5 @@
-//! Parsing of server addresses: which URLs are accepted, and the credentials in them.
+//! Parses server addresses: checks which URLs are accepted, and extracts the credentials in
+//! them.
 
 use secrecy::SecretString;
 use url::Url;
@@ -6,9 +7,9 @@ use url::Url;
 use crate::credentials::Credentials;
 use crate::error::{Error, Result};
 
-/// Returns the address without secrets, and the credentials that it contained.
+/// Parses an address; returns it without secrets, and the credentials that it contained.
 pub(crate) fn parse(text: &str) -> Result<(Url, Option<Credentials>)> {
-    // The text itself is shown only when it cannot contain a password.
+    // Errors show the text only if it cannot contain a password.
     let shown = if text.contains('@') {
         "the address"
     } else {
@@ -60,7 +61,7 @@ pub(crate) fn parse(text: &str) -> Result<(Url, Option<Credentials>)> {
         ));
     }
     let credentials = credentials_in(&url);
-    // Neither fails for an address with a host.
+    // `set_username` and `set_password` cannot fail for an address with a host.
     let _ = url.set_username("");
     let _ = url.set_password(None);
     url.set_query(None);

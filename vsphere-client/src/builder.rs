@@ -1,4 +1,4 @@
-//! The client builder.
+//! The client builder, which connects to a server.
 
 use std::fmt;
 use std::future::Future;
@@ -23,7 +23,7 @@ use crate::tls::{Thumbprint, Trust};
 use crate::transport::{Body, Http, HttpOptions, Request, Transport};
 use crate::update::Handle;
 
-/// How often the first connection is attempted before the server counts as unreachable.
+/// The number of attempts to connect before the server counts as unreachable.
 const FIRST_ATTEMPTS: u32 = 5;
 
 /// The API version used when the server does not advertise one.
@@ -64,29 +64,30 @@ impl ClientBuilder {
         }
     }
 
-    /// Sets the credentials. Without any, only what a server shows to everybody can be read.
+    /// Sets the credentials. Without them, only information that the server shows to everybody
+    /// can be read.
     pub fn credentials(mut self, credentials: Credentials) -> Self {
         self.credentials = Some(credentials);
         self
     }
 
-    /// Trusts the certificate authorities in this PEM text instead of the
-    /// platform's; repeatable.
+    /// Trusts the certificate authorities in this PEM text, instead of those of the platform;
+    /// repeatable.
     pub fn tls_roots(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.trust.roots.push(pem.into());
         self
     }
 
-    /// Accepts exactly the certificate with this thumbprint, no matter who signed it
-    /// and which name it is for. It is checked during the TLS handshake, and therefore
-    /// through a proxy too.
+    /// Accepts only the certificate with this thumbprint, no matter who signed it and which
+    /// name it is for. The thumbprint is checked during the TLS handshake, and therefore also
+    /// through a proxy.
     pub fn thumbprint(mut self, pin: Thumbprint) -> Self {
         self.trust.pin = Some(pin);
         self
     }
 
-    /// With `true`, accepts every certificate: an attacker in between can read
-    /// the password. Nothing else turns verification off.
+    /// With `true`, accepts every certificate: an attacker in between can read the password.
+    /// No other option turns verification off.
     pub fn danger_accept_invalid_certs(mut self, accept: bool) -> Self {
         self.trust.anything = accept;
         self
@@ -98,8 +99,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets the timeout from sending a call to the end of its response. Default 120 s.
-    /// Waits for updates and transfers have limits of their own.
+    /// Sets the timeout from sending a call to the end of its response. Default 120 s. Waits
+    /// for updates, and transfers, have other limits.
     pub fn request_timeout(mut self, limit: Duration) -> Self {
         self.request_timeout = limit;
         self
@@ -136,8 +137,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets when a request is retried. The very first request is sent at most five times,
-    /// so that a wrong address is noticed soon.
+    /// Sets when a request is retried. The first request of a client is sent at most five
+    /// times, so that a wrong address is reported soon.
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.retry = policy;
         self
@@ -149,8 +150,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Connects: agrees on a version of the API, reads what the server offers
-    /// and, with credentials, logs in.
+    /// Connects to the server: negotiates the API version, reads the service content and, with
+    /// credentials, logs in.
     ///
     /// # Errors
     /// [`Error::Config`] for an address or option that cannot be used,
@@ -195,7 +196,7 @@ impl ClientBuilder {
             hook: Mutex::default(),
         });
         let version = client.negotiate().await?;
-        // Nobody else has this client yet.
+        // The cell cannot be set already, because no other code has this client yet.
         let _ = client.inner.version.set(version);
         let instance: Ref<mo::ServiceInstance> = Ref::new("ServiceInstance");
         let content = client.call(instance.retrieve_service_content()).await?;
@@ -206,12 +207,12 @@ impl ClientBuilder {
 }
 
 impl ClientBuilder {
-    /// Connects, does `work` and closes the client, whatever comes of the work.
+    /// Connects, runs `work` and closes the client, whether the work succeeds or fails.
     ///
-    /// Servers bound the number of sessions (to some hundreds for each user) and
-    /// keep an idle one for half an hour. A session is ended when the last clone of
-    /// its client is dropped, but only if the runtime lives long enough to do it:
-    /// in a short program, it does not.
+    /// Servers limit the number of sessions (to some hundreds per user) and keep an idle
+    /// session for half an hour. Dropping the last clone of a client also ends its session,
+    /// but only if the runtime lives long enough to log out, which it does not in a short
+    /// program.
     ///
     /// ```no_run
     /// use vsphere_client::{Client, Error};
@@ -227,8 +228,8 @@ impl ClientBuilder {
     /// ```
     ///
     /// # Errors
-    /// Those of [`connect`](Self::connect) and of the work. That closing fails is
-    /// logged only: the server ends the session by itself.
+    /// Those of [`connect`](Self::connect) and of the work. A failure to close the client is
+    /// only logged, because the server ends an idle session itself.
     pub async fn scope<R, E, W, O>(self, work: W) -> Result<R, E>
     where
         W: FnOnce(Client) -> O + Send,
@@ -275,7 +276,7 @@ impl Client {
         let mut url = inner.url.clone();
         url.set_path(&format!("{}/vimServiceVersions.xml", inner.url.path()));
         let limit = inner.options.request_timeout;
-        // Whether there is a server at all is to be known soon.
+        // Limit the attempts, so that an unreachable server is reported soon.
         let mut policy = inner.options.retry;
         policy.attempts = policy.attempts.min(FIRST_ATTEMPTS);
         let mut backoff = Backoff::new(policy);
@@ -305,7 +306,7 @@ impl Client {
     }
 }
 
-/// The newest of a server's versions that is not newer than our schema.
+/// Returns the newest of the server's versions that is not newer than our schema.
 fn choose(xml: &str) -> String {
     let versions = parse_service_versions(xml, "urn:vim25").unwrap_or_default();
     let known = |text: &&String| {

@@ -1,15 +1,16 @@
-//! Classifies calls: whether one may be repeated, and which limits apply to it.
+//! Classifies calls, which determines whether a call may be repeated and which limits apply.
 
 /// The class of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CallClass {
     /// Needs no session, or opens or closes one.
     Login,
-    /// Has no noticeable effect: may be repeated.
+    /// Has no noticeable effect, so it may be repeated.
     Read,
-    /// Has no effect, and blocks on the server until there is news.
+    /// Has no effect, and blocks on the server until there are updates.
     Wait,
-    /// Has an effect, or may have one: never repeated blindly.
+    /// Has an effect, or may have one, so it is only repeated if it was certainly not carried
+    /// out.
     Change,
 }
 
@@ -21,17 +22,17 @@ impl CallClass {
 
     /// Classifies a method by its wire name.
     ///
-    /// The names of the API are regular: a name that starts with one of these words
-    /// belongs to a read. Every name that is not listed counts as a change.
+    /// The names of the API are regular: methods that start with certain words are reads.
+    /// Every other method counts as a change.
     pub(crate) fn of(method: &str) -> Self {
         const READS: [&str; 10] = [
             "Browse", "Check", "Current", "Fetch", "Find", "Has", "List", "Query", "Retrieve",
             "Validate",
         ];
-        // Waiting again with the same version returns what was missed.
+        // These may be repeated: a wait with the same version returns the same updates.
         const WAITS: [&str; 2] = ["WaitForUpdates", "WaitForUpdatesEx"];
         const LOGINS: [&str; 3] = ["Login", "Logout", "RetrieveServiceContent"];
-        // Despite their names: the first two do work on hosts, the others
+        // These are changes despite their names: the first two do work on hosts, the others
         // create or change something.
         const CHANGES: [&str; 4] = [
             "CheckCompliance_Task",

@@ -1,4 +1,4 @@
-//! The client: one per server and user.
+//! The client, which is a connection to one server as one user.
 
 use std::fmt;
 use std::future::Future;
@@ -49,30 +49,31 @@ use crate::update::Handle;
 #[derive(Clone)]
 pub struct Client {
     pub(crate) inner: Arc<Inner>,
-    /// `None` in the client's own background task, which must not keep it alive.
+    /// `None` in the client's background task, which must not keep the session open.
     _owner: Option<Arc<Owner>>,
-    /// Whether it logs in when the session is lost, and waits while another call does.
+    /// Whether calls log in again when the session is lost, and wait while another call logs
+    /// in.
     pub(crate) logs_in: bool,
 }
 
-/// Logs out when it is dropped, together with the user's last clone.
+/// Logs out on drop, which happens when the user drops the last clone.
 struct Owner {
     inner: Arc<Inner>,
 }
 
-/// Called after every login but the first.
+/// A hook that is called after every login except the first.
 pub(crate) type Hook =
     Arc<dyn Fn(Client) -> Pin<Box<dyn Future<Output = Result<()>> + Send>> + Send + Sync>;
 
 /// The state that all clones share.
 pub(crate) struct Inner {
     pub url: Url,
-    /// `host:port`
+    /// The server, as `host:port`.
     pub server: String,
     pub transport: Arc<dyn Transport>,
     pub credentials: Option<Credentials>,
     pub session: Session,
-    /// The version in `SOAPAction`.
+    /// The API version that requests contain in `SOAPAction`.
     pub version: OnceLock<String>,
     pub content: OnceLock<ServiceContent>,
     pub slots: Semaphore,
@@ -81,12 +82,12 @@ pub(crate) struct Inner {
     pub operation_prefix: String,
     pub operations: std::sync::atomic::AtomicU64,
     pub engine: Handle,
-    /// Stops the engine.
+    /// Stops the update engine.
     pub stop: CancellationToken,
     pub hook: Mutex<Option<Hook>>,
 }
 
-/// Limits and policies.
+/// The limits and policies of a client.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
     pub request_timeout: Duration,
@@ -130,9 +131,9 @@ impl Client {
     /// Sends a call, or the call of a builder, and returns its result. A method that
     /// starts a task returns the task; [`run`](Self::run) also waits for its end.
     ///
-    /// Incomplete values inside the result, as some servers omit required fields, are
-    /// left out of it; see [`Any::get_lenient`]. To have all or nothing, send
-    /// [`Call::untyped`] and convert with [`Any::get`].
+    /// Some servers omit required fields: such incomplete values inside the result are left
+    /// out of it; see [`Any::get_lenient`]. For strict conversion, send [`Call::untyped`] and
+    /// convert the result with [`Any::get`].
     ///
     /// Dropping the future does not cancel a call that was already sent.
     ///
@@ -173,10 +174,10 @@ impl Client {
         Box::pin(self.exchange(&call, limit)).await
     }
 
-    /// Returns what the server offers: its managers, root folder and version.
+    /// Returns the service content: the server's managers, root folder and version.
     #[must_use]
     pub fn service_content(&self) -> &ServiceContent {
-        // It is set before a client is returned to the user.
+        // Never used: the content is set before a client is returned to the user.
         static NOTHING: OnceLock<ServiceContent> = OnceLock::new();
         self.inner
             .content
@@ -202,17 +203,17 @@ impl Client {
         &self.inner.server
     }
 
-    /// Sets a hook that is called after every login but the first, before refused calls
-    /// are retried and before any other call of this client is sent.
+    /// Sets a hook that is called after every login except the first, before refused calls are
+    /// retried and before any other call of this client is sent.
     ///
-    /// A program that was the only writer at its first login may not be that any
-    /// more after a later one; the hook is the place to check. It receives a
-    /// client for its own calls. If it fails, the calls that waited for it fail
-    /// with its error, the session is closed, and the next call logs in and calls
-    /// the hook again. A later hook replaces an earlier one.
+    /// A program that was the only writer when it first logged in may have lost this role
+    /// before a later login; use the hook to check. The hook receives a client for its own
+    /// calls. If the hook fails, the calls that waited for it fail with its error, the session
+    /// is closed, and the next call logs in and calls the hook again. A later hook replaces an
+    /// earlier one.
     ///
-    /// Calls of any other client wait for the hook to return: made inside of it, they
-    /// would deadlock.
+    /// Inside the hook, only use the client that it receives: calls of its other clones wait
+    /// until the hook returns, so they would deadlock.
     pub fn on_login_again<F, O>(&self, hook: F)
     where
         F: Fn(Self) -> O + Send + Sync + 'static,
@@ -251,18 +252,18 @@ impl Client {
         Err(error)
     }
 
-    /// Leaves the session open for another program, and returns its ticket for
-    /// [`Credentials::session`]. This client can still be used; closing or
-    /// dropping it no longer logs out. `None` when there is no session.
+    /// Leaves the session open for another program, and returns the session's ticket for
+    /// [`Credentials::session`]. This client can still be used, but closing or dropping it no
+    /// longer logs out. Returns `None` if there is no session.
     ///
-    /// This saves a program that runs every minute a login each time, and the server a
-    /// session. The holder of the ticket acts as the user: keep it like a password.
+    /// With a ticket, a program that runs every minute need not log in each time. Whoever has
+    /// the ticket acts as the user, so protect it like a password.
     #[must_use = "without the ticket, nobody can end the session"]
     pub fn hand_over(&self) -> Option<SecretString> {
         self.inner.session.hand_over()
     }
 
-    /// Logs out, which also frees what the session held on the server. Closes all
+    /// Logs out, which also frees the resources of the session on the server. Closes all
     /// clones. Idempotent.
     ///
     /// A session that was opened from a ticket stays open.
@@ -271,7 +272,8 @@ impl Client {
     /// See [`Error`]; the client is closed in any case.
     pub async fn close(&self) -> Result<()> {
         if !self.inner.session.is_own() {
-            // The session stays open, so what it holds must be freed one by one.
+            // If the session stays open, the engine's objects on the server must be freed one
+            // by one.
             self.close_engine().await;
         }
         let cookie = self.inner.session.close();
@@ -364,7 +366,7 @@ impl Drop for Owner {
     fn drop(&mut self) {
         let inner = &self.inner;
         if !inner.session.is_own() {
-            // The engine frees what it holds, and leaves the session open.
+            // Without a logout, the engine frees its objects on the server.
             inner.stop.cancel();
             return;
         }

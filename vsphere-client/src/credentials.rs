@@ -1,23 +1,24 @@
-//! Credentials.
+//! Credentials for opening a session.
 
 use std::fmt;
 
 use secrecy::SecretString;
 
-/// How a client opens its session. Secrets are wiped on drop and never printed.
+/// Credentials with which a client opens its session. Secrets are wiped on drop and never
+/// printed.
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum Credentials {
-    /// A user and a password; the client logs in, and again when the session is lost.
+    /// A user and a password. The client logs in, and logs in again when the session is lost.
     Password {
         /// The user, such as `root` or `administrator@vsphere.local`.
         user: String,
         /// The password.
         password: SecretString,
     },
-    /// A session opened by another program: the value of the cookie
-    /// `vmware_soap_session`, with or without its quotes. It is used as long
-    /// as it is valid, and not ended by [`Client::close`](crate::Client::close).
+    /// A session opened by another program: the value of the cookie `vmware_soap_session`,
+    /// with or without its quotes. The client uses the session as long as it is valid, and
+    /// [`Client::close`](crate::Client::close) does not end it.
     Session(SecretString),
 }
 

@@ -1,8 +1,8 @@
-//! Percent escapes in URLs and in the names of inventory objects.
+//! Percent-encoding in URLs and in the names of inventory objects.
 
 use std::borrow::Cow;
 
-/// Decodes percent escapes into bytes; anything else is kept.
+/// Decodes percent escapes to bytes; other characters are kept.
 pub(crate) fn decode(text: &str) -> Vec<u8> {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
@@ -75,7 +75,7 @@ pub(crate) fn unescape_name(name: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Escapes a name as in an inventory path and in the `name` property.
+/// Escapes a name in the way of inventory paths and of the `name` property.
 pub(crate) fn escape_name(name: &str) -> Cow<'_, str> {
     if !name.contains(['/', '\\', '%']) {
         return Cow::Borrowed(name);

@@ -1,4 +1,4 @@
-//! One call on the wire: sending, reading, retrying, and logging in again.
+//! Sends a call and reads its response, with retries and new logins.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use crate::retry::Backoff;
 use crate::route::Route;
 use crate::transport::{Body, FailureKind, Gunzip, Request, Response, TransportError, is_too_long};
 
-/// Why an attempt failed, before the decision whether to retry.
+/// The reason why an attempt failed, before it is decided whether to retry.
 #[derive(Debug)]
 pub(crate) enum Failure {
     Transport(TransportError),
@@ -32,7 +32,7 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// Returns whether the server cannot have seen the request.
+    /// Returns whether the server certainly did not receive the request.
     pub(crate) const fn never_sent(&self) -> bool {
         match self {
             Self::Transport(error) => matches!(
@@ -60,7 +60,7 @@ impl Failure {
         }
     }
 
-    /// Returns whether the server refused the call without looking at it.
+    /// Returns whether the server refused the call without carrying it out.
     pub(crate) const fn is_refusal(&self) -> bool {
         matches!(self, Self::Status(status, _) if !matches!(status, 200..=299 | 500..=599))
     }
@@ -91,7 +91,7 @@ impl Client {
             // Only reads have long responses.
             let compressed = class == CallClass::Read;
             let request = Inner::request(&route, body, ticket.cookie, limit, compressed);
-            // The cookies of other services do not belong to the session.
+            // Ignore cookies of other services: they do not belong to the session.
             let generation = route.main.then_some(ticket.generation);
             let start = tokio::time::Instant::now();
             let answer = inner.answer(request, generation, limit).await;
@@ -126,7 +126,7 @@ impl Client {
                             let problem = LoginProblem::NotPermitted;
                             return Err(self.not_authenticated(&operation, problem, Some(fault)));
                         }
-                        // Refused, so not carried out: it may be retried.
+                        // The call was refused, so it was not carried out and may be retried.
                         self.log_in_again(&operation, ticket.generation, fault)
                             .await?;
                         logged_in_again = true;
@@ -159,7 +159,7 @@ impl Client {
     ) -> Result<Answer> {
         match soap::decode_response(call, bytes, &self.inner.options.limits) {
             Ok(answer) => Ok(answer),
-            // A front end's error page, not a response of the API.
+            // The response is an error page of a front end, not of the API.
             Err(error) if status != 200 => Err(Error::Transport {
                 operation: operation.clone(),
                 problem: TransportProblem::Status(status),
@@ -198,16 +198,17 @@ impl Client {
         self.ask_hook().await
     }
 
-    /// Waits until a call may be sent: not while a lost session is being opened again,
-    /// and only a limited number at the same time.
+    /// Waits until a call may be sent. Calls wait while another call logs in again, and the
+    /// number of concurrent calls is limited.
     async fn slot(&self, class: CallClass) -> Option<SemaphorePermit<'_>> {
         let inner = &*self.inner;
-        // The hook's own calls are few, and the calls that wait for it may hold every slot.
+        // Logins and calls of the hook need no slot: other calls that wait for them may hold
+        // all slots.
         if class == CallClass::Login || !self.logs_in {
             return None;
         }
         loop {
-            // A wait occupies a connection, but not the server.
+            // A wait occupies a connection but no processing time of the server.
             let slot = match class {
                 CallClass::Wait => None,
                 _ => inner.slots.acquire().await.ok(),
@@ -221,8 +222,8 @@ impl Client {
     }
 }
 
-/// Returns whether a property read reports that there is no session: reads need no
-/// session, and the refusal is inside of the response.
+/// Returns whether the response to a property read says that there is no session. Such reads
+/// do not fail without a session; the refusal is inside the response.
 fn refused_within(value: &Any) -> bool {
     let objects = value.node().all("objects");
     objects
@@ -231,7 +232,7 @@ fn refused_within(value: &Any) -> bool {
         .any(|fault| fault.is_a("NotAuthenticated"))
 }
 
-/// A response that arrived but cannot be decoded.
+/// Returns the failure for a response that arrived but cannot be decoded.
 fn undecodable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Failure {
     Failure::Transport(TransportError {
         kind: FailureKind::Broken,
@@ -319,7 +320,7 @@ impl Inner {
             Some("gzip" | "x-gzip") => Some(Gunzip::new(self.options.limits.bytes)),
             Some(other) => {
                 return Err(undecodable(format!(
-                    "the answer is encoded as {other:?}, which was not asked for"
+                    "the answer is encoded as {other:?}, which was not requested"
                 )));
             }
         };
@@ -349,7 +350,7 @@ impl Inner {
         }
     }
 
-    /// Returns the error for the caller; `known` says that nothing was changed.
+    /// Converts a failure to the error for the caller; `known` means that nothing was changed.
     pub(crate) fn explain(
         &self,
         operation: Operation,
@@ -431,7 +432,7 @@ impl Inner {
         Some(Self::request(&route, body, Some(cookie), limit, false))
     }
 
-    /// Ends a session; an already ended one counts as success.
+    /// Ends a session. An already ended session counts as success.
     pub(crate) async fn log_out(
         &self,
         call: Call<Option<Any>>,

@@ -1,8 +1,8 @@
 //! Async client for the vSphere Web Services API of ESXi hosts and vCenter.
 //!
-//! A [`Client`] sends the calls and reads the properties that the crate
-//! [`vim25`] describes. It handles connections, sessions, and slow or unreachable
-//! servers, and does not know what the calls are for.
+//! A [`Client`] sends the calls and reads the properties that the crate [`vim25`] describes.
+//! It handles connections, sessions, and slow or unreachable servers, and is independent of
+//! what the calls are used for.
 //!
 //! # Where to start
 //! [`Client::builder`] and [`ClientBuilder::scope`] open and close a session;

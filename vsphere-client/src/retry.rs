@@ -5,19 +5,21 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// When a request that failed below the API is retried.
+/// The policy for retrying requests that failed below the API.
 ///
-/// A request is retried only if it cannot have been carried out, or only reads;
-/// see [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown).
+/// A request is retried only if it was certainly not carried out, or if it only reads; see
+/// [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RetryPolicy {
-    /// The maximum number of attempts; 1 means no retry. Default: as many
-    /// as fit into the budget, which covers a restart of the server.
+    /// The maximum number of attempts; 1 means no retry. Default: as many as fit into the
+    /// budget.
     pub attempts: u32,
-    /// The time after which there are no more retries. Default 30 s.
+    /// The time after which there are no more retries. Default 30 s, which covers a restart of
+    /// the server.
     pub budget: Duration,
-    /// The pause before the second attempt; it doubles with each. Default 200 ms.
+    /// The pause before the second attempt, which doubles with each further attempt. Default
+    /// 200 ms.
     pub pause: Duration,
     /// The longest pause. Default 5 s.
     pub longest_pause: Duration,
@@ -45,7 +47,7 @@ impl RetryPolicy {
     }
 }
 
-/// The attempts of one call.
+/// Counts the attempts of one call, and pauses between them.
 #[derive(Debug)]
 pub(crate) struct Backoff {
     policy: RetryPolicy,
@@ -67,7 +69,7 @@ impl Backoff {
         self.made
     }
 
-    /// Pauses before the next attempt; returns `false` when there is none.
+    /// Pauses before the next attempt; returns `false` if no attempts are left.
     pub(crate) async fn again(&mut self) -> bool {
         self.again_after(Duration::ZERO).await
     }
@@ -89,14 +91,15 @@ impl Backoff {
         if left.is_zero() {
             return false;
         }
-        // The last attempt is at the end of the budget.
+        // Shorten the pause, so that the last attempt is at the end of the budget.
         tokio::time::sleep(pause.min(left)).await;
         self.made += 1;
         true
     }
 }
 
-/// Returns a number from 0 to 1 that differs between clients, so that they do not retry in step.
+/// Returns a random number from 0 to 1 (jitter), so that clients do not retry at the same
+/// time.
 fn fraction() -> f64 {
     let random = RandomState::new().build_hasher().finish();
     (random >> 11) as f64 / (1u64 << 53) as f64
@@ -131,7 +134,7 @@ mod tests {
         let start = Instant::now();
         let mut attempts = Backoff::new(RetryPolicy::default());
         while attempts.again().await {}
-        // All of the budget is used, for a handful of attempts.
+        // The attempts use the whole budget.
         assert!(start.elapsed() >= Duration::from_secs(30));
         assert!(start.elapsed() <= Duration::from_secs(31));
         assert!(

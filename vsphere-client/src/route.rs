@@ -1,4 +1,4 @@
-//! Routing of calls: each service of a server has its own path.
+//! Routes calls to the services of a server, each of which has its own path.
 
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
@@ -15,7 +15,7 @@ pub(crate) struct Route {
     pub(crate) url: Url,
     /// The value of `SOAPAction`.
     pub(crate) action: String,
-    /// Whether it is the service that opened the session, which identifies it by cookie.
+    /// Whether this is the main service, which opened the session and identifies it by cookie.
     pub(crate) main: bool,
 }
 
@@ -32,8 +32,8 @@ impl Inner {
 
     /// Returns the route of a call.
     ///
-    /// The version is negotiated for the main service only. Other services are called
-    /// without one, as govmomi does.
+    /// The API version is negotiated for the main service only. Calls to other services
+    /// contain no version, like in govmomi.
     ///
     /// # Errors
     /// Fails when the service exists only on vCenter and the server is an ESXi host.
@@ -56,7 +56,7 @@ impl Inner {
             return Err(Error::unsupported(&what, operation.server()));
         };
         let mut url = self.url.clone();
-        // A prefix before the main service's path, from a proxy, is kept.
+        // Keep a prefix of the main service's path, which a proxy may require.
         let prefix = url.path().trim_end_matches('/');
         let prefix = prefix
             .strip_suffix(Service::VIM25.vcenter_path())
@@ -72,8 +72,8 @@ impl Inner {
 }
 
 impl Route {
-    /// Returns the SOAP header of a request. For services besides the main one, it contains
-    /// the session: not all of them look at the cookie.
+    /// Returns the SOAP header of a request. For services other than the main one, it contains
+    /// the session, because not all of them evaluate the cookie.
     pub(crate) fn header(&self, operation: &str, cookie: Option<&SecretString>) -> Header {
         let mut header = Header::default();
         header.operation_id = Some(operation.to_owned());

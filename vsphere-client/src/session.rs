@@ -1,4 +1,4 @@
-//! The session: one cookie, kept here and sent to one server only.
+//! The session of a client: a cookie, which is sent to one server only.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ const COOKIE: &str = "vmware_soap_session";
 /// The state of a client's session.
 pub(crate) struct Session {
     state: Mutex<State>,
-    /// Held while logging in, so that many refused calls lead to one login.
+    /// Locked while logging in, so that many refused calls lead to one login.
     pub(crate) login: tokio::sync::Mutex<()>,
 }
 
@@ -19,11 +19,12 @@ pub(crate) struct Session {
 struct State {
     /// `vmware_soap_session=…`, with the value exactly as the server sent it.
     cookie: Option<SecretString>,
-    /// Counts logins: a request sent before the last one belongs to an older session.
+    /// The number of logins. A request that was sent before the last login belongs to an older
+    /// session.
     generation: u64,
     open: bool,
     closed: bool,
-    /// Whether a login, or its hook, is in progress: other calls wait.
+    /// Whether a login or its hook is in progress, for which other calls wait.
     reopening: bool,
 }
 
@@ -34,7 +35,8 @@ pub(crate) struct Ticket {
 }
 
 impl Session {
-    /// Creates a session that is not open yet, or one that was opened elsewhere.
+    /// Creates a session that is not open yet or, with a ticket, one that another program
+    /// opened.
     pub(crate) fn new(ticket: Option<&SecretString>) -> Self {
         let cookie = ticket.map(|ticket| header(ticket.expose_secret()));
         Self {
@@ -62,7 +64,7 @@ impl Session {
         self.state().closed
     }
 
-    /// Returns whether this client opened the session, and so has to end it.
+    /// Returns whether this client opened the session and therefore has to end it.
     pub(crate) fn is_own(&self) -> bool {
         self.state().open
     }
@@ -78,7 +80,7 @@ impl Session {
         Reopening(self)
     }
 
-    /// Stores the cookie of a response, unless a login happened in between.
+    /// Stores the cookie of a response, unless a login has happened since the request.
     pub(crate) fn absorb(&self, generation: u64, cookies: &[SecretString]) {
         if let Some(cookie) = cookies.iter().find_map(session_cookie) {
             let mut state = self.state();
@@ -100,7 +102,7 @@ impl Session {
         state.open = true;
     }
 
-    /// Returns the ticket, and gives up the duty to end the session.
+    /// Returns the ticket of the session, which this client will then not end.
     pub(crate) fn hand_over(&self) -> Option<SecretString> {
         let mut state = self.state();
         if state.closed {
@@ -111,8 +113,8 @@ impl Session {
         Some(value(cookie.expose_secret()).into())
     }
 
-    /// Closes the session here; returns the last cookie if the session has to be
-    /// ended on the server.
+    /// Closes the session on this side. Returns the last cookie if the session has to be ended
+    /// on the server.
     pub(crate) fn close(&self) -> Option<SecretString> {
         let mut state = self.state();
         state.closed = true;
@@ -121,7 +123,7 @@ impl Session {
     }
 }
 
-/// A login in progress.
+/// A login in progress; other calls wait until it is dropped.
 pub(crate) struct Reopening<'s>(&'s Session);
 
 impl Drop for Reopening<'_> {

@@ -1,4 +1,4 @@
-//! Tasks: starting them, waiting for their end, observing their progress.
+//! Tasks: starts them, waits for their end, and observes their progress.
 
 use std::fmt;
 use std::future::{Future, IntoFuture};
@@ -15,8 +15,8 @@ use crate::update::{News, Subscription, gone};
 impl Client {
     /// Sends a call that starts a task, waits for its end and returns its typed result.
     ///
-    /// Dropping the future ends the wait, not the task. There is no
-    /// timeout: wrap it in [`tokio::time::timeout`].
+    /// Dropping the future ends the wait but not the task. There is no timeout: wrap it in
+    /// [`tokio::time::timeout`].
     ///
     /// ```no_run
     /// # use vim25::{Ref, mo};
@@ -30,9 +30,9 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// Awaiting it fails with [`Error::Fault`] and the task's typed fault when
-    /// the call is refused or the task fails, and with
-    /// [`Error::OutcomeUnknown`] when the result of a started task cannot be read.
+    /// [`Error::Fault`] with the typed fault when the call is refused or the task fails;
+    /// [`Error::OutcomeUnknown`] when the result of a started task cannot be read; otherwise
+    /// see [`Error`].
     pub fn run<R: Outcome>(&self, call: impl Into<Call<TaskOf<R>>>) -> Run<'static, R> {
         Run {
             client: self.clone(),
@@ -41,7 +41,8 @@ impl Client {
         }
     }
 
-    /// Waits for the end of a task that was started before, such as by [`call`](Self::call).
+    /// Waits for the end of a task that was started earlier, for example with
+    /// [`call`](Self::call).
     ///
     /// # Errors
     /// As for [`run`](Self::run).
@@ -54,7 +55,7 @@ impl Client {
     }
 }
 
-/// A wait for a task: await it.
+/// A wait for a task, which starts when it is awaited.
 #[must_use = "nothing is sent before this is awaited"]
 pub struct Run<'l, R> {
     client: Client,
@@ -77,12 +78,13 @@ pub struct TaskProgress {
     pub task: Ref<mo::Task>,
     /// From 0 to 100, if the server reported it.
     pub percent: Option<u8>,
-    /// Whether it is still queued.
+    /// Whether the task is still queued.
     pub queued: bool,
 }
 
 impl<R> Run<'_, R> {
-    /// Calls this whenever the server reports progress. It should return quickly.
+    /// Sets a callback that is called whenever the server reports progress. It should return
+    /// quickly.
     pub fn on_progress<'l>(self, listener: impl FnMut(TaskProgress) + Send + 'l) -> Run<'l, R> {
         Run {
             client: self.client,
@@ -129,7 +131,8 @@ impl<'l, R: Outcome + 'static> IntoFuture for Run<'l, R> {
     }
 }
 
-/// The watched property of a task: not all of `info`, which changes with each percent.
+/// The watched property of a task. `info` as a whole would change with each percent of
+/// progress.
 const STATE: &str = "info.state";
 const ERROR: &str = "info.error";
 const RESULT: &str = "info.result";
@@ -167,7 +170,7 @@ async fn finish(
         };
         is_there = true;
         match TaskState::of(&content) {
-            // A lost permission must not look like a task without an end.
+            // Report a lost permission; otherwise, the task would seem to run forever.
             TaskState::Unreadable(fault) => return Err(lost(Error::fault_of(operation, fault))),
             TaskState::Success(result) => return Ok(result),
             TaskState::Error(fault) => {
@@ -193,8 +196,8 @@ async fn finish(
     }
 }
 
-/// The state of a task. It is read leniently: an unreadable part
-/// must not hide that the task has ended.
+/// The state of a task. Conversion is lenient: an unreadable part must not hide that the task
+/// has ended.
 enum TaskState {
     Success(Any),
     Error(Fault),

@@ -1,5 +1,5 @@
-//! Certificate verification. It happens inside the TLS
-//! handshake, so it also works through a proxy.
+//! Certificate verification, which happens inside the TLS handshake and therefore also works
+//! through a proxy.
 
 use std::fmt;
 use std::str::FromStr;
@@ -115,10 +115,11 @@ impl fmt::Debug for Thumbprint {
     }
 }
 
-/// What makes a certificate acceptable.
+/// The rules by which a server's certificate is accepted.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Trust {
-    /// Certificate authorities in PEM form; if there are any, the platform's are not used.
+    /// Certificate authorities in PEM form, which replace those of the platform. If empty,
+    /// those of the platform are used.
     pub roots: Vec<Vec<u8>>,
     /// The only accepted certificate, no matter who signed it.
     pub pin: Option<Thumbprint>,
@@ -153,8 +154,8 @@ impl Trust {
 
     fn authorities(&self, provider: &Arc<CryptoProvider>) -> Result<Check> {
         if self.roots.is_empty() {
-            // Without any certificate authority on this machine, every certificate is
-            // refused when it is presented, with its thumbprint.
+            // If this machine has no certificate authorities, every certificate is refused
+            // during the handshake, with its thumbprint in the error.
             return match rustls_platform_verifier::Verifier::new(Arc::clone(provider)) {
                 Ok(verifier) => Ok(Check::Authorities(Arc::new(verifier))),
                 Err(error) => Ok(Check::Refuse(format!(
@@ -195,7 +196,8 @@ enum Check {
     Nothing,
 }
 
-/// Verifies a server's certificate; a refusal contains its thumbprint.
+/// Verifies a server's certificate. The error for a refused certificate contains its
+/// thumbprint.
 #[derive(Debug)]
 struct Verifier {
     check: Check,
@@ -246,7 +248,8 @@ impl ServerCertVerifier for Verifier {
         }
     }
 
-    // Even with a pin, the server must prove here that it has the certificate's key.
+    // Even with a pin, the server must prove with this signature that it has the certificate's
+    // key.
     fn verify_tls12_signature(
         &self,
         message: &[u8],

@@ -1,4 +1,4 @@
-//! The tables of failures name tests that exist.
+//! Checks that the tables in `FAILURES.md` name existing tests.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! What the client makes of lost connections, answers and sessions.
+//! Tests of how the client recovers from lost connections, responses and sessions.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use std::time::Duration;
@@ -14,7 +14,7 @@ mod flows;
 const POWER: Property<mo::VirtualMachine, VirtualMachinePowerState> =
     Property::new("runtime.powerState");
 
-/// A simulator with machines, and a client of it.
+/// Starts a simulator with machines, and connects a client.
 async fn start() -> (Simulator, Client, Ref<mo::VirtualMachine>) {
     start_on(Platform::default()).await
 }
@@ -67,7 +67,8 @@ async fn a_change_whose_answer_is_lost_is_not_repeated() {
         .next("PowerOnVM_Task", Reaction::LoseAnswer);
     let error = client.run(vm.power_on_vm(None)).await.unwrap_err();
     assert!(matches!(error, Error::OutcomeUnknown { .. }), "{error}");
-    // It was carried out: looking shows it, and repeating would have failed.
+    // The change was carried out once: the state shows it, and a second attempt would have
+    // failed.
     let on = |state: &Option<VirtualMachinePowerState>| {
         *state == Some(VirtualMachinePowerState::PoweredOn)
     };
@@ -126,7 +127,7 @@ async fn objects_that_the_server_has_not_reported_yet_are_not_missing() {
         ..Platform::default()
     };
     let (simulator, client, vm) = start_on(platform).await;
-    // A first watch, so that the collector is in use when the next one is added.
+    // Start a first watch, so that the collector is in use when the next watch is added.
     let first = client
         .retrieve()
         .property(POWER)
@@ -146,7 +147,7 @@ async fn objects_that_the_server_has_not_reported_yet_are_not_missing() {
         .unwrap()
         .len();
     assert!(expected > 1);
-    // The request that finds the objects fails once on the way.
+    // The first attempt of the request that reads the objects fails.
     let script = simulator.script();
     script.next("RetrievePropertiesEx", Reaction::HttpStatus(503));
     let mut all = client
@@ -165,14 +166,15 @@ async fn objects_that_the_server_has_not_reported_yet_are_not_missing() {
     assert_eq!(entered.len(), expected);
     assert_eq!(script.pending(), 0);
 
-    // What the server reports later is no second appearance, and the watch goes on.
+    // When the server reports the objects later, they do not enter again; changes are
+    // reported.
     client.run(vm.power_on_vm(None)).await.unwrap();
     let Change::Changed { object, .. } = all.next().await.unwrap().unwrap() else {
         panic!("an object that was known entered again");
     };
     assert_eq!(*object.object(), vm);
 
-    // An empty selection is complete, too.
+    // An empty selection also becomes complete.
     let mut none = client
         .retrieve::<mo::VirtualApp>()
         .property(props::virtual_app::NAME)
@@ -225,7 +227,7 @@ async fn hundreds_of_short_waits_leave_nothing_on_the_server() {
         let never = client.wait_for(&vm, POWER, |_| false);
         let _ = tokio::time::timeout(Duration::from_millis(1), never).await;
     }
-    // The simulator allows 40 filters for each session.
+    // The simulator allows 40 filters per session.
     let off = |state: &Option<VirtualMachinePowerState>| {
         *state == Some(VirtualMachinePowerState::PoweredOff)
     };
@@ -265,7 +267,8 @@ async fn changes_are_told_by_their_fine_path() {
     simulator.shutdown().await;
 }
 
-/// Whatever happens to the calls that waiting needs, it says nothing of what is waited for.
+/// Faults of the calls that a wait needs internally are not reported as faults of the watched
+/// object.
 #[tokio::test]
 async fn no_fault_of_a_helper_call_becomes_news() {
     let (simulator, client, vm) = start().await;

@@ -1,4 +1,4 @@
-//! Neither passwords nor sessions are ever written anywhere.
+//! Checks that neither passwords nor session cookies appear in logs or errors.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use std::io;
@@ -11,7 +11,7 @@ mod peer;
 
 use peer::{COOKIE, PASSWORD, Peer};
 
-/// Collects everything that is logged.
+/// A writer that collects everything that is logged.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -45,7 +45,7 @@ async fn at_the_level_trace_neither_password_nor_cookie_appears() {
     let instance: Ref<mo::ServiceInstance> = Ref::new("ServiceInstance");
     client.call(instance.current_time()).await.unwrap();
     shown.push_str(&format!("{client:?} {client:#?}"));
-    // The peer does not know this one.
+    // The peer does not accept this password.
     let error = client
         .call(Ref::<mo::Folder>::new("group-1").create_folder("x"))
         .await

@@ -1,4 +1,4 @@
-//! The client against our simulator, a fresh one for each test.
+//! Runs the flows against our simulator, with a new one for each test.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use simulator::{Simulator, Topology};

@@ -1,4 +1,4 @@
-//! Which servers are talked to, over real TLS.
+//! Tests of which servers the client trusts, over real TLS.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use vsphere_client::{Client, Error, LoginProblem, RetryPolicy, Thumbprint, TransportProblem};
@@ -35,7 +35,7 @@ async fn a_pin_admits_its_certificate_only() {
         .await
         .unwrap_err();
     assert!(error.to_string().contains("not the pinned one"), "{error}");
-    // The platform's or given authorities do not help a wrong pin.
+    // A wrong pin is refused even if a given authority signed the certificate.
     let other: Thumbprint = "11".repeat(20).parse().unwrap();
     let builder = Client::builder(&peer.url)
         .tls_roots(peer.pem.as_str())
@@ -79,7 +79,7 @@ async fn bad_ends_are_told_apart() {
         "{error}"
     );
 
-    // A port that nobody listens on (any more).
+    // Connect to a port on which no server listens.
     let url = peer.url.clone();
     let port = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let free = format!("https://{}", port.local_addr().unwrap());
@@ -109,7 +109,7 @@ async fn bad_ends_are_told_apart() {
         "{error}"
     );
 
-    // Plain HTTP where TLS is spoken.
+    // Use plain HTTP with a port that expects TLS.
     let plain = url.replace("https://", &format!("http://root:{PASSWORD}@"));
     let error = Client::builder(plain)
         .retry(RetryPolicy::never())

@@ -1,5 +1,5 @@
-//! The client against govmomi's simulator, or any other endpoint whose
-//! contents may be changed. `VCSIM_URL` names it, with user and password:
+//! Runs the flows against vcsim, or any other endpoint whose contents may be changed.
+//! `VCSIM_URL` is its URL, with user and password:
 //!
 //! ```console
 //! $ vcsim -l 127.0.0.1:8989 -username user -password pass &
@@ -16,7 +16,7 @@ mod flows;
 macro_rules! flows {
     ($($name:ident)*) => { $(
         #[tokio::test]
-        #[ignore = "needs an endpoint, whose address is in VCSIM_URL"]
+        #[ignore = "requires an endpoint, whose URL is in VCSIM_URL"]
         async fn $name() {
             let url = std::env::var("VCSIM_URL").expect("VCSIM_URL is not set");
             flows::$name(&url).await;

@@ -11,15 +11,15 @@ use crate::client::Client;
 use crate::error::{EntityKind, Error, Result};
 use crate::inventory::Datacenter;
 
-/// How a virtual disk allocates its space.
+/// The way in which a virtual disk allocates its space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DiskFormat {
-    /// On demand.
+    /// Space is allocated on demand.
     Thin,
-    /// At creation; zeroed on first write.
+    /// Space is allocated at creation, and zeroed on first write.
     Thick,
-    /// At creation, zeroed.
+    /// Space is allocated and zeroed at creation.
     EagerZeroedThick,
 }
 
@@ -70,8 +70,8 @@ impl VirtualDisks<'_> {
     /// exist.
     ///
     /// # Errors
-    /// [`FileAlreadyExists`](vim25::types::FileAlreadyExists) when it exists;
-    /// otherwise see [`Error`].
+    /// [`FileAlreadyExists`](vim25::types::FileAlreadyExists) when the disk exists; otherwise
+    /// see [`Error`].
     pub async fn create(&self, disk: &DatastorePath, bytes: u64, format: DiskFormat) -> Result<()> {
         let adapter = VirtualDiskAdapterType::LsiLogic;
         let spec =
@@ -84,7 +84,7 @@ impl VirtualDisks<'_> {
         self.run(call).await
     }
 
-    /// Copies a disk, with `overwrite` also over an existing one.
+    /// Copies a disk; with `overwrite`, an existing disk is replaced.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is no such disk; otherwise see [`Error`].
@@ -104,7 +104,7 @@ impl VirtualDisks<'_> {
         missing(self.run(call).await, from)
     }
 
-    /// Moves or renames a disk, with `overwrite` also over an existing one.
+    /// Moves or renames a disk; with `overwrite`, an existing disk is replaced.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is no such disk; otherwise see [`Error`].
@@ -125,7 +125,7 @@ impl VirtualDisks<'_> {
     }
 
     /// Extends a disk to `bytes`, rounded up to whole KiB. With `eager`, the new space is
-    /// zeroed at once.
+    /// zeroed immediately.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is no such disk; otherwise see [`Error`].
@@ -152,7 +152,7 @@ impl VirtualDisks<'_> {
     }
 
     /// Returns the UUID of a disk as the guest sees it, in the server's format: pairs of
-    /// digits.
+    /// hexadecimal digits.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is no such disk; otherwise see [`Error`].
@@ -164,7 +164,7 @@ impl VirtualDisks<'_> {
         missing(self.client.call(call).await, disk)
     }
 
-    /// Deletes a disk, descriptor and content.
+    /// Deletes a disk: its descriptor and its content.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is no such disk; otherwise see [`Error`].
@@ -192,7 +192,7 @@ impl VirtualDisks<'_> {
 
 fn kib(bytes: u64) -> Result<i64> {
     i64::try_from(bytes.div_ceil(1024))
-        .map_err(|_| Error::config(format!("a disk of {bytes} bytes cannot be")))
+        .map_err(|_| Error::config(format!("a disk cannot have {bytes} bytes")))
 }
 
 fn missing<T>(outcome: Result<T>, disk: &DatastorePath) -> Result<T> {

@@ -109,7 +109,7 @@ impl Files<'_> {
     /// Returns the directory entry of a file or directory.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when there is none; otherwise see [`Error`].
+    /// [`Error::NotFound`] when it does not exist; otherwise see [`Error`].
     pub async fn stat(&self, path: &str) -> Result<FileEntry> {
         let place = self.datastore.path(path);
         if place.file_name().is_empty() {
@@ -120,7 +120,7 @@ impl Files<'_> {
                 modified: None,
             });
         }
-        // Brackets have a meaning in patterns.
+        // Brackets have a special meaning in patterns.
         let pattern = place.file_name().replace(['[', ']'], "?");
         let found = match self.search(place.parent().path(), &pattern).await {
             Err(Error::NotFound { .. }) => Vec::new(),
@@ -148,9 +148,8 @@ impl Files<'_> {
     /// disk is copied by [`Client::virtual_disks`]: this copies only its descriptor.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when there is none; [`FileAlreadyExists`] when the
-    /// destination exists and `overwrite` is false; otherwise
-    /// see [`Error`].
+    /// [`Error::NotFound`] when it does not exist; [`FileAlreadyExists`] when the destination
+    /// exists and `overwrite` is false; otherwise see [`Error`].
     pub async fn copy(&self, from: &str, to: &DatastorePath, overwrite: bool) -> Result<()> {
         let place = self.datastore.path(from);
         let datacenter = self.datastore.datacenter().reference();
@@ -193,7 +192,7 @@ impl Files<'_> {
     /// Deletes a file, or a directory with all its content.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when there is none; otherwise see [`Error`].
+    /// [`Error::NotFound`] when it does not exist; otherwise see [`Error`].
     pub async fn delete(&self, path: &str) -> Result<()> {
         let place = self.datastore.path(path);
         if place.file_name().is_empty() {
@@ -213,7 +212,7 @@ impl Files<'_> {
         }
     }
 
-    /// Creates a directory, and with `parents` its missing parents. An existing
+    /// Creates a directory; with `parents`, missing parents are created too. An existing
     /// directory counts as success.
     ///
     /// # Errors

@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 /// The size of the chunks in which a file is read.
 const PIECE: usize = 64 << 10;
 
-/// A finished transfer.
+/// The result of a finished transfer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Transferred {
@@ -31,8 +31,9 @@ pub struct Transferred {
 }
 
 impl<'c> Files<'c> {
-    /// Uploads a local file, replacing an existing one. The directory must exist. Await
-    /// the result; dropping it ends the transfer, and the server keeps what it received.
+    /// Uploads a local file, replacing an existing file. The directory must exist. Await the
+    /// returned value; dropping it ends the transfer, and the server keeps the bytes that it
+    /// received.
     pub fn upload_file(&self, local: impl AsRef<Path>, path: &str) -> FromLocal<'c> {
         FromLocal {
             files: *self,
@@ -42,8 +43,8 @@ impl<'c> Files<'c> {
         }
     }
 
-    /// Downloads a file to a local path. Await the result; dropping it leaves the part
-    /// that was received, which [`ToLocal::resume`] continues.
+    /// Downloads a file to a local path. Await the returned value; dropping it leaves a
+    /// partial file, which a download with [`ToLocal::resume`] continues.
     pub fn download_file(&self, path: &str, local: impl AsRef<Path>) -> ToLocal<'c> {
         ToLocal {
             files: *self,
@@ -128,14 +129,15 @@ pub struct ToLocal<'c> {
 }
 
 impl ToLocal<'_> {
-    /// Continues after the content of a shorter local file. Only a
-    /// [checksum](Self::sha256) detects that the remote file has changed since.
+    /// Continues after the existing content of the local file. If the remote file has changed
+    /// since, only a [checksum](Self::sha256) detects it.
     pub const fn resume(mut self) -> Self {
         self.resume = true;
         self
     }
 
-    /// Fails unless the whole file has this SHA-256. The local file remains.
+    /// Makes the download fail unless the whole file has this SHA-256. The local file remains
+    /// in any case.
     pub const fn sha256(mut self, expected: [u8; 32]) -> Self {
         self.expected = Some(expected);
         self
@@ -163,7 +165,7 @@ impl ToLocal<'_> {
         if bytes > 0 {
             let known = self.files.read_part(&self.path, bytes, 0).await?.total;
             if bytes > known {
-                // Longer than the remote file, so not a part of it.
+                // The local file is longer than the remote file, so it is not a part of it.
                 file.set_len(0).await.map_err(wrong)?;
                 file.rewind().await.map_err(wrong)?;
                 (bytes, digest) = (0, Sha256::new());
@@ -219,7 +221,7 @@ impl fmt::Debug for ToLocal<'_> {
     }
 }
 
-/// Adds the content of a file to a digest, up to its end, and returns its length.
+/// Reads a file to its end and adds the content to a digest; returns the number of bytes.
 async fn hash(file: &mut File, digest: &mut Sha256) -> std::io::Result<u64> {
     let mut buffer = vec![0; PIECE];
     let mut bytes = 0;

@@ -53,7 +53,7 @@ impl DatastorePath {
         path.rsplit_once('/').map_or(path, |(_, name)| name)
     }
 
-    /// Returns the parent directory; for the top directory, itself.
+    /// Returns the parent directory; the top directory is its own parent.
     #[must_use]
     pub fn parent(&self) -> Self {
         let path = self.path.trim_end_matches('/');

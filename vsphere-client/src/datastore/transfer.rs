@@ -1,4 +1,4 @@
-//! Streaming file contents over HTTPS (`/folder/…`), with the client's session.
+//! Streams file contents over HTTPS (`/folder/…`), with the client's session.
 
 use std::fmt;
 use std::future::{Future, IntoFuture};
@@ -30,7 +30,7 @@ use crate::exchange::Failure;
 use crate::inventory::Datastore;
 use crate::transport::{Body, FailureKind, Request, Response, TransportError};
 
-/// The size of a piece that is read from a reader at once.
+/// The size of the pieces that are read from a reader, in bytes.
 const PIECE: usize = 64 << 10;
 
 /// The progress of a transfer.
@@ -46,8 +46,8 @@ pub struct TransferProgress {
 pub(crate) type OnProgress = Box<dyn FnMut(TransferProgress) + Send>;
 
 impl Files<'_> {
-    /// Writes a file, replacing an existing one, from a reader that yields exactly
-    /// `length` bytes. The directory must exist. Await the result.
+    /// Writes a file from a reader, which must return exactly `length` bytes. Replaces an
+    /// existing file; the directory must exist. Await the returned value.
     pub fn upload(
         &self,
         path: &str,
@@ -58,8 +58,8 @@ impl Files<'_> {
         self.upload_stream(path, content, length)
     }
 
-    /// Writes a file, replacing an existing one. The directory must exist.
-    /// Await the result.
+    /// Writes a file with this content. Replaces an existing file; the directory must exist.
+    /// Await the returned value.
     pub fn upload_bytes(&self, path: &str, content: impl Into<Bytes>) -> Upload {
         let content = content.into();
         let length = content.len() as u64;
@@ -87,8 +87,8 @@ impl Files<'_> {
         }
     }
 
-    /// Reads a file as a stream of pieces. It fails when the server
-    /// pauses for longer than the client's idle timeout or ends too early.
+    /// Reads a file as a stream of pieces. The stream fails when the server pauses for longer
+    /// than the client's idle timeout, or when the content ends too early.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is no such file; otherwise see [`Error`].
@@ -96,7 +96,7 @@ impl Files<'_> {
         self.download_from(path, 0).await
     }
 
-    /// The same from an offset on, which has to be within the file.
+    /// Reads a file from an offset on, which has to be within the file.
     pub(super) async fn download_from(&self, path: &str, offset: u64) -> Result<Download> {
         let client = self.client;
         let place = self.datastore.path(path);
@@ -124,7 +124,7 @@ impl Files<'_> {
 pub struct FilePart {
     /// The bytes; fewer than requested at the end of the file.
     pub bytes: Bytes,
-    /// The length of the whole file at that time.
+    /// The length of the whole file when it was read.
     pub total: u64,
 }
 
@@ -134,7 +134,7 @@ impl Files<'_> {
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is no such file; [`Error::Transport`] when the server
-    /// responds with anything but that part; otherwise see [`Error`].
+    /// responds with another part; otherwise see [`Error`].
     pub async fn read_part(&self, path: &str, offset: u64, length: u64) -> Result<FilePart> {
         let client = self.client;
         let place = self.datastore.path(path);
@@ -143,7 +143,8 @@ impl Files<'_> {
         ensure_session(client, self.datastore).await?;
         let limit = client.inner.options.request_timeout;
         let mut request = request(client, Method::GET, url, Body::Empty, Some(limit));
-        // A range cannot be empty: when no bytes are requested, one byte is read for the length.
+        // A range cannot be empty: if no bytes are requested, request one to learn the length
+        // of the file.
         let last = offset.saturating_add(length.max(1)) - 1;
         request
             .headers
@@ -162,7 +163,8 @@ impl Files<'_> {
         let partial = response.status == 206 && begins_at(response.range.as_deref(), offset);
         let total = match response.range.as_deref().and_then(total) {
             Some(total) if partial => total,
-            // A server without support for ranges sends everything: too much to request often.
+            // A server without support for ranges sends the whole file, which is too much to
+            // request often.
             _ if response.status != 206 && offset == 0 => response.length.unwrap_or(0),
             _ => {
                 return Err(no_parts(operation, response.status));
@@ -193,8 +195,8 @@ fn no_parts(operation: Operation, status: u16) -> Error {
     }
 }
 
-/// Whether a `Content-Range` (RFC 9110, section 14.4) is that of a part which begins at
-/// `offset`. Bytes of another place would be written into the middle of a file.
+/// Returns whether a `Content-Range` (RFC 9110, section 14.4) begins at `offset`. Otherwise,
+/// bytes from elsewhere would be written into the middle of a file.
 fn begins_at(range: Option<&str>, offset: u64) -> bool {
     let first = range
         .and_then(|range| range.trim().strip_prefix("bytes "))
@@ -208,8 +210,8 @@ fn total(range: &str) -> Option<u64> {
     range.rsplit_once('/')?.1.trim().parse().ok()
 }
 
-/// An upload in progress: await it. Dropping it ends the transfer; the server
-/// keeps what it has received.
+/// An upload, which starts when it is awaited. Dropping it ends the transfer; the server keeps
+/// the bytes that it received.
 #[must_use = "nothing is sent before this is awaited"]
 pub struct Upload {
     client: Client,
@@ -221,7 +223,7 @@ pub struct Upload {
 }
 
 impl Upload {
-    /// Sets a listener that is called after every piece. It should return quickly.
+    /// Sets a callback for progress, called after every piece. It should return quickly.
     pub fn on_progress(mut self, listener: impl FnMut(TransferProgress) + Send + 'static) -> Self {
         self.progress = Some(Box::new(listener));
         self
@@ -248,7 +250,7 @@ impl Upload {
                 source: "the transfer stalled".into(),
             }),
         };
-        // Part of the file, or all of it, may have been written.
+        // If there is no response, the file may have been written partly or completely.
         judge(&client, &operation, &self.place, response, idle, false).map(drop)
     }
 }
@@ -302,7 +304,7 @@ impl Download {
         }
     }
 
-    /// Reads the rest of the content, if it is at most `limit` bytes long.
+    /// Reads the rest of the content, which must be at most `limit` bytes long.
     ///
     /// # Errors
     /// [`Error::Transport`] when it is longer; otherwise see [`Error`].
@@ -386,16 +388,16 @@ impl fmt::Debug for Download {
 pub(crate) struct Counted {
     content: BoxStream<'static, std::io::Result<Bytes>>,
     bytes: u64,
-    /// The announced length, if one was.
+    /// The announced length, if known.
     total: Option<u64>,
     progress: Option<OnProgress>,
-    /// The time when the last piece was taken.
+    /// The time when the last piece was sent.
     moved: Arc<Mutex<Instant>>,
 }
 
 impl Counted {
-    /// Counts `content`, which has `total` bytes if that is known, and records
-    /// the time of each piece in the returned clock.
+    /// Wraps `content`, whose length is `total` if known. The time of each piece is recorded
+    /// in the returned clock.
     pub(crate) fn new(
         content: BoxStream<'static, std::io::Result<Bytes>>,
         total: Option<u64>,
@@ -453,7 +455,7 @@ impl Stream for Counted {
     }
 }
 
-/// Returns when nothing was transferred for as long as `idle`.
+/// Waits until nothing was transferred for `idle`.
 pub(crate) async fn stalled(moved: &Mutex<Instant>, idle: Duration) {
     loop {
         let last = *moved.lock().unwrap_or_else(PoisonError::into_inner);
@@ -465,7 +467,8 @@ pub(crate) async fn stalled(moved: &Mutex<Instant>, idle: Duration) {
     }
 }
 
-/// Opens the session again if it was lost: contents cannot be sent twice.
+/// Logs in again if the session was lost. This is done before an upload, because its content
+/// cannot be sent twice.
 async fn ensure_session(client: &Client, datastore: &Datastore) -> Result<()> {
     client
         .try_get(datastore.reference(), props::datastore::NAME)
@@ -494,8 +497,8 @@ fn request(
     }
 }
 
-/// Returns the response if it is a success. A failure without a response is known to have
-/// changed nothing only if the request `reads`.
+/// Returns the response if it is a success, otherwise an error. After a failure without a
+/// response, it is known that nothing was changed only if the request `reads`.
 fn judge(
     client: &Client,
     operation: &Operation,
@@ -528,7 +531,7 @@ fn judge(
             }
         },
         Err(error) => {
-            // When the source fails, the caller knows what was written: less than all.
+            // If the source of an upload failed, it is known that the file is incomplete.
             let known = reads || error.kind == FailureKind::Source;
             let failure = Failure::Transport(error);
             Err(client
@@ -542,7 +545,7 @@ fn judge(
 fn folder_url(client: &Client, datastore: &Datastore, path: &str) -> Result<Url> {
     let mut segments = String::from("/folder");
     for segment in path.split('/').filter(|segment| !segment.is_empty()) {
-        // A URL parser resolves these segments, even if they are escaped.
+        // Refuse `.` and `..`: a URL parser would resolve them, even if they are escaped.
         if matches!(segment, "." | "..") {
             return Err(Error::config(format!(
                 "{path:?} is not a path on a datastore: it contains {segment:?}"

@@ -10,8 +10,8 @@ use vim25::types::{
 };
 use vim25::{Poly, Ref, mo};
 
-/// A disk to create. By default it is thin and persistent, in the machine's directory
-/// and named by the server.
+/// A disk to create. By default, it is thin and persistent; the server chooses its name in the
+/// machine's directory.
 #[derive(Clone, Debug)]
 #[must_use = "give it to `DeviceList::add_disk`"]
 pub struct NewDisk {
@@ -46,7 +46,7 @@ impl NewDisk {
         self
     }
 
-    /// Sets the datastore, instead of the machine's.
+    /// Sets the datastore. Default: the datastore of the machine.
     pub fn datastore(mut self, datastore: &Ref<mo::Datastore>) -> Self {
         self.datastore = Some(datastore.clone());
         self
@@ -58,14 +58,14 @@ impl NewDisk {
         self
     }
 
-    /// Allocates all space at once.
+    /// Allocates all space at creation.
     pub const fn thick(mut self) -> Self {
         self.thin = false;
         self
     }
 
-    /// Makes it a child of this disk, `[datastore] path/disk.vmdk`, which must have the
-    /// same capacity: it then holds only the differences.
+    /// Makes the new disk a child of this disk, `[datastore] path/disk.vmdk`, so that it
+    /// stores only the differences. Both must have the same capacity.
     pub fn child_of(mut self, parent: impl Into<String>) -> Self {
         self.parent = Some(parent.into());
         self
@@ -116,7 +116,7 @@ pub fn nic(backing: impl Into<Poly<VirtualDeviceBackingInfo>>) -> VirtualVmxnet3
     }
 }
 
-/// Returns a CD drive with an image: `[datastore] path/boot.iso`.
+/// Returns a CD drive with this image: `[datastore] path/boot.iso`.
 #[must_use]
 pub fn cdrom(image: &str) -> VirtualCdrom {
     let backing = VirtualCdromIsoBackingInfo { base: file(image) };
@@ -125,8 +125,8 @@ pub fn cdrom(image: &str) -> VirtualCdrom {
     }
 }
 
-/// Returns a serial port that connects to a URI such as `tcp://192.0.2.1:2377`. The
-/// guest cannot disconnect it.
+/// Returns a serial port that connects to a URI such as `tcp://192.0.2.1:2377`. The guest
+/// cannot disconnect the port.
 #[must_use]
 pub fn serial_uri(uri: &str) -> VirtualSerialPort {
     let direction = VirtualDeviceURIBackingOptionDirection::Client;

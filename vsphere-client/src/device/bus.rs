@@ -1,4 +1,4 @@
-//! Assigning controllers, bus and unit numbers, and keys.
+//! Assigns controllers, bus numbers, unit numbers and keys.
 
 use vim25::Poly;
 use vim25::types::{
@@ -32,8 +32,8 @@ impl Bus {
         }
     }
 
-    /// Returns the maximum numbers of controllers per machine and of units per
-    /// controller. A SCSI controller occupies a unit itself.
+    /// Returns the maximum numbers of controllers per machine and of units per controller. A
+    /// SCSI controller itself occupies one unit.
     const fn size(self) -> (i32, i32) {
         match self {
             Self::Scsi => (4, 16),

@@ -15,8 +15,8 @@ const CARDS: usize = 10;
 
 /// The devices of a virtual machine, with pending changes.
 ///
-/// Subtypes and fields of a newer server, which this crate does not know, survive every
-/// edit.
+/// Types and fields that this crate does not know, because the server is newer, are preserved
+/// by every edit.
 #[derive(Clone, Debug, Default)]
 pub struct DeviceList {
     devices: Vec<Poly<VirtualDevice>>,
@@ -28,11 +28,11 @@ struct Change {
     key: i32,
     operation: VirtualDeviceConfigSpecOperation,
     files: Option<VirtualDeviceConfigSpecFileOperation>,
-    /// The device as read, for a removal; otherwise it is in the list.
+    /// For a removal, the device as it was read. For other changes, the device is in the list.
     removed: Option<Poly<VirtualDevice>>,
 }
 
-/// Whether to delete the files of a removed device.
+/// What to do with the files of a removed device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Files {
     /// Keep the files.
@@ -82,9 +82,9 @@ impl DeviceList {
     }
 
     /// Adds a device and returns its key, which is valid until the change is sent. A disk
-    /// or CD drive without a controller is assigned a free unit, disks on SCSI and drives
-    /// on IDE; a controller is added when necessary. The file of a disk must exist;
-    /// [`add_disk`](Self::add_disk) creates one.
+    /// without a controller is assigned a free unit on a SCSI controller, a CD drive on an IDE
+    /// controller; a controller is added if necessary. The file of a disk must exist;
+    /// [`add_disk`](Self::add_disk) creates a new file.
     ///
     /// # Errors
     /// [`Error::Config`] when no unit is free, or a required field is not set.
@@ -166,8 +166,8 @@ impl DeviceList {
     /// Edits a device. Everything in it that is not part of `T` is preserved.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when there is no such device, [`Error::WrongType`] when it is
-    /// not a `T`, [`Error::Config`] when it cannot be read.
+    /// [`Error::NotFound`] when there is no such device, [`Error::WrongType`] when it is not a
+    /// `T`, [`Error::Config`] when it cannot be decoded.
     pub fn edit<T>(&mut self, key: i32, change: impl FnOnce(&mut T)) -> Result<()>
     where
         T: DataObject + IsA<VirtualDevice>,
@@ -225,7 +225,7 @@ impl DeviceList {
         Ok(())
     }
 
-    /// Returns whether there are no changes.
+    /// Returns whether the list has no pending changes.
     #[must_use]
     pub fn is_unchanged(&self) -> bool {
         self.changes.is_empty()
@@ -262,7 +262,7 @@ impl DeviceList {
     }
 }
 
-/// Returns the key of a device, also of an unknown type.
+/// Returns the key of a device, even if its type is unknown.
 fn key_of(device: &Poly<VirtualDevice>) -> Option<i32> {
     let key = device.node().get("key")?.as_i64()?;
     i32::try_from(key).ok()
@@ -421,13 +421,13 @@ mod tests {
                 ("edit".into(), None, 2000),
                 ("remove".into(), None, 2001),
                 ("remove".into(), Some("destroy".into()), 2002),
-                // The controller that the drive needed.
+                // This controller was added for the drive.
                 ("add".into(), None, controller),
             ]
         );
     }
 
-    /// A card of a newer server, with a field that nobody here knows.
+    /// Returns a card of a type that only a newer server knows.
     fn unknown_card() -> Poly<VirtualDevice> {
         const PAGE: &str = "<s:Envelope xmlns:s=\"http://schemas.xmlsoap.org/soap/envelope/\" \
             xmlns:i=\"http://www.w3.org/2001/XMLSchema-instance\"><s:Body>\

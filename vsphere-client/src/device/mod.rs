@@ -1,7 +1,7 @@
 //! The devices of a virtual machine: finding, adding, editing and removing them.
 //!
-//! A [`DeviceList`] does no I/O: it starts with the machine's devices, assigns keys and
-//! unit numbers to new ones, and is converted into the changes to send.
+//! A [`DeviceList`] does no I/O: it is created from the machine's devices, assigns keys and
+//! unit numbers to new devices, and is converted to the changes to send.
 //!
 //! ```
 //! use vim25::types::{VirtualDisk, VirtualMachineConfigSpec};

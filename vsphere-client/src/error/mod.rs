@@ -1,4 +1,4 @@
-//! Errors: what was attempted, on what, and what to do.
+//! The error type, which says what was attempted, on which object, and what to do.
 
 mod operation;
 mod problem;
@@ -22,20 +22,20 @@ pub(crate) type Source = Box<dyn StdError + Send + Sync>;
 
 /// The reason why a request to a server failed.
 ///
-/// Each variant calls for a different reaction; mere information is in the
-/// text and in the chain of sources. No text contains a password or a session.
+/// Each variant calls for a different reaction by the caller; details are in the text and in
+/// the chain of sources. No text contains a password or a session cookie.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The server was too slow. Nothing was changed: a change that timed out is
+    /// The server was too slow. Nothing was changed: if a change times out, the error is
     /// [`OutcomeUnknown`](Self::OutcomeUnknown).
     #[error(
         "{operation}: {phase} took longer than {limit:?}; is the server overloaded or the network cut?"
     )]
     Timeout {
-        /// What was attempted.
+        /// The attempted operation.
         operation: Operation,
-        /// What took too long.
+        /// The phase that took too long.
         phase: RequestPhase,
         /// The timeout.
         limit: Duration,
@@ -44,7 +44,7 @@ pub enum Error {
     /// The server could not be reached, or the connection broke, on every attempt.
     #[error("{operation}: {problem}")]
     Transport {
-        /// What was attempted.
+        /// The attempted operation.
         operation: Operation,
         /// What went wrong, and what to check.
         problem: TransportProblem,
@@ -55,16 +55,16 @@ pub enum Error {
     /// The connection could not be secured; see [`untrusted`](Self::untrusted).
     #[error("{operation}: {problem}")]
     Tls {
-        /// What was attempted.
+        /// The attempted operation.
         operation: Operation,
         /// What went wrong, and what to do.
         problem: Box<TlsProblem>,
     },
 
-    /// The server requires a login that it did not get, or refuses it.
+    /// The server requires a login and there is none, or the server refused it.
     #[error("{operation}: {problem}")]
     NotAuthenticated {
-        /// What was attempted.
+        /// The attempted operation.
         operation: Operation,
         /// The reason why there is no session.
         problem: LoginProblem,
@@ -75,7 +75,7 @@ pub enum Error {
     /// The server returned a fault, immediately or at the end of a task.
     #[error("{operation} failed{}", unknown_property(source))]
     Fault {
-        /// What was attempted.
+        /// The attempted operation.
         operation: Operation,
         /// The task that ended with the fault, if it was a task.
         task: Option<Box<Ref<mo::Task>>>,
@@ -83,25 +83,25 @@ pub enum Error {
         source: Box<Fault>,
     },
 
-    /// A change was sent, and it is not known whether it was carried out; the source
-    /// has the reason. Check the object before repeating the call.
+    /// A change was sent, and it is not known whether it was carried out. The source tells
+    /// why. Check the object before repeating the call.
     #[error("{operation}: it may or may not have been carried out; check before repeating it")]
     OutcomeUnknown {
-        /// What was attempted.
+        /// The attempted operation.
         operation: Operation,
         /// The task whose end is unknown, if the server had started one.
         task: Option<Box<Ref<mo::Task>>>,
-        /// The reason: the response was lost or came from something in front of the
-        /// server, or the task cannot be followed.
+        /// The reason: the response was lost, a proxy in front of the server responded, or the
+        /// task can no longer be observed.
         source: Source,
     },
 
     /// The response of the server could not be decoded.
     #[error("{operation}: the answer cannot be read")]
     Decode {
-        /// What was attempted.
+        /// The attempted operation.
         operation: Operation,
-        /// Where and why.
+        /// The position of the error and its reason.
         source: Source,
     },
 
@@ -114,10 +114,10 @@ pub enum Error {
         source: Option<Source>,
     },
 
-    /// The server, or this version of it, does not offer what was requested.
+    /// The server, or its version, does not offer the requested feature.
     #[error("{server} does not offer {what}")]
     Unsupported {
-        /// What it does not offer: a service, a manager, views, …
+        /// The missing feature: a service, a manager, views, …
         what: Box<str>,
         /// The server, as `host:port`.
         server: Box<str>,
@@ -146,20 +146,20 @@ pub enum Error {
     /// There is no object with the given name.
     #[error("no {kind} {name:?} in {place}")]
     NotFound {
-        /// The kind of object that was looked for.
+        /// The kind of the object.
         kind: EntityKind,
         /// The name that was not found.
         name: Box<str>,
-        /// Where it was looked for, and what exists there.
+        /// The place that was searched, and what exists there.
         place: SearchScope,
     },
 
     /// Several objects match where one is needed.
     #[error("more than one {kind} fits in {place}; name one")]
     Ambiguous {
-        /// The kind of object that was looked for.
+        /// The kind of the object.
         kind: EntityKind,
-        /// Where it was looked for, and what exists there.
+        /// The place that was searched, and what exists there.
         place: SearchScope,
     },
 }
@@ -220,7 +220,7 @@ impl Error {
         }
     }
 
-    /// Returns the fault of the server, if it sent one.
+    /// Returns the fault that the server sent, if any.
     #[must_use]
     pub fn server_fault(&self) -> Option<&Fault> {
         match self {
@@ -252,7 +252,7 @@ impl Error {
         self.server_fault().is_some_and(Fault::is::<T>)
     }
 
-    /// Returns the task of a failed or lost call, if the call started one.
+    /// Returns the task, if the call that failed or whose outcome is unknown started one.
     #[must_use]
     pub fn task(&self) -> Option<&Ref<mo::Task>> {
         match self {
@@ -261,7 +261,7 @@ impl Error {
         }
     }
 
-    /// Returns the certificate that was not trusted, if that is the reason.
+    /// Returns the certificate of the server, if the error is that it is not trusted.
     #[must_use]
     pub fn untrusted(&self) -> Option<&UntrustedCertificate> {
         match self {
@@ -273,15 +273,15 @@ impl Error {
         }
     }
 
-    /// Returns whether the object of the request does not exist (any more).
+    /// Returns whether the error is that the object of the request does not exist (any more).
     #[must_use]
     pub fn is_gone(&self) -> bool {
         self.is_fault::<vim25::types::ManagedObjectNotFound>()
     }
 }
 
-/// Formats the property that the server does not know, if that is its reason: the
-/// server's own message is often empty.
+/// Formats the name of a property that the server does not know, if that is the reason of the
+/// fault: the server's own message is often empty.
 fn unknown_property(fault: &Fault) -> String {
     match fault.get::<InvalidProperty>() {
         Ok(Some(detail)) => format!(": the server knows no property {:?}", detail.name),

@@ -1,4 +1,4 @@
-//! The operation that failed.
+//! The operation that an error is about.
 
 use std::fmt;
 
@@ -59,13 +59,13 @@ impl fmt::Debug for Operation {
     }
 }
 
-/// The phase of a request that took too long.
+/// A phase of a request, each with a timeout of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RequestPhase {
     /// Resolving the name, connecting and the TLS handshake.
     Connect,
-    /// From sending the request to the end of the response.
+    /// The time from sending the request to the end of the response.
     Request,
     /// A pause between two pieces of a transfer.
     Idle,

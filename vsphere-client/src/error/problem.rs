@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::Source;
 
-/// The problem below the API.
+/// The reason why a request failed below the API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TransportProblem {
@@ -39,8 +39,8 @@ impl fmt::Display for TransportProblem {
                 "HTTP status 404: nothing there; is this the address of an ESXi host or vCenter?",
             ),
             Self::Status(status) => write!(f, "unexpected HTTP status {status}"),
-            Self::TooLong { limit } => write!(f, "the answer is longer than {limit} bytes"),
-            Self::Source => f.write_str("what was to be sent could not be read"),
+            Self::TooLong { limit } => write!(f, "the response is longer than {limit} bytes"),
+            Self::Source => f.write_str("the content to send could not be read"),
         }
     }
 }
@@ -64,7 +64,7 @@ impl fmt::Display for TlsProblem {
     }
 }
 
-/// The certificate that a server presented and that is not trusted.
+/// A certificate that a server presented and that is not trusted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UntrustedCertificate {
     pub(crate) thumbprint: String,
@@ -106,7 +106,7 @@ impl StdError for UntrustedCertificate {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LoginProblem {
-    /// The server does not accept user name and password.
+    /// The server does not accept the user name and password.
     WrongPassword,
     /// The client was built without credentials.
     NoCredentials,
@@ -122,9 +122,9 @@ impl fmt::Display for LoginProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::WrongPassword => "user name or password is wrong; check both, and whether the account is locked",
-            Self::NoCredentials => "the server wants a login; give the client a user name and password",
+            Self::NoCredentials => "the server requires a login; give user name and password",
             Self::TicketRefused => "the session ticket is not valid any more; get a new one, or give user name and password",
-            Self::NotPermitted => "refused, also right after a login; give the user the missing permission",
+            Self::NotPermitted => "refused even right after a login; give the user the missing permission",
             Self::Closed => "the client was closed; connect again",
         })
     }

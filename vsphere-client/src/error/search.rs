@@ -1,4 +1,4 @@
-//! Kinds of objects, and places where names are looked up.
+//! The kinds of objects that are looked up by name, and the places that are searched.
 
 use std::fmt;
 
@@ -92,7 +92,7 @@ impl fmt::Display for EntityKind {
     }
 }
 
-/// The place where a name was looked up, and what exists there.
+/// The place where a name was looked up, with the names of the existing objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SearchScope(Box<SearchScopeParts>);
 
@@ -116,7 +116,7 @@ impl SearchScope {
         &self.0.name
     }
 
-    /// Returns the names of the objects that exist there, as far as they were read.
+    /// Returns the names of the objects that exist in the place, as far as they were read.
     #[must_use]
     pub fn there(&self) -> &[String] {
         &self.0.there

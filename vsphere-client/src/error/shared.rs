@@ -1,4 +1,4 @@
-//! Sharing one error between callers.
+//! Copies of one error for several callers.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -100,7 +100,7 @@ impl Error {
     }
 }
 
-/// The source of an error that several callers received.
+/// The source of a copied error: delegates to the original error.
 #[derive(Debug)]
 struct SharedSource(Arc<Error>);
 

@@ -1,4 +1,4 @@
-//! A datacenter and a datastore, with the context needed to use them.
+//! Datacenters and datastores, with the information that is needed to use them.
 
 use vim25::{Ref, mo, props};
 
@@ -51,31 +51,31 @@ impl Datacenter {
         &self.path
     }
 
-    /// Returns the folder of its virtual machines.
+    /// Returns the folder of the datacenter's virtual machines.
     #[must_use]
     pub const fn vm_folder(&self) -> &Ref<mo::Folder> {
         &self.vm_folder
     }
 
-    /// Returns the folder of its hosts and clusters.
+    /// Returns the folder of the datacenter's hosts and clusters.
     #[must_use]
     pub const fn host_folder(&self) -> &Ref<mo::Folder> {
         &self.host_folder
     }
 
-    /// Returns the folder of its datastores.
+    /// Returns the folder of the datacenter's datastores.
     #[must_use]
     pub const fn datastore_folder(&self) -> &Ref<mo::Folder> {
         &self.datastore_folder
     }
 
-    /// Returns the folder of its networks.
+    /// Returns the folder of the datacenter's networks.
     #[must_use]
     pub const fn network_folder(&self) -> &Ref<mo::Folder> {
         &self.network_folder
     }
 
-    /// Makes a path absolute that may be relative to one of the folders.
+    /// Converts a path that may be relative to one of the folders to an absolute path.
     pub(super) fn path_to(&self, folder: &str, path: &str) -> String {
         if path.starts_with('/') {
             path.to_owned()
@@ -118,13 +118,13 @@ impl Datastore {
         &self.name
     }
 
-    /// Returns the datacenter through which its files are accessed.
+    /// Returns the datacenter through which the datastore's files are accessed.
     #[must_use]
     pub const fn datacenter(&self) -> &Datacenter {
         &self.datacenter
     }
 
-    /// Returns the path of a file on it.
+    /// Returns the path of a file on the datastore.
     #[must_use]
     pub fn path(&self, path: &str) -> DatastorePath {
         DatastorePath::new(&self.name, path)

@@ -31,8 +31,8 @@ impl Client {
         Inventory { client: self }
     }
 
-    /// Returns what a new machine needs, if there is only one of each; see
-    /// [`Inventory::defaults`].
+    /// Returns the datacenter, datastore, pool and network for a new machine, if there is only
+    /// one of each; see [`Inventory::defaults`].
     ///
     /// # Errors
     /// As for [`Inventory::defaults`].
@@ -48,25 +48,24 @@ impl Client {
 pub struct InventoryDefaults {
     /// The datacenter.
     pub datacenter: Datacenter,
-    /// Its datastore.
+    /// The datastore of the datacenter.
     pub datastore: Datastore,
-    /// The root pool of its host or cluster.
+    /// The root pool of the datacenter's host or cluster.
     pub resource_pool: Ref<mo::ResourcePool>,
-    /// Its network.
+    /// The network of the datacenter.
     pub network: Ref<mo::Network>,
 }
 
 /// The inventory of a server; returned by [`Client::inventory`].
 ///
-/// *Names* are as people write them. *Paths* start with the name of a
-/// datacenter, or of a folder of datacenters, followed by `vm`, `host`,
-/// `datastore` or `network`, such as `/ha-datacenter/vm/web` or
-/// `/DC0/host/C0/Resources/pool`; in paths, `/`, `\` and `%` within a name are
-/// written `%2f`, `%5c` and `%25`, as servers do.
+/// *Names* are written without escapes. *Paths* start with the name of a datacenter, or of a
+/// folder of datacenters, followed by `vm`, `host`, `datastore` or `network`:
+/// `/ha-datacenter/vm/web` or `/DC0/host/C0/Resources/pool`, for example. In paths, `/`, `\`
+/// and `%` within a name are escaped as `%2f`, `%5c` and `%25`, like on servers.
 ///
-/// For an optional name, `None` means the only object there is. An argument is first
-/// looked up as a name, which may contain a slash (`DHCP_10.1.1.0/24`), then
-/// as a path; with a leading slash, it is always a path.
+/// If a name is optional, `None` means the only existing object. An argument is first looked
+/// up as a name, which may contain a slash (`DHCP_10.1.1.0/24`), and then as a path; with a
+/// leading slash, it is always a path.
 #[derive(Clone, Copy, Debug)]
 pub struct Inventory<'c> {
     client: &'c Client,
@@ -76,12 +75,13 @@ impl Inventory<'_> {
     /// Finds the object at a path, usually with one call.
     ///
     /// # Errors
-    /// [`Error::NotFound`] with the component that does not exist, and what exists
-    /// instead; otherwise see [`Error`].
+    /// [`Error::NotFound`] with the component that does not exist and the names that exist in
+    /// its place; otherwise see [`Error`].
     pub async fn find(&self, path: &str) -> Result<AnyRef> {
         if let Some(index) = self.client.service_content().search_index.as_ref() {
             let call = index.find_by_inventory_path(path.trim_start_matches('/'));
-            // Servers differ in what the index contains, and in how they report a miss.
+            // Servers differ in which objects the search index contains, and in how they
+            // report a missing one.
             match self.client.call(call).await {
                 Ok(Some(found)) => return Ok(found.upcast()),
                 Ok(None) | Err(Error::Fault { .. }) => {}
@@ -94,12 +94,11 @@ impl Inventory<'_> {
     /// Finds all objects of type `T` or of its subtypes whose paths match a pattern,
     /// sorted by path. The result may be empty.
     ///
-    /// In a segment of a pattern, `*` matches any text, `?` one character, and a
-    /// backslash escapes either; the segment `...` matches any number of segments. A
-    /// pattern without a leading slash matches the end of a path: `web-*` finds such
-    /// names anywhere, `vm/web-*` those directly in a `vm` folder. The part of the
-    /// inventory that may contain a `T` is read with one query, or with two for types
-    /// that may be anywhere.
+    /// In a segment of a pattern, `*` matches any text, `?` one character, and a backslash
+    /// escapes either; the segment `...` matches any number of segments. A pattern without a
+    /// leading slash matches the end of a path: `web-*` finds such names anywhere, and
+    /// `vm/web-*` finds them directly in a `vm` folder. The part of the inventory that may
+    /// contain a `T` is read with one query; types that may be anywhere need two.
     ///
     /// ```no_run
     /// # use vim25::mo;
@@ -128,8 +127,8 @@ impl Inventory<'_> {
     /// of [`find_all`](Self::find_all). An absolute path without wildcards costs one call.
     ///
     /// # Errors
-    /// [`Error::Ambiguous`] with the matching paths, and [`Error::NotFound`] with the
-    /// existing ones; otherwise see [`Error`].
+    /// [`Error::Ambiguous`] with the matching paths, and [`Error::NotFound`] with the existing
+    /// paths; otherwise see [`Error`].
     pub async fn find_one<T>(&self, pattern: &str) -> Result<Found<T>>
     where
         T: ManagedObject + IsA<mo::ManagedEntity>,
@@ -181,12 +180,12 @@ impl Inventory<'_> {
         walk::path_of(self.client, object.upcast()).await
     }
 
-    /// Returns what a new machine needs, if there is only one of each, as on a host
-    /// that was just installed.
+    /// Returns the datacenter, datastore, pool and network for a new machine, if there is only
+    /// one of each, as on a host that was just installed.
     ///
     /// # Errors
-    /// [`Error::Ambiguous`] lists the candidates of a kind with several objects: look
-    /// that one up by name. [`Error::NotFound`] when there is none.
+    /// [`Error::Ambiguous`] with the candidates when there are several objects of a kind: look
+    /// it up by name instead. [`Error::NotFound`] when there is none.
     pub async fn defaults(&self) -> Result<InventoryDefaults> {
         let datacenter = self.datacenter(None).await?;
         let (datastore, resource_pool, network) = futures_util::future::try_join3(
@@ -325,9 +324,8 @@ impl Inventory<'_> {
         }
     }
 
-    /// Finds a resource pool: by its name, by the name of the host or cluster whose
-    /// root pool it is, or by its path in the datacenter's folder of hosts,
-    /// such as `C0/Resources/pool`.
+    /// Finds a resource pool by its name, by the name of the host or cluster whose root pool
+    /// it is, or by its path in the datacenter's folder of hosts, such as `C0/Resources/pool`.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Ambiguous`]; otherwise see [`Error`].
@@ -408,8 +406,8 @@ impl Inventory<'_> {
         })
     }
 
-    /// Finds the object at a path, when no object has that name; if the path does not exist
-    /// either, the error lists the existing names.
+    /// Finds the object at a path, after no object had the text as its name. If the path does
+    /// not exist either, the error lists the existing names.
     async fn find_relative<T>(
         &self,
         name: Option<&str>,
@@ -438,7 +436,7 @@ struct Candidate<T> {
     object: Ref<T>,
 }
 
-/// Picks the object that the name refers to.
+/// Returns the candidate that the name refers to.
 fn pick<T>(
     kind: EntityKind,
     wanted: Option<&str>,

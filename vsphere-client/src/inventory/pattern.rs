@@ -127,7 +127,7 @@ impl Segment {
     }
 }
 
-/// Returns whether a name matches. Only the last `*` is backtracked to, so the time is
+/// Returns whether a name matches. Matching backtracks only to the last `*`, so the time is
 /// bounded by the product of both lengths.
 fn glob(pieces: &[Piece], name: &str) -> bool {
     let name: Vec<char> = name.chars().collect();
@@ -182,7 +182,7 @@ mod tests {
             ("/...", "/", true),
             ("/DC?/vm/w*b-?", "/DC0/vm/web-1", true),
             ("/DC?/vm/w*b-?", "/DC0/vm/web-12", false),
-            // The end of a path.
+            // A pattern without a leading slash matches the end of a path.
             ("web", "/DC0/vm/a/web", true),
             ("vm/web", "/DC0/vm/web", true),
             ("m/web", "/DC0/vm/web", false),

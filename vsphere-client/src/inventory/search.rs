@@ -1,4 +1,4 @@
-//! Searching the inventory with one query.
+//! Searches the inventory with one query.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,9 +14,10 @@ use crate::client::Client;
 use crate::error::Result;
 use crate::escape::{escape_name, unescape_name};
 
-/// The maximum number of restarts after a session lost between pages.
+/// The maximum number of restarts after a session was lost between two pages.
 const RESTARTS: u32 = 3;
-/// Inventories are far less deep: anything deeper is a cycle.
+/// The maximum depth of an inventory, far deeper than any real one: anything deeper is a
+/// cycle.
 const DEEPEST: usize = 100;
 
 /// An object and its inventory path.
@@ -28,7 +29,7 @@ pub struct Found<T> {
     pub object: Ref<T>,
 }
 
-// Not derived, because that would require the same of `T`.
+// Implemented by hand, because a derived `Clone` would require `T: Clone`.
 impl<T> Clone for Found<T> {
     fn clone(&self) -> Self {
         Self {
@@ -52,7 +53,7 @@ impl<T> fmt::Debug for Found<T> {
     }
 }
 
-// Traversal steps: type and property.
+// Traversal steps, each a type and one of its properties.
 const FOLDER: (&str, &str) = ("Folder", "childEntity");
 const VMS: (&str, &str) = ("Datacenter", "vmFolder");
 const HOSTS: (&str, &str) = ("Datacenter", "hostFolder");
@@ -67,8 +68,8 @@ type Steps = &'static [(&'static str, &'static str)];
 
 const TO_VMS: Steps = &[FOLDER, VMS, VAPP_VM];
 
-/// Returns the steps that lead to objects of a type, one query for each list. `vm` and
-/// `resourcePool` are never in the same list: vcsim ignores the type of a step, and
+/// Returns the steps that lead to objects of a type; each list is one query. `vm` and
+/// `resourcePool` are never in the same list, because vcsim ignores the type of a step and
 /// would recurse endlessly.
 fn steps(type_name: &str) -> Vec<Steps> {
     match type_name {
@@ -91,7 +92,7 @@ fn steps(type_name: &str) -> Vec<Steps> {
     }
 }
 
-/// Returns the properties to read. No type here derives from another.
+/// Returns the properties to read for these steps. None of the types is a subtype of another.
 fn properties(steps: Steps) -> Vec<PropertySpec> {
     let own = |type_name: &str, more: &[&str]| PropertySpec {
         type_: type_name.to_owned(),
@@ -120,14 +121,14 @@ fn properties(steps: Steps) -> Vec<PropertySpec> {
     ]
 }
 
-/// An object on a path.
+/// An object of the inventory, with its name and parent.
 struct Entry {
     name: String,
     parents: Vec<AnyRef>,
 }
 
 impl<T> Found<T> {
-    /// Returns whether the path matches a pattern.
+    /// Returns whether the path of the object matches a pattern.
     pub(super) fn fits(&self, pattern: &Pattern) -> bool {
         let segments = self.path.split('/').filter(|segment| !segment.is_empty());
         let names: Vec<_> = segments.map(unescape_name).collect();

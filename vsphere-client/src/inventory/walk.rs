@@ -1,4 +1,4 @@
-//! Inventory paths: from a path to its object, and back.
+//! Converts inventory paths to objects, and objects to paths.
 
 use vim25::{AnyRef, Property, Ref, mo, props};
 
@@ -6,10 +6,11 @@ use crate::client::Client;
 use crate::error::{EntityKind, Error, Result, SearchScope};
 use crate::escape::{escape_name, unescape_name};
 
-/// No inventory is this deep: anything deeper is a cycle.
+/// The maximum depth of an inventory, far deeper than any real one: anything deeper is a
+/// cycle.
 const DEEPEST: usize = 100;
 
-/// Finds the object at a path, one level after the other.
+/// Finds the object at a path, level by level.
 pub(super) async fn find(client: &Client, path: &str) -> Result<AnyRef> {
     let mut object: AnyRef = client.service_content().root_folder.upcast();
     let mut place = String::from("/");
@@ -77,7 +78,7 @@ async fn children(client: &Client, parent: &AnyRef) -> Result<Vec<(String, AnyRe
     Ok(children)
 }
 
-/// Returns the path of an object, one level after the other.
+/// Returns the path of an object, by reading its ancestors one by one.
 pub(super) async fn path_of(client: &Client, object: Ref<mo::ManagedEntity>) -> Result<String> {
     const NAME: Property<mo::ManagedEntity, String> = props::managed_entity::NAME;
     let root = client.service_content().root_folder.value();
@@ -85,7 +86,7 @@ pub(super) async fn path_of(client: &Client, object: Ref<mo::ManagedEntity>) -> 
     let mut next = Some(object);
     while let Some(object) = next.filter(|object| object.value() != root) {
         if names.len() >= DEEPEST {
-            return Err(Error::config(format!("{object} is below itself")));
+            return Err(Error::config(format!("{object} is its own ancestor")));
         }
         let (name, parent) = client
             .try_get(&object, (NAME, props::managed_entity::PARENT))

@@ -1,4 +1,4 @@
-//! Waiting for what the guest reports.
+//! Waits for the guest to report its addresses or VMware Tools.
 
 use std::net::IpAddr;
 
@@ -13,9 +13,9 @@ const CARDS: Property<mo::VirtualMachine, Vec<GuestNicInfo>> = path!(VirtualMach
 const TOOLS: Property<mo::VirtualMachine, String> = path!(VirtualMachine, guest.toolsRunningStatus);
 
 impl Machine<'_> {
-    /// Waits until the guest reports a routable address, and returns it: its primary
-    /// address, else the first of its network cards. There is no timeout: wrap it in
-    /// [`tokio::time::timeout`].
+    /// Waits until the guest reports a routable address, and returns it. The guest's primary
+    /// address is preferred, then those of its network cards in order. There is no timeout:
+    /// wrap it in [`tokio::time::timeout`].
     ///
     /// # Errors
     /// As for [`Client::wait_for`](crate::Client::wait_for).
@@ -27,7 +27,7 @@ impl Machine<'_> {
                 found.is_some()
             })
             .await?;
-        // Unreachable: the condition holds only with an address.
+        // Unreachable, because the condition holds only if there is an address.
         found.ok_or_else(|| crate::Error::Unset {
             object: Box::new(self.vm.upcast()),
             property: ADDRESS.path().into(),

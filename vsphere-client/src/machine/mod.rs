@@ -17,7 +17,7 @@ use crate::client::Client;
 use crate::device::DeviceList;
 use crate::error::{Error, Result};
 
-/// The number of attempts of an edit when the machine is changed concurrently.
+/// The maximum number of attempts of an edit while the machine is changed concurrently.
 const ATTEMPTS: u32 = 5;
 
 const CHANGE_VERSION: Property<mo::VirtualMachine, String> =
@@ -26,8 +26,8 @@ const DEVICES: Property<mo::VirtualMachine, Vec<Poly<vim25::types::VirtualDevice
     path!(VirtualMachine, config.hardware.device);
 
 impl Client {
-    /// Returns the everyday operations of a virtual machine. All others are methods of
-    /// its reference, for [`call`](Self::call) and [`run`](Self::run).
+    /// Returns the everyday operations of a virtual machine. All other operations are methods
+    /// of its reference, for use with [`call`](Self::call) and [`run`](Self::run).
     ///
     /// ```no_run
     /// use std::time::Duration;
@@ -59,19 +59,19 @@ impl Machine<'_> {
     /// Reads the devices.
     ///
     /// # Errors
-    /// [`Error::Unset`] while the machine's configuration cannot be read, as when its
-    /// host does not respond; otherwise see [`Error`].
+    /// [`Error::Unset`] while the machine's configuration cannot be read, for example because
+    /// its host does not respond; otherwise see [`Error`].
     pub async fn devices(&self) -> Result<DeviceList> {
         Ok(DeviceList::new(self.client.get(self.vm, DEVICES).await?))
     }
 
-    /// Edits the devices: `edit` is called with the current list. When the machine was
-    /// changed concurrently, the edit is retried on the new list, a few times. Nothing
-    /// is sent when `edit` changes nothing.
+    /// Edits the devices by calling `edit` with the current list. If the machine was changed
+    /// concurrently, the edit is retried a few times on the new list. If `edit` changes
+    /// nothing, nothing is sent.
     ///
     /// # Errors
-    /// The one that `edit` returns; [`ConcurrentAccess`] when every attempt hit a
-    /// concurrent change; otherwise see [`Error`].
+    /// The error that `edit` returns; [`ConcurrentAccess`] when a concurrent change made every
+    /// attempt fail; otherwise see [`Error`].
     pub async fn edit_devices(
         &self,
         mut edit: impl FnMut(&mut DeviceList) -> Result<()> + Send,
@@ -107,9 +107,9 @@ impl Machine<'_> {
         }
     }
 
-    /// Sets keys of `extraConfig`; an empty value deletes a key. With a version, as read
-    /// from `config.changeVersion`, the server refuses the change if the machine was
-    /// changed since.
+    /// Sets keys of `extraConfig`; an empty value deletes a key. If a version is given, which
+    /// was read from `config.changeVersion`, the server refuses the change if the machine was
+    /// changed since then.
     ///
     /// # Errors
     /// [`ConcurrentAccess`] when the version is stale; otherwise see [`Error`].

@@ -70,12 +70,12 @@ impl Machine<'_> {
         self.client.run(self.vm.reset_vm()).await
     }
 
-    /// Asks the guest to shut down, and waits up to `patience` for the machine to power
-    /// off. Returns whether it did. Already off counts as success.
+    /// Asks the guest to shut down, and waits up to `patience` for the machine to power off.
+    /// Returns whether it powered off. Already off counts as success.
     ///
     /// # Errors
-    /// [`ToolsUnavailable`](vim25::types::ToolsUnavailable) when no VMware
-    /// Tools run in the guest; otherwise see [`Error`](crate::Error).
+    /// [`ToolsUnavailable`](vim25::types::ToolsUnavailable) when VMware Tools do not run in
+    /// the guest; otherwise see [`Error`](crate::Error).
     pub async fn shut_down(&self, patience: Duration) -> Result<bool> {
         match self.client.call(self.vm.shutdown_guest()).await {
             Err(error) if is_in(&error, &VirtualMachinePowerState::PoweredOff) => return Ok(true),
@@ -96,7 +96,7 @@ impl Machine<'_> {
     }
 }
 
-/// Returns whether a call was refused because the machine is in this state.
+/// Returns whether a call was refused because the machine is already in this state.
 fn is_in(error: &crate::Error, state: &VirtualMachinePowerState) -> bool {
     error
         .fault::<InvalidPowerState>()

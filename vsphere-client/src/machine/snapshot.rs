@@ -15,16 +15,16 @@ pub struct Snapshot {
     pub reference: Ref<mo::VirtualMachineSnapshot>,
     /// The name; not unique.
     pub name: String,
-    /// The names from the root snapshot to this one, such as `installed/updated`;
-    /// a slash within a name is `%2f`.
+    /// The names from the root snapshot to this one, such as `installed/updated`; a slash
+    /// within a name is written `%2f`.
     pub path: String,
     /// The description given when it was taken.
     pub description: String,
     /// The time when it was taken.
     pub created: Timestamp,
-    /// The power state that it holds.
+    /// The power state of the machine in the snapshot.
     pub state: VirtualMachinePowerState,
-    /// Whether the machine's current state is based on it.
+    /// Whether the machine's current state is based on this snapshot.
     pub is_current: bool,
 }
 
@@ -51,15 +51,15 @@ impl Machine<'_> {
     /// `installed/updated`.
     ///
     /// # Errors
-    /// [`Error::NotFound`] with the existing paths; [`Error::Ambiguous`] with the
-    /// matching ones; otherwise see [`Error`].
+    /// [`Error::NotFound`] with the existing paths; [`Error::Ambiguous`] with the matching
+    /// paths; otherwise see [`Error`].
     pub async fn find_snapshot(&self, name: &str) -> Result<Snapshot> {
         let all = self.snapshots().await?;
         pick(all, name, &self.vm.to_string())
     }
 
-    /// Takes a snapshot. With `memory`, it includes the memory of a running machine,
-    /// which then resumes when reverted.
+    /// Takes a snapshot. With `memory`, it includes the memory of a running machine, so that
+    /// the machine continues to run after a revert.
     ///
     /// # Errors
     /// See [`Error`].
@@ -84,7 +84,7 @@ impl Machine<'_> {
         self.client.run(call).await
     }
 
-    /// Removes a snapshot, with `children` also its descendants. The state of the
+    /// Removes a snapshot; with `children`, its descendants are removed too. The state of the
     /// machine does not change.
     ///
     /// # Errors
@@ -95,7 +95,8 @@ impl Machine<'_> {
     }
 }
 
-/// Flattens the trees without recursion: the server decides how deep they are.
+/// Flattens the trees of snapshots. Not recursive, because the server determines how deep they
+/// are.
 fn flat(
     roots: &[VirtualMachineSnapshotTree],
     current: Option<&Ref<mo::VirtualMachineSnapshot>>,

@@ -1,4 +1,4 @@
-//! The devices of a lease, and the URLs of their contents.
+//! The devices of a lease, and the URLs from which their contents are transferred.
 
 use std::fmt;
 
@@ -17,22 +17,24 @@ pub struct LeaseDevice {
     pub(super) target: Option<String>,
     pub(super) disk: bool,
     pub(super) size: Option<u64>,
-    /// Contains a token that grants access to anybody who knows it: never shown.
+    /// The URL. It contains a token that grants access to anybody who knows it, so it is never
+    /// shown.
     pub(super) url: Url,
-    /// The certificate of a host other than the client's server.
+    /// The thumbprint of the host's certificate, if the host is not the client's server.
     pub(super) pin: Option<Thumbprint>,
     /// Whether the URL is on the client's server.
     pub(super) at_server: bool,
 }
 
 impl LeaseDevice {
-    /// Returns the key of the device, unique within the lease. Manifests use it, too.
+    /// Returns the key of the device, which is unique within the lease and is also used in
+    /// manifests.
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
     }
 
-    /// Returns which device of the import specification it is, such as
+    /// Returns the key that identifies the device in the import specification, such as
     /// `/machine-name/VirtualLsiLogicController0:0`. Empty for an export.
     #[must_use]
     pub fn import_key(&self) -> &str {
@@ -45,13 +47,13 @@ impl LeaseDevice {
         self.target.as_deref()
     }
 
-    /// Returns whether it is a disk, which is transferred as a streamOptimized VMDK.
+    /// Returns whether the device is a disk, which is transferred as a streamOptimized VMDK.
     #[must_use]
     pub const fn is_disk(&self) -> bool {
         self.disk
     }
 
-    /// Returns the size in bytes of a file other than a disk, if the server reported it.
+    /// Returns the size in bytes of a file that is not a disk, if the server reported it.
     #[must_use]
     pub const fn size(&self) -> Option<u64> {
         self.size
@@ -66,7 +68,7 @@ impl LeaseDevice {
             .unwrap_or("device")
     }
 
-    /// Converts what a server at `server` reports about a device.
+    /// Converts the server's description of a device. `server` is the address of the server.
     pub(super) fn read(device: HttpNfcLeaseDeviceUrl, server: &Url) -> Result<Self, String> {
         let name = device.target_id.clone().unwrap_or_default();
         let wrong = |why: String| format!("the address of device {name:?} {why}");
@@ -78,7 +80,7 @@ impl LeaseDevice {
             return Err(wrong("is not encrypted although the server's is".into()));
         }
         if url.host_str() == Some("*") {
-            // The same host and port that the client connected to.
+            // `*` stands for the host and port that the client connected to.
             let there = server.host_str().unwrap_or_default();
             let replaced = url.set_host(Some(there)).is_ok() && url.set_port(server.port()).is_ok();
             if !replaced {
@@ -105,8 +107,9 @@ impl LeaseDevice {
     }
 }
 
-/// Returns the certificate that the host must present. The whole certificate takes
-/// precedence over its digest, which servers before 8.0 compute with SHA-1.
+/// Returns the thumbprint of the certificate that the host must present. If the server sent
+/// the certificate, it takes precedence over the digest, which servers before 8.0 compute with
+/// SHA-1.
 fn pin(device: &HttpNfcLeaseDeviceUrl) -> Result<Option<Thumbprint>, String> {
     let pem = device.ssl_certificate.as_deref().unwrap_or_default();
     if !pem.trim().is_empty() {
@@ -170,7 +173,7 @@ mod tests {
         let device = read("https://esx2/nfc/tok/d", PIN, "https://vc/sdk").unwrap();
         assert!(!device.at_server);
         assert_eq!(device.pin.unwrap().to_string(), PIN);
-        // Another port may be another server.
+        // A URL with another port may refer to another server.
         let device = read("https://vc:902/nfc/tok/d", PIN, "https://vc/sdk").unwrap();
         assert!(!device.at_server && device.pin.is_some());
     }

@@ -1,5 +1,5 @@
-//! The background task that owns a lease: it starts it, keeps it alive, and ends it even
-//! when nobody waits for it any more.
+//! The background task that owns a lease. It starts the lease, keeps it alive, and ends it
+//! even if the caller was dropped.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,14 +14,14 @@ use crate::client::Client;
 use crate::error::{Error, Operation, Result};
 
 /// The longest time between two progress reports. Servers end a lease after five minutes
-/// without any.
+/// without a report.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// How a lease ends.
+/// The way in which a lease is to end.
 pub(super) enum End {
-    /// Everything was transferred.
+    /// Complete the lease, after everything was transferred.
     Complete(oneshot::Sender<Result<()>>),
-    /// The lease is aborted, and what was created is removed.
+    /// Abort the lease, which removes what was created.
     Abort(oneshot::Sender<Result<()>>),
 }
 
@@ -39,7 +39,7 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// Returns 0 to 99: the lease reaches 100 by completing.
+    /// Returns the progress from 0 to 99 percent; only completing the lease makes it 100.
     fn percent(&self) -> i32 {
         let announced = self.announced.load(Ordering::Relaxed).max(1);
         let moved = self.moved.load(Ordering::Relaxed);
@@ -47,7 +47,7 @@ impl Tally {
         i32::try_from(percent).unwrap_or(99).min(99)
     }
 
-    /// Returns when the lease is lost.
+    /// Waits until the lease is lost.
     pub(super) async fn lost(&self) {
         loop {
             let news = self.news.notified();
@@ -59,7 +59,7 @@ impl Tally {
     }
 }
 
-/// A lease that is ready.
+/// The data of a lease that is ready.
 pub(super) struct Opened {
     pub(super) operation: Operation,
     pub(super) lease: Ref<mo::HttpNfcLease>,
@@ -107,7 +107,8 @@ async fn keep(
     let info = match ready {
         Ok(info) => info,
         Err(error) => {
-            // A lease in its error state holds nothing; in any other state it may.
+            // A lease in its error state holds no resources; in any other state it may, so
+            // abort it.
             if !matches!(error, Error::Fault { .. }) {
                 report(abort(client, &lease).await);
             }
@@ -137,7 +138,7 @@ async fn keep(
         Ok(End::Complete(reply)) => {
             let completed = complete(client, &lease).await;
             if completed.is_err() {
-                // Refused, although the lease was completed.
+                // If the lease was completed after all, the server refuses the abort.
                 report(abort(client, &lease).await);
             }
             let _ = reply.send(completed);
@@ -174,7 +175,7 @@ async fn ready(
     }))
 }
 
-/// Returns why the server ended a lease with an error.
+/// Returns the fault with which the server ended a lease.
 pub(super) async fn failure(
     client: &Client,
     lease: &Ref<mo::HttpNfcLease>,
@@ -189,7 +190,7 @@ pub(super) async fn failure(
     Some(Error::fault_of(operation, fault.into()))
 }
 
-/// Reports the progress of the transfer to the server for as long as it is polled.
+/// Reports the progress of the transfer to the server, until the future is dropped.
 async fn stay_alive(
     client: &Client,
     lease: &Ref<mo::HttpNfcLease>,
@@ -213,7 +214,7 @@ async fn stay_alive(
                 return std::future::pending().await;
             }
             // The next report may succeed.
-            Err(error) => tracing::debug!(%lease, %error, "a sign of life was not delivered"),
+            Err(error) => tracing::debug!(%lease, %error, "a progress report was not delivered"),
         }
     }
 }
@@ -235,7 +236,7 @@ async fn abort(client: &Client, lease: &Ref<mo::HttpNfcLease>) -> Result<()> {
     client.call(lease.http_nfc_lease_abort(None)).await
 }
 
-/// Logs a result that nobody waits for.
+/// Logs the failure of an abort that no caller waits for.
 fn report(aborted: Result<()>) {
     if let Err(error) = aborted {
         tracing::debug!(%error, "a lease was not aborted; the server ends it after its timeout");

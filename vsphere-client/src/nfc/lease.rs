@@ -1,4 +1,4 @@
-//! A lease, and the transfers under it.
+//! NFC leases, and downloads under them.
 
 use std::fmt;
 use std::pin::Pin;
@@ -25,9 +25,9 @@ use crate::transport::{Body, Request, Response, Transport, TransportError};
 impl Client {
     /// Sends a call that starts an NFC lease and waits until the lease is ready.
     ///
-    /// Such calls are `import_vapp`, `export_vm`, `export_vapp` and
-    /// `export_snapshot`. When an import's lease is ready, the machine exists, and its
-    /// disks are still to be sent.
+    /// Such calls are `import_vapp`, `export_vm`, `export_vapp` and `export_snapshot`. When
+    /// the lease of an import is ready, the machine exists, and the contents of its disks can
+    /// be sent.
     ///
     /// Cancel safe: when the future is dropped, the lease is aborted in the
     /// background, which removes what an import created. There is no
@@ -42,7 +42,7 @@ impl Client {
         let call = call.into();
         let operation = self.operation(call.method(), Some(call.this()));
         let opened = keeper::start(self.clone(), call).await;
-        // The task is dropped only by a runtime that is shutting down.
+        // The sender is dropped without a result only if the runtime is shutting down.
         let opened = opened
             .map_err(|_| self.not_authenticated(&operation, LoginProblem::Closed, None))
             .flatten()?;
@@ -52,10 +52,9 @@ impl Client {
 
 /// A lease that is ready for transfers.
 ///
-/// While it exists, its progress is reported to the server at least every 30 seconds,
-/// which keeps the lease alive. It ends with
-/// [`complete`](Self::complete) or [`abort`](Self::abort); dropping it aborts
-/// it in the background.
+/// While it exists, its progress is reported to the server at least every 30 seconds, which
+/// keeps the lease alive. A lease ends with [`complete`](Self::complete) or
+/// [`abort`](Self::abort); dropping the lease aborts it in the background.
 pub struct Lease {
     pub(super) client: Client,
     pub(super) operation: Operation,
@@ -116,9 +115,9 @@ impl Lease {
         self.disk_capacity_kib
     }
 
-    /// Announces the total bytes of all transfers, so that the percentage that the
-    /// server shows is right from the start. Without it, each transfer announces its own
-    /// length when it starts.
+    /// Announces the total number of bytes of all transfers, so that the percentage that the
+    /// server shows is right from the start. Otherwise, each transfer announces its own length
+    /// when it starts.
     pub fn announce(&self, bytes: u64) {
         self.tally.announced.store(bytes, Ordering::Relaxed);
     }
@@ -141,8 +140,8 @@ impl Lease {
         })
     }
 
-    /// Returns what the server has received or sent so far: the size and checksum
-    /// of each device.
+    /// Reads the manifest of the lease: the size and checksum of each device that the server
+    /// has received or sent so far.
     ///
     /// # Errors
     /// See [`Error`]. Some servers have manifests of exports only.
@@ -154,8 +153,7 @@ impl Lease {
     /// Completes the lease after all transfers. The machine of an
     /// import can be used from then on.
     ///
-    /// Dropping the future does not stop it: the lease is completed in the
-    /// background.
+    /// If the future is dropped, the lease is still completed in the background.
     ///
     /// # Errors
     /// See [`Error`]. The lease is then aborted, unless it turns out to have
@@ -185,7 +183,7 @@ impl Lease {
             self.client
                 .not_authenticated(&self.operation, problem, None)
         };
-        // If the keeper is gone, the response shows it.
+        // If the keeper has ended, receiving its response fails below.
         let _ = self.end.send(end);
         answer.await.map_err(closed).flatten()?;
         Ok(self.entity)
@@ -217,7 +215,7 @@ impl Lease {
             method,
             url: device.url.clone(),
             headers,
-            // The URL itself grants access; the session must not be sent to other hosts.
+            // The URL itself grants access, and the session must not be sent to other hosts.
             cookie: device
                 .at_server
                 .then(|| inner.session.ticket().cookie)
@@ -235,8 +233,8 @@ impl Lease {
         self.judge(operation, response).await
     }
 
-    /// Returns the response if it is a success; otherwise the error, preferably the one
-    /// that the lease reports.
+    /// Returns the response if it is a success, otherwise an error: the one that the lease
+    /// reports, if any.
     pub(super) async fn judge(
         &self,
         operation: &Operation,
@@ -263,7 +261,7 @@ impl Lease {
             return Err(error);
         }
         let limit = inner.options.request_timeout;
-        // The lease is aborted as a whole: nothing of it remains.
+        // The outcome is known: when the lease is aborted, nothing of it remains.
         Err(inner.explain(operation.clone(), failure, true, limit))
     }
 }
@@ -289,8 +287,8 @@ pub struct LeaseDownload {
 }
 
 impl LeaseDownload {
-    /// Returns how many bytes were read, and the total if the server reported it.
-    /// The length of a disk is not known before its end.
+    /// Returns the number of bytes read, and the total if the server reported it. The length
+    /// of a disk is not known before its end.
     #[must_use]
     pub const fn progress(&self) -> TransferProgress {
         self.download.progress()

@@ -1,4 +1,4 @@
-//! Comparing transfers with the server's manifest.
+//! Compares transfers with the server's manifest.
 
 use std::fmt::Write;
 
@@ -15,8 +15,8 @@ pub struct Transferred {
     pub key: String,
     /// The length in bytes.
     pub bytes: u64,
-    /// The SHA-1 digest in lower-case hexadecimal digits, if one was
-    /// requested. It detects accidents, not forgery.
+    /// The SHA-1 digest in lower-case hexadecimal digits, if one was requested. It detects
+    /// accidental changes, not forgery.
     pub sha1: Option<String>,
 }
 
@@ -53,7 +53,7 @@ fn difference(item: &Transferred, entry: Option<&HttpNfcLeaseManifestEntry>) -> 
         return Some(format!("{} bytes here, {} there", item.bytes, entry.size));
     }
     let here = item.sha1.as_deref()?;
-    // A manifest may use another digest.
+    // The manifest may use another digest algorithm.
     let is_sha1 = |kind: &Option<String>| {
         kind.as_deref()
             .is_some_and(|kind| kind.eq_ignore_ascii_case("sha1"))
@@ -66,10 +66,10 @@ fn difference(item: &Transferred, entry: Option<&HttpNfcLeaseManifestEntry>) -> 
         .then(|| format!("its SHA-1 is {here} here, {there} there"))
 }
 
-/// Pairs of lower-case hexadecimal digits.
+/// Formats bytes as pairs of lower-case hexadecimal digits.
 pub(super) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a text cannot fail.
+        // Writing to a string cannot fail.
         let _ = write!(text, "{byte:02x}");
         text
     })

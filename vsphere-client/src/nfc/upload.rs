@@ -1,4 +1,4 @@
-//! Uploading the contents of one device.
+//! Uploads the contents of one device.
 
 use std::fmt;
 use std::future::{Future, IntoFuture};
@@ -22,13 +22,12 @@ use crate::datastore::{Counted, OnProgress, TransferProgress, stalled};
 use crate::error::{RequestPhase, Result};
 use crate::transport::{Body, FailureKind, TransportError};
 
-/// The size of a piece that is read from a reader at once.
+/// The size of the pieces that are read from a reader, in bytes.
 const PIECE: usize = 64 << 10;
 
 impl Lease {
-    /// Sends the contents of a device of an import from a reader that yields
-    /// exactly `length` bytes. A disk is sent as a streamOptimized VMDK. Await
-    /// the result.
+    /// Sends the contents of a device of an import from a reader, which must return exactly
+    /// `length` bytes. For a disk, this is a streamOptimized VMDK. Await the returned value.
     pub fn upload(
         &self,
         device: &LeaseDevice,
@@ -39,8 +38,8 @@ impl Lease {
         self.upload_stream(device, content, Some(length))
     }
 
-    /// Sends the contents of a device from a stream. Without a `length` they are sent in chunks,
-    /// which not every host accepts; prefer to know the length.
+    /// Sends the contents of a device from a stream. Without a `length`, they are sent in
+    /// chunks, which not every host accepts; pass the length if it is known.
     pub fn upload_stream(
         &self,
         device: &LeaseDevice,
@@ -58,8 +57,8 @@ impl Lease {
     }
 }
 
-/// An upload of a device's contents: await it. Dropping it ends the
-/// transfer; the lease stays, and should be aborted.
+/// An upload of a device's contents, which starts when it is awaited. Dropping it ends the
+/// transfer but not the lease, which should then be aborted.
 #[must_use = "nothing is sent before this is awaited"]
 pub struct LeaseUpload<'a> {
     lease: &'a Lease,
@@ -71,7 +70,7 @@ pub struct LeaseUpload<'a> {
 }
 
 impl LeaseUpload<'_> {
-    /// Sets a listener that is called after every piece. It should return quickly.
+    /// Sets a callback for progress, called after every piece. It should return quickly.
     pub fn on_progress(mut self, listener: impl FnMut(TransferProgress) + Send + 'static) -> Self {
         self.progress = Some(Box::new(listener));
         self

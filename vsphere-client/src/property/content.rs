@@ -15,8 +15,9 @@ pub enum PropertyState<V> {
     /// The server refused to return it, for this reason: a missing permission, a
     /// property that the object does not have, …
     Missing(Fault),
-    /// The value cannot be converted to the property's type, or lacks a required field.
-    /// Incomplete values further inside are left out instead; see [`Any::get_lenient`].
+    /// The value cannot be converted to the property's type, or lacks a required field. If
+    /// only a value inside it is incomplete, that value is left out instead; see
+    /// [`Any::get_lenient`].
     Invalid(ConvertError),
 }
 
@@ -68,12 +69,12 @@ impl ObjectProperties<mo::ManagedObject> {
         self.values.retain(|(name, _)| name != path);
         self.missing.retain(|(name, _)| name != path);
         if let Some(value) = value {
-            // Detached, so that the message it came in can be freed.
+            // Detach the value, so that the message that contained it can be freed.
             self.values.push((path.to_owned(), value.detach()));
         }
     }
 
-    /// Returns a copy whose values are detached from the message they came in.
+    /// Detaches the values from the message that contained them, so that it can be freed.
     pub(crate) fn detached(mut self) -> Self {
         for (_, value) in &mut self.values {
             *value = value.detach();
@@ -91,7 +92,7 @@ impl ObjectProperties<mo::ManagedObject> {
         T: ManagedObject,
     {
         ObjectProperties {
-            // A type that is newer than our schema counts as the requested type.
+            // An object of a type that our schema does not know counts as the requested type.
             object: self
                 .object
                 .downcast()
@@ -148,8 +149,8 @@ impl<T> ObjectProperties<T> {
         }
     }
 
-    /// Iterates over all values, unconverted, with their paths. [`Any::get`]
-    /// converts one only if all of it is complete.
+    /// Iterates over all unconverted values, with their paths. Convert a value strictly with
+    /// [`Any::get`], which fails if any part of it is incomplete.
     pub fn values(&self) -> impl Iterator<Item = (&str, &Any)> {
         self.values
             .iter()

@@ -31,8 +31,8 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Unset`] when the property has no value; [`try_get`](Self::try_get)
-    /// returns `None` then. Otherwise see [`Error`].
+    /// [`Error::Unset`] when the property has no value ([`try_get`](Self::try_get) returns
+    /// `None` instead); otherwise see [`Error`].
     pub async fn get<T, M, V>(&self, object: &Ref<T>, property: Property<M, V>) -> Result<V>
     where
         T: ManagedObject + IsA<M>,
@@ -46,8 +46,8 @@ impl Client {
             })
     }
 
-    /// Reads one or several properties of one object in one call; a property without
-    /// value is `None`.
+    /// Reads one or several properties of one object in one call. The result is `None` for a
+    /// property without value.
     ///
     /// ```no_run
     /// # use vim25::{Ref, mo, props};
@@ -96,7 +96,7 @@ impl Client {
             .objects
             .into_iter()
             .find(|content| content.obj == *object);
-        // An object with no readable property may be omitted.
+        // Servers may omit an object without readable properties.
         Ok(ObjectProperties::new(found.unwrap_or_else(|| {
             ObjectContent {
                 obj: object.clone(),

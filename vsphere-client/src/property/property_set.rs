@@ -14,7 +14,7 @@ pub trait PropertySet<M>: private::Sealed {
     #[doc(hidden)]
     fn paths(&self) -> Vec<String>;
 
-    /// Extracts the values from what a server returned.
+    /// Extracts the values from the properties that a server returned.
     #[doc(hidden)]
     fn values(&self, content: &Content, operation: &Operation) -> Result<Self::Values>;
 }
@@ -24,7 +24,7 @@ type Content = ObjectProperties<mo::ManagedObject>;
 mod private {
     #[expect(
         unnameable_types,
-        reason = "so that nobody else implements `PropertySet`"
+        reason = "seals `PropertySet`, so that other crates cannot implement it"
     )]
     pub trait Sealed {}
 }

@@ -1,4 +1,4 @@
-//! Reading many objects, page by page.
+//! Reads properties of many objects, page by page.
 
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
@@ -124,8 +124,8 @@ where
         self
     }
 
-    /// Reads page by page, as the stream is polled. Dropping the stream early
-    /// frees the resources it holds on the server.
+    /// Reads the objects as a stream, which requests page by page as it is polled. Dropping
+    /// the stream early frees the resources it holds on the server.
     #[must_use]
     pub fn stream(self) -> Items<T> {
         let cursor = Cursor::new(
@@ -143,13 +143,13 @@ where
         }
     }
 
-    /// Reads all objects, and then every change of them, until the stream is dropped.
+    /// Reads all objects, and then reports every change of them, until the stream is dropped.
     #[must_use]
     pub fn watch(self) -> Changes<T> {
         Changes::new(self.client, T::NAME, self.paths, self.source)
     }
 
-    /// Reads all objects. Objects that vanished in between are skipped.
+    /// Reads all objects. Objects that were deleted in the meantime are skipped.
     ///
     /// # Errors
     /// See [`Error`](crate::Error).
@@ -166,7 +166,7 @@ where
     }
 }
 
-/// One object of a query.
+/// An object in the result of a query.
 #[derive(Clone, Debug)]
 pub enum Item<T> {
     /// The object exists and has these properties.
@@ -213,7 +213,7 @@ impl AnyItem {
     }
 }
 
-/// How often a query restarts because its session was lost between two pages.
+/// The maximum number of restarts of a query after its session was lost between two pages.
 const RESTARTS: u32 = 3;
 
 /// The state of a query; dropping it frees the resources it holds on the server.
@@ -224,13 +224,14 @@ struct Cursor {
     paths: Vec<String>,
     page_size: Option<i32>,
     source: Source,
-    /// Whether the source was opened; never if it is a list of objects.
+    /// Whether the source was opened. A list of objects is never opened.
     is_open: bool,
-    /// Groups of objects that were not requested yet, the next one last.
+    /// Groups of objects that were not requested yet, in reverse order.
     groups: Vec<Vec<AnyRef>>,
     /// The objects of the current request.
     group: Vec<AnyRef>,
-    /// Objects already returned: of the group or, for a traversal, of all.
+    /// The objects already returned: those of the current group or, for a traversal, all of
+    /// them.
     seen: HashSet<AnyRef>,
     token: Option<String>,
     view: Option<Ref<mo::ContainerView>>,
@@ -314,15 +315,16 @@ impl Cursor {
         Ok(())
     }
 
-    /// Restarts the query after the session was lost, with its token and view. Objects that
-    /// were already returned are skipped. Returns whether a lost session is why the request failed.
+    /// Restarts the query after the session was lost, and with it the token and the view.
+    /// Objects that were already returned are skipped. Returns `false` if the error has
+    /// another reason.
     fn restart(&mut self, error: &Error) -> bool {
         let token = error.is_lost_token();
         let view = error
             .fault::<ManagedObjectNotFound>()
             .zip(self.view.as_ref())
             .is_some_and(|(fault, view)| fault.obj.value() == view.value());
-        // The page may have been lost together with its response.
+        // The response, and with it the page, may have been lost.
         let lost = matches!(error, Error::OutcomeUnknown { .. });
         if !(token || view || lost) || self.restarts >= RESTARTS {
             return false;
@@ -356,8 +358,8 @@ impl Cursor {
         match self.request(objects).await {
             Ok(page) => self.take_page(page),
             Err(error) => {
-                // Servers that do not skip missing objects fail because of a
-                // single one: find it by bisection, since there may be many.
+                // Servers that do not skip missing objects fail because of a single one. There
+                // may be many, so find them by bisection.
                 let gone = error
                     .fault::<ManagedObjectNotFound>()
                     .map(|fault| fault.obj);
@@ -384,7 +386,7 @@ impl Cursor {
                 path_set: self.paths.clone(),
             }],
             object_set: objects,
-            // Missing objects are skipped.
+            // Ask the server to report missing objects instead of failing.
             report_missing_objects_in_results: Some(true),
         };
         let options = RetrieveOptions {
@@ -411,7 +413,8 @@ impl Cursor {
     }
 }
 
-/// Returns whether this says that the object does not exist, as some servers report it.
+/// Returns whether the content only says that the object does not exist, as some servers
+/// report it.
 pub(crate) fn is_missing(content: &ObjectContent) -> bool {
     let mut missing = content.missing_set.iter();
     content.prop_set.is_empty()
@@ -432,7 +435,8 @@ impl Drop for Cursor {
 }
 
 impl Client {
-    /// Requests the next page of a retrieval. Dropping the future frees the token.
+    /// Requests the next page of a retrieval. Dropping the future frees the page's token on
+    /// the server.
     pub(crate) async fn next_page(&self, token: String) -> Result<RetrieveResult> {
         let guard = TokenGuard::new(self, token);
         let call = self
@@ -452,7 +456,7 @@ impl Error {
     }
 }
 
-/// A token in use; freed if the request is cancelled.
+/// A page token in use, which is freed on the server if the request is cancelled.
 struct TokenGuard<'c> {
     client: &'c Client,
     token: String,

@@ -18,8 +18,8 @@ pub(crate) enum Source {
 }
 
 impl Source {
-    /// Returns the selection in the form that the server expects. A view that this needs on
-    /// the server is stored in `view`, for the caller to destroy.
+    /// Returns the selection in the form that the server expects. If a view has to be created
+    /// on the server, it is stored in `view`, and the caller has to destroy it.
     pub(crate) async fn open(
         &self,
         client: &Client,

@@ -1,4 +1,4 @@
-//! Decompression of responses.
+//! Decompresses responses.
 
 use std::io::{self, Write};
 
@@ -17,7 +17,7 @@ impl Gunzip {
     /// Decodes the next piece.
     ///
     /// # Errors
-    /// An error with [`TooLong`] in it when the output exceeds the limit; any other error
+    /// An error that contains [`TooLong`] when the output exceeds the limit; any other error
     /// means that the text is not gzip.
     pub(crate) fn write(&mut self, piece: &[u8]) -> io::Result<()> {
         self.0.write_all(piece)
@@ -53,7 +53,7 @@ impl Write for Bounded {
     }
 }
 
-/// Returns whether the limit is why decoding failed.
+/// Returns whether decoding failed because of the limit.
 pub(crate) fn is_too_long(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|inner| inner.is::<TooLong>())
 }

@@ -1,4 +1,4 @@
-//! The real transport, over HTTP with TLS.
+//! The transport over HTTP with TLS.
 
 use std::error::Error as StdError;
 use std::sync::Arc;
@@ -41,11 +41,12 @@ impl Http {
         let mut builder = reqwest::Client::builder()
             .tls_backend_preconfigured(options.trust.client_config()?)
             .connect_timeout(options.connect_timeout)
-            // Servers and load balancers close idle connections.
+            // Close idle connections before servers and load balancers do.
             .pool_idle_timeout(Duration::from_secs(45))
             .tcp_keepalive(Duration::from_secs(30))
             .user_agent(options.user_agent.as_str())
-            // A POST is not redirected, and a session is not sent elsewhere.
+            // Do not follow redirects: a POST would change, and the session would be sent
+            // elsewhere.
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
             .http1_only();
@@ -136,9 +137,9 @@ impl Transport for Http {
     }
 }
 
-/// Returns what an error of the HTTP library means for the request.
+/// Converts an error of the HTTP library, and determines how far the request got.
 fn classify(error: reqwest::Error, otherwise: FailureKind) -> TransportError {
-    // The error of the caller contains the address already.
+    // Remove the address: the caller's error already contains it.
     let error = error.without_url();
     let kind = if let Some(tls) = find::<rustls::Error>(&error) {
         match tls::refusal(tls) {
@@ -170,7 +171,7 @@ fn classify(error: reqwest::Error, otherwise: FailureKind) -> TransportError {
 #[error("the source of the upload failed")]
 pub(crate) struct UploadFailed(#[source] pub std::io::Error);
 
-/// Searches a chain of errors, also inside of I/O errors, which hide what they wrap.
+/// Searches a chain of errors for a type, including the errors that I/O errors wrap.
 fn find<'e, T: StdError + 'static>(error: &'e (dyn StdError + 'static)) -> Option<&'e T> {
     let mut next = Some(error);
     while let Some(error) = next {

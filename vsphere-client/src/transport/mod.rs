@@ -22,19 +22,19 @@ pub(crate) mod replay;
 pub(crate) use gzip::{Gunzip, is_too_long};
 pub(crate) use http::{Http, HttpOptions, UploadFailed};
 
-/// Sends one request and gives the answer, whatever its status. No retries,
-/// no session, no meaning.
+/// Sends requests and returns the responses, whatever their status. It does not retry, and
+/// does not know about sessions or the API.
 #[async_trait]
 pub(crate) trait Transport: fmt::Debug + Send + Sync + 'static {
-    /// Ends when the head of the answer is there.
+    /// Sends a request, and returns as soon as the head of the response has arrived.
     async fn send(&self, request: Request) -> Result<Response, TransportError>;
 
-    /// A transport with the same settings to another host, which must show the
+    /// Returns a transport with the same settings for another host, which must present the
     /// certificate with this thumbprint.
     fn pinned(&self, pin: &Thumbprint) -> crate::error::Result<Arc<dyn Transport>>;
 }
 
-/// A request.
+/// An HTTP request.
 pub(crate) struct Request {
     pub method: Method,
     pub url: Url,
@@ -42,7 +42,7 @@ pub(crate) struct Request {
     /// The whole `Cookie` header.
     pub cookie: Option<SecretString>,
     pub body: Body,
-    /// From sending to the head of the answer.
+    /// The timeout from sending the request to receiving the head of the response.
     pub limit: Option<Duration>,
 }
 
@@ -62,7 +62,7 @@ pub(crate) enum Body {
     },
 }
 
-/// The head of an answer, and its body as it comes in.
+/// The head of a response, and its body as a stream.
 pub(crate) struct Response {
     pub status: u16,
     /// The value of `Content-Range`.
@@ -70,7 +70,7 @@ pub(crate) struct Response {
     /// The values of `Set-Cookie`.
     pub cookies: Vec<SecretString>,
     pub length: Option<u64>,
-    /// The value of `Retry-After`, where it is a number of seconds.
+    /// The value of `Retry-After`, if it is a number of seconds.
     pub retry_after: Option<Duration>,
     /// The value of `Content-Encoding`.
     pub encoding: Option<String>,
@@ -83,27 +83,27 @@ impl fmt::Debug for Response {
     }
 }
 
-/// Why there is no (complete) answer.
+/// The reason why there is no response, or only part of one.
 #[derive(Debug)]
 pub(crate) struct TransportError {
     pub kind: FailureKind,
     pub source: Box<dyn std::error::Error + Send + Sync>,
 }
 
-/// Information about the request that failed.
+/// The kind of a failure, which tells whether the request was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum FailureKind {
     /// The request was never sent.
     Connect,
     /// The request was never sent: the certificate was refused.
     Untrusted(UntrustedCertificate),
-    /// The request was never sent: no common TLS.
+    /// The request was never sent: the TLS handshake failed.
     Tls,
-    /// Too slow. Only in the phase `Connect` it is sure that nothing was sent.
+    /// The request took too long. It was certainly not sent only if the phase is `Connect`.
     Timeout(RequestPhase),
-    /// The connection ended before the first byte of the answer.
+    /// The connection ended before the first byte of the response.
     NoAnswer,
-    /// The connection ended within the answer.
+    /// The connection ended within the response.
     Broken,
     /// The body to send could not be read.
     Source,

@@ -1,5 +1,5 @@
-//! A transport without a network: it compares requests by their meaning and
-//! gives prepared answers.
+//! A transport without a network for tests. It parses requests, and returns prepared
+//! responses.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use std::collections::VecDeque;
@@ -18,33 +18,33 @@ use super::{Body, FailureKind, Request, Response, Transport, TransportError};
 use crate::error::Error;
 use crate::tls::Thumbprint;
 
-/// The behaviour of the peer.
+/// The response of the peer to one request.
 pub(crate) enum Reply {
-    /// Answers with this body in an envelope, as vCenter writes it.
+    /// Returns this body in an envelope, as vCenter writes it.
     Body(&'static str),
-    /// The same with a body that was made.
+    /// Returns a generated body in an envelope.
     Owned(String),
-    /// Answers with this body as soon as it is sent.
+    /// Returns a body in an envelope as soon as the test sends it.
     When(tokio::sync::oneshot::Receiver<String>),
-    /// Answers with this body after a while.
+    /// Returns this body in an envelope after a delay.
     After(std::time::Duration, &'static str),
-    /// Fails after a while.
+    /// Fails after a delay.
     FailAfter(std::time::Duration, FailureKind),
-    /// The same, compressed; only for requests that allow it.
+    /// Returns this body in an envelope, compressed; only for requests that allow it.
     Gzip(String),
-    /// Answers with this body and `Set-Cookie`.
+    /// Returns this body in an envelope, with `Set-Cookie`.
     Cookie(&'static str, &'static str),
-    /// Answers with HTTP status and text.
+    /// Returns this HTTP status and text.
     Status(u16, String),
-    /// Answers with 503 and `Retry-After`, in seconds.
+    /// Returns status 503 with `Retry-After`, in seconds.
     Busy(u64),
-    /// Fails.
+    /// Fails immediately.
     Fail(FailureKind),
-    /// Never answers.
+    /// Never responds.
     Hang,
 }
 
-/// A request as tests see it.
+/// The parts of a request that tests check.
 pub(crate) struct Seen {
     pub soap: Soap,
     pub cookie: Option<String>,
@@ -60,7 +60,7 @@ impl Seen {
 
 type Peer = dyn FnMut(&Seen) -> Reply + Send;
 
-/// Asks a function for every answer.
+/// A transport that calls a function for every response.
 pub(crate) struct Replay {
     versions: &'static str,
     peer: Mutex<Box<Peer>>,
@@ -76,7 +76,7 @@ impl Replay {
         })
     }
 
-    /// Expects exactly these requests, one after the other, after a login.
+    /// Creates a transport that expects exactly these requests in this order, after a login.
     pub(crate) fn script(steps: Vec<(&'static str, Reply)>) -> Arc<Self> {
         let mut steps = VecDeque::from(steps);
         Self::new(move |seen| match welcome(seen) {
@@ -84,7 +84,7 @@ impl Replay {
             None => {
                 let (expected, reply) = steps.pop_front().unwrap_or_else(|| {
                     panic!(
-                        "a request too many: {} of {:?}",
+                        "unexpected request: {} of {:?}",
                         seen.method(),
                         seen.soap.this
                     )
@@ -99,7 +99,7 @@ impl Replay {
         })
     }
 
-    /// The methods that were called so far, without those of connecting.
+    /// Returns the methods that were called so far, without those of connecting.
     pub(crate) fn methods(&self) -> Vec<String> {
         let methods = self.methods.lock().unwrap();
         let connecting = ["RetrieveServiceContent"];
@@ -111,7 +111,7 @@ impl Replay {
     }
 }
 
-/// Answers what every client begins with.
+/// Returns the response to the first requests of every client; `None` for other requests.
 pub(crate) fn welcome(seen: &Seen) -> Option<Reply> {
     match seen.method() {
         "RetrieveServiceContent" => Some(Reply::Body(include_str!(
@@ -128,7 +128,7 @@ pub(crate) fn welcome(seen: &Seen) -> Option<Reply> {
     }
 }
 
-/// A body in an envelope with the prefixes that vCenter uses.
+/// Wraps a body in an envelope with the namespace prefixes of vCenter.
 pub(crate) fn enveloped(body: &str) -> String {
     format!(
         "<soapenv:Envelope xmlns:soapenc=\"http://schemas.xmlsoap.org/soap/encoding/\" \
@@ -148,7 +148,7 @@ impl fmt::Debug for Replay {
 #[async_trait]
 impl Transport for Replay {
     fn pinned(&self, _: &Thumbprint) -> crate::error::Result<Arc<dyn Transport>> {
-        Err(Error::config("recorded answers come from one server"))
+        Err(Error::config("a replay has only one server"))
     }
 
     async fn send(&self, request: Request) -> Result<Response, TransportError> {
@@ -210,7 +210,7 @@ impl Transport for Replay {
             }
             Reply::Hang => std::future::pending().await,
         };
-        // In small pieces, like a network.
+        // Return the body in small pieces, like a network.
         let bytes = if is_gzip {
             assert_eq!(accepted, "gzip");
             let mut encoder =

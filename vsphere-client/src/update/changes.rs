@@ -20,35 +20,36 @@ use crate::property::{ObjectProperties, Source};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Change<T> {
-    /// The object is in the set: initially, when it is created, and after a resync.
+    /// The object is in the set. Reported initially, when an object enters the set, and after
+    /// a resync.
     Entered(ObjectProperties<T>),
-    /// Some of its properties changed.
+    /// Some properties of the object changed.
     Changed {
         /// The current state of all watched properties.
         object: ObjectProperties<T>,
-        /// The paths that changed since the last report, as precise as the values
-        /// allow: `runtime.powerState`, `config.extraConfig["guestinfo.ip"].value`,
-        /// `config.hardware.device[2000]`. Each starts with a watched path. When
-        /// very many changed at once, it is the watched path itself.
+        /// The paths that changed since the last report, as precise as the values allow:
+        /// `runtime.powerState`, `config.extraConfig["guestinfo.ip"].value`,
+        /// `config.hardware.device[2000]`. Each path starts with a watched path. If very many
+        /// paths changed at the same time, they are replaced by the watched path.
         paths: Vec<String>,
     },
-    /// The object is no longer in the set: deleted or moved away.
+    /// The object is no longer in the set: it was deleted or moved.
     Left(Ref<T>),
-    /// All initial objects have been reported: later reports are changes.
+    /// All initial objects have been reported; later reports are changes.
     Complete,
-    /// The session was lost and opened again, or the server was restarted.
-    /// Changes may have been missed: every object of the set enters again, and
-    /// those that left in between are reported before the next `Complete`.
+    /// The session was lost and opened again, or the server was restarted. Changes may have
+    /// been missed, so every object of the set is reported as entered again. Objects that left
+    /// in between are reported as left before the next `Complete`.
     Resync,
 }
 
 /// The changes of a set of objects; returned by [`Query::watch`](crate::Query::watch).
 ///
-/// The stream survives lost sessions and outages of several minutes (ten times
-/// the budget of the [`RetryPolicy`](crate::RetryPolicy)); after that, or when
-/// the server refuses, it ends with an error. It may be polled slowly: changes in
-/// between are merged, so that only intermediate states are skipped. Dropping it
-/// frees the resources it holds on the server.
+/// The stream survives lost sessions and outages of several minutes (ten times the budget of
+/// the [`RetryPolicy`](crate::RetryPolicy)). After a longer outage, or when the server refuses
+/// a request, it ends with an error. It may be polled slowly: changes between two polls are
+/// merged, so only intermediate states are skipped. Dropping the stream frees the resources it
+/// holds on the server.
 pub struct Changes<T> {
     changes: BoxStream<'static, Result<Change<T>>>,
 }

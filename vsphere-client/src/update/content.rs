@@ -1,4 +1,4 @@
-//! Applying updates of the server to the known state of an object.
+//! Applies updates of the server to the known state of an object.
 
 use std::sync::Arc;
 
@@ -8,17 +8,17 @@ use vim25::{Any, difference};
 use super::slot::Content;
 use crate::property::ObjectProperties;
 
-/// How many precise paths of one property are reported; more count as one change of
+/// The maximum number of precise paths reported for one property; more count as one change of
 /// the whole property.
 const MAX_FINE: usize = 64;
 
-/// A change of only a part of a watched property: the whole object has to be
-/// read again.
+/// The error that an update changes only part of a watched property, so the whole object has
+/// to be read again.
 #[derive(Debug)]
 pub(super) struct Partial;
 
-/// Returns the content after an update, and the paths that changed, as precise as the
-/// values allow: `config.extraConfig["guestinfo.ip"].value`.
+/// Returns the content after an update, and the paths that changed. The paths are as precise
+/// as the values allow: `config.extraConfig["guestinfo.ip"].value`.
 pub(super) fn apply(
     before: Option<&Content>,
     update: ObjectUpdate,

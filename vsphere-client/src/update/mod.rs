@@ -1,4 +1,4 @@
-//! Observing changes: one poll of the server for all subscribers.
+//! Observes changes, with one poll of the server for all subscribers.
 //!
 //! [`Client::wait_for`], [`Client::run`] and [`Query::watch`](crate::Query::watch)
 //! are subscribers of one engine per client, which starts with the first of them
@@ -24,14 +24,14 @@ pub(crate) use slot::News;
 pub(crate) use subscription::Subscription;
 
 impl Client {
-    /// Waits until the values of one or several properties satisfy a
-    /// condition, and returns them. They are checked immediately and after every
-    /// change; a property without value is `None`. The first check never uses a state older
-    /// than this call; states in quick succession may be merged into one.
+    /// Waits until the values of one or several properties satisfy a condition, and returns
+    /// the values. The condition is checked immediately and after every change; a property
+    /// without value is `None`. The first check never uses a state older than this call.
+    /// Changes in quick succession may be merged, so the condition may not see every state.
     ///
-    /// There is no timeout: wrap it in [`tokio::time::timeout`]. Any
-    /// number of waits share one connection. Dropping the future ends the wait
-    /// and frees the resources it holds on the server.
+    /// There is no timeout: wrap the future in [`tokio::time::timeout`]. All waits share one
+    /// connection. Dropping the future ends the wait and frees the resources it holds on the
+    /// server.
     ///
     /// ```no_run
     /// use std::time::Duration;
@@ -49,10 +49,9 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Fault`] when this object is deleted ([`Error::is_gone`]) or a
-    /// property cannot be read; otherwise see [`Error`]. The wait survives an outage of the
-    /// server for up to ten times the budget of the
-    /// [`RetryPolicy`](crate::RetryPolicy).
+    /// [`Error::Fault`] when the object is deleted ([`Error::is_gone`]) or a property cannot
+    /// be read; otherwise see [`Error`]. The wait survives an outage of the server for up to
+    /// ten times the budget of the [`RetryPolicy`](crate::RetryPolicy).
     pub async fn wait_for<T, M, P>(
         &self,
         object: &Ref<T>,
@@ -91,7 +90,7 @@ impl Client {
     }
 }
 
-/// Returns a fault for an object that does not exist, as a server would.
+/// Returns the fault that a server returns for an object that does not exist.
 pub(crate) fn gone(object: &AnyRef) -> Fault {
     let detail = ManagedObjectNotFound {
         obj: object.clone(),

@@ -1,4 +1,5 @@
-//! The merged changes that a subscriber has not seen yet: bounded, however slow it is.
+//! Mailboxes of subscribers. Changes that a subscriber has not seen yet are merged, so a
+//! mailbox is bounded however slow the subscriber is.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,8 +13,8 @@ use crate::property::ObjectProperties;
 /// The properties of an object as the server last reported them.
 pub(crate) type Content = Arc<ObjectProperties<mo::ManagedObject>>;
 
-/// How many changed paths of one object are kept before they are replaced by
-/// the watched paths that they are below.
+/// The maximum number of changed paths that are kept for one object; more are replaced by the
+/// watched paths that contain them.
 const MAX_PATHS: usize = 128;
 
 /// One report for a subscriber.
@@ -33,9 +34,9 @@ pub(crate) enum News {
 
 /// The mailbox of one subscriber.
 ///
-/// It holds the last state of each object and the paths that changed since the
-/// subscriber last looked, never a queue of updates: a slow subscriber misses only
-/// intermediate states.
+/// It holds the last state of each object, and the paths that changed since the subscriber
+/// last read it. It is not a queue of updates: a slow subscriber misses only intermediate
+/// states.
 #[derive(Debug)]
 pub(crate) struct Slot {
     /// The paths that the subscriber requested.
@@ -48,7 +49,7 @@ pub(crate) struct Slot {
 struct Unseen {
     resync: bool,
     objects: HashMap<AnyRef, (u64, Pending)>,
-    /// The keys of `objects`, in the order in which they changed first.
+    /// The keys of `objects`, in the order of their first unseen change.
     order: BTreeMap<u64, AnyRef>,
     next: u64,
     /// The objects that the subscriber knows to be in the set.
@@ -77,7 +78,7 @@ impl Slot {
         self.unseen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the next report. Dropping the future loses nothing.
+    /// Returns the next report. Cancel-safe: dropping the future loses no report.
     pub(crate) async fn next(&self) -> Result<News> {
         loop {
             let ready = self.ready.notified();
@@ -115,7 +116,7 @@ impl Slot {
         if unseen.known.contains(object) {
             unseen.put(object, Pending::Left);
         } else {
-            // The object entered and left before the subscriber looked.
+            // The object entered and left before the subscriber saw it.
             unseen.take(object);
         }
         drop(unseen);

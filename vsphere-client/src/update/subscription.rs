@@ -8,8 +8,8 @@ use crate::client::Client;
 use crate::error::{Error, LoginProblem, Result};
 use crate::property::Source;
 
-/// A subscription. Nothing is sent before the first poll; dropping
-/// this ends the subscription, and the engine frees what it held on the server.
+/// A subscription. Nothing is sent before its first poll. Dropping it ends the subscription,
+/// and the engine frees its resources on the server.
 #[derive(Debug)]
 pub(crate) struct Subscription {
     client: Client,
@@ -30,7 +30,7 @@ impl Subscription {
         }
     }
 
-    /// Returns the next report. Dropping the future loses nothing.
+    /// Returns the next report. Cancel-safe: dropping the future loses no report.
     ///
     /// # Errors
     /// Returns the error that ended the subscription.

@@ -1,5 +1,5 @@
-//! The client and its peer on the wire, without a network. The answers in
-//! `golden` are shaped as vCenter's, from public traces and captures.
+//! Tests of the client's messages, without a network. The responses in `golden` have the form
+//! of vCenter's responses, taken from public traces and captures.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod machines;
@@ -18,7 +18,7 @@ use vim25::{Ref, mo};
 use crate::transport::replay::Replay;
 use crate::{Client, Credentials};
 
-/// A client that is logged in.
+/// Connects a client and logs in.
 async fn connect(replay: &Arc<Replay>) -> Client {
     Client::builder("https://vc.example.com")
         .transport(Arc::clone(replay) as Arc<_>)

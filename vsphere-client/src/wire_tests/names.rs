@@ -1,4 +1,4 @@
-//! Finding things by name.
+//! Tests of finding objects by name.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ fn object(kind: &str, value: &str, name: &str) -> String {
     )
 }
 
-/// A vCenter with one datacenter `DEV/Testing` and networks whose names have slashes.
+/// Returns a vCenter with one datacenter `DEV/Testing` and networks whose names have slashes.
 fn peer() -> Arc<Replay> {
     peer_with(|_| None)
 }
@@ -31,7 +31,7 @@ fn known(seen: &Seen) -> Reply {
         "CreateContainerView" => Reply::Body(
             "<CreateContainerViewResponse xmlns=\"urn:vim25\"><returnval type=\"ContainerView\">session[52]9</returnval></CreateContainerViewResponse>",
         ),
-        // The index knows paths only.
+        // The search index only knows paths.
         "FindByInventoryPath" => Reply::Body(
             "<FindByInventoryPathResponse xmlns=\"urn:vim25\"></FindByInventoryPathResponse>",
         ),

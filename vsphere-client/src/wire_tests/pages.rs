@@ -1,4 +1,4 @@
-//! Pages of properties.
+//! Tests of reading properties in pages.
 
 use futures_util::StreamExt;
 use vim25::types::{GuestNicInfo, InvalidProperty, PropertyFilterSpec, VirtualMachinePowerState};
@@ -104,7 +104,7 @@ async fn a_session_lost_between_two_pages_costs_no_object() {
     let replay = Replay::new(move |seen| match seen.method() {
         "RetrievePropertiesEx" => {
             started += 1;
-            // The second answer is that of a server which has forgotten the first.
+            // The second response is from a server that has lost the session of the first.
             match started {
                 1 => page("<token>T1</token>", &["vm-1", "vm-2"]),
                 _ => page("", &["vm-1", "vm-2", "vm-3"]),
@@ -137,7 +137,8 @@ async fn many_vanished_objects_do_not_cost_a_request_each() {
                 .iter()
                 .map(|spec| spec.obj.value())
                 .collect();
-            // Every object below 500 is gone; a server that leaves them out.
+            // All objects below 500 were deleted, and the server leaves them out of the
+            // response.
             assert_eq!(specs[0].report_missing_objects_in_results, Some(true));
             let there: Vec<_> = named
                 .into_iter()
@@ -195,7 +196,7 @@ async fn an_object_that_a_server_fails_for_is_found_by_halves() {
     assert!(replay.methods().len() < 30, "{}", replay.methods().len());
 }
 
-/// One incomplete value inside cost the whole property.
+/// Regression test: one incomplete value inside a property made the whole property unreadable.
 #[tokio::test]
 async fn an_incomplete_value_inside_a_property_is_left_out_of_it() {
     let replay = Replay::new(|seen| match seen.method() {
@@ -214,7 +215,7 @@ async fn an_incomplete_value_inside_a_property_is_left_out_of_it() {
     let read = client.get(&vm(), cards).await.unwrap();
     let keys: Vec<_> = read.iter().map(|card| card.device_config_id).collect();
     assert_eq!(keys, [4000]);
-    // By choice, all or nothing.
+    // With `Any::get`, the conversion is strict.
     let all = client
         .retrieve::<mo::VirtualMachine>()
         .property(cards)

@@ -1,4 +1,4 @@
-//! What is sent again, and what is not.
+//! Tests of which requests are retried.
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ async fn a_server_that_says_when_to_come_again_is_not_asked_before() {
     let waited = start.elapsed();
     assert!((7..9).contains(&waited.as_secs()), "{waited:?}");
 
-    // Not longer than the budget.
+    // The client does not wait longer than the budget.
     let replay = Replay::new(|seen| welcome(seen).unwrap_or(Reply::Busy(3_600)));
     let client = connect(&replay).await;
     let start = tokio::time::Instant::now();
@@ -67,7 +67,7 @@ async fn a_read_is_given_up_in_the_end() {
         "RetrievePropertiesEx of PropertyCollector:propertyCollector on vc.example.com:443: \
          the server cannot be reached; check its name and port, and that it is running"
     );
-    // All of the budget was used.
+    // The attempts used the whole budget.
     assert!(replay.methods().len() > 1 + 5);
 }
 
@@ -110,7 +110,7 @@ async fn a_change_without_an_answer_is_an_unknown_outcome() {
     }
 }
 
-/// Something in front of the server refused it: the answer was not lost.
+/// A proxy in front of the server refused the change, so the outcome is known.
 #[tokio::test(start_paused = true)]
 async fn a_change_that_is_refused_without_a_fault_was_not_carried_out() {
     for status in [400, 403, 404, 413, 429] {

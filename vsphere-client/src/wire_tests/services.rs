@@ -1,4 +1,4 @@
-//! Calls to the services besides the main one.
+//! Tests of calls to services other than the main one.
 
 use std::sync::{Arc, Mutex};
 
@@ -22,7 +22,7 @@ async fn another_service_has_its_own_path_and_is_told_the_session() {
             request.cookie.clone(),
         ));
         welcome(request).unwrap_or(match request.method() {
-            // A cookie of that service must not become the session's.
+            // The cookie of this service must not replace that of the session.
             "PbmRetrieveServiceContent" => Reply::Cookie(CONTENT, "vmware_soap_session=other"),
             _ => Reply::Body(
                 "<DestroyPropertyCollectorResponse xmlns=\"urn:vim25\"></DestroyPropertyCollectorResponse>",
@@ -49,7 +49,7 @@ async fn another_service_has_its_own_path_and_is_told_the_session() {
     let expected = expected.map(|(path, action, session, cookie)| {
         (path.to_owned(), action.to_owned(), session, cookie)
     });
-    // After the service content and the login.
+    // Skip the requests for the service content and the login.
     assert_eq!(seen.lock().unwrap()[2..], expected);
 }
 

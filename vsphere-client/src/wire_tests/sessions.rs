@@ -1,4 +1,4 @@
-//! Logging in, once, and again.
+//! Tests of logging in, and of logging in again.
 
 use std::sync::{Arc, Mutex};
 
@@ -12,7 +12,7 @@ use crate::{Client, Credentials, Error, LoginProblem};
 
 const NOT_AUTHENTICATED: &str = include_str!("golden/not_authenticated.xml");
 const NAME_IS_A: &str = "<RetrievePropertiesExResponse xmlns=\"urn:vim25\"><returnval><objects><obj type=\"VirtualMachine\">vm-62</obj><propSet><name>name</name><val xsi:type=\"xsd:string\">a</val></propSet></objects></returnval></RetrievePropertiesExResponse>";
-/// How vCenter refuses to read properties without a session.
+/// The response with which vCenter refuses to read properties without a session.
 const REFUSED_WITHIN: &str = "<RetrievePropertiesExResponse xmlns=\"urn:vim25\"><returnval><objects><obj type=\"VirtualMachine\">vm-62</obj><missingSet><path>name</path><fault><fault xsi:type=\"NotAuthenticated\"><object type=\"VirtualMachine\">vm-62</object><privilegeId>System.View</privilegeId></fault><localizedMessage></localizedMessage></fault></missingSet></objects></returnval></RetrievePropertiesExResponse>";
 
 #[tokio::test]
@@ -46,7 +46,7 @@ async fn the_session_is_opened_and_its_cookie_sent_as_it_came() {
     assert_eq!(*seen.lock().unwrap(), expected);
 }
 
-/// A peer that has forgotten the first session.
+/// Returns a peer that has lost the first session.
 fn forgetful(refusal: &'static str) -> Arc<Replay> {
     let mut logins = 0;
     Replay::new(move |seen| {
@@ -242,7 +242,7 @@ async fn a_hook_that_refuses_keeps_every_call_from_being_sent() {
         let error = client.call(vm().power_on_vm(None)).await.unwrap_err();
         assert_eq!(error.to_string(), "another one writes now");
     }
-    // Never with a session that the hook had not agreed to.
+    // No call was sent with a session that the hook had refused.
     let methods = replay.methods();
     let sent = methods.iter().filter(|method| *method == "PowerOnVM_Task");
     assert_eq!(sent.count(), 2, "{methods:?}");

@@ -1,4 +1,4 @@
-//! Waits, tasks and changes.
+//! Tests of waits, tasks and streams of changes.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::{Change, Error};
 const POWER: Property<mo::VirtualMachine, VirtualMachinePowerState> =
     Property::new("runtime.powerState");
 
-/// A peer with one collector, whose polls are answered from a list.
+/// Returns a peer with one collector, whose polls are answered from a list.
 fn collector(polls: Vec<Reply>) -> Arc<Replay> {
     Replay::new(collector_answers(polls))
 }
@@ -83,7 +83,8 @@ macro_rules! task {
     };
 }
 
-/// How long the peer takes to answer a poll: subscribers have looked by then.
+/// The delay of the peer's response to a poll, long enough for subscribers to read their
+/// slots.
 const MOMENT: Duration = Duration::from_millis(10);
 const NOTHING: Reply =
     Reply::Body("<WaitForUpdatesExResponse xmlns=\"urn:vim25\"></WaitForUpdatesExResponse>");
@@ -123,7 +124,7 @@ async fn a_wait_goes_on_through_empty_polls_and_a_lost_collector() {
     assert_eq!(count(&replay, "CreatePropertyCollector"), 2);
 }
 
-/// A peer that reports every machine of its view as switched on, once.
+/// Returns a peer that reports every machine of its view once, as powered on.
 fn reporting() -> impl FnMut(&Seen) -> Reply + Send + 'static {
     let mut answers = collector_answers(Vec::new());
     let mut unreported: Vec<AnyRef> = Vec::new();
@@ -246,7 +247,8 @@ async fn a_wait_is_not_told_what_an_earlier_one_knew() {
         Reply::When(waiting),
     ]);
     let replay = Replay::new(move |seen: &Seen| {
-        // The second wait's: it moves something, so that the open poll is answered.
+        // This call is from the second wait: it changes the view, so that the open poll is
+        // answered.
         if seen.method() == "ModifyListView" {
             let answer = update_set!(
                 "<objectSet><kind>enter</kind><obj type=\"Folder\">group-d1</obj></objectSet>",
@@ -275,7 +277,7 @@ async fn a_wait_is_not_told_what_an_earlier_one_knew() {
 
 #[tokio::test(start_paused = true)]
 async fn what_the_server_does_not_report_is_read() {
-    // ESXi does not report tasks that had ended before they were added.
+    // ESXi does not report tasks that ended before they were added.
     let mut answers = collector_answers(Vec::new());
     let replay = Replay::new(move |seen: &Seen| match seen.method() {
         "RetrievePropertiesEx" => Reply::Body(
@@ -333,7 +335,7 @@ async fn a_task_tells_its_progress_and_its_end() {
         updates!(task!("modify", "success")),
     ]);
     let client = connect(&replay).await;
-    // A listener may borrow.
+    // A callback may borrow local variables.
     let mut told = Vec::new();
     client
         .run(vm().power_on_vm(None))
@@ -470,7 +472,7 @@ async fn a_watch_survives_a_server_that_restarts() {
             polls += 1;
             match polls {
                 2 => return Reply::FailAfter(Duration::from_secs(2), FailureKind::NoAnswer),
-                // The server knows nothing of what there was before.
+                // The restarted server has lost the collector.
                 3 => return COLLECTOR_GONE,
                 _ => {}
             }

@@ -1,4 +1,4 @@
-//! Files and disks.
+//! Flows with files and disks.
 
 use std::sync::{Arc, Mutex};
 
@@ -73,7 +73,8 @@ pub(crate) async fn a_file_goes_from_path_to_path(url: &str) {
     assert_eq!((sent.bytes, sent.sha256), (300_000, sum));
     assert_eq!(seen.lock().unwrap().last(), Some(&300_000));
 
-    // Whole; from where an earlier one ended; with nothing left; over something else.
+    // Download the whole file, resume a partial download, resume a complete one, resume over a
+    // longer file, and replace another file.
     let target = folder.path().join("target");
     for (before, resume) in [
         (None, false),
@@ -104,7 +105,7 @@ pub(crate) async fn a_file_goes_from_path_to_path(url: &str) {
         }
     }
 
-    // The beginning of another file is found out.
+    // Resuming after the beginning of another file is detected by the checksum.
     std::fs::write(&target, [7; 10]).unwrap();
     let wrong = files
         .download_file("paths/a.iso", &target)

@@ -1,4 +1,4 @@
-//! Finding things by patterns of their paths.
+//! Flows that find objects by patterns of their paths.
 
 use vim25::{Ref, mo};
 use vsphere_client::{EntityKind, Error};
@@ -9,7 +9,7 @@ pub(crate) async fn things_are_found_by_patterns(url: &str) {
     let datacenter = inventory.datacenter(None).await.unwrap();
     let top = datacenter.path();
 
-    // Everything has one path, and is found by it.
+    // Every object has one path, and is found by it.
     let machines = inventory
         .find_all::<mo::VirtualMachine>(&format!("{top}/vm/..."))
         .await
@@ -20,7 +20,7 @@ pub(crate) async fn things_are_found_by_patterns(url: &str) {
     assert_eq!(same, *found);
     assert_eq!(inventory.path_of(&found.object).await.unwrap(), found.path);
 
-    // By name alone, by a glob, and from the end of the path.
+    // The machine is found by its name alone, by wildcards, and by the end of its path.
     let name = found.path.rsplit('/').next().unwrap();
     let by_name = inventory
         .find_all::<mo::VirtualMachine>(name)
@@ -39,12 +39,12 @@ pub(crate) async fn things_are_found_by_patterns(url: &str) {
             .await
             .unwrap();
         assert!(all.contains(found), "{pattern}: {all:?}");
-        // A machine is no datastore.
+        // A machine is not found as a datastore.
         let none = inventory.find_all::<mo::Datastore>(&pattern).await.unwrap();
         assert!(none.is_empty(), "{pattern}: {none:?}");
     }
 
-    // Every kind of thing that this endpoint has.
+    // Finds all objects of a type, and checks that there are at least `least`.
     async fn has<T: vim25::ManagedObject + vim25::IsA<mo::ManagedEntity>>(
         client: &vsphere_client::Client,
         least: usize,
@@ -52,7 +52,7 @@ pub(crate) async fn things_are_found_by_patterns(url: &str) {
         let all = client.inventory().find_all::<T>("*").await.unwrap();
         assert!(all.len() >= least, "{}: {all:?}", T::NAME);
         for found in &all {
-            // Paths lead back.
+            // Looking up the path returns the same object.
             let same: Ref<T> = client.inventory().find_as(&found.path).await.unwrap();
             assert_eq!(same, found.object, "{}", found.path);
         }

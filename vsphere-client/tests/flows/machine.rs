@@ -1,4 +1,4 @@
-//! What is done with machines every day.
+//! Flows with the everyday operations of machines.
 
 use std::time::Duration;
 
@@ -65,7 +65,7 @@ pub(crate) async fn devices_are_added_edited_and_removed(url: &str) {
     assert_eq!(sizes, [1024, 2048]);
     assert_eq!(disks[0].controller_key, disks[1].controller_key);
     assert_ne!(disks[0].unit_number, disks[1].unit_number);
-    assert!(disks[0].key > 0, "the server gives keys");
+    assert!(disks[0].key > 0, "the server assigns keys");
     let (first, second) = (disks[0].key, disks[1].key);
 
     machine
@@ -84,7 +84,7 @@ pub(crate) async fn devices_are_added_edited_and_removed(url: &str) {
     assert!(devices.by_key(first).is_some() && devices.by_key(second).is_none());
     assert!(devices.iter().count() > before);
 
-    // Nothing to do, nothing that can be done.
+    // An edit without changes succeeds, and an edit of a device as another type fails.
     machine.edit_devices(|_| Ok(())).await.unwrap();
     let error = machine
         .edit_devices(|devices| devices.edit::<VirtualCdrom>(first, |_| {}))
@@ -203,7 +203,7 @@ pub(crate) async fn snapshots_are_found_and_gone_back_to(url: &str) {
     client.close().await.unwrap();
 }
 
-/// Vcsim takes the address from a key of its own.
+/// vcsim takes the address from a key in extraConfig.
 pub(crate) async fn the_address_of_a_guest_is_waited_for(url: &str) {
     let client = super::client(url).await;
     let vm = super::create(&client, "address-test").await;
@@ -226,7 +226,7 @@ pub(crate) async fn the_address_of_a_guest_is_waited_for(url: &str) {
     client.close().await.unwrap();
 }
 
-/// Needs a vCenter with vcsim's inventory.
+/// Requires a vCenter with the inventory of vcsim.
 pub(crate) async fn a_machine_is_cloned_and_relocated(url: &str) {
     let client = super::client(url).await;
     let inventory = client.inventory();

@@ -1,7 +1,7 @@
-//! What the client does with every endpoint whose contents may be changed,
-//! given by its URL with user and password.
+//! Flows that run against every endpoint whose contents may be changed. The endpoint is given
+//! by its URL with user and password.
 
-#![allow(dead_code, unused_imports, reason = "not every test needs all of it")]
+#![allow(dead_code, unused_imports, reason = "not every test uses all of it")]
 
 mod contents;
 mod finder;
@@ -114,7 +114,7 @@ pub(crate) async fn properties_are_read_alone_together_and_in_pages(url: &str) {
         .retrieve::<mo::VirtualMachine>()
         .property(props::virtual_machine::NAME)
         .property(POWER)
-        // Other tests make and delete machines concurrently.
+        // Select fixed machines, because other tests create and delete machines concurrently.
         .objects(machines.iter().take(2).cloned())
         .page_size(1)
         .collect()
@@ -185,7 +185,7 @@ pub(crate) async fn a_machine_lives_and_dies(url: &str) {
         "{error}"
     );
 
-    // A key that the guest would write.
+    // Set a key as the guest would.
     let change = VirtualMachineConfigSpec {
         extra_config: vec![Poly::new(OptionValue::new("guestinfo.started", "true"))],
         ..Default::default()
@@ -269,7 +269,7 @@ pub(crate) async fn things_are_found_by_name_and_by_path(url: &str) {
     let datacenter = inventory.datacenter(None).await.unwrap();
     match inventory.defaults().await {
         Ok(defaults) => assert_eq!(defaults.datacenter, datacenter),
-        // A vCenter with a host and a cluster, or several networks.
+        // A vCenter may have a host and a cluster, or several networks.
         Err(error) => assert!(matches!(error, Error::Ambiguous { .. }), "{error}"),
     }
     let named = datacenter.path().trim_start_matches('/');
@@ -301,7 +301,7 @@ pub(crate) async fn things_are_found_by_name_and_by_path(url: &str) {
     assert_eq!(network.type_name(), "Network");
     let pool = match inventory.resource_pool(&datacenter, None).await {
         Ok(pool) => pool,
-        // A vCenter with a host and a cluster.
+        // A vCenter may have a host and a cluster.
         Err(Error::Ambiguous { place, .. }) => {
             let name = place.there().first().unwrap();
             inventory
@@ -427,7 +427,7 @@ pub(crate) async fn a_file_is_written_listed_read_and_deleted(url: &str) {
     client.close().await.unwrap();
 }
 
-/// Makes the machines that the flows expect to find.
+/// Creates the machines that the flows expect to find.
 pub(crate) async fn seed(url: &str) {
     let client = client(url).await;
     for name in ["first", "second"] {

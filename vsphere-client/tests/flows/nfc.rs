@@ -1,4 +1,4 @@
-//! Imports under NFC leases.
+//! Flows that import machines under NFC leases.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use vim25::types::{
 use vim25::{Call, Poly, Ref, mo, props};
 use vsphere_client::{Client, Error, TransportProblem};
 
-/// A call that imports a machine of this name with one empty disk.
+/// Returns the call that imports a machine with this name and one empty disk.
 async fn import(client: &Client, name: &str) -> Call<Ref<mo::HttpNfcLease>> {
     let inventory = client.inventory();
     let datacenter = inventory.datacenter(None).await.unwrap();
@@ -103,7 +103,7 @@ fn pieces(content: &[u8]) -> impl futures_core::Stream<Item = std::io::Result<By
     futures_util::stream::iter(pieces)
 }
 
-/// The contents of the disk: empty, as a stream of VMware's.
+/// Returns the contents of an empty disk, as a streamOptimized VMDK.
 fn disk() -> Vec<u8> {
     let options = disk_image::StreamOptions::new();
     let writer = disk_image::vmdk::StreamWriter::new(Vec::new(), 1 << 20, &options).unwrap();
@@ -151,7 +151,7 @@ pub(crate) async fn a_machine_is_imported_under_a_lease(url: &str) {
     client.close().await.unwrap();
 }
 
-/// vcsim crashes of such a specification.
+/// Not run against vcsim, which crashes because of such a specification.
 pub(crate) async fn a_lease_that_never_becomes_ready_says_why(url: &str) {
     let client = super::client(url).await;
     let nowhere = import_to(&client, "nowhere", "no-such-datastore").await;
@@ -166,7 +166,7 @@ pub(crate) async fn an_import_that_fails_leaves_no_lease(url: &str) {
     let lease = client.lease(import(&client, "fails").await).await.unwrap();
     let entity = lease.entity().clone();
 
-    // A source that ends too early is not the server's fault.
+    // A source that ends too early is reported as such, not as an error of the server.
     let content = disk();
     let length = content.len() as u64;
     let device = lease.devices().first().unwrap();
@@ -188,7 +188,7 @@ pub(crate) async fn an_import_that_fails_leaves_no_lease(url: &str) {
     let reference = named.split([',', ' ']).next().unwrap();
     let reference: Ref<mo::HttpNfcLease> = Ref::new(reference);
     drop(lease);
-    // Aborting goes on in the background.
+    // The lease is aborted in the background.
     let gone = async {
         let state = props::http_nfc_lease::STATE;
         while client

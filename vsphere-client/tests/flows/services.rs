@@ -1,4 +1,4 @@
-//! The services besides the main one: storage policies, first class disks, agents.
+//! Flows with services other than the main one: storage policies, first class disks, agents.
 
 use vim25::pbm::types::{
     PbmCapabilityConstraintInstance, PbmCapabilityConstraints, PbmCapabilityInstance,
@@ -9,7 +9,7 @@ use vim25::pbm::types::{
 use vim25::{Any, Poly, eam, pbm, vslm};
 use vsphere_client::{Client, Error};
 
-/// On a vCenter they answer; a host says that it has none.
+/// A vCenter offers these services; on a host, the error says that they are missing.
 pub(crate) async fn other_services_answer_or_are_said_to_be_missing(url: &str) {
     let client = super::client(url).await;
     if client.is_vcenter() {
@@ -27,12 +27,12 @@ pub(crate) async fn other_services_answer_or_are_said_to_be_missing(url: &str) {
             "{error}"
         );
     }
-    // The session is still the main service's.
+    // The session with the main service is still usable.
     assert!(!super::machines(&client).await.is_empty());
     client.close().await.unwrap();
 }
 
-/// A policy is made, read back equal, and deleted.
+/// Creates a policy, checks that it is read back unchanged, and deletes it.
 async fn policies(client: &Client) {
     let call = pbm::service_instance().pbm_retrieve_service_content();
     let content = client.call(call).await.unwrap();

@@ -1,5 +1,5 @@
-//! A server of a few lines: HTTPS on loopback with a certificate of its own,
-//! enough of the API to log in, and a memory of what it was told.
+//! A minimal server for tests: HTTPS on loopback with its own certificate, and enough of the
+//! API to log in. It records the requests.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::sync::{Arc, Mutex};
@@ -14,7 +14,7 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 /// The value of the session cookie.
 pub(crate) const COOKIE: &str = "5217c0ffee5217c0ffee";
-/// The password that is right.
+/// The correct password.
 pub(crate) const PASSWORD: &str = "correct-horse-battery";
 
 pub(crate) struct Peer {
@@ -95,7 +95,7 @@ async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, log: &Mutex<Vec<
     }
 }
 
-/// The length of the first request, once it is there as a whole.
+/// Returns the length of the first request; `None` if it is not complete yet.
 fn complete(buffer: &[u8]) -> Option<usize> {
     let text = String::from_utf8_lossy(buffer);
     let head = text.find("\r\n\r\n")? + 4;

@@ -1,5 +1,5 @@
-//! Objects that were asked for by reference, watched through one list view for
-//! each combination of type and paths.
+//! Objects that were requested by reference. All objects with the same type and paths are
+//! watched through one list view.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use vim25::{AnyRef, Ref, mo};
 
 use crate::update::slot::Content;
 
-/// The objects of one type of which the same properties are watched.
+/// The objects of one type for which the same properties are watched.
 #[derive(Debug)]
 pub(super) struct List {
     pub(super) type_name: Arc<str>,
@@ -19,20 +19,22 @@ pub(super) struct List {
     pub(super) members: HashMap<AnyRef, Member>,
     /// Members that have to be added to the view.
     pub(super) absent: HashSet<AnyRef>,
-    /// Objects in the view that nobody watches: removed with the next addition.
+    /// Objects in the view that no subscriber watches. They are removed with the next
+    /// addition.
     pub(super) idle: HashSet<AnyRef>,
     /// Whether idle objects must be removed now.
     pub(super) purge: bool,
     pub(super) fence: Fence,
 }
 
-/// An object that is added to the view or removed from it only to make the server
-/// respond: the response shows that change, so everything in it is at least as new.
+/// An object that is added to the view or removed from it only to make the server respond. The
+/// response reports this change, so everything in the response is at least as new as the
+/// change.
 #[derive(Debug)]
 pub(super) struct Fence {
     pub(super) object: AnyRef,
     pub(super) is_inside: bool,
-    /// When it was last added or removed, until a response shows it.
+    /// The time when it was last added or removed; `None` once a response has reported that.
     pub(super) moved: Option<u64>,
 }
 
@@ -41,9 +43,9 @@ pub(super) struct Fence {
 pub(super) struct Member {
     pub(super) content: Option<Content>,
     pub(super) in_view: bool,
-    /// Whether the server reported it since it was added.
+    /// Whether the server has reported the object since it was added.
     pub(super) entered: bool,
-    /// When it was added to the view.
+    /// The time when the object was added to the view.
     pub(super) added: u64,
     pub(super) subscribers: Vec<Joined>,
 }
@@ -52,11 +54,11 @@ pub(super) struct Member {
 #[derive(Debug)]
 pub(super) struct Joined {
     pub(super) id: u64,
-    /// A state must be newer than this to be sent to it.
+    /// The subscriber only receives a state that is newer than this.
     pub(super) since: u64,
-    /// When the server could first have reported it.
+    /// The time from which the server could have reported the object.
     pub(super) asked: Instant,
-    /// Whether it has received the object's state.
+    /// Whether the subscriber has received the object's state.
     pub(super) told: bool,
 }
 
@@ -104,17 +106,17 @@ impl List {
         }
     }
 
-    /// Returns whether nobody watches any of it.
+    /// Returns whether no object of the list has a subscriber.
     pub(super) fn is_unused(&self) -> bool {
         self.members
             .values()
             .all(|member| member.subscribers.is_empty())
     }
 
-    /// Takes the objects to add to the view and to remove from it, and records
-    /// `now` as the time of the change.
+    /// Returns the objects to add to the view and to remove from it, and records `now` as the
+    /// time of the change.
     pub(super) fn take_changes(&mut self, now: u64, most: usize) -> (Vec<AnyRef>, Vec<AnyRef>) {
-        // An object that still has to be removed is added with the next change.
+        // Do not add an object that still has to be removed: it is added with the next change.
         let ready = self
             .absent
             .iter()
@@ -132,7 +134,7 @@ impl List {
         }
         let removals: Vec<_> = self.idle.drain().collect();
         for object in &removals {
-            // Watched again since, it is a new member that is not in the view yet.
+            // If the object is watched again, it is a new member that is not in the view yet.
             if let Some(member) = self.members.get(object)
                 && member.subscribers.is_empty()
             {
@@ -142,7 +144,7 @@ impl List {
         (adds, removals)
     }
 
-    /// Forgets the objects on the server; everything has to be added and reported again.
+    /// Forgets the state on the server; all objects have to be added and reported again.
     pub(super) fn reset(&mut self, now: u64) {
         self.open = None;
         self.idle.clear();

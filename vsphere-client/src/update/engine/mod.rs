@@ -1,25 +1,25 @@
-//! The background task of a client that observes changes.
+//! The update engine: the background task with which a client observes changes.
 //!
-//! It owns everything that updates need on the server: one property collector,
-//! one poll of it, and filters in it. Subscribers send it commands and read
-//! their [`Slot`]s; none of them creates an object on the server, so a dropped
-//! future leaks nothing there.
+//! The engine owns everything that updates need on the server: one property collector, its
+//! filters, and one open poll. Subscribers send commands to the engine and read their
+//! [`Slot`]s. They do not create objects on the server themselves, so a dropped future leaks
+//! nothing there.
 //!
-//! Two kinds of sets are watched. *Lists* hold objects that were asked for by
-//! reference: all of one type with the same properties share a list view and a
-//! filter, so adding any number of them is one call, and removals are combined
-//! with the next addition. *Selections* hold the objects that a traversal or a
-//! container view finds; each has a filter of its own.
+//! Two kinds of sets are watched. *Lists* hold objects that were requested by reference: all
+//! objects with the same type and properties share a list view and a filter, so any number of
+//! them is added with one call, and removals are combined with the next addition. *Selections*
+//! hold the objects that a traversal or a container view finds; each selection has its own
+//! filter.
 //!
-//! What a subscriber receives is never older than its subscription. An object
-//! that is new in a list is reported by the server because it is new. For one
-//! that is in the list already, the engine needs an answer that was made later:
-//! from a poll that was sent later or, if a poll is open, one that shows a
-//! change of the list that was sent later. If none is due, the engine makes one
-//! (see [`list::Fence`]). An object that the server does not report within a moment is
-//! read: ESXi does not report tasks that ended before they were added, and
-//! other servers evaluate new filters only when something changes. For the same
-//! reason a selection without any report is read before it is complete.
+//! A subscriber never receives a state that is older than its subscription. The server reports
+//! an object that is new in a list. For an object that is already in the list, the engine
+//! needs a response that is newer than the subscription: either to a poll that was sent later
+//! or, if a poll is open, a response that reports a later change of the list. If no such
+//! response is due, the engine changes the list to cause one (see [`list::Fence`]). An object
+//! that the server does not report within a moment is read, because ESXi does not report tasks
+//! that ended before they were added, and other servers evaluate new filters only when
+//! something changes. For the same reason, a selection for which nothing was reported is read
+//! before it counts as complete.
 
 mod list;
 mod poll;
@@ -47,10 +47,10 @@ use poll::Polled;
 use selection::Selection;
 use steps::Done;
 
-/// How long a subscriber waits for the server's report before its object is read.
+/// The time that a subscriber waits for the server's report before its object is read.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// What a subscription watches.
+/// The objects and properties that a subscription watches.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
     pub(crate) type_name: Arc<str>,
@@ -69,7 +69,7 @@ pub(crate) enum Command {
     Unsubscribe {
         id: u64,
     },
-    /// Free everything on the server, then end.
+    /// Frees everything on the server, and ends the engine.
     Close {
         done: tokio::sync::oneshot::Sender<()>,
     },
@@ -88,7 +88,7 @@ impl Handle {
         self.numbers.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Sends a command to the engine, if it is running.
+    /// Sends a command to the engine. Returns `false` if the engine is not running.
     pub(crate) fn tell(&self, command: Command) -> bool {
         let commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
         commands
@@ -98,8 +98,8 @@ impl Handle {
 }
 
 impl Client {
-    /// Sends a command to the engine, starting it if necessary. `false` without a
-    /// runtime.
+    /// Sends a command to the engine, which is started if necessary. Returns `false` outside
+    /// of a runtime.
     pub(crate) fn tell_engine(&self, command: Command) -> bool {
         let handle = &self.inner.engine;
         let mut commands = handle
@@ -119,7 +119,7 @@ impl Client {
         sent
     }
 
-    /// Ends the engine and waits until it has freed what it held on the server.
+    /// Ends the engine, and waits until it has freed its objects on the server.
     pub(crate) async fn close_engine(&self) {
         let (done, freed) = tokio::sync::oneshot::channel();
         if self.inner.engine.tell(Command::Close { done }) {
@@ -128,14 +128,14 @@ impl Client {
     }
 }
 
-/// The engine's state of a subscriber.
+/// The engine's record of a subscriber.
 #[derive(Debug)]
 struct Subscriber {
     slot: Arc<Slot>,
     set: Set,
-    /// The objects of a list that it watches.
+    /// The objects that the subscriber watches, if the set is a list.
     objects: Vec<AnyRef>,
-    /// How many of them have not been reported to it.
+    /// The number of these objects that have not been reported to the subscriber yet.
     untold: usize,
 }
 
@@ -159,9 +159,10 @@ type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 struct Engine {
     client: Client,
     commands: mpsc::UnboundedReceiver<Command>,
-    /// A logical clock: orders requests, responses and subscriptions.
+    /// A logical clock, which orders requests, responses and subscriptions. All times in the
+    /// engine are readings of it, unless they are an [`Instant`].
     clock: u64,
-    /// Counts how often everything on the server was lost.
+    /// The number of times that everything on the server was lost.
     era: u64,
     collector: Option<Ref<mo::PropertyCollector>>,
     version: Option<String>,
@@ -169,7 +170,7 @@ struct Engine {
     next_list: u32,
     selections: BTreeMap<u64, Selection>,
     subscribers: HashMap<u64, Subscriber>,
-    /// By the value of the filter's reference.
+    /// The set of each filter, by the value of the filter's reference.
     filters: HashMap<String, Set>,
     /// Updates of filters whose creation has not been confirmed yet.
     early: Vec<PropertyFilterUpdate>,
@@ -180,12 +181,12 @@ struct Engine {
     /// Objects that have to be read because the server did not report them in time.
     reads: HashSet<(Set, AnyRef)>,
     garbage: Vec<Garbage>,
-    /// When the poll in flight was sent.
+    /// The time when the open poll was sent; `None` if no poll is open.
     polling: Option<u64>,
     abandon_poll: bool,
-    /// Subscribers that joined before this will be notified by a pending response.
+    /// Subscribers that joined before this time will be notified by a pending response.
     expected: u64,
-    /// Number of steps since the last poll was sent.
+    /// The number of steps since the last poll was sent.
     steps: u32,
     cancelled: bool,
     trouble: trouble::Trouble,
@@ -270,7 +271,7 @@ impl Engine {
         if let Some(step) = step
             && !self.client.inner.session.is_closed()
         {
-            // A step in flight may create objects, which have to be freed.
+            // A step in progress may create objects, which have to be freed.
             let done = step.await;
             self.done(done);
         }
@@ -402,7 +403,7 @@ impl Engine {
         }
     }
 
-    /// Notifies the subscribers of an object that joined before `proven`.
+    /// Sends the state of an object to its subscribers that joined before `proven`.
     fn release(&mut self, list_id: u32, object: &AnyRef, proven: u64) {
         let Some(list) = self.lists.get_mut(&list_id) else {
             return;
@@ -474,7 +475,7 @@ impl Engine {
         }
     }
 
-    /// Returns when the engine has to act next if no event arrives.
+    /// Returns the time at which the engine has to act next if no event arrives.
     fn next_wake(&self) -> Option<Instant> {
         let overdue = self.joining.iter().filter_map(|(list, object)| {
             let member = self.lists.get(list)?.members.get(object)?;
@@ -484,7 +485,7 @@ impl Engine {
         let now = Instant::now();
         let nudge = self.nudge_at();
         [
-            // Overdue objects are being read; the result wakes the engine.
+            // Ignore overdue objects: they are being read, and the result wakes the engine.
             overdue.filter(|at| *at > now).min(),
             self.hold,
             self.pace.wake(),
@@ -512,7 +513,7 @@ impl Drop for Engine {
         for subscriber in self.subscribers.values() {
             subscriber.slot.end(trouble::ended(&self.client));
         }
-        // A late caller is notified, too.
+        // Close the channel and drain it, so that late callers are notified too.
         self.commands.close();
         while let Ok(command) = self.commands.try_recv() {
             if let Command::Subscribe { slot, .. } = command {

@@ -12,16 +12,16 @@ use super::{Engine, Pending, Set};
 use crate::error::{Error, Result};
 use crate::update::content::apply;
 
-/// How long the server keeps one poll open. Short enough that nothing on the way
-/// considers the connection dead.
+/// The time for which the server keeps one poll open. It is short enough that no proxy or
+/// firewall considers the connection dead.
 const POLL: Duration = Duration::from_secs(30);
 
-/// How long a new selection may stay unreported before the open poll is cancelled: the
-/// selection may be empty, or the server evaluates it only when something changes.
+/// The time for which a new selection may stay unreported before the open poll is cancelled.
+/// The selection may be empty, or the server evaluates it only when something changes.
 const NUDGE: Duration = Duration::from_millis(200);
 
-/// Polls that may follow each other without a pause, and the pause after that.
-/// A server with constant changes then combines them into fewer responses.
+/// The number of polls that may follow each other without a pause, and the length of the
+/// pause. During the pause, a server with constant changes combines them into one response.
 const BURST: u32 = 16;
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -54,7 +54,8 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// Returns whether a poll may be sent now; if not, [`wake`](Self::wake) returns when.
+    /// Returns whether a poll may be sent now; otherwise [`wake`](Self::wake) returns the time
+    /// from which it may.
     fn allows(&mut self) -> bool {
         let now = Instant::now();
         let earned = now.duration_since(self.counted).as_millis() / PAUSE.as_millis();
@@ -80,7 +81,7 @@ impl Pace {
 impl Engine {
     /// Returns the next poll, if there is something to wait for.
     ///
-    /// Additions go first: the poll then reports them immediately.
+    /// Pending additions are sent before the poll, which then reports them immediately.
     pub(super) fn next_poll(&mut self, stepping: bool) -> Option<Pending<Polled>> {
         let collector = self.collector.clone()?;
         let watches = !self.filters.is_empty() && !self.subscribers.is_empty();
@@ -90,7 +91,7 @@ impl Engine {
         if !self.pace.allows() {
             return None;
         }
-        // A poll that does not wait: the server responds immediately, even without changes.
+        // With a wait of zero, the server responds immediately, even without changes.
         let wait = if self.awaits_silence() {
             Duration::ZERO
         } else {
@@ -129,7 +130,7 @@ impl Engine {
         self.selections.values().any(unsure) || self.joining.iter().any(|key| known(key).is_some())
     }
 
-    /// Returns when the open poll has to be cancelled because of a new selection.
+    /// Returns the time at which the open poll has to be cancelled because of a new selection.
     pub(super) fn nudge_at(&self) -> Option<Instant> {
         let polling = self.polling.filter(|_| !self.cancelled)?;
         let waiting = self.selections.values().filter(|selection| {
@@ -217,7 +218,7 @@ impl Engine {
             return shows;
         }
         if update.kind == ObjectUpdateKind::Leave {
-            // It may have been deleted: read it to find out.
+            // The object may have been deleted: read it to find out.
             member.in_view = false;
             member.entered = false;
             self.reads.insert((Set::List(list_id), object));
@@ -231,7 +232,8 @@ impl Engine {
         match apply(member.content.as_ref(), update, &list.paths) {
             Ok((content, paths)) => {
                 self.renew(list_id, content, &paths);
-                // It was added for the subscribers that joined before.
+                // The report is new enough for the subscribers that joined before the object
+                // was added.
                 self.release(list_id, &object, added);
             }
             Err(_partial) => {

@@ -1,5 +1,5 @@
-//! Objects that a traversal or a container view finds, watched through a
-//! filter of their own.
+//! Selections: objects that a traversal or a container view finds. Each selection is watched
+//! through its own filter.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -22,18 +22,18 @@ pub(super) struct Selection {
     pub(super) target: Target,
     pub(super) view: Option<Ref<mo::ContainerView>>,
     pub(super) filter: Option<Ref<mo::PropertyFilter>>,
-    /// When the filter was requested.
+    /// The time when the filter was requested.
     pub(super) asked: u64,
     pub(super) opened: Option<Instant>,
     pub(super) content: HashMap<AnyRef, Content>,
-    /// After a resync: known objects that have not been reported again.
+    /// After a resync, the known objects that have not been reported again yet.
     pub(super) unconfirmed: HashSet<AnyRef>,
-    /// What the filter selects and reads.
+    /// The specification of the filter.
     spec: PropertyFilterSpec,
     /// Whether the server has reported any object of the filter.
     pub(super) is_reported: bool,
-    /// Whether the objects have to be read, because no response reported any, and
-    /// whether that request is on its way.
+    /// Whether the objects have to be read, because no response reported any, and whether the
+    /// request was already sent.
     reading: Reading,
     /// Whether all initial objects have been reported.
     pub(super) is_complete: bool,
@@ -46,7 +46,7 @@ enum Reading {
     Sent,
 }
 
-/// What was created on the server for a selection.
+/// The objects that were created on the server for a selection.
 pub(super) struct Opened {
     pub(super) view: Option<Ref<mo::ContainerView>>,
     pub(super) filter: Ref<mo::PropertyFilter>,
@@ -70,7 +70,7 @@ impl Selection {
         }
     }
 
-    /// Forgets the state on the server; everything is reported again.
+    /// Forgets the state on the server; all objects will be reported again.
     pub(super) fn reset(&mut self) {
         self.view = None;
         self.filter = None;
@@ -113,7 +113,7 @@ impl Engine {
                 selection.filter = Some(opened.filter);
                 selection.spec = opened.spec;
             }
-            // Its subscribers have gone.
+            // The subscriber was dropped in the meantime: free the objects.
             None => {
                 self.filters.remove(opened.filter.value());
                 self.garbage.push(Garbage::Filter(opened.filter));
@@ -123,10 +123,11 @@ impl Engine {
         }
     }
 
-    /// Completes the selections that a response sent before `proven` covers.
+    /// Completes the selections whose initial objects are covered by a response that includes
+    /// everything before `proven`.
     ///
-    /// A response without a word of a new filter proves nothing: some servers evaluate
-    /// it only when something changes. Such a selection is read before it is said to be
+    /// A response that does not mention a new filter proves nothing, because some servers
+    /// evaluate it only when something changes. Such a selection is read before it counts as
     /// empty.
     pub(super) fn prove_selections(&mut self, proven: u64) {
         let mut complete = Vec::new();
@@ -174,7 +175,7 @@ impl Engine {
         }))
     }
 
-    /// Retries the request, or ends the subscription.
+    /// Handles a failed read of a selection: retries it, or ends the subscription.
     pub(super) fn selection_unread(&mut self, id: u64, error: Error) {
         if let Some(selection) = self.selections.get_mut(&id) {
             selection.reading = Reading::Due;
@@ -190,7 +191,8 @@ impl Engine {
         };
         selection.reading = Reading::No;
         if selection.is_complete || selection.is_reported {
-            // The server has evaluated the filter since then; what it reports is newer.
+            // The server has evaluated the filter in the meantime; its report is newer than
+            // what was read.
             return;
         }
         selection.is_reported = true;

@@ -1,4 +1,4 @@
-//! The engine's calls to the server besides polling, one step at a time.
+//! The engine's calls to the server other than polls, one step at a time.
 
 use std::time::Duration;
 
@@ -18,18 +18,18 @@ use crate::update::content::changed;
 /// Maximum number of objects per request.
 const BATCH: usize = 1_000;
 
-/// From this many additions on, more are likely to follow, so that they are
-/// collected for a moment.
+/// The number of additions from which on more are likely to follow, so that they are collected
+/// for a moment.
 const CROWD: usize = 8;
 const HOLD: Duration = Duration::from_millis(50);
 
-/// Number of lists up to which unused ones are kept.
+/// The number of lists up to which unused lists are kept.
 const LISTS: usize = 16;
 
 /// Maximum number of unwatched objects that stay in a view.
 const IDLE: usize = 256;
 
-/// The result of a step, and the era in which it was taken.
+/// The result of a step, and the era in which it started.
 pub(super) struct Done {
     era: u64,
     what: What,
@@ -49,7 +49,7 @@ pub(super) enum What {
         id: u64,
         result: Result<selection::Opened>,
     },
-    /// Everything that a selection includes, which no response has reported.
+    /// The objects of a selection were read, because no response had reported any.
     SelectionRead {
         id: u64,
         result: Result<Vec<ObjectContent>>,
@@ -71,7 +71,7 @@ pub(super) struct Opened {
 }
 
 impl Engine {
-    /// Returns the next thing to do on the server, if there is one.
+    /// Returns the next step, if there is something to do on the server.
     pub(super) fn next_step(&mut self) -> Option<Pending<Done>> {
         if self.trouble.is_pausing() {
             return None;
@@ -165,8 +165,8 @@ impl Engine {
         }))
     }
 
-    /// Returns a list with a subscriber that no pending response will notify: the open
-    /// poll was sent before it joined, and no list has changed since.
+    /// Returns a list with a subscriber that no pending response will notify, because the open
+    /// poll was sent before it joined and no list has changed since.
     fn needs_fence(&self) -> Option<u32> {
         let polling = self.polling?;
         let waits = |(list, object): &&(u32, AnyRef)| {
@@ -255,7 +255,8 @@ impl Engine {
     pub(super) fn done(&mut self, done: Done) {
         self.opening = false;
         if done.era != self.era {
-            // The server's objects were lost since then; free what this step created.
+            // The engine's objects on the server were lost in the meantime; free what this
+            // step created.
             match done.what {
                 What::ListOpened {
                     result: Ok(opened), ..
@@ -307,7 +308,7 @@ impl Engine {
                 Ok(found) => self.have_read(set, objects, asked, found),
                 Err(error) => self.read_failed(set, objects, error),
             },
-            // Ignored: the objects end with the session.
+            // Errors are ignored: the objects end with the session.
             What::Freed(Ok(())) | What::Cancelled(Ok(())) => {}
             What::Freed(Err(error)) | What::Cancelled(Err(error)) => {
                 tracing::debug!(%error, "tidying up on the server failed");
@@ -325,7 +326,8 @@ impl Engine {
         }
     }
 
-    /// Handles objects that could not be added to a view: deleted, unless reading them succeeds.
+    /// Handles objects that could not be added to a view. They are read, and count as deleted
+    /// if that fails.
     fn unresolved(&mut self, list: u32, objects: Vec<AnyRef>) {
         self.trouble.step_worked();
         for object in objects {
@@ -390,7 +392,8 @@ impl Engine {
         let content = std::sync::Arc::new(read.detached());
         let paths = match &member.content {
             Some(before) => changed(before, &content, &list.paths),
-            // Subscribers that know it were notified that it left, or will not notice.
+            // Without a previous state, all watched paths count as changed. Subscribers that
+            // had one were notified that the object left, or see no difference.
             None => list.paths.to_vec(),
         };
         self.renew(list_id, content, &paths);
@@ -446,7 +449,7 @@ pub(super) async fn free(client: &Client, garbage: Garbage) -> Result<()> {
     let freed = match &garbage {
         Garbage::Filter(filter) => client.call(filter.destroy_property_filter()).await,
         Garbage::View(view) => {
-            // `DestroyView` is a method of every view.
+            // Every type of view has the method `DestroyView`.
             let view: Ref<mo::View> = view.downcast().unwrap_or_else(|| Ref::new(view.value()));
             client.call(view.destroy_view()).await
         }
@@ -482,7 +485,8 @@ async fn open_list(
                 };
                 unresolved.push(adds.swap_remove(at));
                 if unresolved.len() > 3 {
-                    // If there are more, the next addition reports them together.
+                    // There may be many more: leave the rest to the next addition, which
+                    // reports them all together.
                     unresolved.append(&mut adds);
                 }
             }
@@ -542,7 +546,7 @@ async fn open_list(
     }
 }
 
-/// Reads objects; those that do not exist are left out.
+/// Reads objects; objects that do not exist are left out of the result.
 async fn read(
     client: &Client,
     type_name: String,
@@ -555,7 +559,8 @@ async fn read(
         match read_once(client, &type_name, &paths, &objects).await {
             Ok(mut page) => found.append(&mut page),
             Err(error) if error.is_fault::<ManagedObjectNotFound>() => {
-                // Some servers return a fault instead of leaving them out.
+                // Some servers return a fault instead of leaving out objects that do not
+                // exist.
                 if objects.len() > 1 {
                     let (first, second) = objects.split_at(objects.len() / 2);
                     pending.extend([first.to_vec(), second.to_vec()]);

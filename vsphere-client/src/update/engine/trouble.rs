@@ -12,11 +12,11 @@ use crate::client::Client;
 use crate::error::{Error, LoginProblem, TransportProblem};
 use crate::property::Source;
 
-/// How much longer than a single call an outage may last before subscribers
-/// are notified: this many times the retry budget.
+/// The factor by which an outage may last longer than the retry budget of a single call before
+/// subscribers are notified.
 const ENDURANCE: u32 = 10;
 
-/// How many times in a row the server's objects may be lost.
+/// The number of times in a row that the engine's objects on the server may be lost.
 const LOSSES: u32 = 8;
 
 const PAUSE: Duration = Duration::from_millis(100);
@@ -66,7 +66,7 @@ impl Trouble {
 }
 
 impl Engine {
-    /// Recovers from an error of a poll or a step, or ends every subscription.
+    /// Handles an error of a poll or a step: recovers from it, or ends every subscription.
     pub(super) fn stumble(&mut self, error: Error) {
         tracing::debug!(%error, "watching failed");
         if self.is_lost(&error) {
@@ -135,7 +135,8 @@ impl Engine {
         }
     }
 
-    /// Removes a deleted object from its view: some servers fail every poll because of it.
+    /// Removes a deleted object from its view, because some servers fail every poll because of
+    /// it.
     fn expel(&mut self, object: &AnyRef) -> bool {
         let mut found = false;
         for (id, list) in &mut self.lists {
@@ -169,7 +170,7 @@ impl Engine {
         !ids.is_empty()
     }
 
-    /// Starts over with nothing on the server, and notifies every subscriber.
+    /// Starts over without objects on the server, and notifies every subscriber.
     pub(super) fn reset(&mut self, destroy: bool) {
         self.forget(destroy);
         let now = self.tick();
@@ -222,7 +223,7 @@ impl Engine {
             .filter_map(|selection| selection.view.as_ref().map(vim25::Ref::upcast));
         self.garbage
             .extend(views.chain(selected).map(Garbage::View));
-        // This also destroys its filters.
+        // Destroying the collector also destroys its filters.
         self.garbage.extend(collector.map(Garbage::Collector));
     }
 
@@ -245,7 +246,7 @@ impl Engine {
             self.stumble(error);
             return;
         }
-        // An object to remove may have been deleted already: retry without removals.
+        // An object to be removed may have been deleted already: retry without removals.
         let is_gone = error.is_gone();
         if self.is_passing(&error) || is_gone {
             self.trouble.losses += u32::from(is_gone);
@@ -314,8 +315,8 @@ impl Engine {
     }
 }
 
-/// The error of subscriptions that end because the client, or the runtime of the
-/// engine, has ended.
+/// Returns the error of subscriptions that end because the client was closed, or because the
+/// runtime of the engine has ended.
 pub(super) fn ended(client: &Client) -> Error {
     if client.inner.session.is_closed() || client.inner.stop.is_cancelled() {
         let operation = client.operation("watching properties", None);
