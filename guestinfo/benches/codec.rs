@@ -1,8 +1,8 @@
-//! How long encoding and decoding take. To be met on a quiet machine: 60 µs to
-//! encode 200 keys, 40 µs to decode them, 150 ms for a table of 10,000 machines.
+//! Benchmarks of encoding and decoding. Targets on a quiet machine: 60 µs to encode 200
+//! keys, 40 µs to decode them, 150 ms for a table of 10,000 machines.
 //!
-//! VIC's own codec is not measured: its module is not to be had from the Go
-//! module proxy. The figure against it is not measured.
+//! VIC's own codec is not measured, because the Go module proxy does not offer its
+//! module.
 #![allow(missing_docs, reason = "a bench")]
 #![allow(clippy::unwrap_used, reason = "a bench")]
 
@@ -16,7 +16,7 @@ use guestinfo::vic::{
 };
 use guestinfo::{Decode, Dialect, GuestInfo, decode, encode, update};
 
-/// A container with everything: 200 keys in 1.x.
+/// Returns a container with every field: 200 keys in 1.x.
 fn container() -> ExecutorConfig {
     let id = "6a1d1e9f4b7c4f0c9a3e5d2b8c7f6e5d4c3b2a190817263544536271809fa0b1".to_owned();
     let session = |id: &str| SessionConfig {
@@ -93,7 +93,7 @@ fn container() -> ExecutorConfig {
     }
 }
 
-/// What a table of containers needs of each.
+/// The fields of each container that a table of containers needs.
 #[derive(Debug, Default, GuestInfo)]
 struct Row {
     #[guestinfo(key = "common", scope = "read-only")]
@@ -124,7 +124,7 @@ struct RowSession {
     status: i32,
 }
 
-/// 30 keys of one of many containers, as a server gives them: unsorted pairs.
+/// Returns 30 keys of one of many containers, as a server returns them: unsorted pairs.
 fn small(n: usize) -> Vec<(String, String)> {
     let id = format!("{n:064x}");
     let mut container = container();

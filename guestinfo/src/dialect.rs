@@ -1,21 +1,21 @@
-//! The two ways VIC has written its keys.
+//! The two dialects in which VIC has written its keys.
 
 use std::fmt;
 
-/// The spelling of keys.
+/// The spelling of keys, which depends on the release of VIC.
 ///
 /// | dialect | releases | read-only `x` | read-write `x` |
 /// | --- | --- | --- | --- |
 /// | [`Vic04`](Self::Vic04) | 0.3 to 0.5 | `guestinfo./x` | `guestinfo..x` |
 /// | [`Vic1`](Self::Vic1) | 0.6 to 1.5 | `guestinfo.vice./x` | `guestinfo.vice..x` |
 ///
-/// Hidden keys are spelled alike in both. `Vic04` has neither secret nor
-/// non-persistent keys: fields of such a scope do not exist in it.
+/// Hidden keys are spelled the same in both dialects. `Vic04` has neither secret nor
+/// non-persistent keys: fields with such a scope do not exist in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Dialect {
     /// Releases 0.3 to 0.5.
     Vic04,
-    /// Releases 0.6 to 1.5, and what we write unless told otherwise.
+    /// Releases 0.6 to 1.5. The default for writing.
     #[default]
     Vic1,
 }
@@ -34,12 +34,11 @@ impl Dialect {
         }
     }
 
-    /// Finds the dialect in which a virtual machine's keys are written.
+    /// Detects the dialect in which a virtual machine's keys are written.
     ///
-    /// Keys that the guest cannot write decide: a guest must not be able to
-    /// make the host read other keys than the host wrote. Only when there is
-    /// none of them do the guest's own keys count. `None` when no key of either
-    /// dialect is among them.
+    /// Keys that the guest cannot write take precedence, so that a guest cannot make the
+    /// host read different keys than the host wrote. The guest's own keys count only if
+    /// there are no others. Returns `None` if no key belongs to either dialect.
     ///
     /// ```
     /// use guestinfo::Dialect;
@@ -72,7 +71,7 @@ impl Dialect {
         trusted.or(writable)
     }
 
-    /// The dialect of one visible key; `None` for hidden and foreign keys.
+    /// Returns the dialect of one visible key, or `None` for hidden and foreign keys.
     pub(crate) fn of_visible(key: &str) -> Option<Self> {
         let rest = strip_prefix_ignore_case(key, Self::Vic04.base())?;
         if rest.starts_with(['/', '.']) {
@@ -83,7 +82,7 @@ impl Dialect {
     }
 }
 
-/// `text` without `prefix`, ASCII case ignored as the platform does.
+/// Returns `text` without `prefix`, ignoring ASCII case as the platform does.
 pub(crate) fn strip_prefix_ignore_case<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
     let head = text.get(..prefix.len())?;
     head.eq_ignore_ascii_case(prefix)

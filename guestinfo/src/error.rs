@@ -1,19 +1,18 @@
-//! Errors of writing a value, and of reading it strictly.
+//! Errors of encoding, and of strict decoding.
 
 use crate::codec::Report;
 
-/// A value cannot be written as keys.
+/// The error of a value that cannot be encoded as keys.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EncodeError {
-    /// Two values would be stored at keys that are equal, or equal once the
-    /// case is folded; the platform folds case, and a duplicate makes a virtual
-    /// machine unloadable.
+    /// Two values have keys that are equal or differ only in case. The platform ignores
+    /// case, and a machine with duplicate keys cannot be loaded.
     #[error("the keys {first:?} and {second:?} are the same to the platform; rename one of them")]
     Collision {
         /// The key that sorts first.
         first: String,
-        /// The other one.
+        /// The other key.
         second: String,
     },
     /// The value does not fit into one key.
@@ -21,11 +20,11 @@ pub enum EncodeError {
         "the value of {key:?} has {len} bytes and at most {max} fit; shorten it or mark the field `chunks`"
     )]
     TooLong {
-        /// The key to store it at.
+        /// The key of the value.
         key: String,
-        /// Bytes of the stored text.
+        /// The length of the stored text, in bytes.
         len: usize,
-        /// Bytes that fit.
+        /// The maximum length, in bytes.
         max: usize,
     },
     /// Lists and maps have more elements than a reader would accept.
@@ -33,46 +32,46 @@ pub enum EncodeError {
     TooMany {
         /// The key at which the limit was exceeded.
         key: String,
-        /// The bound on all elements and entries together.
+        /// The limit for all elements and entries together.
         max: usize,
     },
     /// The value has no stored form.
     #[error("the value of {key:?} cannot be stored: {reason}")]
     Unstorable {
-        /// The key to store it at.
+        /// The key of the value.
         key: String,
-        /// Why it is invalid.
+        /// Why the value cannot be stored.
         reason: &'static str,
     },
-    /// The key of a map cannot be part of a key.
+    /// A name of a map entry cannot be part of a key.
     #[error("the map at {key:?} has an entry {entry:?} that cannot be part of a key: {reason}")]
     MapKey {
         /// The map's key.
         key: String,
-        /// The entry's name.
+        /// The name of the entry.
         entry: String,
-        /// Why it is invalid.
+        /// Why the name is invalid.
         reason: &'static str,
     },
-    /// The finished key is longer than hosts take.
+    /// The complete key is longer than hosts accept.
     #[error("the key {key:?} has {len} bytes and at most {max} are safe; use shorter map keys")]
     KeyTooLong {
         /// The key.
         key: String,
-        /// Its bytes.
+        /// The length of the key, in bytes.
         len: usize,
-        /// Bytes that are safe.
+        /// The maximum safe length, in bytes.
         max: usize,
     },
-    /// A secret field has a value but nobody supplied a key to seal it with.
+    /// A secret field has a value, but there is no secret key to seal it with.
     #[error("the value of {key:?} is secret and no secret key was given to seal it with")]
     NoSecretKey {
-        /// The key to store it at.
+        /// The key of the value.
         key: String,
     },
 }
 
-/// A strict decode found something it could not use.
+/// The error of a strict decode that could not use something.
 #[derive(Debug, thiserror::Error)]
 #[error("the stored state is not complete: {}", self.summary())]
 pub struct DecodeError {
@@ -84,7 +83,7 @@ impl DecodeError {
         Self { report }
     }
 
-    /// Everything that was found, never empty.
+    /// Returns everything that was found; never empty.
     #[must_use]
     pub fn report(&self) -> &Report {
         &self.report

@@ -1,12 +1,11 @@
-//! State that lives inside a virtual machine: Rust values as flat keys.
+//! Stores the state of a virtual machine in the machine itself: Rust values as flat keys.
 //!
-//! A container that is a virtual machine carries its state in its own
-//! configuration, as pairs of text. The form of a key decides who may see and
-//! change the value: nobody but the host, the guest as well, the guest for
-//! writing. This crate reads everything that VIC (vSphere Integrated Containers)
-//! wrote there, in both of its dialects, and writes what VIC's tools can read.
-//! It knows neither vSphere nor a network: it turns values into maps of text
-//! and back.
+//! A container that is a virtual machine carries its state in its own configuration, as
+//! pairs of key and text. The form of a key determines who may see and change the value:
+//! only the host; the host and, for reading, the guest; or both. This crate reads
+//! everything that VIC (vSphere Integrated Containers) wrote there, in both of its
+//! dialects, and writes what VIC's tools can read. It knows neither vSphere nor a
+//! network: it converts values to maps of text and back.
 //!
 //! ```
 //! use guestinfo::{Dialect, GuestInfo, decode, encode};
@@ -44,25 +43,26 @@
 //! # Ok::<(), guestinfo::EncodeError>(())
 //! ```
 //!
-//! # Where to go on
+//! # Where to start
 //!
 //! | you want | see |
 //! | --- | --- |
-//! | the state of VIC's containers and appliances | [`vic`] |
-//! | to store a type of yours | [`GuestInfo`], the trait and its derive macro |
-//! | to write | [`encode`], [`Encode`] |
-//! | to read, and to know what was wrong | [`decode`], [`Decode`], [`Report`] |
-//! | to change what is stored | [`update`], [`Update`] |
-//! | to read without listing, in the guest | [`rpc::GuestStore`], [`Rounds`] |
-//! | to watch some keys | [`Key`], [`Pattern`] |
-//! | to know every byte | [`format`](mod@format) |
+//! | reading or writing the state of VIC's containers and appliances | [`vic`] |
+//! | storing your own type | [`GuestInfo`], the trait and its derive macro |
+//! | encoding | [`encode`], [`Encode`] |
+//! | decoding, and finding out what was wrong | [`decode`], [`Decode`], [`Report`] |
+//! | changing what is stored | [`update`], [`Update`] |
+//! | reading in the guest, which cannot list keys | [`rpc::GuestStore`], [`Rounds`] |
+//! | watching some keys | [`Key`], [`Pattern`] |
+//! | the exact format | [`format`](mod@format) |
 //!
-//! # Keys from strangers
+//! # Untrusted keys
 //!
-//! Decoding and updating take any keys: no panic, no overflow, bounded work. The fuzz targets
-//! in `fuzz/` ran with overflow checks on 2026-11-26, next to another on two busy cores:
-//! `key` for an hour, 5,109,384 executions; `decode` for 45 minutes, 15,158 executions.
-//! Before, `decode` had found that an empty struct in an `Option` was read back as `None`.
+//! Decoding and updating accept any keys: no panic, no overflow, bounded work. The fuzz
+//! targets in `fuzz/` ran with overflow checks on 2026-11-26, next to another target on
+//! two busy cores: `key` for an hour with 5,109,384 executions, and `decode` for 45
+//! minutes with 15,158 executions, without findings. An earlier run of `decode` had found
+//! that an empty struct in an `Option` was read back as `None`.
 //!
 //! # Features
 //!
@@ -99,7 +99,7 @@ pub use scope::{Access, Scope};
 pub use secret::{SECRET_KEY_KEY, SecretError, SecretKey};
 pub use value::{GoUrl, MapKey, with};
 
-/// For the derive macro alone.
+/// For the derive macro only.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::codec::{

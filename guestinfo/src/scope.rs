@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-/// Who may see and change a value, as the guest sees it.
+/// Who may see and change a value, from the point of view of the guest.
 ///
-/// vSphere shows a guest only keys that begin with `guestinfo.`, and refuses a
-/// guest's write to any key whose name contains `/`. The form of a key
-/// therefore *is* its access right.
+/// vSphere shows a guest only keys that begin with `guestinfo.`, and refuses a guest's
+/// write to any key that contains `/`. The form of a key therefore *is* its access right.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Access {
-    /// Host side only: no `guestinfo.` prefix, so the guest cannot see it.
+    /// Only the host can see the value: without the `guestinfo.` prefix, the guest
+    /// cannot.
     #[default]
     Hidden,
     /// The guest may read it: `guestinfo.` prefix, separator `/`.
@@ -19,7 +19,7 @@ pub enum Access {
 }
 
 impl Access {
-    /// The character between two fields of a key of this form.
+    /// Returns the character between two fields in a key of this form.
     pub(crate) const fn separator(self) -> char {
         match self {
             Self::ReadWrite => '.',
@@ -27,7 +27,7 @@ impl Access {
         }
     }
 
-    /// The separator that this form never uses itself.
+    /// Returns the separator that this form never uses.
     pub(crate) const fn other_separator(self) -> char {
         match self {
             Self::ReadWrite => '/',
@@ -50,7 +50,7 @@ impl fmt::Display for Access {
     }
 }
 
-/// The scope of a field or a key: access, and the two properties that dialect
+/// The scope of a field or key: its access, and the two properties that the dialect
 /// [`Vic1`](crate::Dialect::Vic1) writes as suffixes.
 ///
 /// ```
@@ -65,22 +65,22 @@ impl fmt::Display for Access {
 pub struct Scope {
     /// Who may see and change the value.
     pub access: Access,
-    /// The stored text is a sealed box (suffix `@secret`).
+    /// Whether the stored text is a sealed box (suffix `@secret`).
     pub secret: bool,
-    /// The value lives only as long as the power cycle (suffix
+    /// Whether the value is kept only until the end of the power cycle (suffix
     /// `@non-persistent`).
     pub non_persistent: bool,
 }
 
 impl Scope {
-    /// Host side only.
+    /// Visible to the host only.
     pub const HIDDEN: Self = Self::new(Access::Hidden);
     /// Readable by the guest.
     pub const READ_ONLY: Self = Self::new(Access::ReadOnly);
     /// Readable and writable by the guest.
     pub const READ_WRITE: Self = Self::new(Access::ReadWrite);
 
-    /// A scope with this access and no further property.
+    /// Creates a scope with this access and no other property.
     #[must_use]
     pub const fn new(access: Access) -> Self {
         Self {
@@ -90,14 +90,14 @@ impl Scope {
         }
     }
 
-    /// The same scope, sealed.
+    /// Returns the same scope, sealed.
     #[must_use]
     pub const fn secret(mut self) -> Self {
         self.secret = true;
         self
     }
 
-    /// The same scope, for one power cycle only.
+    /// Returns the same scope, for one power cycle only.
     #[must_use]
     pub const fn non_persistent(mut self) -> Self {
         self.non_persistent = true;

@@ -1,9 +1,9 @@
-//! Sealed values.
+//! Sealed values of secret fields.
 //!
-//! A secret field is stored as standard base64 of a random nonce of 24 bytes
-//! followed by the XSalsa20-Poly1305 box of the text. The key of 32 bytes is
-//! the caller's; VIC keeps it, base64, at [`SECRET_KEY_KEY`], which the guest can read
-//! and the API does not show.
+//! A secret field is stored as standard base64 of a random nonce of 24 bytes followed by
+//! the XSalsa20-Poly1305 box of the text. The caller supplies the key of 32 bytes. VIC
+//! stores it as base64 at [`SECRET_KEY_KEY`], which the guest can read and the API does
+//! not show.
 
 use std::fmt;
 
@@ -37,7 +37,7 @@ impl SecretKey {
     /// Number of bytes that sealing adds before base64: nonce and tag.
     pub(crate) const OVERHEAD: usize = NONCE_BYTES + 16;
 
-    /// A new random key.
+    /// Generates a new random key.
     #[must_use]
     pub fn generate() -> Self {
         let mut key = XSalsa20Poly1305::generate_key(&mut OsRng);
@@ -46,7 +46,7 @@ impl SecretKey {
         copy
     }
 
-    /// A key of these bytes.
+    /// Creates a key from its bytes.
     #[must_use]
     pub fn from_bytes(mut bytes: [u8; 32]) -> Self {
         let key = Self(Zeroizing::new(bytes));
@@ -54,10 +54,10 @@ impl SecretKey {
         key
     }
 
-    /// A key from its stored form.
+    /// Parses a key in its stored form.
     ///
     /// # Errors
-    /// When the text is not 32 bytes in base64.
+    /// Fails if the text is not 32 bytes in base64.
     pub fn from_base64(text: &str) -> Result<Self, SecretError> {
         let bytes = STANDARD
             .decode(text)
@@ -67,7 +67,7 @@ impl SecretKey {
         Ok(Self::from_bytes(bytes))
     }
 
-    /// The stored form.
+    /// Returns the key in its stored form.
     #[must_use]
     pub fn to_base64(&self) -> Zeroizing<String> {
         Zeroizing::new(STANDARD.encode(self.0.as_slice()))
@@ -76,7 +76,7 @@ impl SecretKey {
     /// Seals a text with a fresh nonce.
     ///
     /// # Errors
-    /// When the text is too long for the cipher.
+    /// Fails if the text is too long for the cipher.
     pub fn seal(&self, plain: &str) -> Result<String, &'static str> {
         let nonce = XSalsa20Poly1305::generate_nonce(&mut OsRng);
         let sealed = self
@@ -91,7 +91,7 @@ impl SecretKey {
     /// Opens a sealed text.
     ///
     /// # Errors
-    /// When the text is no sealed box, or was sealed with another key.
+    /// Fails if the text is not a sealed box, or was sealed with a different key.
     pub fn open(&self, stored: &str) -> Result<String, SecretError> {
         let stored = STANDARD.decode(stored).map_err(|_| SecretError::Base64)?;
         let (nonce, sealed) = stored
@@ -118,7 +118,7 @@ impl fmt::Debug for SecretKey {
     }
 }
 
-/// A sealed text cannot be opened, or a stored secret key cannot be read.
+/// The error of opening a sealed text or parsing a stored secret key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SecretError {
@@ -129,13 +129,13 @@ pub enum SecretError {
     #[error("the sealed text is not base64")]
     Base64,
     /// The sealed text is shorter than its nonce.
-    #[error("the sealed text is cut off")]
+    #[error("the sealed text is truncated")]
     Truncated,
-    /// Another key sealed it, or it was changed.
-    #[error("it was sealed with another key, or changed")]
+    /// The text was sealed with a different key, or was modified.
+    #[error("the text was sealed with another key, or modified")]
     WrongKey,
     /// The sealed bytes are not UTF-8.
-    #[error("what was sealed is not text")]
+    #[error("the sealed bytes are not text")]
     NotText,
 }
 
@@ -144,9 +144,9 @@ impl SecretError {
         match self {
             Self::Key => "the secret key is not 32 bytes in base64",
             Self::Base64 => "the sealed text is not base64",
-            Self::Truncated => "the sealed text is cut off",
-            Self::WrongKey => "it was sealed with another key, or changed",
-            Self::NotText => "what was sealed is not text",
+            Self::Truncated => "the sealed text is truncated",
+            Self::WrongKey => "the text was sealed with another key, or modified",
+            Self::NotText => "the sealed bytes are not text",
         }
     }
 }

@@ -1,5 +1,5 @@
-//! What a decode makes of keys that are not as they should be, situation by
-//! situation: a value and a report, never a panic.
+//! Decoding of broken state, situation by situation: the result is a value and a report,
+//! never a panic.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
 use std::collections::{BTreeMap, HashMap};
@@ -66,7 +66,7 @@ fn decode<T: GuestInfo + Default>(entries: &[(&str, &str)]) -> Decoded<T> {
     Decode::new().dialect(Dialect::Vic04).run(&keys(entries))
 }
 
-/// Decodes one field and checks value and findings, with their keys.
+/// Decodes one field, and checks the value and the findings with their keys.
 #[track_caller]
 fn check<T: GuestInfo + Default + PartialEq + std::fmt::Debug>(
     entries: &[(&str, &str)],
@@ -86,7 +86,7 @@ fn check<T: GuestInfo + Default + PartialEq + std::fmt::Debug>(
     let strict = Decode::new()
         .dialect(Dialect::Vic04)
         .strict::<Field<T>>(&keys(entries));
-    // A struct none of whose fields is there is missing as a whole.
+    // A struct without any stored field is reported as missing once.
     assert_eq!(strict.is_err(), lossy, "{entries:?}");
 }
 
@@ -110,7 +110,7 @@ fn missing_keys_leave_the_default() {
         .unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the stored state is not complete: missing key \"guestinfo./x\": nothing is stored there"
+        "the stored state is not complete: missing key \"guestinfo./x\": the key is not stored"
     );
 }
 
@@ -206,7 +206,7 @@ fn malformed_bytes_and_addresses() {
         &[(Malformed, "k")],
     );
     net(&[("k/IP", "<nil>"), ("k/Mask", "<nil>")], &[]);
-    // Of a network card VIC stores the address alone.
+    // For a network card, VIC stores the address without a mask.
     let nic = |address: &str| Some(NicAddress::Bare(address.parse().unwrap()));
     check(&[("k/IP", "AAAAAAAAAAAAAP//AAAAAA==")], nic("0.0.0.0"), &[]);
     check(
@@ -229,9 +229,9 @@ fn malformed_bytes_and_addresses() {
 #[test]
 fn lists_that_disagree_with_their_length() {
     let texts = |texts: &[&str]| -> Vec<String> { texts.iter().map(ToString::to_string).collect() };
-    // Length missing: empty, and reported.
+    // A missing length: empty, and reported.
     check(&[("k~", "a|b")], texts(&[]), &[(Missing, "k")]);
-    // Elements missing.
+    // Missing elements.
     check(&[("k", "1")], texts(&[]), &[(Missing, "k~")]);
     // Fewer elements than announced.
     check(
@@ -239,13 +239,13 @@ fn lists_that_disagree_with_their_length() {
         texts(&["a", "b"]),
         &[(Truncated, "k~")],
     );
-    // More.
+    // More elements than announced.
     check(
         &[("k", "0"), ("k~", "a|b")],
         texts(&["a"]),
         &[(Surplus, "k~")],
     );
-    // Length malformed: all elements.
+    // A malformed length: all elements are read.
     check(
         &[("k", "x"), ("k~", "a|b")],
         texts(&["a", "b"]),
@@ -261,17 +261,17 @@ fn lists_that_disagree_with_their_length() {
         texts(&["a", "b"]),
         &[(Malformed, "k")],
     );
-    // -1 is empty.
+    // A length of -1 means empty.
     check(&[("k", "-1")], texts(&[]), &[]);
     check(&[("k", "-1")], Some(texts(&[])), &[]);
     check::<Option<Vec<String>>>(&[("other", "x")], None, &[(Unknown, "other")]);
-    // A malformed element is left out.
+    // A malformed element is skipped.
     check(
         &[("k", "2"), ("k~", "1|x|3")],
         vec![1, 3],
         &[(Malformed, "k~")],
     );
-    // Arrays have their length.
+    // Arrays have a fixed length.
     check(&[("k", "1"), ("k~", "4|5")], [4, 5], &[]);
     check(&[("k", "2"), ("k~", "4|5|6")], [0, 0], &[(Malformed, "k")]);
 }
@@ -324,9 +324,9 @@ fn maps_that_disagree_with_their_entries() {
             .map(|(k, v)| ((*k).into(), (*v).into()))
             .collect()
     };
-    // No list of names: empty; the entry is unknown.
+    // No list of names: the map is empty, and the entry is unknown.
     check(&[("k|a", "1")], map(&[]), &[(Unknown, "k|a")]);
-    // A name without an entry is left out.
+    // A name without an entry is skipped.
     check(
         &[("k", "a|b"), ("k|a", "1")],
         map(&[("a", "1")]),
@@ -338,20 +338,20 @@ fn maps_that_disagree_with_their_entries() {
         map(&[("a", "1")]),
         &[(Unknown, "k|b")],
     );
-    // A name twice.
+    // A duplicate name.
     check(
         &[("k", "a|a"), ("k|a", "1")],
         map(&[("a", "1")]),
         &[(Duplicate, "k")],
     );
-    // A name that is no number.
+    // A name that is not a number.
     let numbers = BTreeMap::from([(1_u32, "x".to_owned())]);
     check(
         &[("k", "1|x"), ("k|1", "x"), ("k|x", "y")],
         numbers,
         &[(Malformed, "k"), (Unknown, "k|x")],
     );
-    // An entry whose value is malformed.
+    // An entry with a malformed value.
     check(
         &[("k", "a"), ("k|a", "x")],
         HashMap::<String, u8>::new(),
@@ -396,7 +396,7 @@ fn keys_that_differ_in_case_only() {
     let mut map = keys(&[("k", "first")]);
     map.insert("guestinfo./K".into(), "second".into());
     let decoded = Decode::new().run::<Field<String>>(&map);
-    // The upper case letter sorts first.
+    // The upper-case letter sorts first.
     assert_eq!(decoded.value.value, "second");
     assert_eq!(decoded.report.of(Duplicate).count(), 1);
 
@@ -408,7 +408,7 @@ fn keys_that_differ_in_case_only() {
     );
 }
 
-/// Reads better in the tables above.
+/// A shorter form for the tables above.
 trait Entry {
     fn entry<'a>(&'a self, value: &'a str) -> &'a [(&'a str, &'a str)];
 }

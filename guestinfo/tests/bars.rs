@@ -1,4 +1,4 @@
-//! Lists and maps whose texts hold the separator.
+//! Lists and maps whose texts contain the separator.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
 use std::collections::BTreeMap;
@@ -48,7 +48,7 @@ fn map(entries: &[(&str, &str)]) -> Map {
     }
 }
 
-/// What VIC writes over the keys of ours: it knows nothing of the exact form.
+/// Returns the keys after VIC, which does not know the exact form, has written over ours.
 fn vic_writes(keys: &mut Keys, entries: &[(&str, &str)]) {
     for (key, value) in entries {
         keys.insert(format!("guestinfo./{key}"), (*value).into());
@@ -93,28 +93,29 @@ fn an_older_writer_of_a_list_wins() {
     assert_eq!(value, list(&["x", "y"]));
     assert_eq!(issues, [IssueKind::Stale, IssueKind::Unknown]);
 
-    // The same joined text, but three elements now.
+    // The joined text is the same, but now there are three elements.
     let mut keys = ours.clone();
     vic_writes(&mut keys, &[("k", "2")]);
     let (value, issues) = read::<List>(&keys);
     assert_eq!(value, list(&["a", "b", "c"]));
     assert_eq!(issues, [IssueKind::Stale, IssueKind::Unknown]);
 
-    // A list of VIC's own with a bar in it: cut, as VIC reads it, and reported.
+    // A list written by VIC with a bar in an element: split as VIC reads it, and
+    // reported.
     let mut keys = Keys::new();
     vic_writes(&mut keys, &[("k", "1"), ("k~", "a|b|c")]);
     let (value, issues) = read::<List>(&keys);
     assert_eq!(value, list(&["a", "b"]));
     assert_eq!(issues, [IssueKind::Surplus]);
 
-    // A list of VIC's own with a bar in it, over ours of the same length.
+    // A list written by VIC with a bar in an element, over our list of the same length.
     let mut keys = ours.clone();
     vic_writes(&mut keys, &[("k", "1"), ("k~", "x|y|z")]);
     let (value, issues) = read::<List>(&keys);
     assert_eq!(value, list(&["x", "y"]));
     assert_eq!(issues, [IssueKind::Stale, IssueKind::Surplus]);
 
-    // The same, and what was there begins or ends alike.
+    // Again, with the same beginning or end as the list that was there.
     for joined in ["a|b|c|", "|a|b|c", "a|b|cd", "a|b||c", "a|b|c|d"] {
         let mut keys = ours.clone();
         vic_writes(&mut keys, &[("k", "1"), ("k~", joined)]);
@@ -124,7 +125,7 @@ fn an_older_writer_of_a_list_wins() {
         assert_eq!(issues, [IssueKind::Stale, IssueKind::Surplus], "{joined}");
     }
 
-    // The next update takes the stale elements away.
+    // The next update deletes the stale elements.
     let mut keys = ours;
     vic_writes(&mut keys, &[("k", "1"), ("k~", "x|y")]);
     let changes = update(&keys, &list(&["x", "y"])).unwrap();
@@ -167,8 +168,8 @@ fn map_keys_with_separators_survive() {
     }
 }
 
-/// VIC 1.x takes what follows the first `@` of a key for suffixes: it cuts it off
-/// above a field, and moves it behind what it appends.
+/// VIC 1.x treats everything from the first `@` of a key on as suffixes: it removes them
+/// above a field, and moves them behind what it appends.
 #[test]
 fn map_keys_with_an_at_sign_are_spelled_as_vic_spells_them() {
     #[derive(Clone, Debug, Default, PartialEq, GuestInfo)]
@@ -220,7 +221,7 @@ fn map_keys_with_an_at_sign_are_spelled_as_vic_spells_them() {
     }
     assert_eq!(changed, encode(&fewer, Dialect::Vic1).unwrap());
 
-    // A name that VIC cuts to nothing leaves nothing behind, either.
+    // A name that VIC truncates to nothing leaves no keys behind, either.
     let only = |name: &str| State {
         mounts: [(name.to_owned(), Leaf::default())].into(),
         ..State::default()
@@ -239,7 +240,7 @@ fn map_keys_with_an_at_sign_are_spelled_as_vic_spells_them() {
     assert_eq!(keys["guestinfo./mounts|a@b/ro"], "1");
     assert_eq!(Decode::new().strict::<State>(&keys).unwrap(), value);
 
-    // What VIC cannot tell apart is refused instead of lost.
+    // Names that VIC cannot distinguish are refused instead of lost.
     let mut two = value;
     two.mounts.insert("a".into(), Leaf::default());
     assert!(encode(&two, Dialect::Vic1).is_err());
@@ -261,7 +262,7 @@ fn vic_sees_the_map_that_it_would_have_written() {
 #[test]
 fn an_older_writer_of_a_map_wins() {
     let mut keys = encode(&map(&[("a|b", "1"), ("c", "2")]), Dialect::Vic04).unwrap();
-    // The same list of names; the entries tell them apart.
+    // The list of names is the same; the entries distinguish the maps.
     vic_writes(&mut keys, &[("k", "a|b|c"), ("k|a", "x"), ("k|b", "y")]);
     let (value, issues) = read::<Map>(&keys);
     assert_eq!(value, map(&[("a", "x"), ("b", "y"), ("c", "2")]));
@@ -275,7 +276,7 @@ fn an_older_writer_of_a_map_wins() {
     );
 }
 
-/// Maps in maps whose names are made so that every look leads to many more.
+/// Nested maps with names chosen so that every lookup leads to many more.
 #[test]
 fn looking_for_older_entries_is_bounded() {
     #[derive(Debug, Default, PartialEq, GuestInfo)]

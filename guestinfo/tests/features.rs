@@ -1,4 +1,4 @@
-//! What the optional features add.
+//! Tests of the optional features.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 #![cfg(all(feature = "json", feature = "serde", feature = "url"))]
 

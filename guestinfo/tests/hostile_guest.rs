@@ -1,4 +1,4 @@
-//! A guest neither panics, starves nor blocks the host.
+//! A guest cannot make the host panic, exhaust its budget, or block it.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
 use std::collections::BTreeMap;
@@ -43,7 +43,7 @@ fn container() -> ExecutorConfig {
     container
 }
 
-/// A number that is the extreme of every integer on the way.
+/// A number that is an extreme value of every integer type up to its size.
 const EXTREMES: [&str; 7] = [
     "-9223372036854775808",
     "9223372036854775807",
@@ -54,8 +54,8 @@ const EXTREMES: [&str; 7] = [
     "99999999999",
 ];
 
-/// Every key of a container, one by one, holds every extreme: it decodes, and
-/// the decoded value updates and encodes without a panic.
+/// Every key of a container is set to every extreme value, one by one: the container
+/// decodes, and the decoded value updates and encodes without a panic.
 #[test]
 fn extremes_of_integers_panic_nowhere() {
     for dialect in Dialect::ALL {
@@ -63,7 +63,7 @@ fn extremes_of_integers_panic_nowhere() {
         let session = value.sessions.get_mut("4e01").unwrap();
         session.diagnostics.exit_logs = vec![guestinfo::vic::ExitLog::default()];
         let stored = encode(&value, dialect).unwrap();
-        // The keys and the values take turns: every kind of key meets every value.
+        // Keys and values alternate, so that every kind of key gets every value.
         for (at, key) in stored.keys().enumerate() {
             for text in EXTREMES.iter().skip(at % 2).step_by(2) {
                 let mut keys = stored.clone();
@@ -88,9 +88,9 @@ fn extremes_of_integers_panic_nowhere() {
     assert_eq!(value.create_time.0.as_second(), -9_223_372_036);
 }
 
-/// What the guest announces, with junk to make it plausible, costs the host's
-/// part nothing; and an update that changes the host's part writes that change
-/// and nothing else.
+/// What the guest announces, with junk to make it plausible, does not use up the budget
+/// of the host's data; and an update that changes the host's data writes that change and
+/// nothing else.
 #[test]
 fn keys_of_the_guest_use_up_no_budget_of_the_host() {
     let value = container();
@@ -129,8 +129,8 @@ fn keys_of_the_guest_use_up_no_budget_of_the_host() {
     }
 }
 
-/// A list of the host's inside a map of the guest's is at the guest's cost, and
-/// so a name that stands there many times.
+/// A host's list inside a guest's map is charged to the guest, and so is a name that is
+/// listed many times.
 #[test]
 fn names_of_the_guest_make_lists_of_the_host_cost_nothing() {
     #[derive(Clone, Debug, Default, PartialEq, GuestInfo)]
@@ -163,7 +163,7 @@ fn names_of_the_guest_make_lists_of_the_host_cost_nothing() {
     assert_eq!(decoded.report.host_damage().count(), 1);
 }
 
-/// What was read only in part is neither written back nor deleted.
+/// Data that was read only in part is neither written back nor deleted.
 #[test]
 fn what_was_read_in_part_stays() {
     #[derive(Clone, Debug, Default, PartialEq, GuestInfo)]
@@ -219,8 +219,8 @@ fn what_was_read_in_part_stays() {
     );
 }
 
-/// A value that was read and cannot be written does not stop an update of
-/// anything else.
+/// A value that was read but cannot be written does not prevent an update of anything
+/// else.
 #[test]
 fn what_did_not_change_is_not_checked() {
     let long = "x".repeat(MAX_VALUE_BYTES + 1);
@@ -256,13 +256,13 @@ fn what_did_not_change_is_not_checked() {
     );
     assert_eq!(changes.changes().len(), 1);
 
-    // A hole in front of it is not repaired then.
+    // A hole before such an element is not repaired then.
     keys.insert("guestinfo.vice..diagnostics.exitlogs".into(), "7".into());
     keys.remove("guestinfo.vice./repo");
     let new = decode::<ExecutorConfig>(&keys).value;
     assert!(update(&keys, &new).unwrap().is_empty());
 
-    // What does change is checked.
+    // A value that does change is checked.
     let mut new = new;
     let session = new.sessions.get_mut("4e01").unwrap();
     session.started = guestinfo::vic::Started::Failed(format!("{long}y"));

@@ -1,4 +1,4 @@
-//! What cannot be stored, and long values.
+//! Values that cannot be stored, and long values.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
 use std::collections::BTreeMap;
@@ -138,7 +138,7 @@ fn long_values_are_refused_unless_the_field_takes_chunks() {
     let error = fails(vec![fits.clone(), String::new()]);
     assert!(matches!(error, EncodeError::TooLong { .. }), "{error}");
 
-    // Characters of 3 bytes do not fall on the end of a chunk.
+    // Characters of 3 bytes do not end exactly at the end of a chunk.
     let value = Chunked {
         value: format!("x{}", "\u{20ac}".repeat(50_000)),
         option: Some(vec![7; 100_000]),
@@ -150,7 +150,7 @@ fn long_values_are_refused_unless_the_field_takes_chunks() {
     assert_eq!(Decode::new().strict::<Chunked>(&keys).unwrap(), value);
     assert!(update(&keys, &value).unwrap().is_empty());
 
-    // What fits is stored as by anybody.
+    // A value that fits into one key is stored in the usual way.
     let short = Chunked {
         value: "short".into(),
         option: None,
@@ -219,7 +219,7 @@ fn only_a_fields_own_text_is_cut_into_chunks() {
     assert!(matches!(error, EncodeError::TooLong { .. }), "{error}");
 }
 
-/// The depth of a type that contains itself is the writer's, and so bounded.
+/// The depth of a recursive type is bounded when writing.
 #[test]
 fn types_that_contain_themselves_end() {
     #[derive(Debug, Default, PartialEq, GuestInfo)]

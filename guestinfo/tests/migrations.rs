@@ -66,7 +66,7 @@ fn what_is_new_or_0_4_stays() {
         let stored = encode(&container, dialect).unwrap();
         assert_eq!(migrate(stored.clone()), stored);
     }
-    // A length from nowhere costs nothing.
+    // An arbitrary length costs nothing.
     let stored = keys(&[(
         "guestinfo.vice./insecure_registries",
         "18446744073709551615",

@@ -1,4 +1,4 @@
-//! What was written reads back as it was, or is refused.
+//! Whatever is written reads back unchanged; anything else is refused.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
 use std::collections::BTreeMap;
@@ -41,7 +41,7 @@ fn map<V: Clone>(names: &[&str], value: &V) -> BTreeMap<String, V> {
     entries.collect()
 }
 
-/// A piece of a name is another name to the platform.
+/// Part of a name is itself another name for the platform.
 #[test]
 fn names_that_hold_another_name_in_another_case() {
     round_trips(BTreeMap::from([("A|b".to_owned(), 1), ("a".to_owned(), 2)]));
@@ -63,7 +63,7 @@ fn nested_options_are_refused_where_they_would_collapse() {
     round_trips(vec![Some(1_u8), None]);
 }
 
-/// A struct without a single key, inside an `Option`.
+/// A struct without any key, inside an `Option`.
 #[test]
 fn empty_structs_in_options_are_carried_or_refused() {
     #[derive(Clone, Debug, Default, PartialEq, GuestInfo)]
@@ -94,13 +94,13 @@ fn empty_structs_in_options_are_carried_or_refused() {
     round_trips(BTreeMap::from([("a".to_owned(), Some(Lists::default()))]));
     refused(Some(Nothing::default()));
     refused(Some((None::<u8>, Nothing::default())));
-    // Of no fields at all, nothing is lost.
+    // For a struct without fields, nothing is lost.
     let value = Field {
         value: Some(Nothing::default()),
     };
     assert!(encode(&value, Dialect::Vic04).unwrap().is_empty());
 
-    // Read from damaged keys, it is left to be repaired.
+    // If it was read from damaged keys, an update repairs it.
     let mut keys = BTreeMap::from([(
         "guestinfo.vice./k/bytes".to_owned(),
         "Y2VydA==guestinfo".to_owned(),
@@ -115,7 +115,7 @@ fn empty_structs_in_options_are_carried_or_refused() {
     }
     assert_eq!(decode::<Field<Option<Lists>>>(&keys).value, new);
     assert!(update(&keys, &new).unwrap().is_empty());
-    // Damaged keys of a struct that could not be written again hinder no update.
+    // Damaged keys of a struct that could not be written again do not prevent an update.
     keys = BTreeMap::from([("guestinfo.vice./k/maybe/f".to_owned(), "x".to_owned())]);
     let new = decode::<Field<Option<Nothing>>>(&keys).value;
     assert!(update(&keys, &new).is_ok());
@@ -133,7 +133,7 @@ fn texts_of_another_variant_are_refused() {
     round_trips(Started::failed("<nil>"));
 }
 
-/// A key of a map that is an enum.
+/// An enum as map key.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, GuestInfo)]
 enum Name {
     #[default]
@@ -164,8 +164,8 @@ fn a_missing_exit_status_is_not_zero() {
     }
 }
 
-/// While the machine is on, an entry of a map cannot be named, so nothing of it is
-/// written; nor is anything of an entry deleted that stays named.
+/// While the machine is on, a new entry of a map cannot be listed, so none of its keys
+/// are written; and no key of an entry that stays listed is deleted.
 #[test]
 fn entries_that_come_and_go_while_on_leave_nothing_behind() {
     let mut container = ExecutorConfig::default();

@@ -1,4 +1,4 @@
-//! After one update what is stored reads as the new value, and a second one has
+//! After one update, the stored keys read as the new value, and a second update has
 //! nothing to do.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
@@ -50,8 +50,8 @@ fn apply(keys: &mut Keys, update: &guestinfo::Update) {
     }
 }
 
-/// Sets the field to a value, or to what was read; the stored keys are `expected`
-/// afterwards.
+/// Sets the field to a value, or to the value that was read; checks that the stored keys
+/// are then `expected`.
 #[track_caller]
 fn repairs<T>(stored: &[(&str, &str)], new: Option<T>, expected: &[(&str, &str)])
 where
@@ -124,7 +124,7 @@ fn lists_of_structs_with_a_hole() {
         None::<Vec<Item>>,
         &[("k", "1"), ("k|0/id", "a"), ("k|1/id", "c"), (":|1.n", "7")],
     );
-    // Everything behind the hole moves, though it reads the same.
+    // Everything behind the hole moves, although it reads the same.
     repairs(
         &[("k", "2"), ("k|1/id", "b"), ("k|2/id", "c")],
         None::<Vec<Item>>,
@@ -180,7 +180,7 @@ fn maps_that_name_entries_without_keys() {
     );
 }
 
-/// The names one by one move together.
+/// The exact names move together.
 #[test]
 fn maps_whose_names_hold_the_separator() {
     repairs(
@@ -190,8 +190,8 @@ fn maps_whose_names_hold_the_separator() {
     );
 }
 
-/// What VIC cuts, because an element holds the separator, stays as VIC wrote it
-/// until somebody sets the list.
+/// A list that VIC truncated because an element contains the separator stays as VIC wrote
+/// it until the list is changed.
 #[test]
 fn lists_that_hold_more_than_they_announce() {
     let stored = [("k", "1"), ("k~", "dmesg | grep net|-v")];
@@ -295,7 +295,7 @@ fn sealed_values_that_cannot_be_opened_are_left_alone() {
     };
     assert_eq!(read(&changed, &ours), expected);
 
-    // One element that was sealed with another key is not closed over.
+    // One element that was sealed with a different key is not removed.
     let mut mixed = stored.clone();
     let foreign = codec.clone().secret_key(&theirs).run(&value).unwrap();
     let key = "guestinfo.vice./items|0/id@secret";
@@ -304,14 +304,13 @@ fn sealed_values_that_cannot_be_opened_are_left_alone() {
     let right = codec.secret_key(&ours);
     assert!(right.update(&mixed, &half).unwrap().is_empty());
 
-    // Who sets a value writes it.
+    // A changed value is written.
     blind.text = "new".into();
     let changes = wrong.update(&stored, &blind).unwrap();
     assert_eq!(changes.changes().len(), 2);
 }
 
-/// Required keys that are missing are written; those that may be missing are
-/// nobody's business until they change.
+/// Missing required keys are written; optional ones are left alone until they change.
 #[test]
 fn missing_keys() {
     #[derive(Clone, Debug, Default, PartialEq, GuestInfo)]

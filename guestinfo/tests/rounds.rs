@@ -1,4 +1,4 @@
-//! Reading without listing.
+//! Reading without being able to list keys.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
 use std::collections::BTreeMap;
@@ -40,7 +40,7 @@ fn rounds_read_what_a_listing_reads() {
         let decoded = rounds.finish();
         assert_eq!(decoded.value, expected.value);
         assert!(decoded.report.is_empty(), "{}", decoded.report);
-        // Lists and their elements come a round after what names them.
+        // Elements of lists are requested one round after the key that announces them.
         assert!((3..=5).contains(&asked.len()), "{asked:?}");
         assert!(asked.iter().sum::<usize>() < 200, "{asked:?}");
     }

@@ -1,4 +1,4 @@
-//! The guest's way to its keys.
+//! Access to keys from the guest.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use guestinfo::rpc::{
 use guestinfo::vic::{ExecutorConfig, ExitLog, SessionConfig, Started};
 use guestinfo::{Dialect, Encode, GuestInfo, Refusal, SECRET_KEY_KEY, SecretKey, encode};
 
-/// Answers by a function over the message.
+/// A channel that answers with a function of the message.
 struct Host<F>(F);
 
 impl<F> std::fmt::Debug for Host<F> {
@@ -94,7 +94,7 @@ fn what_a_guest_cannot_say_is_not_sent() {
     }
 }
 
-/// One frame off a stream.
+/// Reads one frame from a stream.
 fn read_frame(stream: &mut impl Read) -> Vec<u8> {
     let mut length = [0; 4];
     stream.read_exact(&mut length).unwrap();
@@ -103,7 +103,7 @@ fn read_frame(stream: &mut impl Read) -> Vec<u8> {
     fields
 }
 
-/// A host on the other end of a Unix socket; answers with the frame it is given.
+/// A host on the other end of a Unix socket, which answers with the given frame.
 fn vsock(answer: Vec<u8>) -> Vsock<impl FnMut() -> io::Result<UnixStream>> {
     Vsock::new(move || {
         let (guest, mut host) = UnixStream::pair()?;
@@ -118,7 +118,7 @@ fn vsock(answer: Vec<u8>) -> Vsock<impl FnMut() -> io::Result<UnixStream>> {
                 &[0, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0, 1, 0, 0, 0, 0],
             ];
             assert_eq!(request, expected.concat());
-            // The guest may have hung up on a bad length already.
+            // The guest may already have closed the connection because of a bad length.
             let _ = host.write_all(&answer);
         });
         Ok(guest)
@@ -137,7 +137,7 @@ const PING: &[u8] = &[0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 0];
 fn frames_go_both_ways() {
     let answer = framed(&[DATA, b"\0\0\0\x02\0\0\0\x02\0\0\0\x061 pong"]);
     assert_eq!(vsock(answer).call(b"ping").unwrap(), b"1 pong");
-    // Unknown fields are skipped, whatever their order.
+    // Unknown fields are skipped, in any order.
     let answer = framed(&[
         b"\0\0\0\x02\0\0\0\x09\0\0\0\x01?",
         b"\0\0\0\x02\0\0\0\x02\0\0\0\x021 ",
@@ -159,7 +159,7 @@ fn broken_frames_are_errors() {
         framed(&[b"\0\0\0\x03\0\0\0\x02\0\0\0\x021 "]),
         framed(&[b"\0\0\0\x02\0\0\0\x02\xff\xff\xff\xff1 "]),
         framed(&[b"\0\0\0\x02\0\0"]),
-        // Nothing of this size is read.
+        // A frame of this size is not read.
         u32::MAX.to_be_bytes().to_vec(),
     ] {
         assert!(vsock(answer.clone()).call(b"ping").is_err(), "{answer:?}");
@@ -222,7 +222,7 @@ fn a_guest_finds_its_dialect_reads_and_writes_back() {
         // The host reads what the guest wrote.
         let host = guestinfo::decode::<ExecutorConfig>(after).value;
         assert_eq!(host.sessions["4e01"].exit_status, Some(127));
-        // Nothing more is to be written.
+        // Nothing is left to be written.
         let keys = guest.rpc().keys().clone();
         assert!(guest.write(&state).unwrap().is_empty());
         assert_eq!(guest.rpc().keys(), &keys);
@@ -277,7 +277,7 @@ fn names_are_written_after_what_they_name() {
     assert_eq!(written.len(), 4);
     assert_eq!(written[3], "guestinfo.vice..diagnostics.exitlogs");
 
-    // A guest cannot take an element away, and says so.
+    // A guest cannot remove an element, so the change is refused.
     state.diagnostics.exit_logs.clear();
     let refused = guest.write(&state).unwrap();
     assert!(
@@ -312,7 +312,7 @@ fn the_secret_key_is_where_vic_keeps_it() {
     assert_eq!(guest.read::<Secret>().unwrap().value, value);
     assert!(!format!("{guest:?}").contains("hunter2"));
 
-    // An OVF environment stands at the same place.
+    // An OVF environment is stored at the same place.
     keys.insert(SECRET_KEY_KEY.into(), "<?xml version=\"1.0\"?>".into());
     let mut guest = GuestStore::new(Memory::from_iter(keys));
     assert!(matches!(

@@ -85,7 +85,7 @@ fn wrong_keys_and_broken_boxes_are_reported() {
         .unwrap();
     for decode in [Decode::new(), Decode::new().secret_key(&wrong)] {
         let decoded = decode.run::<Secrets>(&keys);
-        // The optional struct is there, for keys of it are.
+        // The optional struct is `Some`, because some of its keys exist.
         let unopened = Secrets {
             both: Some(Inner::default()),
             ..Secrets::default()
@@ -107,8 +107,8 @@ fn wrong_keys_and_broken_boxes_are_reported() {
     }
 }
 
-/// A box that libsodium's `crypto_secretbox_easy` makes: the cipher's own test
-/// vector, the nonce in front.
+/// A box made by libsodium's `crypto_secretbox_easy`: the test vector of the cipher,
+/// preceded by the nonce.
 #[test]
 fn the_box_is_xsalsa20_poly1305() {
     let bytes = |hex: &str| -> Vec<u8> {
@@ -129,7 +129,7 @@ fn the_box_is_xsalsa20_poly1305() {
         base64::engine::general_purpose::STANDARD.encode(bytes(&format!("{nonce}{sealed}")))
     };
     let key = SecretKey::from_bytes(key.try_into().unwrap());
-    // The vector's text is no UTF-8: the box opens, and says so.
+    // The text of the vector is not UTF-8: the box opens, and this is reported.
     assert_eq!(key.open(&stored), Err(SecretError::NotText));
 }
 
@@ -161,7 +161,7 @@ fn passwords_are_not_printed() {
     assert!(!format!("{:?}", changes.unwrap()).contains("hunter2"));
 }
 
-/// Sealed text needs no word for emptiness, so nothing in it is taken for that word.
+/// Sealed text needs no placeholder for empty text, so no text is taken for it.
 #[test]
 fn sealed_text_is_what_it_says() {
     #[derive(Clone, Debug, Default, PartialEq, GuestInfo)]

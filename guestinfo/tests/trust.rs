@@ -1,4 +1,4 @@
-//! What a guest can write never feeds what it may not write.
+//! Keys that the guest can write never set values that it may not write.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ use guestinfo::{Decode, Dialect, GuestInfo, Key, View, decode, encode};
 
 type Keys = BTreeMap<String, String>;
 
-/// Every way to spell a key so that the guest could write it.
+/// Returns every spelling of a key with which the guest could write it.
 fn forgeries(keys: &Keys) -> Keys {
     let mut forged = Keys::new();
     for (key, value) in keys {
@@ -38,7 +38,7 @@ fn stored(file: &str) -> Keys {
         .collect()
 }
 
-/// The value's keys that the guest may not write.
+/// Returns the keys of the value that the guest may not write.
 fn trusted<T: GuestInfo>(value: &T, dialect: Dialect) -> Keys {
     let mut keys = encode(value, dialect).unwrap();
     keys.retain(|key, _| !Key::parse(key).unwrap().guest_may_write());
@@ -55,7 +55,7 @@ fn forged_keys_change_no_read_only_or_hidden_field() {
         let forged = forgeries(&real);
         assert!(forged.len() > 100);
 
-        // Alone, they fill nothing but what the guest may write.
+        // On their own, they set only what the guest may write.
         let alone: ExecutorConfig = Decode::new().dialect(dialect).run(&forged).value;
         assert_eq!(
             trusted(&alone, dialect),
@@ -67,7 +67,7 @@ fn forged_keys_change_no_read_only_or_hidden_field() {
             trusted(&VirtualContainerHostConfig::default(), dialect)
         );
 
-        // Next to the real ones, they change nothing but that, and not the dialect.
+        // Next to the real keys, they change only that, and not the dialect.
         let before: ExecutorConfig = decode(&real).value;
         let mut both = forged.clone();
         for (key, value) in &mut both {

@@ -1,4 +1,4 @@
-//! Types of fields besides numbers, texts, lists and maps.
+//! Field types other than numbers, texts, lists and maps.
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, reason = "a test")]
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -14,7 +14,7 @@ struct Name(String);
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, GuestInfo)]
 struct Wrapped<T>(T);
 
-/// No key of a map, and derived all the same.
+/// This type cannot be a map key, but can be derived nevertheless.
 #[derive(Clone, Debug, Default, PartialEq, GuestInfo)]
 struct Bytes(Vec<u8>);
 

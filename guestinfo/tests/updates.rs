@@ -1,4 +1,4 @@
-//! From stored keys to new ones.
+//! Updates from stored keys to new ones.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
 use std::collections::BTreeMap;
@@ -51,7 +51,7 @@ fn apply(keys: &mut Keys, update: &Update) {
 
 #[test]
 fn only_what_differs_is_written() {
-    // VIC's own vector: is, cruel and enough are sent, nothing else.
+    // VIC's own vector: `is`, `cruel` and `enough` are sent, and nothing else.
     #[derive(Debug, Default, GuestInfo)]
     struct Words {
         hello: Option<String>,
@@ -200,7 +200,7 @@ fn power_state_mask_and_guest_refuse_without_dropping() {
     let hidden = all.masked(|scope| scope.access == Access::Hidden);
     assert_eq!(written(&hidden), ["name"]);
     assert_eq!(hidden.refused().len(), 5);
-    // A second filter adds to what was refused.
+    // A second filter adds to the refused changes.
     assert_eq!(hidden.for_guest().refused().len(), 6);
 }
 
@@ -227,13 +227,13 @@ fn sealed_values_are_compared_open() {
     let decoded = Decode::new().secret_key(&secret).strict::<State>(&updated);
     assert_eq!(decoded.unwrap(), new);
 
-    // Who has no key neither sees nor loses it.
+    // Without the key, the value is neither seen nor lost.
     let blind = decode::<State>(&keys).value;
     assert_eq!(blind.token, None);
     assert!(update(&keys, &blind).unwrap().is_empty());
     let error = update(&keys, &new).unwrap_err();
     assert!(matches!(error, EncodeError::NoSecretKey { .. }));
-    // Who has it can take it away.
+    // With the key, the value can be removed.
     let changes = codec.update(&keys, &State::default()).unwrap();
     assert_eq!(
         changes.deletes().collect::<Vec<_>>(),

@@ -27,7 +27,7 @@ macro_rules! one_field {
     };
 }
 
-/// Checks one case in both dialects, writing and reading.
+/// Checks encoding and decoding of one case, in both dialects.
 fn check<T: GuestInfo + Default + Debug + PartialEq>(name: &str, value: &T) {
     for dialect in Dialect::ALL {
         let expected = vector_file::case(VALUES, name, dialect);
@@ -340,7 +340,7 @@ fn non_persistent() {
     );
 }
 
-/// Every case of the file is checked by some test above.
+/// Checks that every case of the file is covered by a test above.
 #[test]
 fn no_case_is_forgotten() {
     let source = include_str!("vectors.rs");

@@ -40,7 +40,7 @@ fn a_0_4_container_is_read_whole_and_written_back() {
     );
 
     let mut written = encode(&container, Dialect::Vic04).expect("an encodable container");
-    // A gateway is the same network in 4 bytes as in 16.
+    // A gateway in 4 bytes is the same network as in 16.
     let gateway = "guestinfo./networks|bridge/network/gateway/IP".to_owned();
     assert_eq!(
         written

@@ -116,7 +116,7 @@ fn one_x_groups_its_keys_and_seals_its_secrets() {
     assert!(decoded.report.is_empty(), "{}", decoded.report);
     assert_eq!(decoded.value, host());
 
-    // Without the secret key all the rest is readable.
+    // Without the secret key, everything else can be read.
     let blind = decode::<VirtualContainerHostConfig>(&keys);
     assert_eq!(blind.report.of(IssueKind::Sealed).count(), 2);
     assert_eq!(blind.value.connection.token, None);
@@ -153,8 +153,8 @@ fn zero_four_has_no_groups_and_no_secrets() {
     assert_eq!(decoded.value.certificates, host().certificates);
 }
 
-/// A whole appliance as an installer of each dialect stored it. The address of its
-/// bridge card has no mask.
+/// A whole appliance as an installer of each dialect stored it. The address of its bridge
+/// NIC has no mask.
 #[test]
 fn whole_appliances_are_read_and_written_back() {
     for (file, dialect) in [

@@ -1,26 +1,25 @@
-//! The port of the machine that this code runs on.
+//! The backdoor port of the machine on which this code runs.
 
 use crate::error::Error;
 use crate::port::{Port, Registers};
 
-/// The backdoor of the machine that this code runs on.
+/// The backdoor of the machine on which this code runs.
 ///
-/// There is one only after [`probe`](Self::probe) has found that the hypervisor
-/// is VMware's: elsewhere, reading the port from a process ends it with a
-/// signal. The same happens on VMware when the machine's configuration forbids
-/// it to processes (`monitor_control.restrict_backdoor`).
+/// It can only be obtained from [`probe`](Self::probe), which checks that the hypervisor
+/// is VMware's: on other hypervisors, reading the port ends the process with a signal.
+/// The same happens on VMware if the machine's configuration forbids processes to use the
+/// backdoor (`monitor_control.restrict_backdoor`).
 #[derive(Debug)]
 pub struct Hardware {
-    // Only `probe` creates one: owning it proves that the port may be read.
+    // Only `probe` creates this type, so owning one proves that the port may be read.
     _proof: (),
 }
 
 impl Hardware {
-    /// Looks for the backdoor.
+    /// Checks for the backdoor.
     ///
     /// # Errors
-    /// When the processor, the operating system or the hypervisor is another
-    /// one.
+    /// Fails if the processor, the operating system or the hypervisor is not supported.
     pub fn probe() -> Result<Self, Error> {
         detect::vendor()?;
         let mut hardware = Self { _proof: () };
@@ -49,7 +48,7 @@ mod detect {
     const HYPERVISOR_PRESENT: u32 = 1 << 31;
     const HYPERVISOR_LEAF: u32 = 0x4000_0000;
 
-    /// Whether the hypervisor says that it is VMware's.
+    /// Checks that the hypervisor identifies itself as VMware's.
     pub(super) fn vendor() -> Result<(), Error> {
         if __cpuid(1).ecx & HYPERVISOR_PRESENT == 0 {
             return Err(Error::NoBackdoor {
@@ -85,18 +84,18 @@ mod detect {
 impl Port for Hardware {
     fn call(&mut self, registers: Registers) -> Registers {
         let mut out = Registers::default();
-        // The compiler keeps rbx for itself, so it is swapped in and out by
-        // hand; should `rbx_value` be rbx, the swaps do nothing and the value
-        // is in place already.
+        // The compiler reserves rbx, so it is swapped in and out by hand. If the compiler
+        // chooses rbx itself for `rbx_value`, the swaps have no effect and the value is
+        // already in place.
         let mut rbx_value = u64::from(registers.ebx);
         #[expect(
             unsafe_code,
             reason = "entering the hypervisor takes the `in` instruction"
         )]
-        // SAFETY: a `Hardware` exists only where `probe` found VMware's
-        // hypervisor, which takes the `in` for itself and answers in these six
-        // registers. Low-bandwidth commands read and write registers only, no
-        // memory of ours; rbx is put back; the stack is not touched.
+        // SAFETY: a `Hardware` exists only after `probe` found VMware's hypervisor, which
+        // intercepts the `in` instruction and answers in these six registers.
+        // Low-bandwidth commands read and write only registers, not our memory; rbx is
+        // restored; the stack is not used.
         unsafe {
             core::arch::asm!(
                 "xchg {rbx_value}, rbx",
@@ -128,8 +127,8 @@ impl Port for Hardware {
 mod tests {
     use super::*;
 
-    /// Wherever the tests run: no signal ends the process, and what is not
-    /// VMware can be distinguished.
+    /// On any machine, probing does not end the process with a signal, and a missing
+    /// backdoor is detected.
     #[test]
     fn probing_is_safe_anywhere() {
         match Hardware::probe() {

@@ -1,14 +1,14 @@
 //! Messages between a VMware guest and its host through the backdoor port.
 //!
-//! The hypervisor watches I/O port 0x5658. A guest that loads certain registers
-//! and reads the port enters the hypervisor, which answers in the registers. On
-//! top of this lies a message protocol: open a channel, send a message in words
-//! of 4 bytes, receive the answer in the same way, close the channel.
+//! The hypervisor intercepts reads of I/O port 0x5658. A guest that loads certain
+//! registers and reads the port enters the hypervisor, which answers in the registers. A
+//! message protocol builds on this: open a channel, send a message in words of 4 bytes,
+//! receive the answer in the same way, close the channel.
 //!
-//! [`Channel`] is the protocol and safe code over any [`Port`]; [`Hardware`] is
-//! the port of the machine and the only place with `unsafe`. Only the narrow
-//! form of 4 bytes per call is used: a message has at most 64 KiB, and the wide
-//! form needs registers that a compiler does not give away.
+//! [`Channel`] implements the protocol in safe code over any [`Port`]; [`Hardware`] is
+//! the port of the machine and the only code with `unsafe`. Only the low-bandwidth form
+//! with 4 bytes per call is used: messages have at most 64 KiB, and the high-bandwidth
+//! form needs registers that the compiler reserves.
 
 mod error;
 mod hardware;

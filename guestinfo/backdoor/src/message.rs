@@ -6,11 +6,11 @@ use crate::port::{Port, Registers, Status};
 /// The longest message either side may send, in bytes.
 pub const MAX_MESSAGE_BYTES: usize = 64 * 1024;
 
-/// Guest to host remote calls: `RPCI`.
+/// The protocol number of guest-to-host remote calls: `RPCI`.
 const PROTOCOL: u32 = 0x4943_5052;
-/// Asks for cookies, so that no other process can use the channel.
+/// The flag that requests cookies, so that no other process can use the channel.
 const WITH_COOKIES: u32 = 0x8000_0000;
-/// Maximum number of attempts of an operation that checkpoints interrupt.
+/// The maximum number of attempts for an operation that checkpoints interrupt.
 const ATTEMPTS: usize = 8;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -39,14 +39,14 @@ impl Step {
     }
 }
 
-/// Ends one try of an operation.
+/// Why one attempt of an operation stopped.
 enum Stop {
-    /// A checkpoint: the operation is to be done again.
+    /// A checkpoint occurred, so the operation has to be repeated.
     Checkpoint,
     Failed(Error),
 }
 
-/// An open channel; closed when dropped.
+/// An open channel. It is closed when dropped.
 #[derive(Debug)]
 pub struct Channel<P: Port> {
     port: P,
@@ -56,10 +56,10 @@ pub struct Channel<P: Port> {
 }
 
 impl<P: Port> Channel<P> {
-    /// Opens a channel, with cookies if the host knows them.
+    /// Opens a channel, with cookies if the host supports them.
     ///
     /// # Errors
-    /// When the host opens none.
+    /// Fails if the host does not open a channel.
     pub fn open(mut port: P) -> Result<Self, Error> {
         let mut status = Status(0);
         for argument in [PROTOCOL | WITH_COOKIES, PROTOCOL] {
@@ -91,7 +91,7 @@ impl<P: Port> Channel<P> {
     /// Sends a message and receives the answer.
     ///
     /// # Errors
-    /// When either does not get through, or is longer than
+    /// Fails if the message or the answer is not transferred, or is longer than
     /// [`MAX_MESSAGE_BYTES`].
     pub fn call(&mut self, message: &[u8]) -> Result<Vec<u8>, Error> {
         if message.len() >= MAX_MESSAGE_BYTES {
@@ -104,10 +104,10 @@ impl<P: Port> Channel<P> {
         self.repeat(Self::receive)
     }
 
-    /// Closes the channel. Dropping it does the same and ignores the outcome.
+    /// Closes the channel. Dropping it closes it too, but ignores errors.
     ///
     /// # Errors
-    /// When the host refuses.
+    /// Fails if the host refuses to close the channel.
     pub fn close(mut self) -> Result<(), Error> {
         self.open = false;
         match self.step(Step::Close, 0) {
@@ -121,7 +121,7 @@ impl<P: Port> Channel<P> {
     fn send(&mut self, message: &[u8]) -> Result<(), Stop> {
         self.step(Step::SendSize, message.len() as u32)?;
         for part in message.chunks(4) {
-            // The last word is padded with zeros.
+            // The last word is padded with zero bytes.
             let mut word = [0; 4];
             word[..part.len()].copy_from_slice(part);
             self.step(Step::SendPayload, u32::from_le_bytes(word))?;
@@ -137,7 +137,7 @@ impl<P: Port> Channel<P> {
         Self::expect(&announced, Step::ReceiveSize, Step::SendSize)?;
         let len = announced.ebx as usize;
         if len > MAX_MESSAGE_BYTES {
-            // Reports that the response did not arrive. Best effort.
+            // Tell the host that its response did not arrive. Best effort.
             let _ = self.step(Step::ReceiveStatus, 0);
             return Err(Stop::Failed(Error::TooLong {
                 len,
@@ -155,7 +155,7 @@ impl<P: Port> Channel<P> {
         Ok(answer)
     }
 
-    /// Does an operation again after checkpoints, a bounded number of times.
+    /// Repeats an operation after checkpoints, a limited number of times.
     fn repeat<T>(
         &mut self,
         mut operation: impl FnMut(&mut Self) -> Result<T, Stop>,
@@ -192,7 +192,8 @@ impl<P: Port> Channel<P> {
         }
     }
 
-    /// The host says in `edx` what its answer is.
+    /// Checks that the answer belongs to the expected step, which the host reports in
+    /// `edx`.
     fn expect(result: &Registers, step: Step, expected: Step) -> Result<(), Stop> {
         let found = (result.edx >> 16) as u16;
         if found == expected as u16 {

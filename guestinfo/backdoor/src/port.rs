@@ -4,16 +4,16 @@ use std::fmt;
 
 /// The registers of a call, before and after it.
 ///
-/// `eax` holds a magic number on the way in; bits 16 to 31 of `ecx` are the
-/// step of the message protocol on the way in and its status on the way out,
-/// those of `edx` the channel.
+/// Before the call, `eax` contains a magic number and bits 16 to 31 of `ecx` the step of
+/// the message protocol; after the call, these bits contain the status. Bits 16 to 31 of
+/// `edx` identify the channel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Registers {
-    /// Magic number, then result.
+    /// Magic number before the call, result after it.
     pub eax: u32,
-    /// First argument or result.
+    /// First argument before the call, result after it.
     pub ebx: u32,
-    /// Command and step, then status.
+    /// Command and step before the call, status after it.
     pub ecx: u32,
     /// Port and channel.
     pub edx: u32,
@@ -23,9 +23,9 @@ pub struct Registers {
     pub edi: u32,
 }
 
-/// One way into a hypervisor.
+/// A way to call a hypervisor.
 pub trait Port: fmt::Debug {
-    /// Enters the hypervisor with these registers and comes back with its own.
+    /// Enters the hypervisor with these registers and returns the registers that it sets.
     fn call(&mut self, registers: Registers) -> Registers;
 }
 
@@ -40,12 +40,12 @@ impl<P: Port + ?Sized> Port for &mut P {
 pub struct Status(pub u16);
 
 impl Status {
-    /// The step was done.
+    /// The step succeeded.
     pub const SUCCESS: u16 = 0x0001;
     /// A message is waiting.
     pub const DO_RECEIVE: u16 = 0x0002;
-    /// The machine was suspended, resumed or moved: the whole operation has to
-    /// be done again.
+    /// The machine was suspended, resumed or moved, so the whole operation has to be
+    /// repeated.
     pub const CHECKPOINT: u16 = 0x0010;
 
     /// Whether all these bits are set.
@@ -56,16 +56,16 @@ impl Status {
 }
 
 impl Registers {
-    /// `VMXh`.
+    /// The magic number, `VMXh`.
     pub const MAGIC: u32 = 0x564d_5868;
-    /// The port that hypervisors watch.
+    /// The I/O port that the hypervisor intercepts.
     pub const PORT: u32 = 0x5658;
-    /// The command: the version of the backdoor.
+    /// The command that returns the version of the backdoor.
     pub const GET_VERSION: u32 = 10;
-    /// The command: the message protocol.
+    /// The command of the message protocol.
     pub const MESSAGE: u32 = 30;
 
-    /// The status of a step.
+    /// Returns the status of a step.
     #[must_use]
     pub const fn status(&self) -> Status {
         Status((self.ecx >> 16) as u16)

@@ -1,4 +1,4 @@
-//! The message protocol against a host that keeps to a script.
+//! Tests of the message protocol with a scripted host.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
 use std::collections::VecDeque;
@@ -17,24 +17,25 @@ const RECEIVE_PAYLOAD: u32 = 4;
 const RECEIVE_STATUS: u32 = 5;
 const CLOSE: u32 = 6;
 
-/// A host as the hypervisor's documentation describes it, and its whims.
+/// A host that behaves as the hypervisor's documentation describes, with optional
+/// deviations.
 #[derive(Debug, Default)]
 struct Host {
     answers: VecDeque<Vec<u8>>,
-    /// Knows no cookies.
+    /// Does not support cookies.
     old: bool,
-    /// Steps, counted over all calls, at which a checkpoint comes.
+    /// The steps, counted over all calls, at which a checkpoint occurs.
     checkpoints: Vec<usize>,
-    /// The step that is refused.
+    /// The step that the host refuses.
     refuses: Option<u32>,
-    /// Answers a size of this instead of the true one.
+    /// Announces this size for the answer instead of the true one.
     announces: Option<u32>,
-    /// Says the wrong step when it answers.
+    /// Reports the wrong step when it answers.
     confused: bool,
     received: Vec<Vec<u8>>,
     open: Option<Open>,
     closed: usize,
-    /// What the guest said about the arrival of the answer.
+    /// What the guest reported about receiving the answer.
     arrived: Vec<u32>,
     calls: usize,
 }
@@ -117,7 +118,7 @@ impl Port for Host {
             }
             RECEIVE_SIZE => {
                 open.sent = 0;
-                // After a checkpoint the same answer is asked for again.
+                // After a checkpoint, the guest requests the same answer again.
                 if open.answer.is_empty() {
                     match self.answers.pop_front() {
                         Some(answer) => open.answer = answer,
@@ -197,7 +198,7 @@ fn a_checkpoint_at_any_step_repeats_the_operation() {
     let mut host = Host::answering([b"1 value"]);
     call(&mut host, b"info-get guestinfo.k").unwrap();
     let steps = host.calls;
-    // Not while opening; closing needs no repetition.
+    // Checkpoints while opening are not included, and closing needs no repetition.
     for at in 2..steps {
         let mut host = Host {
             checkpoints: vec![at],
@@ -211,7 +212,7 @@ fn a_checkpoint_at_any_step_repeats_the_operation() {
         assert_eq!(host.received.last().unwrap(), b"info-get guestinfo.k");
         assert_eq!(host.closed, 1);
     }
-    // Two of them, in different operations.
+    // Two checkpoints, in different operations.
     let mut host = Host {
         checkpoints: vec![3, 15],
         ..Host::answering([b"1 value"])
@@ -335,6 +336,6 @@ fn messages_of_64_kib_are_too_long_either_way() {
         ..Host::answering([b"1 "])
     };
     assert!(matches!(call(&mut host, b"x"), Err(Error::TooLong { .. })));
-    // The host learns that its answer did not arrive.
+    // The guest reports to the host that its answer did not arrive.
     assert_eq!((host.arrived, host.closed), (vec![0], 1));
 }

@@ -1,4 +1,4 @@
-//! The attribute `#[guestinfo(...)]` of fields.
+//! Parses the attribute `#[guestinfo(...)]` of fields.
 
 use proc_macro2::{Span, TokenStream};
 use quote::quote;
@@ -10,7 +10,7 @@ const ALLOWED: &str = "allowed are `key`, `scope`, `secret`, `non_persistent`, `
                        `default`, `with`, `chunks`, `vic04(...)` and `vic1(...)`";
 const ALLOWED_PER_DIALECT: &str = "allowed here are `key`, `scope`, `secret` and `non_persistent`";
 
-/// How one field is stored.
+/// How a field is stored.
 pub(crate) enum Kind {
     Stored(Box<Stored>),
     Skip,
@@ -42,11 +42,11 @@ enum Access {
 
 pub(crate) struct FieldAttribute {
     pub(crate) kind: Kind,
-    /// `Some(None)` is the type's own default.
+    /// `Some(None)` means the default of the field's type.
     pub(crate) default: Option<Option<Expr>>,
 }
 
-/// The words that apply to both dialects or to one.
+/// The words that can apply to both dialects or to only one.
 #[derive(Clone, Default)]
 struct PlaceWords {
     key: Option<LitStr>,
@@ -57,7 +57,7 @@ struct PlaceWords {
 }
 
 impl PlaceWords {
-    /// Parses one word; `false` if it is not one of these.
+    /// Parses one word. Returns `false` if it is a different word.
     fn take(&mut self, meta: &ParseNestedMeta<'_>) -> Result<bool> {
         if meta.path.is_ident("key") {
             let key: LitStr = meta.value()?.parse()?;
@@ -76,7 +76,8 @@ impl PlaceWords {
         Ok(true)
     }
 
-    /// These words over those that hold for both dialects.
+    /// Combines these words of one dialect with `plain`, the words for both dialects;
+    /// these words take precedence.
     fn over(self, plain: &Self) -> Self {
         Self {
             key: self.key.or_else(|| plain.key.clone()),
@@ -100,10 +101,10 @@ impl PlaceWords {
         if self.access == Some(Access::Hidden) && self.non_persistent {
             return Err(Error::new(
                 self.first.unwrap_or(span),
-                "a hidden value cannot be `non_persistent`: no key says so",
+                "a hidden value cannot be `non_persistent`: no form of key expresses that",
             ));
         }
-        // A sealed value is useful to the guest only if it can read it.
+        // A sealed value is useful to the guest only if the guest can read it.
         let access = self
             .access
             .or_else(|| self.secret.then_some(Access::ReadOnly));
@@ -154,11 +155,11 @@ impl FieldAttribute {
                             if words.take(&meta)? {
                                 return Ok(());
                             }
-                            Err(meta.error(format!("unknown word; {ALLOWED_PER_DIALECT}")))
+                            Err(meta.error(format!("unknown option; {ALLOWED_PER_DIALECT}")))
                         })?;
                     }
                 } else {
-                    return Err(meta.error(format!("unknown word; {ALLOWED}")));
+                    return Err(meta.error(format!("unknown option; {ALLOWED}")));
                 }
                 Ok(())
             })?;
@@ -168,12 +169,17 @@ impl FieldAttribute {
             if let (Some(span), Some(_)) = (span, stored) {
                 return Err(Error::new(
                     span,
-                    format!("`{word}` stands alone: the field has no key of its own"),
+                    format!(
+                        "`{word}` cannot be combined with other options: the field has no key of its own"
+                    ),
                 ));
             }
         }
         if let (Some(_), Some(span)) = (skip, flatten) {
-            return Err(Error::new(span, "a field is either skipped or flattened"));
+            return Err(Error::new(
+                span,
+                "a field cannot be both skipped and flattened",
+            ));
         }
         let kind = if skip.is_some() {
             Kind::Skip
@@ -201,7 +207,7 @@ impl FieldAttribute {
 }
 
 impl Stored {
-    /// The constant that describes the field.
+    /// Generates the constant that describes the field.
     pub(crate) fn tokens(&self) -> TokenStream {
         let vic04 = option(self.vic04.as_ref());
         let vic1 = option(self.vic1.as_ref());
@@ -218,7 +224,7 @@ fn option(place: Option<&Place>) -> TokenStream {
     };
     let leaf = &place.leaf;
     let scope = match place.access {
-        // Without an access of its own, the suffix still has to be passed on.
+        // A field without access of its own must still pass on the suffix.
         None if !place.non_persistent => quote!(::core::option::Option::None),
         None => {
             return Error::new(place.span, "`non_persistent` needs a `scope` next to it")

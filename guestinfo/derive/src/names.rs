@@ -14,7 +14,7 @@ pub(crate) fn expand(input: &DeriveInput, data: &DataEnum) -> Result<TokenStream
     if let Some(attribute) = ours(&input.attrs).next() {
         return Err(Error::new_spanned(
             attribute,
-            "nothing can be said about a whole enum; the attribute stands on its variants",
+            "an enum as a whole has no options; put the attribute on a variant",
         ));
     }
     let mut push = TokenStream::new();
@@ -62,8 +62,7 @@ pub(crate) fn expand(input: &DeriveInput, data: &DataEnum) -> Result<TokenStream
                 let text: &str = text;
                 if [#(#named),*].contains(&text) {
                     return ::core::result::Result::Err(
-                        "the text of this variant is that of another one, as which it would be \
-                         read back",
+                        "another variant already has this text, and would be read back instead",
                     );
                 }
                 text
@@ -127,7 +126,7 @@ fn attribute(variant: &Variant) -> Result<(Option<LitStr>, bool)> {
             } else if meta.path.is_ident("other") {
                 other = true;
             } else {
-                return Err(meta.error(format!("unknown word; {ALLOWED}")));
+                return Err(meta.error(format!("unknown option; {ALLOWED}")));
             }
             Ok(())
         })?;

@@ -1,4 +1,4 @@
-//! Structs: one key per field, or the one field's own.
+//! Structs: stored as one key per field, or, with one unnamed field, as that field.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use syn::{
 
 use crate::attribute::{FieldAttribute, Kind, ours};
 
-/// The code of all fields, method by method.
+/// The generated code for all fields, grouped by method.
 #[derive(Default)]
 struct Body {
     constants: TokenStream,
@@ -104,8 +104,8 @@ pub(crate) fn named(input: &DeriveInput, fields: &FieldsNamed) -> Result<TokenSt
     })
 }
 
-/// The variable of a field while it is read: no name of a field can hide
-/// another one.
+/// Returns the variable that holds a field while it is read. Variables are numbered, so
+/// that no field name can shadow another.
 fn local(at: usize) -> syn::Ident {
     format_ident!("value_{at}")
 }
@@ -148,8 +148,8 @@ impl Body {
         }
     }
 
-    /// A field that its type reads and writes. Only the constant names the type's bounds: a
-    /// type that lacks them is one error, not one for each method.
+    /// Adds a field that is stored by its type. Only the constant mentions the type's
+    /// bounds, so a type that lacks them causes one error instead of one per method.
     fn push_stored(
         &mut self,
         at: usize,
@@ -188,7 +188,7 @@ impl Body {
             .extend(quote!(#name: Self::#constant.absent(dialect)?,));
     }
 
-    /// A field that a module turns into text.
+    /// Adds a field that is converted to text by the functions of a module.
     fn push_with(
         &mut self,
         at: usize,
@@ -260,8 +260,8 @@ impl Body {
     }
 }
 
-/// Returns the function that creates a field's default value, for a field whose type need not be
-/// storable.
+/// Generates the function that creates a field's default value, for a field whose type
+/// need not be storable.
 fn default_function(ty: &Type, attribute: &FieldAttribute) -> TokenStream {
     match &attribute.default {
         Some(Some(default)) => quote!((|| #default)),
@@ -269,13 +269,13 @@ fn default_function(ty: &Type, attribute: &FieldAttribute) -> TokenStream {
     }
 }
 
-/// A struct of one unnamed field is stored as that field.
+/// Generates the code for a struct of one unnamed field, which is stored as that field.
 pub(crate) fn transparent(input: &DeriveInput, field: &Field) -> Result<TokenStream> {
     no_attributes(input)?;
     if let Some(attribute) = ours(&field.attrs).next() {
         return Err(Error::new_spanned(
             attribute,
-            "the only field of a struct has no key of its own, so nothing can be said about it",
+            "the only field of a struct has no key of its own, so it has no options",
         ));
     }
     let name = &input.ident;
@@ -286,13 +286,14 @@ pub(crate) fn transparent(input: &DeriveInput, field: &Field) -> Result<TokenStr
         generics.make_where_clause().predicates.push(bound);
     }
     let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
-    // Only this names the bound of the field's type: one error if it does not hold.
+    // Only this constant mentions the bound of the field's type, so a missing bound
+    // causes one error.
     let codec = quote_spanned! {ty.span()=>
         const __GUESTINFO: ::guestinfo::__private::Codec<#ty> =
             ::guestinfo::__private::Codec::<#ty>::of();
     };
-    // It can be the key of a map if its field can. The lifetime keeps the compiler from
-    // refusing the bound where it does not hold.
+    // The struct can be a map key if its field can. With the lifetime, the compiler
+    // accepts the bound even if it does not hold.
     let mut key_generics = generics.clone();
     key_generics
         .make_where_clause()
@@ -358,7 +359,7 @@ fn no_attributes(input: &DeriveInput) -> Result<()> {
     match ours(&input.attrs).next() {
         Some(attribute) => Err(Error::new_spanned(
             attribute,
-            "nothing can be said about a whole struct; the attribute stands on its fields",
+            "a struct as a whole has no options; put the attribute on a field",
         )),
         None => Ok(()),
     }

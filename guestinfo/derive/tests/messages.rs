@@ -1,4 +1,4 @@
-//! The derive macro's messages point at what is wrong and say what is allowed.
+//! The error messages of the derive macro point at the mistake and list what is allowed.
 #![allow(missing_docs, reason = "a test")]
 
 #[test]

@@ -1,4 +1,4 @@
-//! Any keys decode; what comes out can be written, and comes back.
+//! Checks that any keys decode, and that the result can be encoded and read back.
 #![no_main]
 
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ use guestinfo::{Decode, Dialect, Encode, GuestInfo, SecretKey};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
-    // Lines `key = value`, as an operator would write them down.
+    // The input consists of lines `key = value`, as a person would write them.
     let text = String::from_utf8_lossy(data);
     let keys: BTreeMap<String, String> = text
         .lines()
@@ -30,7 +30,7 @@ fn check<T: GuestInfo + Default + PartialEq + std::fmt::Debug>(
     let codec = Encode::new(dialect).secret_key(&secret);
     let value = decode.run::<T>(keys).value;
     let _ = codec.update(keys, &value);
-    // Not everything that was read can be written, but what was comes back.
+    // Not everything that was read can be written, but everything written reads back.
     if let Ok(written) = codec.run(&value) {
         let again = decode.run::<T>(&written);
         assert_eq!(again.value, value, "{written:?}");

@@ -1,4 +1,4 @@
-//! Keys are printed as they are parsed; patterns never panic.
+//! Checks that keys print as they were parsed, and that patterns never panic.
 #![no_main]
 
 use guestinfo::{Key, Pattern};

@@ -1,4 +1,4 @@
-//! From keys to a value: what a caller can say.
+//! Decoding keys into a value: the interface for callers.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -13,23 +13,23 @@ use crate::error::DecodeError;
 use crate::key::Cursor;
 use crate::secret::SecretKey;
 
-/// A decoded value and what could not be used.
+/// A decoded value and a report of what could not be used.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Decoded<T> {
-    /// The value; fields that were missing or malformed have their default.
+    /// The value; missing or malformed fields have their default.
     pub value: T,
-    /// The dialect that was read.
+    /// The dialect in which the keys were read.
     pub dialect: Dialect,
     /// The keys that were missing, malformed, unknown, truncated or stale.
     pub report: Report,
 }
 
-/// Reads a value from keys, in the dialect that they are written in.
+/// Decodes a value from keys, in the dialect in which they are written.
 ///
-/// Never fails: what cannot be used is in the report. Key lookup folds ASCII
-/// case as the platform does. See [`Decode`] for the strict form, a given
-/// dialect, secrets and the guest's view.
+/// Never fails: the report lists everything that could not be used. Keys are looked up
+/// without regard to ASCII case, as on the platform. See [`Decode`] for strict decoding,
+/// a fixed dialect, secrets and the guest's view.
 ///
 /// ```
 /// use std::collections::BTreeMap;
@@ -55,14 +55,14 @@ pub fn decode<'k, T: GuestInfo + Default>(
     Decode::new().run(keys)
 }
 
-/// The reader: the host sees keys that the guest does not.
+/// Who reads the keys: the host sees keys that the guest does not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum View {
-    /// The host: it sees every key.
+    /// The host, which sees every key.
     #[default]
     Host,
-    /// The guest: hidden fields have their defaults and are neither asked for
-    /// nor missed.
+    /// The guest: hidden fields have their defaults; they are not looked up and not
+    /// reported as missing.
     Guest,
 }
 
@@ -89,13 +89,13 @@ pub struct Decode<'a> {
 }
 
 impl<'a> Decode<'a> {
-    /// Reads as the host, in the dialect found among the keys.
+    /// Creates options for reading as the host, in the dialect detected from the keys.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Reads in this dialect and does not look for it.
+    /// Reads in this dialect instead of detecting it.
     #[must_use]
     pub fn dialect(mut self, dialect: Dialect) -> Self {
         self.dialect = Some(dialect);
@@ -109,21 +109,21 @@ impl<'a> Decode<'a> {
         self
     }
 
-    /// Reads as host or as guest.
+    /// Reads as the host or as the guest.
     #[must_use]
     pub fn view(mut self, view: View) -> Self {
         self.view = view;
         self
     }
 
-    /// Opens secret fields with this key.
+    /// Opens secret fields with this secret key.
     #[must_use]
     pub fn secret_key(mut self, key: &'a SecretKey) -> Self {
         self.secret_key = Some(key);
         self
     }
 
-    /// Reads the value and reports what could not be used.
+    /// Decodes the value and reports what could not be used.
     pub fn run<'k, T: GuestInfo + Default>(
         &self,
         keys: impl IntoIterator<
@@ -138,7 +138,7 @@ impl<'a> Decode<'a> {
             key: key.into(),
             kind: IssueKind::Duplicate,
             detail: if first == key {
-                "it is there twice; the first one counts".into()
+                "the key exists twice; the first one counts".into()
             } else {
                 format!("only its case differs from {first:?}, which counts").into()
             },
@@ -147,11 +147,11 @@ impl<'a> Decode<'a> {
         self.run_on(&index, issues)
     }
 
-    /// Reads the value, and errs if anything but unknown and stale keys would
-    /// be reported.
+    /// Decodes the value, and fails if the report contains anything but unknown and stale
+    /// keys.
     ///
     /// # Errors
-    /// With the whole report.
+    /// Returns the whole report.
     pub fn strict<'k, T: GuestInfo + Default>(
         &self,
         keys: impl IntoIterator<

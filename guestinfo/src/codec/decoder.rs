@@ -1,4 +1,4 @@
-//! From keys to a value: what types call.
+//! Decoding keys into a value: the interface for types.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -15,44 +15,44 @@ use crate::secret::SecretKey;
 use crate::value::chunk;
 use crate::value::text::NIL;
 
-/// The source of keys.
+/// Where keys are looked up.
 pub(super) enum Source<'a> {
-    /// All keys are known.
+    /// All keys are available.
     Index(&'a Index<'a>),
-    /// A reader without listing: keys that are not known yet are noted.
+    /// For a reader that cannot list keys: keys that are not known yet are recorded.
     Rounds {
         known: &'a Known,
         asked: &'a mut BTreeSet<String>,
     },
 }
 
-/// Reads the parts of a value; implementations of [`GuestInfo`] call it.
+/// Reads the parts of a value; used by implementations of [`GuestInfo`].
 pub struct Decoder<'a> {
     cursor: Cursor,
     source: Source<'a>,
     view: View,
     secret_key: Option<&'a SecretKey>,
     issues: Vec<Issue>,
-    /// Keys found so far.
+    /// Number of keys found so far.
     hits: usize,
-    /// Keys found so far whose text was of no use.
+    /// Number of keys found so far whose text was unusable.
     unusable: usize,
     notes: Vec<Note>,
-    /// What reading may still cost: for what only the host writes, and for what
-    /// the guest can write. A guest cannot use up the host's.
+    /// The remaining budgets: one for what only the host can write, one for what the
+    /// guest can write. A guest therefore cannot exhaust the budget of the host's data.
     budgets: [Budget; 2],
-    /// Whether the guest can write the list or map that is being read, or one
-    /// around it.
+    /// Whether the guest can write the list or map that is being read, or one that
+    /// contains it.
     guest: bool,
     chunks: bool,
 }
 
-/// The remaining cost that lists and maps may have.
+/// The remaining number of elements that lists and maps may have.
 #[derive(Clone, Copy)]
 struct Budget {
     /// Elements and entries that are stored.
     elements: usize,
-    /// Elements and entries that are announced and not stored.
+    /// Elements and entries that are announced but not stored.
     absent: usize,
 }
 
@@ -73,7 +73,7 @@ impl std::fmt::Debug for Decoder<'_> {
     }
 }
 
-/// A point during decoding to which [`Decoder::found_since`] compares.
+/// A position during decoding, to be compared later with [`Decoder::found_since`].
 #[derive(Clone, Copy, Debug)]
 pub struct Checkpoint {
     hits: usize,
@@ -107,13 +107,13 @@ impl<'a> Decoder<'a> {
         Report::new(self.issues, self.notes)
     }
 
-    /// The dialect that is read.
+    /// Returns the dialect in which the keys are read.
     #[must_use]
     pub fn dialect(&self) -> Dialect {
         self.cursor.dialect()
     }
 
-    /// Reads a field; without it, `default`.
+    /// Reads a field, or returns `default` if it is missing.
     pub fn field<T: GuestInfo>(&mut self, field: &Field, default: impl FnOnce() -> T) -> T {
         let absent = T::absent(self.dialect());
         self.field_with(
@@ -124,7 +124,7 @@ impl<'a> Decoder<'a> {
         )
     }
 
-    /// Reads a field that need not be there.
+    /// Reads a field that may be missing.
     pub fn optional_field<T: GuestInfo>(
         &mut self,
         field: &Field,
@@ -133,7 +133,7 @@ impl<'a> Decoder<'a> {
         self.field_with(field, false, T::decode, default)
     }
 
-    /// Reads a field by a function.
+    /// Reads a field with a function.
     pub fn field_with<T>(
         &mut self,
         field: &Field,
@@ -152,13 +152,15 @@ impl<'a> Decoder<'a> {
         value.unwrap_or_else(default)
     }
 
-    /// The value at the current key, or its form without any key; reports if both are missing.
+    /// Reads the value at the current key, or returns the form of the value that has no
+    /// key; reports the key as missing if there is no such form.
     pub(crate) fn value<T: GuestInfo>(&mut self) -> Option<T> {
         let absent = T::absent(self.dialect());
         self.value_or(absent, T::decode)
     }
 
-    /// Returns the result of a function, or else `absent`; reports a missing key without either.
+    /// Returns the result of a function, otherwise `absent`; reports a missing key if
+    /// there is neither.
     pub(crate) fn value_or<T>(
         &mut self,
         absent: Option<T>,
@@ -181,18 +183,18 @@ impl<'a> Decoder<'a> {
             return None;
         }
         if absent.is_none() && required && !self.hidden_from_reader() {
-            self.report(IssueKind::Missing, "nothing is stored there");
+            self.report(IssueKind::Missing, "the key is not stored");
         }
         absent
     }
 
-    /// Reads the fields of a struct that stands at the same key.
+    /// Reads the fields of a struct that is flattened into the current key.
     pub fn flatten<T: GuestInfo>(&mut self, default: impl FnOnce() -> T) -> T {
         self.value().unwrap_or_else(default)
     }
 
-    /// The text at the current key: empty for `<nil>`, opened if it is secret, put
-    /// together if it is in chunks.
+    /// Returns the text at the current key: empty for `<nil>`, opened if it is secret,
+    /// and joined if it is stored in chunks.
     pub fn text(&mut self) -> Option<Cow<'a, str>> {
         if !self.chunks {
             return self.stored_text();
@@ -201,7 +203,7 @@ impl<'a> Decoder<'a> {
             return chunk::decode(self).map(Cow::Owned);
         }
         let text = self.stored_text();
-        // A long text under one key, which we would write in chunks.
+        // A long text stored under one key, which we would write in chunks.
         if text.is_some() {
             self.note(NoteKind::Keep);
         }
@@ -223,7 +225,7 @@ impl<'a> Decoder<'a> {
         if !self.cursor.scope().secret {
             return Some(Cow::Borrowed(if stored == NIL { "" } else { stored }));
         }
-        // Sealed text is literal, including `<nil>`.
+        // Sealed text is taken literally, including `<nil>`.
         match open(self.secret_key, stored) {
             Ok(plain) => Some(Cow::Owned(plain)),
             Err(reason) => {
@@ -239,7 +241,7 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// Parses the text at the current key; reports text that cannot be parsed.
+    /// Parses the text at the current key, and reports text that cannot be parsed.
     pub fn parse<T>(
         &mut self,
         expected: &'static str,
@@ -259,8 +261,8 @@ impl<'a> Decoder<'a> {
         self.report(IssueKind::Malformed, expected);
     }
 
-    /// Notes for an update how the stored form at the current key differs from what was
-    /// read.
+    /// Records, for an update, how the stored form at the current key differs from the
+    /// value read.
     pub(crate) fn note(&mut self, kind: NoteKind) {
         let key = self.cursor.key();
         self.notes.push(Note { key, kind });
@@ -274,7 +276,7 @@ impl<'a> Decoder<'a> {
         });
     }
 
-    /// Records how much has been found so far.
+    /// Returns a checkpoint of what has been found so far.
     #[must_use]
     pub fn checkpoint(&self) -> Checkpoint {
         Checkpoint {
@@ -283,8 +285,8 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// Whether any key was found since; if not, what was missed since is taken
-    /// back, for the whole value will be reported.
+    /// Whether any key was found since the checkpoint. If not, the missing keys reported
+    /// since then are withdrawn, because the value will be reported as a whole.
     pub fn found_since(&mut self, checkpoint: Checkpoint) -> bool {
         let found = self.hits > checkpoint.hits;
         if !found {
@@ -301,7 +303,7 @@ impl<'a> Decoder<'a> {
         result
     }
 
-    /// Reads the joined elements of a list, below `~`.
+    /// Reads the joined elements of a list, at the key with `~`.
     pub(crate) fn joined<R>(&mut self, read: impl FnOnce(&mut Self) -> R) -> R {
         let mark = self.cursor.joined();
         let result = self.whole_texts(read);
@@ -309,7 +311,7 @@ impl<'a> Decoder<'a> {
         result
     }
 
-    /// Only a field's own text is cut into chunks, not what stands below it.
+    /// Disables chunks: only the field's own text may be chunked, not the texts below it.
     fn whole_texts<R>(&mut self, read: impl FnOnce(&mut Self) -> R) -> R {
         let chunks = std::mem::replace(&mut self.chunks, false);
         let result = read(self);
@@ -317,8 +319,8 @@ impl<'a> Decoder<'a> {
         result
     }
 
-    /// Reads the elements of the current list or map, and accounts them to the party
-    /// that can write it.
+    /// Reads the elements of the current list or map, charging them to the budget of the
+    /// host or of the guest, whichever can write it.
     pub(crate) fn collection<R>(&mut self, read: impl FnOnce(&mut Self) -> R) -> R {
         let outer = self.guest;
         self.guest = outer || self.cursor.with_key(guest_may_write);
@@ -331,13 +333,13 @@ impl<'a> Decoder<'a> {
         &mut self.budgets[usize::from(self.guest)]
     }
 
-    /// Whether another element may be looked for.
+    /// Whether the budget allows another element.
     pub(crate) fn has_room(&mut self) -> bool {
         let budget = self.budget();
         budget.elements > 0 && budget.absent > 0
     }
 
-    /// Counts one stored element; false when that is one too many.
+    /// Charges one stored element. Returns `false` if the budget is exhausted.
     pub(crate) fn take_element(&mut self) -> bool {
         let budget = self.budget();
         let left = budget.elements.checked_sub(1);
@@ -345,8 +347,8 @@ impl<'a> Decoder<'a> {
         left.is_some()
     }
 
-    /// Counts one element that is announced and not stored; false when that is
-    /// one too many.
+    /// Charges one element that is announced but not stored. Returns `false` if the
+    /// budget is exhausted.
     pub(crate) fn take_absent(&mut self) -> bool {
         let budget = self.budget();
         let left = budget.absent.checked_sub(1);
@@ -354,12 +356,12 @@ impl<'a> Decoder<'a> {
         left.is_some()
     }
 
-    /// Reports that the list or map at the current key was not read to its end.
+    /// Reports that the list or map at the current key was not read to the end.
     pub(crate) fn too_many(&mut self) {
         self.note(NoteKind::TooMany);
         self.report(
             IssueKind::TooMany,
-            "the reader stopped at its bound of elements; update leaves the rest alone",
+            "the reader stopped at its limit of elements; updates leave the rest unchanged",
         );
     }
 
@@ -371,17 +373,17 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// Whether looking at another key costs nothing.
+    /// Whether all keys are available, so that a lookup costs no request.
     pub(crate) fn has_listing(&self) -> bool {
         matches!(self.source, Source::Index(_))
     }
 
-    /// Whether the current key is stored, without reading it.
+    /// Whether the current key is stored; does not mark it as read.
     pub(crate) fn is_stored(&mut self) -> bool {
         !self.is_known_absent()
     }
 
-    /// Whether any key of a value is there; nothing is reported.
+    /// Whether any key of a value is stored; reports nothing.
     pub(crate) fn probe<T: GuestInfo>(&mut self) -> bool {
         let (hits, unusable) = (self.hits, self.unusable);
         let (issues, notes) = (self.issues.len(), self.notes.len());
@@ -437,6 +439,6 @@ impl<'a> Source<'a> {
 }
 
 fn open(secret_key: Option<&SecretKey>, stored: &str) -> Result<String, &'static str> {
-    let key = secret_key.ok_or("no secret key was given to open it with")?;
+    let key = secret_key.ok_or("no secret key was given to open the value")?;
     key.open(stored).map_err(crate::secret::SecretError::reason)
 }

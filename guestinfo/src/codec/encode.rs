@@ -1,4 +1,4 @@
-//! From a value to keys: what a caller can say.
+//! Encoding a value as keys: the interface for callers.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -10,10 +10,10 @@ use crate::error::EncodeError;
 use crate::key::Cursor;
 use crate::secret::SecretKey;
 
-/// Writes a value as keys.
+/// Encodes a value as keys.
 ///
-/// Empty text is written as `<nil>`, because the platform takes an empty value
-/// for a deletion.
+/// Empty text is written as `<nil>`, because the platform treats an empty value as a
+/// deletion.
 ///
 /// ```
 /// use guestinfo::{Dialect, GuestInfo, encode};
@@ -34,8 +34,8 @@ use crate::secret::SecretKey;
 /// ```
 ///
 /// # Errors
-/// When the value has no stored form: see [`EncodeError`]. Nothing is written
-/// in part.
+/// Fails if the value has no stored form, see [`EncodeError`]. There is no partial
+/// result.
 pub fn encode<T: GuestInfo>(
     value: &T,
     dialect: Dialect,
@@ -65,7 +65,7 @@ pub struct Encode<'a> {
 }
 
 impl<'a> Encode<'a> {
-    /// Writes in this dialect.
+    /// Creates options for encoding in this dialect.
     #[must_use]
     pub fn new(dialect: Dialect) -> Self {
         Self {
@@ -89,10 +89,10 @@ impl<'a> Encode<'a> {
         self
     }
 
-    /// Writes the value.
+    /// Encodes the value.
     ///
     /// # Errors
-    /// As [`encode`].
+    /// Fails like [`encode`].
     pub fn run<T: GuestInfo>(&self, value: &T) -> Result<BTreeMap<String, String>, EncodeError> {
         let encoded = self.plain(value, false);
         if let Some(error) = encoded.faults.into_iter().next() {
@@ -108,7 +108,7 @@ impl<'a> Encode<'a> {
             .collect()
     }
 
-    /// The entries before sealing, sorted by key.
+    /// Returns the entries before sealing, sorted by key.
     pub(crate) fn plain<T: GuestInfo>(&self, value: &T, for_update: bool) -> Encoded {
         let mut encoder = Encoder::new(Cursor::new(self.dialect, &self.root), for_update);
         value.encode(&mut encoder);

@@ -1,4 +1,4 @@
-//! From a value to keys: what types call.
+//! Encoding a value as keys: the interface for types.
 
 use std::collections::HashSet;
 
@@ -13,46 +13,46 @@ use crate::secret::SecretKey;
 use crate::value::chunk;
 use crate::value::text::{NIL, unstorable};
 
-/// The longest value that is stored under one key, in bytes. A guest message
-/// holds 64 KiB, and verb and key are part of it.
+/// The longest value that is stored under one key, in bytes. A message of the guest is
+/// limited to 64 KiB, including verb and key.
 pub const MAX_VALUE_BYTES: usize = 60 * 1024;
 
-/// One key with its text, secrets still open.
+/// One key with its text; secrets are not sealed yet.
 pub(crate) struct Entry {
     pub(crate) key: String,
     pub(crate) value: String,
     pub(crate) secret: bool,
-    /// Why it cannot be stored: a position in [`Encoded::faults`].
+    /// Why the entry cannot be stored, as an index into [`Encoded::faults`].
     pub(crate) fault: Option<usize>,
-    /// The names of a map's entries, or the indexes of a list's elements, if
-    /// this is the key that lists or counts them. Only for an update.
+    /// If this key lists a map's entries or counts a list's elements: the names of the
+    /// entries or the indexes of the elements. Used only by updates.
     pub(crate) members: Vec<String>,
 }
 
-/// All entries of a value, sorted by key, also those that cannot be stored.
+/// All entries of a value, sorted by key, including those that cannot be stored.
 #[derive(Default)]
 pub(crate) struct Encoded {
     pub(crate) entries: Vec<Entry>,
     pub(crate) faults: Vec<EncodeError>,
-    /// A fault without an entry: nothing can be said about what has it.
+    /// A fault that belongs to no entry, so it is unknown which entries are affected.
     pub(crate) incomplete: Option<usize>,
 }
 
-/// Writes the parts of a value; implementations of [`GuestInfo`] call it.
+/// Writes the parts of a value; used by implementations of [`GuestInfo`].
 ///
-/// The first error is kept and returned at the end, so that implementations
-/// need not care.
+/// The first error is kept and returned at the end, so implementations need no error
+/// handling.
 pub struct Encoder {
     cursor: Cursor,
     encoded: Encoded,
-    /// List elements and map entries so far: in what only the host writes, and in
-    /// what the guest can write. As readers count them.
+    /// Number of list elements and map entries so far, in data that only the host writes
+    /// and in data that the guest can write, counted as readers do.
     elements: [usize; 2],
-    /// Whether the guest can write the list or map that is being written, or one
-    /// around it.
+    /// Whether the guest can write the list or map that is being written, or one that
+    /// contains it.
     guest: bool,
     chunks: bool,
-    /// The fault of the map's entry that is being written.
+    /// The fault of the map entry that is being written.
     entry_fault: Option<usize>,
     for_update: bool,
 }
@@ -83,18 +83,18 @@ impl Encoder {
         }
     }
 
-    /// The dialect that is written.
+    /// Returns the dialect in which the keys are written.
     #[must_use]
     pub fn dialect(&self) -> Dialect {
         self.cursor.dialect()
     }
 
-    /// Writes a field, unless the dialect does not have it.
+    /// Writes a field, if it exists in the dialect.
     pub fn field<T: GuestInfo>(&mut self, field: &Field, value: &T) {
         self.field_with(field, |encoder| value.encode(encoder));
     }
 
-    /// Writes a field by a function, unless the dialect does not have it.
+    /// Writes a field with a function, if it exists in the dialect.
     pub fn field_with(&mut self, field: &Field, write: impl FnOnce(&mut Self)) {
         let Some(place) = self.cursor.place(field) else {
             return;
@@ -106,7 +106,7 @@ impl Encoder {
         self.cursor.leave(mark);
     }
 
-    /// Writes the text of the value at the current key.
+    /// Writes the text at the current key.
     pub fn text(&mut self, text: impl Into<String>) {
         let text = text.into();
         if self.cursor.is_root() {
@@ -117,7 +117,7 @@ impl Encoder {
             return self.put_or_cut(text);
         }
         if text == NIL {
-            return self.unstorable_value("the text `<nil>` is how empty text is stored", text);
+            return self.unstorable_value("the text `<nil>` stands for empty text", text);
         }
         if let Some(reason) = unstorable(&text) {
             return self.unstorable_value(reason, text);
@@ -140,8 +140,7 @@ impl Encoder {
         self.put_fault(error, text);
     }
 
-    /// Says which entries or elements the text that was just written lists or
-    /// counts.
+    /// Records which entries or elements are listed or counted by the text just written.
     pub(crate) fn members(&mut self, members: impl FnOnce() -> Vec<String>) {
         if self.for_update
             && let Some(entry) = self.encoded.entries.last_mut()
@@ -163,14 +162,14 @@ impl Encoder {
         self.cursor.leave(mark);
     }
 
-    /// Writes below `~`.
+    /// Writes at the key with `~`.
     pub(crate) fn joined(&mut self, write: impl FnOnce(&mut Self)) {
         let mark = self.cursor.joined();
         self.whole(write);
         self.cursor.leave(mark);
     }
 
-    /// Only a field's own text is cut into chunks, not what stands below it.
+    /// Disables chunks: only the field's own text may be chunked, not the texts below it.
     fn whole(&mut self, write: impl FnOnce(&mut Self)) {
         let chunks = std::mem::replace(&mut self.chunks, false);
         write(self);
@@ -185,7 +184,7 @@ impl Encoder {
         self.guest = outer;
     }
 
-    /// Counts elements against the bound that readers have.
+    /// Counts elements against the limit of readers. Returns `false` if it is exceeded.
     pub(crate) fn count(&mut self, elements: usize) -> bool {
         let guest = self.guest || self.cursor.with_key(guest_may_write);
         let counted = &mut self.elements[usize::from(guest)];
@@ -201,7 +200,7 @@ impl Encoder {
         true
     }
 
-    /// Records that a name cannot be the key of a map's entry, if that is so.
+    /// Returns a fault if a name cannot be the key of a map entry.
     pub(crate) fn map_key_fault(&mut self, name: &str) -> Option<usize> {
         let reason = if name.is_empty() {
             "it is empty"
@@ -216,7 +215,7 @@ impl Encoder {
         }))
     }
 
-    /// Writes with the fault of a map's entry, if it has one.
+    /// Writes with the fault of a map entry, if there is one.
     pub(crate) fn with_fault(&mut self, fault: Option<usize>, write: impl FnOnce(&mut Self)) {
         let outer = self.entry_fault;
         self.entry_fault = outer.or(fault);
@@ -224,9 +223,9 @@ impl Encoder {
         self.entry_fault = outer;
     }
 
-    /// Writes a value of several fields that is inside an `Option`: at least one key,
-    /// so that it is not read back as `None`. `write` writes it as usual. If that
-    /// leaves no key, the first field that can be written although it is empty is.
+    /// Writes a struct or tuple inside an `Option` with at least one key, so that it is
+    /// not read back as `None`. `write` writes it in the usual way. If that writes no
+    /// key, the first of `fields` that can be written even when empty is written.
     pub(crate) fn some(&mut self, write: impl FnOnce(&mut Self), fields: &[&dyn Fn(&mut Self)]) {
         let entries = self.encoded.entries.len();
         let faults = self.encoded.faults.len();
@@ -257,15 +256,15 @@ impl Encoder {
         self.fail(EncodeError::Unstorable { key, reason });
     }
 
-    /// Records that the value at the current key has no stored form, and a text that tells
-    /// it apart from other values, so that an update can see that it did not
-    /// change.
+    /// Records that the value at the current key has no stored form. The text
+    /// distinguishes it from other values, so that an update can detect that it has not
+    /// changed.
     pub(crate) fn unstorable_value(&mut self, reason: &'static str, text: String) {
         let key = self.cursor.key();
         self.put_fault(EncodeError::Unstorable { key, reason }, text);
     }
 
-    /// A sealed value grows by a third and 40 bytes.
+    /// Returns the maximum length of a value. Sealing adds a third and 40 bytes.
     fn max_value(&self) -> usize {
         if self.cursor.scope().secret {
             MAX_VALUE_BYTES / 4 * 3 - SecretKey::OVERHEAD
@@ -278,7 +277,7 @@ impl Encoder {
         self.max_value()
     }
 
-    /// Stores finished text.
+    /// Stores a finished text.
     fn put(&mut self, value: String) {
         let key = self.cursor.key();
         let mut fault = self.entry_fault;
@@ -344,14 +343,14 @@ impl Encoder {
     }
 }
 
-/// Why no key can be written below this name of a map's entry, if that is so.
+/// Returns the reason if no key can be written below this name of a map entry.
 pub(crate) fn unwritable_name(name: &str) -> Option<&'static str> {
     if name.contains(is_forbidden) {
-        Some("spaces, `#`, `=`, `\"` and control characters cannot stand in a VMX key")
+        Some("spaces, `#`, `=`, `\"` and control characters are not allowed in a VMX key")
     } else if name.ends_with(SECRET_SUFFIX) || name.ends_with(NON_PERSISTENT_SUFFIX) {
-        Some("it ends like a suffix of the format")
+        Some("it ends with a suffix of the format")
     } else if name.ends_with('~') {
-        Some("`~` at its end marks the elements of a list")
+        Some("a `~` at the end marks the elements of a list")
     } else {
         None
     }

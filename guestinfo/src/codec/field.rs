@@ -3,28 +3,28 @@
 use crate::dialect::Dialect;
 use crate::scope::Scope;
 
-/// The place of one field in each dialect.
+/// The keys of one field in each dialect.
 #[derive(Clone, Copy, Debug)]
 pub struct Field {
-    /// Its place in releases 0.3 to 0.5; `None` when it does not exist there.
+    /// The key in releases 0.3 to 0.5, or `None` if the field does not exist there.
     pub vic04: Option<Place>,
-    /// Its place in releases 0.6 to 1.5.
+    /// The key in releases 0.6 to 1.5, or `None` if the field does not exist there.
     pub vic1: Option<Place>,
-    /// A long value may be stored in chunks.
+    /// Whether a long value may be stored in chunks.
     pub chunks: bool,
 }
 
-/// The leaf of a key and the scope of the value.
+/// The leaf of a field's key, and the scope of its value.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
     /// The last step of the key.
     pub leaf: &'static str,
-    /// The scope; `None` takes over the parent's.
+    /// The scope, or `None` to inherit the parent's scope.
     pub scope: Option<Scope>,
 }
 
 impl Field {
-    /// A field that is stored alike in both dialects.
+    /// Creates a field that is stored in the same way in both dialects.
     #[must_use]
     pub const fn new(leaf: &'static str, scope: Option<Scope>) -> Self {
         let place = Some(Place { leaf, scope });
@@ -35,14 +35,14 @@ impl Field {
         }
     }
 
-    /// Whether the dialect has the field.
+    /// Whether the field exists in the dialect.
     #[must_use]
     pub fn exists(&self, dialect: Dialect) -> bool {
         self.place(dialect).is_some()
     }
 
-    /// The place below a key of the scope `parent`. A hidden value cannot be
-    /// non-persistent: it does not exist there, as with VIC.
+    /// Returns the place below a key with the scope `parent`. As in VIC, a hidden value
+    /// cannot be non-persistent: such a field does not exist.
     pub(crate) fn place_below(&self, dialect: Dialect, parent: Scope) -> Option<Place> {
         self.place(dialect).filter(|place| {
             let scope = place.scope.unwrap_or(parent);
@@ -50,8 +50,8 @@ impl Field {
         })
     }
 
-    /// The place in a dialect. In 0.4 secret and non-persistent fields do not
-    /// exist.
+    /// Returns the place in a dialect. Secret and non-persistent fields do not exist in
+    /// 0.4.
     pub(crate) fn place(&self, dialect: Dialect) -> Option<Place> {
         match dialect {
             Dialect::Vic1 => self.vic1,

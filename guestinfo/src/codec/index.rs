@@ -1,15 +1,15 @@
-//! Keys looked up as the platform does, with their case folded.
+//! Key lookup as on the platform, ignoring case.
 
 use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::OnceLock;
 
-/// Borrowed keys and values in a hash table that folds ASCII case and knows
-/// which entries were read.
+/// Borrowed keys and values in a hash table that ignores ASCII case and tracks which
+/// entries were read.
 pub(crate) struct Index<'a> {
     entries: Vec<Entry<'a>>,
-    /// Positions in `entries` plus one; 0 is free. A power of two, at most
-    /// half full.
+    /// Positions in `entries` plus one; 0 marks a free slot. The length is a power of
+    /// two, and the table is at most half full.
     table: Vec<u32>,
 }
 
@@ -28,7 +28,8 @@ impl<'a> Index<'a> {
         }
     }
 
-    /// All keys and values; and for each key that equals an earlier one, both.
+    /// Indexes all keys and values. Also returns, for each key that equals an earlier
+    /// one, both keys.
     pub(crate) fn of<K, V>(
         keys: impl IntoIterator<Item = (&'a K, &'a V)>,
     ) -> (Self, Vec<(&'a str, &'a str)>)
@@ -52,8 +53,7 @@ impl<'a> Index<'a> {
         self.entries.len()
     }
 
-    /// Adds an entry; gives the earlier key if there is an equal one, which
-    /// stays.
+    /// Adds an entry. If an equal key exists, keeps it and returns it as the error.
     pub(crate) fn insert(&mut self, key: &'a str, value: &'a str) -> Result<(), &'a str> {
         if (self.entries.len() + 1) * 2 > self.table.len() {
             self.grow();
@@ -74,7 +74,7 @@ impl<'a> Index<'a> {
         }
     }
 
-    /// The value at a key, which counts as read from now on.
+    /// Returns the value of a key and marks it as read.
     pub(crate) fn read(&self, key: &str) -> Option<&'a str> {
         let found = self.find(key, fold_hash(key.as_bytes())).ok()?;
         let entry = &self.entries[found];
@@ -82,19 +82,19 @@ impl<'a> Index<'a> {
         Some(entry.value)
     }
 
-    /// The stored spelling and value of a key.
+    /// Returns the stored spelling and the value of a key.
     pub(crate) fn get(&self, key: &str) -> Option<(&'a str, &'a str)> {
         let found = self.find(key, fold_hash(key.as_bytes())).ok()?;
         let entry = &self.entries[found];
         Some((entry.key, entry.value))
     }
 
-    /// All keys.
+    /// Returns all keys.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &'a str> {
         self.entries.iter().map(|entry| entry.key)
     }
 
-    /// The keys that nobody has read.
+    /// Returns the keys that have not been read.
     pub(crate) fn unread(&self) -> impl Iterator<Item = &'a str> {
         self.entries
             .iter()
@@ -132,12 +132,12 @@ impl<'a> Index<'a> {
     }
 }
 
-/// A hash that is equal for keys that differ only in ASCII case. Seeded, because
-/// a guest chooses names of keys.
+/// A hash that is equal for keys that differ only in ASCII case. It is seeded, because a
+/// guest can choose key names.
 fn fold_hash(key: &[u8]) -> u32 {
     static SEED: OnceLock<[u64; 2]> = OnceLock::new();
-    // Setting bit 5 folds letters; that it also merges some other characters
-    // only costs a comparison.
+    // Setting bit 5 folds letters. It also makes some other characters equal, which only
+    // costs an extra comparison.
     const FOLD: u64 = 0x2020_2020_2020_2020;
     let &[seed, multiplier] = SEED.get_or_init(|| {
         let state = RandomState::new();

@@ -1,17 +1,17 @@
-//! Values to keys and back.
+//! Encoding values as keys, and decoding them.
 //!
-//! | file | is |
+//! | file | content |
 //! | --- | --- |
-//! | `encode`, `encoder` | value to keys: for callers, for types |
-//! | `decode`, `decoder` | keys to value: for callers, for types |
+//! | `encode`, `encoder` | encoding: for callers, for types |
+//! | `decode`, `decoder` | decoding: for callers, for types |
 //! | `report` | what decoding could not use |
-//! | `rounds` | decoding for a reader without listing |
+//! | `rounds` | decoding for a reader that cannot list keys |
 //! | `schema` | which keys a type owns |
-//! | `update` | from one state to another |
-//! | `regions` | what an update leaves alone or repairs |
+//! | `update` | the changes from one state to another |
+//! | `regions` | what an update leaves unchanged or repairs |
 //! | `field` | where a field is stored |
-//! | `stored` | how the derive macro reaches a field's type |
-//! | `index` | lookup as the platform does it |
+//! | `stored` | the functions of a field's type that the derive macro calls |
+//! | `index` | key lookup as on the platform |
 
 mod decode;
 mod decoder;
@@ -44,41 +44,40 @@ pub use update::{Change, PowerState, Refusal, Refused, Update, update};
 
 use crate::dialect::Dialect;
 
-/// List elements and map entries that one value may have altogether. A reader
-/// stops there, whatever a list says about its own length; a writer refuses
-/// more.
+/// The maximum number of list elements and map entries in one value. Readers stop there,
+/// whatever length a list announces; encoding more is an error.
 pub const MAX_ELEMENTS: usize = 16_384;
 
-/// The stored form of a type as the element of a list.
+/// How a type is stored as a list element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
-    /// A text: elements are joined with `|`.
+    /// As text: elements are joined with `|`.
     Text,
-    /// A byte: elements are stored together as base64.
+    /// As a byte: all elements are stored together as base64.
     Byte,
-    /// Anything else: each element has keys of its own.
+    /// In any other way: each element has its own keys.
     Keyed,
 }
 
-/// A value that can be stored as keys. Derive it.
+/// A value that can be stored as keys. Implement it with the derive macro.
 ///
-/// `#[derive(GuestInfo)]` works on structs with named fields, on structs of one
-/// unnamed field (stored as that field), and on enums of names (stored as
-/// text). Fields have these attributes, `#[guestinfo(...)]`:
+/// `#[derive(GuestInfo)]` works on structs with named fields, on structs of one unnamed
+/// field (stored as that field), and on enums of names (stored as text). Fields accept
+/// these attributes, `#[guestinfo(...)]`:
 ///
 /// | attribute | meaning |
 /// | --- | --- |
-/// | `key = "id"` | the leaf of the key; else the field's name |
-/// | `scope = "read-only"` | `"hidden"`, `"read-only"` or `"read-write"`; else as the parent, hidden at the top |
-/// | `secret` | sealed; with no `scope` of its own, read-only. All that is below a secret field is sealed, also where VIC would store it in the clear: VIC seals only fields that are marked themselves |
-/// | `non_persistent` | lives as long as the power cycle |
-/// | `skip` | not stored; has its default when read |
-/// | `flatten` | the fields of the value stand at the parent's key |
+/// | `key = "id"` | the leaf of the key; default: the field's name |
+/// | `scope = "read-only"` | `"hidden"`, `"read-only"` or `"read-write"`; default: as the parent, hidden at the top level |
+/// | `secret` | sealed; without a `scope` of its own, read-only. Everything below a secret field is sealed, even where VIC would store it in the clear, because VIC seals only fields that are marked themselves |
+/// | `non_persistent` | kept until the end of the power cycle |
+/// | `skip` | not stored; has its default after decoding |
+/// | `flatten` | the fields of the value are stored directly below the parent's key |
 /// | `default`, `default = expr` | may be missing without being reported |
 /// | `with = "json"` | a `serde` type, stored as JSON text (feature `json`) |
 /// | `with = "path"` | a module with `to_text(&T) -> String` (or `Result<String, &'static str>`) and `from_text(&str) -> Option<T>`; see [`with`](crate::with) |
 /// | `chunks` | may be longer than [`MAX_VALUE_BYTES`] |
-/// | `vic04(...)`, `vic1(...)` | `key`, `scope`, `secret`, `non_persistent` in that dialect only; a dialect that is not named then does not have the field |
+/// | `vic04(...)`, `vic1(...)` | `key`, `scope`, `secret`, `non_persistent` in that dialect only; if only one dialect is given, the field does not exist in the other one |
 ///
 /// Fields of these types need no `with`:
 ///
@@ -90,13 +89,13 @@ pub enum Shape {
 /// | `Vec`, arrays, `BTreeSet`, `HashSet` | the elements and their number |
 /// | `BTreeMap`, `HashMap` | the entries and their names; for keys see [`MapKey`](crate::MapKey) |
 /// | tuples of up to 6 | as a struct with the fields `0`, `1` and so on |
-/// | `Option`, `Box` | as what is inside |
+/// | `Option`, `Box` | as their content |
 ///
-/// Enums have `text = "..."` on a variant, else the variant's name is its text,
-/// and `other` on a variant with one `String` for all other texts.
+/// Enum variants accept `text = "..."`; by default a variant's text is its name. A
+/// variant with one `String` accepts `other`, and is used for all other texts.
 ///
 /// Make a field an `Option` if its keys are often missing. All other fields need a
-/// default, from `Default` or the attribute, which is their value when keys are missing.
+/// default, from `Default` or the attribute, which is used when the keys are missing.
 ///
 /// ```
 /// use std::collections::BTreeMap;
@@ -148,7 +147,7 @@ pub enum Shape {
     note = "stored types are `String`, `bool`, numbers, `NonZero*`, `PathBuf`, addresses of `std::net` and `ipnet`, times of `jiff`, and `Option`, `Box`, `Vec`, arrays, sets, maps and tuples (up to 6) of stored types"
 )]
 pub trait GuestInfo: Sized {
-    /// The stored form as the element of a list.
+    /// How the type is stored as a list element.
     const SHAPE: Shape = Shape::Keyed;
 
     /// Writes the value at the current key.
@@ -158,17 +157,18 @@ pub trait GuestInfo: Sized {
     /// only malformed text, which it reports.
     fn decode(decoder: &mut Decoder<'_>) -> Option<Self>;
 
-    /// Names the keys that a value of this type can have.
+    /// Describes the keys that a value of this type can have.
     fn describe(describer: &mut Describer);
 
-    /// The value that has no key at all, if there is one: an empty list.
+    /// Returns the value that has no key at all, if there is one: for example an empty
+    /// list.
     #[must_use]
     fn absent(dialect: Dialect) -> Option<Self> {
         let _ = dialect;
         None
     }
 
-    /// Writes the value inside an `Option`, where even an empty list has a key.
+    /// Writes the value inside an `Option`, where even an empty list needs a key.
     fn encode_some(&self, encoder: &mut Encoder) {
         self.encode(encoder);
     }
@@ -182,20 +182,20 @@ pub trait GuestInfo: Sized {
         Err("this type is not stored as one text")
     }
 
-    /// Reads the text of a value of [`Shape::Text`].
+    /// Parses the text of a value of [`Shape::Text`].
     #[must_use]
     fn parse_text(text: &str) -> Option<Self> {
         let _ = text;
         None
     }
 
-    /// The byte of a value of [`Shape::Byte`].
+    /// Returns the byte of a value of [`Shape::Byte`].
     #[doc(hidden)]
     fn to_byte(&self) -> u8 {
         0
     }
 
-    /// The value of [`Shape::Byte`] of a byte.
+    /// Creates a value of [`Shape::Byte`] from its byte.
     #[doc(hidden)]
     #[must_use]
     fn from_byte(byte: u8) -> Option<Self> {

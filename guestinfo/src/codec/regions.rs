@@ -6,20 +6,20 @@ use super::encoder::Encoded;
 use super::report::{Note, NoteKind};
 use crate::key::{place_of, places_around};
 
-/// The treatment of a key by an update.
+/// How an update treats a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Rule {
-    /// Leaves it alone if its field did not change.
+    /// Leaves it unchanged if its field did not change.
     Compare,
-    /// Writes it if its text differs, whether or not its field changed.
+    /// Writes it if its text differs, even if its field did not change.
     Rewrite,
-    /// Leaves it alone.
+    /// Leaves it unchanged.
     Keep,
-    /// Leaves it alone, and refuses a change.
+    /// Leaves it unchanged, and refuses a change of its field.
     Refuse,
 }
 
-/// The rules of keys, and of lists and maps with all that is below them.
+/// The rules of keys, and of lists and maps with everything below them.
 #[derive(Debug, Default)]
 pub(super) struct Regions {
     keys: HashSet<String>,
@@ -45,7 +45,7 @@ impl Regions {
         regions
     }
 
-    /// Decides what depends on the values and on the stored keys of the type that
+    /// Decides the rules that depend on the values and on stored keys of the type that
     /// were not read.
     pub(super) fn settle<'k>(
         &mut self,
@@ -85,8 +85,8 @@ impl Regions {
                 _ => (),
             }
         }
-        // A list cannot be moved together when part of it has to stay, or could
-        // not be written again.
+        // The elements of a list cannot be moved if some of them must stay unchanged or
+        // could not be written again.
         let pinned: HashSet<String> = self
             .places
             .iter()
@@ -103,7 +103,7 @@ impl Regions {
         }
     }
 
-    /// The rule of a stored or new key.
+    /// Returns the rule of a stored or new key.
     pub(super) fn rule(&self, key: &str, place: &str) -> Rule {
         let around = self
             .around(place)
@@ -115,14 +115,14 @@ impl Regions {
         rule
     }
 
-    /// The lists and maps with a rule in which a place is.
+    /// Returns the lists and maps with a rule that contain a place.
     fn around<'p>(&self, place: &'p str) -> impl Iterator<Item = &'p str> {
         let places = &self.places;
         let none = places.is_empty();
         places_around(place).filter(move |place| !none && places.contains_key(*place))
     }
 
-    /// The keys and texts in each list and map with a rule.
+    /// Returns the keys and texts of each list and map with a rule.
     fn parts<'e>(&self, encoded: &'e Encoded) -> HashMap<String, Vec<(&'e str, &'e str)>> {
         let mut parts: HashMap<String, Vec<_>> = HashMap::new();
         for entry in &encoded.entries {

@@ -5,14 +5,15 @@ use std::fmt;
 
 use crate::key::guest_may_write;
 
-/// The keys that a decode found missing, malformed, unknown, truncated or stale.
+/// A report of the keys that were missing, malformed, unknown, truncated or stale during
+/// decoding.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     issues: Vec<Issue>,
     notes: Vec<Note>,
 }
 
-/// A difference between the stored form of a value and the value read, for an update.
+/// A difference between the stored form of a value and the value read; used by updates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Note {
     pub(crate) key: String,
@@ -21,14 +22,14 @@ pub(crate) struct Note {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NoteKind {
-    /// The text of this key was of no use.
+    /// The text of this key was unusable.
     RewriteKey,
-    /// Elements of this list are missing or out of place.
+    /// Elements of this list are missing or at the wrong index.
     RewriteList,
-    /// More is stored at and below this key than was read, in a form that would
-    /// not be written. It stays unless the value changes.
+    /// More is stored at and below this key than was read, in a form that we would not
+    /// write. It is kept unless the value changes.
     Keep,
-    /// The reader stopped within this list or map. Nothing of it may be changed.
+    /// The reader stopped within this list or map. Nothing in it may be changed.
     TooMany,
 }
 
@@ -41,29 +42,29 @@ impl Report {
         &self.notes
     }
 
-    /// All findings, in the order of decoding; unknown keys last.
+    /// Returns all findings, in the order of decoding, with unknown keys last.
     #[must_use]
     pub fn issues(&self) -> &[Issue] {
         &self.issues
     }
 
-    /// Whether nothing at all was found.
+    /// Whether there are no findings at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.issues.is_empty()
     }
 
-    /// The findings of one kind.
+    /// Returns the findings of one kind.
     pub fn of(&self, kind: IssueKind) -> impl Iterator<Item = &Issue> {
         self.issues.iter().filter(move |issue| issue.kind == kind)
     }
 
-    /// The findings that make unreliable what only the host can write: damaged
-    /// texts, lists and maps, and keys that are there twice.
+    /// Returns the findings that cast doubt on data that only the host can write: damaged
+    /// texts, lists and maps, and duplicate keys.
     ///
-    /// A guest cannot cause any of them. A missing key is not among them, for
-    /// older writers do not know every key, nor is a sealed value, nor a list of
-    /// VIC's whose elements hold the separator.
+    /// A guest cannot cause any of them. Not included are missing keys, because older
+    /// programs do not write every key, sealed values, and lists written by VIC whose
+    /// elements contain the separator.
     ///
     /// ```
     /// use std::collections::BTreeMap;
@@ -94,8 +95,8 @@ impl Report {
         })
     }
 
-    /// Whether the value may lack something that was stored or should have
-    /// been: anything but unknown and stale keys.
+    /// Whether the value may lack something that was stored or should have been stored,
+    /// which is the case for every finding except unknown and stale keys.
     #[must_use]
     pub fn is_lossy(&self) -> bool {
         self.issues
@@ -116,7 +117,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// One key that decoding could not use. Never holds the stored text.
+/// A key that decoding could not use. Never contains the stored text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Issue {
@@ -124,7 +125,7 @@ pub struct Issue {
     pub key: String,
     /// The kind of problem.
     pub kind: IssueKind,
-    /// The same for a person, without the stored text.
+    /// A description of the problem for people, without the stored text.
     pub detail: Cow<'static, str>,
 }
 
@@ -138,29 +139,29 @@ impl fmt::Display for Issue {
     }
 }
 
-/// Kinds of findings.
+/// The kind of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum IssueKind {
-    /// A required key is not there; the field has its default.
+    /// A required key does not exist; the field has its default.
     Missing,
-    /// The text is not of the field's type; the field has its default.
+    /// The text is not valid for the field's type; the field has its default.
     Malformed,
-    /// A list or a chunked value holds less than it announces.
+    /// A list or a chunked value contains less than it announces.
     Truncated,
-    /// A list holds more than it announces; the rest is not read. VIC writes
-    /// such lists when an element holds the separator.
+    /// A list contains more than it announces; the rest is ignored. VIC writes such lists
+    /// when an element contains the separator.
     Surplus,
-    /// The reader stopped at [`MAX_ELEMENTS`](crate::MAX_ELEMENTS); the rest is
-    /// not read.
+    /// The reader stopped at [`MAX_ELEMENTS`](crate::MAX_ELEMENTS); the rest was not
+    /// read.
     TooMany,
     /// A sealed value could not be opened; the field has its default.
     Sealed,
-    /// Two keys are equal after folding the case; the first one counts.
+    /// Two keys differ only in case; the first one counts.
     Duplicate,
-    /// An exact form that an older writer has overtaken; not used.
+    /// The exact form of a list or map, made obsolete by an older program; it is ignored.
     Stale,
-    /// A key of ours that no field reads.
+    /// A key in our format that no field reads.
     Unknown,
 }
 

@@ -1,19 +1,18 @@
-//! Decoding for a reader that can ask for a key but cannot list keys: the
-//! guest.
+//! Decoding for the guest, a reader that can ask for a key but cannot list keys.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Decode, Decoded, GuestInfo};
 use crate::dialect::Dialect;
 
-/// Answers so far: the value of a key, or that there is none.
+/// The answers so far: the value of a key, or `None` if it does not exist.
 pub(crate) type Known = BTreeMap<String, Option<String>>;
 
-/// A decode that says which keys it needs, round by round.
+/// A decode that reports, round by round, which keys it needs.
 ///
-/// A list's length and a map's keys must be known before their elements can be
-/// asked for, so a value takes as many rounds as it nests, plus one. Keys of
-/// one round do not depend on each other and can be asked for at once.
+/// A list's length and a map's keys must be known before their elements can be requested,
+/// so a value takes one round more than its nesting depth. The keys of one round are
+/// independent and can be requested at once.
 ///
 /// ```
 /// use guestinfo::{Decode, Dialect, Rounds, View};
@@ -48,8 +47,8 @@ pub struct Rounds<'a, T> {
 }
 
 impl<'a, T: GuestInfo + Default> Rounds<'a, T> {
-    /// Starts a decode in this dialect. A guest finds out which dialect is its
-    /// own by asking for one key that every machine of a dialect has.
+    /// Starts a decode in this dialect. A guest detects its dialect by asking for a key
+    /// that every machine of one dialect has.
     #[must_use]
     pub fn new(decode: Decode<'a>, dialect: Dialect) -> Self {
         Self {
@@ -60,7 +59,7 @@ impl<'a, T: GuestInfo + Default> Rounds<'a, T> {
         }
     }
 
-    /// The keys to ask for in this round, sorted; none when all is known.
+    /// Returns the keys to request in this round, sorted; empty when everything is known.
     #[must_use = "the decode cannot go on without the answers"]
     pub fn keys(&mut self) -> BTreeSet<String> {
         let mut asked = BTreeSet::new();
@@ -77,7 +76,7 @@ impl<'a, T: GuestInfo + Default> Rounds<'a, T> {
         self.known.insert(key, value);
     }
 
-    /// The value; keys that were never answered count as missing.
+    /// Returns the decoded value; keys that were never answered count as missing.
     #[must_use]
     pub fn finish(mut self) -> Decoded<T> {
         self.last.take().unwrap_or_else(|| {

@@ -1,4 +1,4 @@
-//! Which keys a type owns.
+//! The keys that a type owns.
 
 use std::collections::BTreeSet;
 
@@ -6,13 +6,13 @@ use super::{Field, GuestInfo};
 use crate::dialect::Dialect;
 use crate::key::{Cursor, NON_PERSISTENT_SUFFIX, SECRET_SUFFIX};
 
-/// Stands for the name of any entry.
+/// A placeholder for any entry's name.
 const ANY: &str = "\u{1}";
-/// Maximum nesting depth of a description.
+/// The maximum nesting depth of a description.
 const MAX_DEPTH: usize = 24;
 
-/// Collects the keys that values of a type can have; implementations of
-/// [`GuestInfo`] call it.
+/// Collects the keys that values of a type can have; used by implementations of
+/// [`GuestInfo`].
 #[derive(Debug)]
 pub struct Describer {
     cursor: Cursor,
@@ -38,7 +38,7 @@ impl Describer {
         }
     }
 
-    /// The dialect that is described.
+    /// Returns the dialect for which the keys are described.
     #[must_use]
     pub fn dialect(&self) -> Dialect {
         self.cursor.dialect()
@@ -49,7 +49,7 @@ impl Describer {
         self.field_with(field, T::describe);
     }
 
-    /// Describes a field by a function.
+    /// Describes a field with a function.
     pub fn field_with(&mut self, field: &Field, describe: impl FnOnce(&mut Self)) {
         let Some(place) = self.cursor.place(field) else {
             return;
@@ -67,7 +67,7 @@ impl Describer {
         self.cursor.leave(mark);
     }
 
-    /// A text at the current key.
+    /// Describes a text at the current key.
     pub fn text(&mut self) {
         let key = self.cursor.key().to_ascii_lowercase();
         if key.contains(ANY) {
@@ -77,14 +77,14 @@ impl Describer {
         }
     }
 
-    /// Any entry of a map or element of a list.
+    /// Describes any entry of a map or element of a list.
     pub(crate) fn entry(&mut self, describe: impl FnOnce(&mut Self)) {
         let mark = self.cursor.entry(ANY);
         self.descend(describe);
         self.cursor.leave(mark);
     }
 
-    /// Below `~`.
+    /// Describes what is stored at the key with `~`.
     pub(crate) fn joined(&mut self, describe: impl FnOnce(&mut Self)) {
         let mark = self.cursor.joined();
         describe(self);
@@ -116,8 +116,8 @@ impl Schema {
         if owns(&key) {
             return true;
         }
-        // The name of a map's entry holds an `@`, and VIC 1.x moved the rest of it
-        // behind what follows.
+        // In VIC 1.x, if the name of a map entry contains an `@`, everything from the `@`
+        // on is moved to the end of the key.
         let (head, tail) = key.split_once('@').unwrap_or((&key, ""));
         let suffix = [
             "@secret@non-persistent",
@@ -131,14 +131,15 @@ impl Schema {
     }
 }
 
-/// Whether `key` is `glob` with each [`ANY`] replaced by any text.
+/// Whether `key` matches `glob`, in which each [`ANY`] stands for any text.
 fn matches(glob: &str, key: &str) -> bool {
     let mut parts = glob.split(ANY);
     let Some(mut rest) = parts.next().and_then(|head| key.strip_prefix(head)) else {
         return false;
     };
     let mut parts = parts.peekable();
-    // A star may stand for nothing: VIC 1.x cuts the name `@x` to that.
+    // `ANY` may stand for the empty text, because VIC 1.x truncates the name `@x` to
+    // nothing.
     while let Some(part) = parts.next() {
         if parts.peek().is_none() {
             return rest.ends_with(part);

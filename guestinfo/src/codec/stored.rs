@@ -1,8 +1,8 @@
-//! The functions of a field's type that the derive macro calls.
+//! The functions of a field's type, as called by the derive macro.
 //!
-//! The generated code names a type's bounds in one place only, where it makes a
-//! [`Codec`]. A type without a stored form is then one compiler error instead of
-//! one for each generated method.
+//! The generated code mentions a type's bounds only where it creates a [`Codec`]. A type
+//! without a stored form therefore causes one compiler error instead of one per generated
+//! method.
 #![allow(missing_docs, reason = "for the derive macro alone, and hidden")]
 
 use std::marker::PhantomData;
@@ -26,7 +26,8 @@ pub struct Codec<T> {
 }
 
 impl<T> Codec<T> {
-    // The bound is the function's: a bound of the whole block has worse errors.
+    // The bound is on the function, because a bound on the whole block gives worse error
+    // messages.
     #[must_use]
     pub const fn of() -> Self
     where
@@ -51,9 +52,9 @@ impl<T> Codec<T> {
 #[derive(Debug)]
 pub struct StoredField<T> {
     codec: Codec<T>,
-    /// `None` for a field that is flattened.
+    /// `None` for a flattened field.
     field: Option<Field>,
-    /// Whether it is reported when it is missing.
+    /// Whether the field is reported when it is missing.
     required: bool,
     default: fn() -> T,
 }
@@ -79,7 +80,8 @@ impl<T> StoredField<T> {
         }
     }
 
-    /// Writes a field of a struct that would have no key otherwise.
+    /// Writes a field so that it has at least one key, for a struct that would otherwise
+    /// have none.
     pub fn encode_some(&self, value: &T, encoder: &mut Encoder) {
         let write = self.codec.encode_some;
         match &self.field {
@@ -112,7 +114,7 @@ impl<T> StoredField<T> {
         }
     }
 
-    /// The field's part of the value that has no key at all.
+    /// Returns the field's part of the value that has no key at all.
     #[must_use]
     pub fn absent(&self, dialect: Dialect) -> Option<T> {
         let exists = self.field.is_none_or(|field| field.exists(dialect));
@@ -133,9 +135,9 @@ pub fn encode_some<T: GuestInfo>(
     encoder.some(|encoder| value.encode(encoder), fields);
 }
 
-/// Finds the default of a field. `(&&&DefaultOf::of()).make()` takes the first of
-/// the implementations below that fits, so that a type without a stored form is not
-/// blamed for having no default as well.
+/// Finds the default of a field. `(&&&DefaultOf::of()).make()` selects the first of the
+/// implementations below that applies, so that a type without a stored form does not also
+/// cause an error about a missing default.
 #[derive(Debug)]
 pub struct DefaultOf<T>(PhantomData<T>);
 
@@ -171,7 +173,7 @@ impl<T: GuestInfo> WithoutDefault<T> for &DefaultOf<T> {
     }
 }
 
-/// Implemented by no type: asked for where there is no `Default`.
+/// Implemented by no type: used in the error message if there is no `Default`.
 #[diagnostic::on_unimplemented(
     message = "a field of type `{Self}` has no default for when its keys are missing",
     label = "not `Default`",

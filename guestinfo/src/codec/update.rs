@@ -1,4 +1,4 @@
-//! From the stored state to a new one: the fewest sets and deletes.
+//! Updates: the minimal changes from the stored state to a new one.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -14,24 +14,24 @@ use crate::error::EncodeError;
 use crate::key::{guest_may_write, place_of, place_of_name, places_around, scope_of};
 use crate::scope::{Access, Scope};
 
-/// Finds what to write so that the stored keys become those of `new`, in the
-/// dialect they are stored in.
+/// Computes what to write so that the stored keys become those of `new`, in the dialect
+/// in which they are stored.
 ///
-/// * A field that did not change is left alone: its value may be stored in
-///   another form, for instance an address in 4 bytes instead of 16, and it may be
-///   one that could not be written again.
-/// * What is damaged is repaired: malformed texts, wrong lengths, lists with
-///   holes, maps that name entries that are not there, required keys that are
-///   missing. After one update, the stored keys read as `new` without them.
-/// * A key that the type could have written but `new` does not have is deleted:
-///   entries of maps that are gone, the elements of a list that became shorter,
-///   overtaken exact forms.
-/// * What was not read in full is neither changed nor deleted: sealed values that
-///   could not be opened and lists that hold more than they announce stay until
-///   their value changes; lists and maps that passed
-///   [`MAX_ELEMENTS`](crate::MAX_ELEMENTS) stay, and a change to them is
+/// * A field that did not change is not written: its value may be stored in a different
+///   form, such as an address in 4 bytes instead of 16, or in one that could not be
+///   written again.
+/// * Damage is repaired: malformed texts, wrong lengths, lists with holes, maps that name
+///   entries that do not exist, and missing required keys. After one update, the stored
+///   keys decode as `new` without such findings.
+/// * A key that the type could have written but `new` does not have is deleted: removed
+///   entries of maps, the elements of a list that became shorter, and obsolete exact
+///   forms.
+/// * Data that was not read in full is neither changed nor deleted. Sealed values that
+///   could not be opened and lists that contain more than they announce are kept until
+///   their value changes. Lists and maps that exceed
+///   [`MAX_ELEMENTS`](crate::MAX_ELEMENTS) are kept, and changing them is
 ///   [refused](Update::refused).
-/// * All other keys are left alone, for they are somebody else's.
+/// * All other keys are left unchanged, because they belong to someone else.
 ///
 /// ```
 /// use std::collections::BTreeMap;
@@ -59,7 +59,7 @@ use crate::scope::{Access, Scope};
 /// ```
 ///
 /// # Errors
-/// When a field that changed has no stored form: see [`EncodeError`].
+/// Fails if a changed field has no stored form, see [`EncodeError`].
 pub fn update<'k, T: GuestInfo + Default>(
     stored: impl IntoIterator<
         Item = (
@@ -75,13 +75,14 @@ pub fn update<'k, T: GuestInfo + Default>(
 }
 
 impl Encode<'_> {
-    /// As [`update`], in this dialect, below this path, with this secret key.
+    /// Computes an update like [`update`], with the dialect, path and secret key of these
+    /// options.
     ///
-    /// Without a secret key, sealed values that `new` does not have are left
-    /// alone: a decode without the key could not see them.
+    /// Without a secret key, sealed values that `new` does not have are left unchanged,
+    /// because a decode without the key could not see them.
     ///
     /// # Errors
-    /// As [`update`].
+    /// Fails like [`update`].
     pub fn update<'k, T: GuestInfo + Default>(
         &self,
         stored: impl IntoIterator<
@@ -202,8 +203,7 @@ fn fault_of(encoded: Encoded, fault: usize) -> EncodeError {
     faults.swap_remove(fault)
 }
 
-/// Where the entries of each key begin; only keys that collide have more than
-/// one.
+/// Returns where the entries of each key begin; only colliding keys have several entries.
 fn runs(encoded: &Encoded) -> HashMap<&str, usize> {
     let mut runs = HashMap::with_capacity(encoded.entries.len());
     for (at, entry) in encoded.entries.iter().enumerate() {
@@ -212,8 +212,8 @@ fn runs(encoded: &Encoded) -> HashMap<&str, usize> {
     runs
 }
 
-/// The entries of maps and elements of lists that one of two values lacks, with
-/// the key that lists or counts them.
+/// The map entries and list elements that only one of two values has, each with the key
+/// that lists or counts it.
 struct Moved(HashMap<String, String>);
 
 impl Moved {
@@ -241,7 +241,8 @@ impl Moved {
         Self(moved)
     }
 
-    /// The keys that list or count what stands around a place and moved.
+    /// Returns the keys that list or count the added or removed entries and elements that
+    /// contain a place.
     fn around(&self, place: &str) -> Vec<String> {
         if self.0.is_empty() {
             return Vec::new();
@@ -253,17 +254,18 @@ impl Moved {
     }
 }
 
-/// Whether the machine runs.
+/// Whether the machine is running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PowerState {
-    /// Off: changes of the host persist, except values for one power cycle.
+    /// The machine is off: what the host writes persists, except for non-persistent
+    /// values.
     Off,
-    /// On: changes of the host do not persist, so only values for this power
-    /// cycle and hidden ones are written.
+    /// The machine is on: what the host writes does not persist, so only non-persistent
+    /// and hidden values are written.
     On,
 }
 
-/// The changes that lead from one stored state to another.
+/// The changes from one stored state to another.
 #[derive(Clone, Debug, Default)]
 #[must_use = "an update does nothing until its changes are written"]
 pub struct Update {
@@ -278,14 +280,14 @@ impl Update {
         &self.changes
     }
 
-    /// The keys to set, with their texts.
+    /// Returns the keys to set, with their texts.
     pub fn sets(&self) -> impl Iterator<Item = (&str, &str)> {
         self.changes
             .iter()
             .filter_map(|change| Some((change.key(), change.value()?)))
     }
 
-    /// The keys to delete.
+    /// Returns the keys to delete.
     pub fn deletes(&self) -> impl Iterator<Item = &str> {
         self.changes
             .iter()
@@ -309,7 +311,7 @@ impl Update {
         self.refused.push(Refused { change, reason });
     }
 
-    /// Keeps only changes of scopes that `mask` allows.
+    /// Keeps only changes whose scope `mask` allows, and refuses the others.
     pub fn masked(self, mask: impl Fn(Scope) -> bool) -> Self {
         self.keep(|change| {
             if mask(change.scope()) {
@@ -320,7 +322,8 @@ impl Update {
         })
     }
 
-    /// Keeps only what the host may write in this power state.
+    /// Keeps only the changes that the host may write in this power state, and refuses
+    /// the others.
     pub fn for_power(self, power: PowerState) -> Self {
         self.keep(|change| {
             let scope = change.scope();
@@ -334,8 +337,8 @@ impl Update {
         })
     }
 
-    /// Keeps only what the guest can write: visible keys without a `/`, and no
-    /// deletes, because a guest has no way to delete.
+    /// Keeps only the changes that the guest can write: visible keys without a `/`, and
+    /// no deletions, because a guest cannot delete keys. The others are refused.
     pub fn for_guest(self) -> Self {
         self.keep(|change| match change.value {
             _ if !guest_may_write(&change.key) => Err(Refusal::NotGuestWritable),
@@ -344,8 +347,9 @@ impl Update {
         })
     }
 
-    /// Keeps what is allowed. What belongs to an entry or element whose name or
-    /// number is refused is refused with it: nobody would find it.
+    /// Keeps the allowed changes. If the key that lists an entry or counts an element is
+    /// refused, everything in that entry or element is refused too, because no reader
+    /// would find it.
     fn keep(mut self, allow: impl Fn(&Change) -> Result<(), Refusal>) -> Self {
         for change in std::mem::take(&mut self.changes) {
             match allow(&change) {
@@ -372,15 +376,15 @@ impl Update {
     }
 }
 
-/// One key to set or to delete.
+/// A key to set or to delete.
 ///
-/// `Debug` does not show the text, which may be a secret.
+/// The `Debug` output omits the text, which may be a secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Change {
     key: String,
     value: Option<String>,
-    /// The keys that list or count the new or gone entries and elements to which
-    /// it belongs.
+    /// The keys that list or count the added or removed entries and elements to which
+    /// this change belongs.
     listed_at: Vec<String>,
 }
 
@@ -393,14 +397,14 @@ impl Change {
         }
     }
 
-    /// The key, in the spelling that is stored already.
+    /// Returns the key, spelled as it is already stored.
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
     }
 
-    /// The text to set; `None` deletes the key. It is never empty, so an empty
-    /// text can stand for a deletion, as it does in the vSphere API.
+    /// Returns the text to set, or `None` to delete the key. The text is never empty, so
+    /// an empty text can represent a deletion, as in the vSphere API.
     #[must_use]
     pub fn value(&self) -> Option<&str> {
         self.value.as_deref()
@@ -424,37 +428,37 @@ impl fmt::Debug for Change {
     }
 }
 
-/// A change that may not be written now.
+/// A change that may not be written at the moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Refused {
     /// The change.
     pub change: Change,
-    /// Why not.
+    /// Why the change was refused.
     pub reason: Refusal,
 }
 
-/// Why a change may not be written.
+/// The reason why a change may not be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// The caller's mask leaves its scope out.
-    #[error("the mask leaves its scope out")]
+    /// The caller's mask excludes the scope of the change.
+    #[error("the mask excludes its scope")]
     Masked,
-    /// It would not persist while the machine is on.
-    #[error("it would be lost, because the machine is on")]
+    /// The change would be lost, because the machine is on.
+    #[error("the change would be lost, because the machine is on")]
     PoweredOn,
-    /// It is for a power cycle, and the machine is off.
-    #[error("it is for one power cycle, and the machine is off")]
+    /// The change is for one power cycle, and the machine is off.
+    #[error("the change is for one power cycle, and the machine is off")]
     PoweredOff,
-    /// The platform lets no guest write the key.
+    /// The platform does not let guests write the key.
     #[error("no guest can write this key")]
     NotGuestWritable,
-    /// A guest has no way to delete a key.
+    /// A guest cannot delete a key.
     #[error("a guest cannot delete a key")]
     GuestCannotDelete,
-    /// The list or map was not read to its end, so nobody knows what a change
-    /// would destroy.
+    /// The list or map was not read to the end, so it is unknown what a change would
+    /// destroy.
     #[error("the list or map holds more elements than were read")]
     ReadInPart,
 }

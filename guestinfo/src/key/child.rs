@@ -1,28 +1,27 @@
-//! The arithmetic of keys: from a parent's key to a child's.
+//! Key arithmetic: from a parent's key to a child's.
 
 use super::{MAX_KEY_BYTES, NON_PERSISTENT_SUFFIX, SECRET_SUFFIX};
 use crate::codec::{Field, Place};
 use crate::dialect::Dialect;
 use crate::scope::{Access, Scope};
 
-/// The key of the value that is being written or read, changed in place on the
-/// way down and put back on the way up.
+/// The key of the value that is being written or read. It is modified in place when
+/// entering a field and restored when leaving it.
 ///
-/// Rules (they are VIC's): a visible child turns every separator of the path
-/// into its own kind, so that a read-write field below read-only parents
-/// becomes `guestinfo..a.b.c`; a hidden child of a visible parent loses the
-/// base and the leading separator; suffixes are cut off the parent and stand at
-/// the end of the child.
+/// The rules are VIC's. A visible child changes every separator of the path to its own,
+/// so that a read-write field below read-only parents becomes `guestinfo..a.b.c`. A
+/// hidden child of a visible parent loses the base and the leading separator. Suffixes
+/// are removed from the parent and placed at the end of the child.
 #[derive(Clone, Debug)]
 pub(crate) struct Cursor {
     dialect: Dialect,
-    /// The key without suffixes. Room for suffixes is made and taken back by
-    /// [`with_suffix`](Self::with_suffix).
+    /// The key without suffixes. [`with_suffix`](Self::with_suffix) appends suffixes
+    /// temporarily.
     text: String,
     scope: Scope,
-    /// A map's key brought separators that are not of this form.
+    /// Whether a map key contained separators of a different form.
     mixed: bool,
-    /// A map's key brought an `@`, which VIC 1.x takes for the start of a suffix.
+    /// Whether a map key contained an `@`, which VIC 1.x takes for the start of a suffix.
     at_sign: bool,
     spare: Vec<String>,
 }
@@ -39,7 +38,7 @@ pub(crate) struct Mark {
 }
 
 impl Cursor {
-    /// A cursor at the root, or at a path under which everything is to stand.
+    /// Creates a cursor at the root, or at a path below which everything is stored.
     pub(crate) fn new(dialect: Dialect, root: &str) -> Self {
         let mut text = String::with_capacity(160);
         text.push_str(root);
@@ -65,7 +64,8 @@ impl Cursor {
         self.text.is_empty()
     }
 
-    /// Whether no host holds such a key. Types that contain themselves end here.
+    /// Whether the key is too long for any host. This ends the recursion of types that
+    /// contain themselves.
     pub(crate) fn is_too_long(&self) -> bool {
         self.text.len() > MAX_KEY_BYTES
     }
@@ -75,7 +75,7 @@ impl Cursor {
         field.place_below(self.dialect, self.scope)
     }
 
-    /// Enters a field. Without a scope of its own, it has the parent's.
+    /// Enters a field. Without a scope of its own, it inherits the parent's.
     pub(crate) fn field(&mut self, leaf: &str, scope: Option<Scope>) -> Mark {
         let from = self.scope;
         let mut to = scope.unwrap_or(Scope::new(from.access));
@@ -145,7 +145,8 @@ impl Cursor {
         mark
     }
 
-    /// Inserts a piece where VIC 1.x does, and returns the previous text.
+    /// Inserts a piece where VIC 1.x does, before the first `@`, and returns the previous
+    /// text.
     fn insert_before_at_sign(&mut self, piece: &str) -> String {
         let at = self.text.find('@').unwrap_or(self.text.len());
         let mut text = self.spare.pop().unwrap_or_default();
@@ -166,7 +167,7 @@ impl Cursor {
         self.at_sign = mark.at_sign;
     }
 
-    /// The finished key.
+    /// Returns the complete key.
     pub(crate) fn key(&self) -> String {
         let mut key = String::with_capacity(self.text.len() + self.suffix_len());
         key.push_str(&self.text);
@@ -174,7 +175,7 @@ impl Cursor {
         key
     }
 
-    /// Looks at the finished key without a copy.
+    /// Passes the complete key to a function without copying it.
     pub(crate) fn with_key<R>(&mut self, look: impl FnOnce(&str) -> R) -> R {
         if self.suffix_len() == 0 {
             return look(&self.text);
@@ -198,7 +199,7 @@ impl Cursor {
         }
     }
 
-    /// The path without base and leading separator.
+    /// Returns the path without base and leading separator.
     fn path(&self) -> &str {
         if self.scope.access.is_visible() {
             &self.text[self.dialect.base().len() + 1..]
@@ -223,7 +224,7 @@ impl Cursor {
     }
 }
 
-/// Appends `path` with the separators of `access`; a hidden path stays as it is.
+/// Appends `path` with the separators of `access`; a hidden path is not changed.
 fn push_rewritten(text: &mut String, path: &str, access: Access) {
     let (other, separator) = (access.other_separator(), access.separator());
     if !access.is_visible() || !path.contains(other) {
@@ -248,7 +249,7 @@ mod tests {
     use super::*;
     use crate::key::scope_of;
 
-    /// A cursor at a finished key.
+    /// Creates a cursor at a complete key.
     fn at(dialect: Dialect, key: &str) -> Cursor {
         let mut cursor = Cursor::new(dialect, "");
         if key != "-" {

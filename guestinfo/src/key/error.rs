@@ -1,8 +1,8 @@
-//! Why a text is not a key.
+//! The error of parsing a key.
 
 use std::fmt;
 
-/// A text that is not a key: at which byte, and why.
+/// A text that is not a valid key, with the position and the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyError {
     text: Box<str>,
@@ -30,13 +30,13 @@ impl KeyError {
         }
     }
 
-    /// The text that was read.
+    /// Returns the text that was parsed.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The offset, in bytes, of what is wrong.
+    /// Returns the byte offset of the error.
     #[must_use]
     pub fn position(&self) -> usize {
         self.at
@@ -67,7 +67,7 @@ impl fmt::Display for Reason {
             Self::Empty => f.write_str("the key is empty"),
             Self::TooLong => write!(f, "longer than {} bytes", super::MAX_KEY_BYTES),
             Self::Forbidden(c) => {
-                write!(f, "{c:?} may not stand in a key, because a VMX file could not hold it")
+                write!(f, "{c:?} is not allowed in a key, because a VMX file could not hold it")
             }
             Self::PrefixCase => f.write_str("the prefix is written `guestinfo.`, in lower case"),
             Self::NoLeadingSeparator => f.write_str(

@@ -1,4 +1,4 @@
-//! The name of one stored value.
+//! The key of one stored value.
 //!
 //! ```text
 //! guestinfo.vice.  /  sessions|4e01/cmd/Args ~  @secret@non-persistent
@@ -6,12 +6,12 @@
 //!                  leading separator         joined list values
 //! ```
 //!
-//! * The **base** is the [`Dialect`]'s; a key without it is hidden.
-//! * The **leading separator** repeats the separator of the path: `/` for what
-//!   the guest may only read, `.` for what it may write.
-//! * In the **path**, fields are parted by that separator; `|` comes before the
-//!   key of a map's entry or the index of a list's element.
-//! * `~` after a list's key holds its elements, joined with `|`.
+//! * The **base** depends on the [`Dialect`]; a key without it is hidden.
+//! * The **leading separator** is the separator used in the path: `/` for values that the
+//!   guest may only read, `.` for values that it may write.
+//! * In the **path**, fields are separated by that separator; `|` precedes the key of a
+//!   map entry or the index of a list element.
+//! * A `~` after a list's key marks the key of its elements, joined with `|`.
 //! * The **suffixes** are always in this order.
 
 mod child;
@@ -43,9 +43,8 @@ pub(crate) const NON_PERSISTENT_SUFFIX: &str = "@non-persistent";
 
 /// A parsed and valid key.
 ///
-/// [`Display`](fmt::Display) gives back the exact bytes that were parsed.
-/// Keys sort by their path first, so that all keys of one object stand
-/// together whatever their access is.
+/// [`Display`](fmt::Display) prints exactly the bytes that were parsed. Keys sort by path
+/// first, so that all keys of one object are adjacent regardless of their access.
 ///
 /// ```
 /// use guestinfo::{Access, Dialect, Key};
@@ -63,34 +62,34 @@ pub struct Key {
     text: Box<str>,
     scope: Scope,
     dialect: Option<Dialect>,
-    /// Byte offsets of the path in `text`.
+    /// The byte offset at which the path starts in `text`.
     start: usize,
     end: usize,
 }
 
 /// One step of a key's path.
 ///
-/// The text of a key does not tell a separator from a separator inside a map's
-/// key: `m|a.b/c` is read as entry `a.b`, field `c` when the key is read-only,
-/// and VIC itself cannot do better. Decoding never depends on it.
+/// The text of a key does not distinguish a separator from the same character inside a
+/// map key: a read-only `m|a.b/c` is parsed as entry `a.b`, field `c`, and VIC cannot do
+/// better either. Decoding never depends on these steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Step<'a> {
     /// A field of a struct.
     Field(&'a str),
-    /// The key of a map's entry or the index of a list's element.
+    /// The key of a map entry or the index of a list element.
     Entry(&'a str),
     /// `~`: the joined elements of a list.
     Joined,
 }
 
 impl Key {
-    /// Reads a key.
+    /// Parses a key.
     ///
     /// # Errors
-    /// Returns the byte at which the text stops being a key, and why. Keys of other
-    /// programs, such as `guestinfo.ip`, are errors too: after the base comes a
-    /// leading separator.
+    /// Returns the byte at which the text stops being a valid key, and why. Keys of other
+    /// programs, such as `guestinfo.ip`, are errors too, because no leading separator
+    /// follows the base.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         let fail = |at: usize, reason| Err(KeyError::new(text, at, reason));
         if text.is_empty() {
@@ -142,7 +141,7 @@ impl Key {
             return fail(end, Reason::EmptyStep);
         }
 
-        // A map's key follows the first `|` and may contain anything.
+        // A map key follows the first `|` and may contain any character.
         let fields = text[start..end].find('|').map_or(end, |at| start + at);
         let separator = scope.access.separator();
         let mut at = start;
@@ -161,7 +160,7 @@ impl Key {
         })
     }
 
-    /// The exact text.
+    /// Returns the exact text of the key.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
@@ -173,20 +172,22 @@ impl Key {
         self.scope
     }
 
-    /// The dialect; `None` for hidden keys, which are alike in both.
+    /// Returns the dialect, or `None` for hidden keys, which are the same in both
+    /// dialects.
     #[must_use]
     pub fn dialect(&self) -> Option<Dialect> {
         self.dialect
     }
 
-    /// Whether the platform lets the guest write this key: it is visible and
-    /// has no `/` anywhere.
+    /// Whether the platform lets the guest write this key: it must be visible and contain
+    /// no `/`.
     #[must_use]
     pub fn guest_may_write(&self) -> bool {
         guest_may_write(&self.text)
     }
 
-    /// The path without base and suffixes, fields parted by `/` in every form.
+    /// Returns the path without base and suffixes, with fields separated by `/`
+    /// regardless of the access.
     #[must_use]
     pub fn path(&self) -> Cow<'_, str> {
         let path = self.raw_path();
@@ -197,7 +198,7 @@ impl Key {
         }
     }
 
-    /// The steps of the path.
+    /// Returns the steps of the path.
     ///
     /// ```
     /// use guestinfo::{Key, Step};
@@ -224,8 +225,8 @@ impl Key {
         }
     }
 
-    /// Whether `parent` is a step-wise prefix of this key's path, whatever the
-    /// access and dialect of the two. A key is a prefix of itself.
+    /// Whether the path of `parent` is a step-wise prefix of this key's path, regardless
+    /// of access and dialect. A key is a prefix of itself.
     #[must_use]
     pub fn starts_with(&self, parent: &Self) -> bool {
         let mut mine = self.steps();
@@ -236,7 +237,7 @@ impl Key {
         &self.text[self.start..self.end]
     }
 
-    /// Bytes of the path with one separator for every form, to compare.
+    /// Returns the bytes of the path with a uniform separator, for comparison.
     fn path_bytes(&self) -> impl Iterator<Item = u8> {
         let writable = self.scope.access == Access::ReadWrite;
         self.raw_path()
@@ -250,8 +251,8 @@ pub(crate) fn guest_may_write(text: &str) -> bool {
     strip_prefix_ignore_case(text, Dialect::Vic04.base()).is_some() && !text.contains('/')
 }
 
-/// Returns the scope that the form of any key declares, also of keys that are not
-/// ours.
+/// Returns the scope that the form of a key declares, for any key, including those of
+/// other programs.
 pub(crate) fn scope_of(text: &str) -> Scope {
     let mut scope = Scope::HIDDEN;
     let rest = text.strip_suffix(NON_PERSISTENT_SUFFIX);
@@ -268,8 +269,8 @@ pub(crate) fn scope_of(text: &str) -> Scope {
     scope
 }
 
-/// The path of a key without base, leading separator and suffixes, in lower
-/// case and with `/` between fields: equal for all forms of one place.
+/// Returns the place of a key: the path without base, leading separator and suffixes, in
+/// lower case and with `/` between fields. All forms of the same key have the same place.
 pub(crate) fn place_of(text: &str) -> String {
     let text = text.split('@').next().unwrap_or_default();
     let mut path = text;
@@ -280,13 +281,14 @@ pub(crate) fn place_of(text: &str) -> String {
     path.to_ascii_lowercase().replace('.', "/")
 }
 
-/// The name of a map's entry as it looks in a [place](place_of).
+/// Returns the name of a map entry as it appears in a [place](place_of).
 pub(crate) fn place_of_name(name: &str) -> String {
     let name = name.split('@').next().unwrap_or_default();
     name.to_ascii_lowercase().replace('.', "/")
 }
 
-/// The places around a place, itself last: those that end before a separator.
+/// Returns the places that contain a place, and finally the place itself: its prefixes
+/// that end before a separator.
 pub(crate) fn places_around(place: &str) -> impl Iterator<Item = &str> {
     place
         .match_indices(['/', '|', '~'])
@@ -300,7 +302,7 @@ pub(crate) fn is_forbidden(c: char) -> bool {
 }
 
 struct Steps<'a> {
-    /// `None` when the path has been read.
+    /// `None` after the last step.
     rest: Option<&'a str>,
     entry: bool,
     joined: bool,

@@ -1,4 +1,4 @@
-//! Patterns over the paths of keys.
+//! Patterns for the paths of keys.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,11 +6,11 @@ use std::str::FromStr;
 use super::{Key, KeyError, Step, error::Reason, is_forbidden};
 use crate::scope::Access;
 
-/// A pattern over paths, to choose the keys to watch.
+/// A pattern for paths, to select the keys to watch.
 ///
-/// Written like a [path](Key::path): `/` before a field, `|` before a map's key
-/// or a list's index, `~` after a list; `*` stands for one whole field or entry.
-/// Dialect, separators and suffixes of the key do not matter.
+/// It is written like a [path](Key::path): `/` precedes a field, `|` a map key or a list
+/// index, and `~` follows a list; `*` stands for one whole field or entry. The dialect,
+/// separators and suffixes of the key are ignored.
 ///
 /// ```
 /// use guestinfo::{Key, Pattern};
@@ -37,10 +37,10 @@ enum Expected {
 }
 
 impl Pattern {
-    /// Reads a pattern.
+    /// Parses a pattern.
     ///
     /// # Errors
-    /// Returns the byte at which the text stops being a pattern, and why.
+    /// Returns the byte at which the text stops being a valid pattern, and why.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         let fail = |at, reason| Err(KeyError::new(text, at, reason));
         if text.is_empty() {
@@ -83,7 +83,7 @@ impl Pattern {
         })
     }
 
-    /// Only keys of this access match.
+    /// Restricts the pattern to keys with this access.
     #[must_use]
     pub fn access(mut self, access: Access) -> Self {
         self.access = Some(access);
@@ -96,7 +96,7 @@ impl Pattern {
         self.walk(key, |_| ())
     }
 
-    /// The steps that the stars stand for, in order; `None` if the key does not
+    /// Returns the steps that the stars match, in order, or `None` if the key does not
     /// match.
     #[must_use]
     pub fn captures<'k>(&self, key: &'k Key) -> Option<Vec<&'k str>> {
@@ -122,7 +122,7 @@ impl Pattern {
             };
             match name {
                 None => capture(step),
-                // The platform folds the case of keys.
+                // The platform ignores the case of keys.
                 Some(name) if name.eq_ignore_ascii_case(step) => (),
                 Some(_) => return false,
             }

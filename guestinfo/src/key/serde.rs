@@ -1,4 +1,4 @@
-//! `Serialize` and `Deserialize` for keys and patterns, as their text.
+//! `Serialize` and `Deserialize` for keys and patterns, in text form.
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};

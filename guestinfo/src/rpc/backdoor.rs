@@ -1,4 +1,4 @@
-//! The backdoor as a channel.
+//! A channel through the backdoor.
 
 use std::error::Error;
 
@@ -8,18 +8,18 @@ use super::rpci::{Channel, Rpci};
 
 /// A channel through the VMware backdoor of an x86-64 Linux guest.
 ///
-/// Every message opens a channel of its own and closes it, because a machine
-/// has few of them and a suspended machine loses them.
+/// Every message opens and closes a channel of its own, because a machine has few
+/// channels and loses them when it is suspended.
 #[derive(Debug)]
 pub struct Backdoor {
     hardware: Hardware,
 }
 
 impl Backdoor {
-    /// Looks whether this is a guest of VMware.
+    /// Checks whether this is a VMware guest.
     ///
     /// # Errors
-    /// When it is not: touching the port would then end the process.
+    /// Fails if it is not. Reading the port would then end the process.
     pub fn probe() -> Result<Rpci<Self>, guestinfo_backdoor::Error> {
         let hardware = Hardware::probe()?;
         Ok(Rpci::new(Self { hardware }))

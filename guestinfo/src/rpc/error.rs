@@ -1,20 +1,20 @@
-//! Why a guest could not reach a key.
+//! The errors of accessing keys from the guest.
 
 use crate::error::EncodeError;
 
-/// A call of the guest failed. Never holds the value of a key.
+/// A request of the guest failed. Never contains the value of a key.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RpcError {
-    /// The key is not one that a guest can name.
+    /// A guest cannot access such a key.
     #[error("a guest cannot name the key {key:?}: {reason}")]
     Key {
         /// The key.
         key: String,
-        /// Why it is invalid.
+        /// Why the key is invalid.
         reason: &'static str,
     },
-    /// The value is not one that a guest can set.
+    /// A guest cannot set a key to this value.
     #[error("a guest cannot set the key {key:?} to this value: {reason}")]
     Value {
         /// The key.
@@ -22,24 +22,24 @@ pub enum RpcError {
         /// Why the value is invalid.
         reason: &'static str,
     },
-    /// The host answered, and said no.
+    /// The host refused the request.
     #[error("the host refused to {verb} the key {key:?}: {reason:?}")]
     Refused {
         /// `info-get` or `info-set`.
         verb: &'static str,
         /// The key.
         key: String,
-        /// The host's words.
+        /// The host's message.
         reason: String,
     },
-    /// The host's answer is none.
+    /// The host's answer is malformed.
     #[error("the host's answer to {verb} of the key {key:?} is malformed: {reason}")]
     Protocol {
         /// `info-get` or `info-set`.
         verb: &'static str,
         /// The key.
         key: String,
-        /// Why it is invalid.
+        /// Why the answer is invalid.
         reason: &'static str,
     },
     /// The host could not be reached.
@@ -49,11 +49,11 @@ pub enum RpcError {
         verb: &'static str,
         /// The key.
         key: String,
-        /// Why not.
+        /// The error of the transport.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The value that was to be written has no stored form.
+    /// The value to be written has no stored form.
     #[error("the state of the guest cannot be stored")]
     Encode(#[from] EncodeError),
 }

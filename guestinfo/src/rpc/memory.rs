@@ -1,4 +1,4 @@
-//! The platform's rules over a map.
+//! A map of keys with the rules of the platform.
 
 use std::collections::BTreeMap;
 
@@ -6,8 +6,8 @@ use super::rpci::check_key;
 use super::{GuestRpc, MAX_MESSAGE_BYTES, RpcError};
 use crate::key::guest_may_write;
 
-/// A machine's keys in memory, behind the rules that a guest meets: hidden keys
-/// are not there, keys with a `/` cannot be written, case is folded.
+/// A machine's keys in memory, with the restrictions that a guest has: hidden keys do not
+/// exist for it, keys with a `/` cannot be written, and case is ignored.
 ///
 /// ```
 /// use guestinfo::rpc::{GuestRpc, Memory};
@@ -28,19 +28,19 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// A machine without keys.
+    /// Creates a machine without keys.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// All keys of the machine, hidden ones included.
+    /// Returns all keys of the machine, including hidden ones.
     #[must_use]
     pub fn keys(&self) -> &BTreeMap<String, String> {
         &self.keys
     }
 
-    /// The host's access to the keys.
+    /// Returns the keys for changes by the host.
     pub fn keys_mut(&mut self) -> &mut BTreeMap<String, String> {
         &mut self.keys
     }
@@ -88,7 +88,7 @@ impl GuestRpc for Memory {
                 reason: "the key is read-only for the guest".into(),
             });
         } else if value.is_empty() || value.contains('\0') {
-            "a guest sets text that is not empty and holds no NUL"
+            "the text must not be empty or contain a NUL"
         } else if key.len() + value.len() + "info-set  ".len() >= MAX_MESSAGE_BYTES {
             "verb, key and value must stay below 64 KiB"
         } else {

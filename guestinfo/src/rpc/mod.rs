@@ -1,16 +1,16 @@
-//! Keys as the guest reaches them.
+//! Access to keys from within the guest.
 //!
-//! A guest can ask for one visible key and set one writable key; it can neither
-//! list keys nor delete one nor set one to empty text. [`GuestRpc`] is that
-//! ability, [`GuestStore`] reads and writes whole values through it.
+//! A guest can read one visible key and set one writable key at a time. It cannot list or
+//! delete keys, or set a key to empty text. [`GuestRpc`] represents these abilities, and
+//! [`GuestStore`] reads and writes whole values with them.
 //!
 //! | transport | needs |
 //! | --- | --- |
 //! | [`Backdoor`] (feature `backdoor`) | x86-64 Linux on VMware |
 //! | [`Vsock`] | a connected stream to the hypervisor, port [`VSOCK_PORT`] |
-//! | [`Memory`] | nothing; the platform's rules over a map |
+//! | [`Memory`] | nothing; a map with the platform's rules |
 //!
-//! Calls block: the hypervisor answers within the instruction, or on a local
+//! Calls block, because the hypervisor answers within the instruction or on a local
 //! socket.
 
 #[cfg(feature = "backdoor")]
@@ -33,18 +33,18 @@ use std::fmt;
 
 /// A guest's access to the keys of its machine.
 pub trait GuestRpc: fmt::Debug {
-    /// Asks for the text of a key, which begins with `guestinfo.`; `None` when
-    /// there is none. The platform does not tell an empty text from none.
+    /// Returns the text of a key, which begins with `guestinfo.`, or `None` if there is
+    /// none. The platform does not distinguish empty text from a missing key.
     ///
     /// # Errors
-    /// When the transport fails or the host refuses.
+    /// Fails if the transport fails or the host refuses.
     fn get(&mut self, key: &str) -> Result<Option<String>, RpcError>;
 
     /// Sets the text of a key.
     ///
     /// # Errors
-    /// When the transport fails or the host refuses, as it does for keys that
-    /// hold a `/`.
+    /// Fails if the transport fails or the host refuses, as it does for keys that contain
+    /// a `/`.
     fn set(&mut self, key: &str, value: &str) -> Result<(), RpcError>;
 }
 

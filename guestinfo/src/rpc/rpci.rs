@@ -8,8 +8,7 @@ use crate::dialect::{Dialect, strip_prefix_ignore_case};
 /// The longest message either side may send, in bytes.
 pub const MAX_MESSAGE_BYTES: usize = 64 * 1024;
 
-/// The host's response for a missing key. Other refusals have other
-/// words, which mean nothing certain.
+/// The host's message for a missing key. The messages for other refusals vary.
 const NO_VALUE: &[u8] = b"No value found";
 
 const GET: &str = "info-get";
@@ -17,15 +16,15 @@ const SET: &str = "info-set";
 
 /// Sends one message to the host and returns the response.
 pub trait Channel: fmt::Debug {
-    /// Sends a message and waits for the answer.
+    /// Sends a message and returns the answer.
     ///
     /// # Errors
-    /// When there is no answer.
+    /// Fails if there is no answer.
     fn call(&mut self, message: &[u8])
     -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>>;
 }
 
-/// [`GuestRpc`] over any [`Channel`].
+/// Implements [`GuestRpc`] over any [`Channel`].
 ///
 /// ```
 /// use guestinfo::rpc::{Channel, GuestRpc, Rpci};
@@ -61,7 +60,7 @@ enum Answer {
 }
 
 impl<C: Channel> Rpci<C> {
-    /// Speaks over this channel.
+    /// Creates a guest's access over this channel.
     pub const fn new(channel: C) -> Self {
         Self { channel }
     }
@@ -103,7 +102,7 @@ impl<C: Channel> Rpci<C> {
             }
         };
         answer.drain(..2);
-        // Some hosts count the end of a C string.
+        // Some hosts include the terminating NUL of a C string.
         if answer.last() == Some(&0) {
             answer.pop();
         }
@@ -135,7 +134,7 @@ impl<C: Channel> GuestRpc for Rpci<C> {
     fn set(&mut self, key: &str, value: &str) -> Result<(), RpcError> {
         check_key(key)?;
         let reason = if value.is_empty() {
-            "a guest can neither delete a key nor empty it; write `<nil>`"
+            "a guest can neither delete a key nor set it to empty text; write `<nil>`"
         } else if value.contains('\0') {
             "a NUL ends the value for the host"
         } else {
@@ -159,7 +158,7 @@ fn refused(verb: &'static str, key: &str, reason: &[u8]) -> RpcError {
     }
 }
 
-/// A key in a message ends at the first space.
+/// Checks a key; in a message, it would end at the first space.
 pub(super) fn check_key(key: &str) -> Result<(), RpcError> {
     let reason = if strip_prefix_ignore_case(key, Dialect::Vic04.base()).is_none() {
         "it does not begin with `guestinfo.`"

@@ -1,4 +1,4 @@
-//! Whole values through one key at a time.
+//! Reads and writes whole values, one key at a time.
 
 use std::collections::BTreeMap;
 
@@ -11,11 +11,11 @@ use crate::secret::{SECRET_KEY_KEY, SecretError, SecretKey};
 /// How reliably the keys of a machine identify its dialect.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Trust {
-    /// There is none.
+    /// There are no keys.
     Nothing,
-    /// The guest could have written all of them.
+    /// The guest could have written all of the keys.
     Writable,
-    /// The host wrote one of them.
+    /// The host wrote at least one of the keys.
     Trusted,
 }
 
@@ -48,7 +48,7 @@ pub struct GuestStore<R> {
 }
 
 impl<R: GuestRpc> GuestStore<R> {
-    /// A store over this transport; its dialect is found at the first read.
+    /// Creates a store over this transport. The dialect is detected by the first read.
     pub fn new(rpc: R) -> Self {
         Self {
             rpc,
@@ -58,7 +58,7 @@ impl<R: GuestRpc> GuestStore<R> {
         }
     }
 
-    /// Speaks this dialect and does not look for it.
+    /// Uses this dialect instead of detecting it.
     #[must_use]
     pub fn dialect(mut self, dialect: Dialect) -> Self {
         self.dialect = Some(dialect);
@@ -72,22 +72,22 @@ impl<R: GuestRpc> GuestStore<R> {
         self
     }
 
-    /// The transport.
+    /// Returns the transport.
     pub fn rpc(&self) -> &R {
         &self.rpc
     }
 
-    /// The transport, to speak to the host directly.
+    /// Returns the transport, for direct requests to the host.
     pub fn rpc_mut(&mut self) -> &mut R {
         &mut self.rpc
     }
 
-    /// Asks for the secret key where VIC keeps it, for the reads to come; says
-    /// whether there is one.
+    /// Loads the secret key from where VIC stores it, for later reads. Returns whether
+    /// there is one.
     ///
     /// # Errors
-    /// When the transport fails, or what is stored there is no key: OVF
-    /// environments stand at the same place.
+    /// Fails if the transport fails, or if the stored text is not a key: OVF environments
+    /// are stored at the same place.
     pub fn load_secret_key(&mut self) -> Result<bool, RpcError> {
         let Some(stored) = self.rpc.get(SECRET_KEY_KEY)? else {
             return Ok(false);
@@ -102,18 +102,18 @@ impl<R: GuestRpc> GuestStore<R> {
         Ok(true)
     }
 
-    /// Reads a value, asking the host for every key of it.
+    /// Reads a value by requesting all its keys from the host.
     ///
     /// # Errors
-    /// When the transport fails or the host refuses; what is missing or
-    /// malformed is in the report.
+    /// Fails if the transport fails or the host refuses. Missing and malformed keys are
+    /// listed in the report.
     pub fn read<T: GuestInfo + Default>(&mut self) -> Result<Decoded<T>, RpcError> {
         let candidates = match self.dialect {
             Some(dialect) => vec![dialect],
             None => vec![Dialect::Vic1, Dialect::Vic04],
         };
-        // Keys that the guest could have written tell the dialect only if there
-        // are no others.
+        // Keys that the guest could have written determine the dialect only if there are
+        // no others.
         let mut writable = None;
         for dialect in candidates {
             let (decoded, trust) = self.read_in(dialect)?;
@@ -130,7 +130,7 @@ impl<R: GuestRpc> GuestStore<R> {
         Ok(decoded)
     }
 
-    /// Reads in one dialect; says what kind of keys there were.
+    /// Reads in one dialect. Also returns what kind of keys there were.
     fn read_in<T: GuestInfo + Default>(
         &mut self,
         dialect: Dialect,
@@ -164,27 +164,27 @@ impl<R: GuestRpc> GuestStore<R> {
         Ok((rounds.finish(), trust))
     }
 
-    /// Writes what differs from the last read, as far as a guest can: sets of
-    /// visible keys without a `/`. Returns the changes that a guest cannot make.
+    /// Writes the differences from the last read, as far as a guest can: it sets visible
+    /// keys without a `/`. Returns the changes that a guest cannot make.
     ///
-    /// Keys that name others, such as the length of a list, are written last,
-    /// so that a reader never finds a name without what it stands for.
+    /// Keys that name others, such as the length of a list, are written last, so that a
+    /// reader never finds a name without its value.
     ///
     /// # Errors
-    /// When the value has no stored form, the transport fails, or the host
-    /// refuses; what was written until then stays.
+    /// Fails if the value has no stored form, the transport fails, or the host refuses.
+    /// Keys written before the failure stay written.
     pub fn write<T: GuestInfo + Default>(&mut self, new: &T) -> Result<Vec<Refused>, RpcError> {
         let mut encode = Encode::new(self.dialect.unwrap_or_default());
         if let Some(key) = &self.secret_key {
             encode = encode.secret_key(key);
         }
         let update = encode.update(&self.known, new)?.for_guest();
-        // A longer key comes after the shorter one that names it.
+        // In reverse order, a longer key is written before the shorter key that names it.
         for (key, value) in update.sets().collect::<Vec<_>>().into_iter().rev() {
             self.rpc.set(key, value)?;
             self.known.insert(key.to_owned(), value.to_owned());
         }
-        // Hidden fields have their defaults in a guest and were not changed.
+        // A guest sees defaults for hidden fields, so these are not changes.
         let refused = update.refused().iter().filter(|refused| {
             refused.reason != Refusal::NotGuestWritable
                 || refused.change.scope().access.is_visible()

@@ -1,6 +1,6 @@
-//! The framing of messages on a socket to the hypervisor.
+//! The framing of messages on a socket connected to the hypervisor.
 //!
-//! A frame is its length and then fields, all numbers big endian:
+//! A frame is its length followed by fields; all numbers are big endian:
 //!
 //! ```text
 //! u32 length of what follows
@@ -9,8 +9,8 @@
 //!     text:   u32 length, bytes
 //! ```
 //!
-//! Field 1 is the kind of packet (1 data, 2 ping), field 2 the message, field 3
-//! asks the host to close the connection after its answer.
+//! Field 1 is the kind of packet (1 data, 2 ping), field 2 the message, and field 3 asks
+//! the host to close the connection after its answer.
 
 use std::error::Error;
 use std::fmt;
@@ -19,7 +19,7 @@ use std::io::{self, Read, Write};
 use super::MAX_MESSAGE_BYTES;
 use super::rpci::Channel;
 
-/// The port on which the hypervisor (context id 0) takes guest messages.
+/// The port on which the hypervisor (context ID 0) accepts guest messages.
 pub const VSOCK_PORT: u32 = 976;
 
 const NUMBER: u32 = 1;
@@ -29,23 +29,24 @@ const FIELD_MESSAGE: u32 = 2;
 const FIELD_FAST_CLOSE: u32 = 3;
 const KIND_DATA: u64 = 1;
 
-/// Fields around a message take less than this.
+/// The maximum size of a frame; the fields around a message need less than the
+/// difference.
 const MAX_FRAME_BYTES: usize = MAX_MESSAGE_BYTES + 1024;
-/// Maximum number of attempts when the connection is reset before a response.
+/// The maximum number of attempts when the connection is reset before a response.
 const ATTEMPTS: usize = 8;
 
 /// A channel over sockets to the hypervisor, one connection per message.
 ///
-/// The caller makes the connections, with a crate that knows `AF_VSOCK`; set
-/// timeouts on them. A reset connection is opened again up to 8 times, because the
-/// host drops connections when it is busy; `info-get` and `info-set` may be
-/// sent twice without harm.
+/// The caller opens the connections, with a crate that supports `AF_VSOCK`, and should
+/// set timeouts on them. After a reset, the connection is opened again, up to 8 times,
+/// because the host drops connections when it is busy; `info-get` and `info-set` may
+/// safely be sent twice.
 pub struct Vsock<F> {
     connect: F,
 }
 
 impl<F> Vsock<F> {
-    /// Speaks over the streams that `connect` makes.
+    /// Creates a channel that uses the streams returned by `connect`.
     pub const fn new(connect: F) -> Self {
         Self { connect }
     }
@@ -120,8 +121,7 @@ fn push_words(fields: &mut Vec<u8>, words: &[u32]) {
     }
 }
 
-/// The message among the fields of a frame. Fields that are not known are
-/// skipped.
+/// Returns the message in the fields of a frame. Unknown fields are skipped.
 fn message_of(mut fields: &[u8]) -> io::Result<Vec<u8>> {
     let mut message = None;
     while !fields.is_empty() {
@@ -133,20 +133,20 @@ fn message_of(mut fields: &[u8]) -> io::Result<Vec<u8>> {
                 let high = take_word(&mut fields)?;
                 let value = u64::from(low) | u64::from(high) << 32;
                 if field == FIELD_KIND && value != KIND_DATA {
-                    return Err(malformed("the answer is no data packet"));
+                    return Err(malformed("the answer is not a data packet"));
                 }
             }
             TEXT => {
                 let length = take_word(&mut fields)? as usize;
                 let (text, rest) = fields
                     .split_at_checked(length)
-                    .ok_or_else(|| malformed("a field is cut off"))?;
+                    .ok_or_else(|| malformed("a field is truncated"))?;
                 fields = rest;
                 if field == FIELD_MESSAGE {
                     message = Some(text.to_vec());
                 }
             }
-            _ => return Err(malformed("a field is of an unknown type")),
+            _ => return Err(malformed("a field has an unknown type")),
         }
     }
     message.ok_or_else(|| malformed("the answer holds no message"))
@@ -155,7 +155,7 @@ fn message_of(mut fields: &[u8]) -> io::Result<Vec<u8>> {
 fn take_word(fields: &mut &[u8]) -> io::Result<u32> {
     let (word, rest) = fields
         .split_first_chunk()
-        .ok_or_else(|| malformed("a field is cut off"))?;
+        .ok_or_else(|| malformed("a field is truncated"))?;
     *fields = rest;
     Ok(u32::from_be_bytes(*word))
 }

@@ -1,4 +1,4 @@
-//! Values behind a pointer, stored as what they point to.
+//! Boxed values, which are stored as their content.
 
 use super::map::MapKey;
 use crate::codec::{Decoder, Describer, Encoder, GuestInfo, Shape};

@@ -1,17 +1,16 @@
-//! Values longer than one key holds, for fields marked `chunks`.
+//! Values too long for one key, for fields marked `chunks`.
 //!
 //! ```text
 //! k~ = 3|150000    k~|0 = ...    k~|1 = ...    k~|2 = ...
 //! ```
 //!
-//! `k~` says how many chunks and how many bytes there are. `k` itself is not
-//! written, so a reader of VIC sees no value instead of a part of one; when an
-//! older writer writes `k`, that is the value. A value that fits into one key
-//! is stored as any other.
+//! `k~` contains the number of chunks and the number of bytes. `k` itself is not written,
+//! so that VIC sees no value instead of a part of one; if an older program writes `k`,
+//! that is the value. A value that fits into one key is stored like any other.
 
 use crate::codec::{Decoder, Encoder, IssueKind, NoteKind};
 
-/// More chunks than a virtual machine's file could hold.
+/// The maximum number of chunks, more than a virtual machine's file could hold.
 const MAX_CHUNKS: usize = 64;
 
 pub(crate) fn encode(encoder: &mut Encoder, text: &str) {
@@ -24,7 +23,7 @@ pub(crate) fn encode(encoder: &mut Encoder, text: &str) {
             end -= 1;
         }
         let (mut chunk, mut tail) = rest.split_at(end);
-        // A chunk must not look like empty text.
+        // A chunk must not look like the encoding of empty text.
         if chunk == super::text::NIL {
             (chunk, tail) = rest.split_at(1);
         }
@@ -32,7 +31,8 @@ pub(crate) fn encode(encoder: &mut Encoder, text: &str) {
         rest = tail;
     }
     if chunks.len() > MAX_CHUNKS {
-        return encoder.unstorable("longer than a virtual machine's configuration can be");
+        return encoder
+            .unstorable("the text is longer than a virtual machine's configuration can be");
     }
     encoder.joined(|encoder| {
         encoder.text(format!("{}|{}", chunks.len(), text.len()));
@@ -45,7 +45,7 @@ pub(crate) fn encode(encoder: &mut Encoder, text: &str) {
 pub(crate) fn decode(decoder: &mut Decoder<'_>) -> Option<String> {
     let text = decode_chunks(decoder);
     if text.is_some() {
-        // The chunks may be split at different offsets than ours.
+        // The chunks may have been split at different offsets than ours.
         decoder.note(NoteKind::Keep);
     }
     text

@@ -1,12 +1,11 @@
-//! Floating point numbers in Go's shortest `E` form.
+//! Floating point numbers, in Go's shortest `E` form.
 
 use std::fmt::Write as _;
 
 use super::text::text_value;
 use crate::codec::{Decoder, Describer, Encoder, GuestInfo, Shape};
 
-// VIC widens `float32` before it formats it, so 3.14 is stored as
-// `3.140000104904175E+00`.
+// VIC widens `float32` before formatting, so 3.14 is stored as `3.140000104904175E+00`.
 text_value!(
     f32,
     "a floating point number",
@@ -40,7 +39,7 @@ fn push_float(out: &mut String, value: f64) {
 }
 
 fn parse_float(text: &str) -> Option<f64> {
-    // Go and Rust read the same decimal forms; Go also reads hexadecimal ones,
-    // which nobody writes.
+    // Go and Rust parse the same decimal forms. Go also parses hexadecimal forms, but no
+    // program writes them.
     text.parse().ok()
 }

@@ -1,18 +1,17 @@
 //! Lists.
 //!
-//! VIC stores a list of texts as `k` = last index and `k~` = the elements
-//! joined with `|`, with no way to tell a bar inside an element from a joint.
-//! We write the same two keys, and when an element holds a bar also each
-//! element at `k|N`:
+//! VIC stores a list of texts as `k` = last index and `k~` = the elements joined with
+//! `|`, so a bar inside an element cannot be distinguished from a separator. We write the
+//! same two keys, and if an element contains a bar, also each element at `k|N`:
 //!
 //! ```text
 //! ["a|b", "c"]    k = 1    k~ = a|b|c    k|0 = a|b    k|1 = c
 //! ```
 //!
-//! The indexed form is read only when `k~` falls into more pieces than `k`
-//! announces, and only if it has as many elements as `k` announces and they,
-//! joined, equal `k~` exactly. So an older writer who changes the list, and
-//! knows nothing of the indexed form, wins.
+//! The indexed elements are read only if `k~` has more pieces than `k` announces, if
+//! there are as many of them as `k` announces, and if joined they equal `k~` exactly. So
+//! when an older program, which does not know the indexed elements, changes the list, its
+//! change takes effect.
 
 use std::borrow::Borrow;
 
@@ -58,7 +57,7 @@ impl<T: GuestInfo, const N: usize> GuestInfo for [T; N] {
         let array = Self::try_from(elements).ok();
         if array.is_none() {
             decoder.note(NoteKind::RewriteList);
-            decoder.malformed("the number of elements is not the field's");
+            decoder.malformed("the number of elements does not match the array");
         }
         array
     }
@@ -101,14 +100,15 @@ pub(super) fn encode<T: GuestInfo, E: Borrow<T>>(encoder: &mut Encoder, elements
     }
 }
 
-/// Writes a list that is there even when it is empty.
+/// Writes a list so that it has a key even when it is empty.
 pub(super) fn encode_some<T: GuestInfo, E: Borrow<T>>(encoder: &mut Encoder, elements: &[E]) {
     if !elements.is_empty() {
         return encode::<T, E>(encoder, elements);
     }
     match T::SHAPE {
         Shape::Byte => encoder.text(""),
-        // One less than the number of elements; VIC reads it as empty, too.
+        // The last index, which is one less than the number of elements. VIC also reads
+        // -1 as empty.
         Shape::Text | Shape::Keyed => encoder.text("-1"),
     }
 }
@@ -129,7 +129,7 @@ fn encode_joined<T: GuestInfo, E: Borrow<T>>(encoder: &mut Encoder, elements: &[
     encoder.joined(|encoder| encoder.text(joined));
     if bars > 0 {
         for (at, element) in elements.iter().enumerate() {
-            // Its text has just been joined, so there is one.
+            // The text of the element was joined above, so it exists.
             let mut text = String::new();
             let _ = element.borrow().push_text(&mut text);
             encoder.entry_text(&at.to_string(), &text);
@@ -152,7 +152,7 @@ pub(super) fn decode<T: GuestInfo>(decoder: &mut Decoder<'_>) -> Option<Vec<T>> 
     }
 }
 
-/// The content of the length key.
+/// The content of the key that announces a list's length.
 enum Announced {
     Elements(usize),
     Malformed,
@@ -163,7 +163,7 @@ fn announced(decoder: &mut Decoder<'_>) -> Announced {
     let Some(text) = decoder.text() else {
         return Announced::Missing;
     };
-    // The last index, so one less than the number of elements.
+    // The text is the last index, so add one for the number of elements.
     let elements = text
         .parse::<i64>()
         .ok()
@@ -187,8 +187,7 @@ fn decode_joined<T: GuestInfo>(decoder: &mut Decoder<'_>) -> Option<Vec<T>> {
     let Some(joined) = joined else {
         return match announced {
             Announced::Elements(_) => {
-                decoder
-                    .joined(|d| d.report(IssueKind::Missing, "the list's elements are not there"));
+                decoder.joined(|d| d.report(IssueKind::Missing, "the list's elements are missing"));
                 Some(Vec::new())
             }
             Announced::Malformed => Some(Vec::new()),
@@ -225,9 +224,9 @@ fn decode_joined<T: GuestInfo>(decoder: &mut Decoder<'_>) -> Option<Vec<T>> {
             report_stale(decoder);
         }
         Announced::Missing if decoder.unusable() == unusable => {
-            // Without a length VIC sees an empty list.
+            // Without a length, VIC sees an empty list.
             decoder.note(NoteKind::Keep);
-            decoder.report(IssueKind::Missing, "the list's length is not there");
+            decoder.report(IssueKind::Missing, "the list's length is missing");
             return Some(Vec::new());
         }
         Announced::Missing => return None,
@@ -253,7 +252,7 @@ fn parse_all<'t, T: GuestInfo>(
                     decoder.joined(|d| {
                         d.report(
                             IssueKind::Malformed,
-                            format!("element {at} is not of the list's type and was left out"),
+                            format!("element {at} is not of the list's type and was skipped"),
                         );
                     });
                 }
@@ -263,12 +262,12 @@ fn parse_all<'t, T: GuestInfo>(
     elements
 }
 
-/// The indexed form, if it says the same as the joined one.
+/// Reads the indexed elements, if they agree with the joined ones.
 fn decode_indexed(decoder: &mut Decoder<'_>, count: usize, joined: &str) -> Option<Vec<String>> {
     let mut elements = Vec::new();
     let mut rest = joined;
     let mut agrees = true;
-    // `count` is less than the number of pieces of `joined`, so it is bounded.
+    // `count` is smaller than the number of pieces of `joined`, so it is bounded.
     for at in 0..count {
         let element = decoder.entry(&at.to_string(), Decoder::text);
         let Some(element) = element else {
@@ -293,13 +292,13 @@ fn decode_indexed(decoder: &mut Decoder<'_>, count: usize, joined: &str) -> Opti
     if !elements.is_empty() {
         decoder.report(
             IssueKind::Stale,
-            "the elements by index do not equal the joined ones, which count",
+            "the indexed elements differ from the joined ones, which take precedence",
         );
     }
     None
 }
 
-/// Reports an indexed form that the joined one has made obsolete.
+/// Reports indexed elements that the joined ones have made obsolete.
 fn report_stale(decoder: &mut Decoder<'_>) {
     if !decoder.has_listing() {
         return;
@@ -308,7 +307,7 @@ fn report_stale(decoder: &mut Decoder<'_>) {
     if stale {
         decoder.report(
             IssueKind::Stale,
-            "elements by index are there, but the joined ones count",
+            "there are indexed elements, but the joined ones take precedence",
         );
     }
 }

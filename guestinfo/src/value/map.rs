@@ -1,16 +1,16 @@
 //! Maps.
 //!
-//! VIC stores a map as `k` = its sorted keys joined with `|`, and each entry at
-//! `k|name`. When a name holds a bar we write the names also one by one, at
-//! `k~|N`, where VIC never looks:
+//! VIC stores a map as `k` = its sorted keys joined with `|`, and each entry at `k|name`.
+//! If a name contains a bar, we additionally write the exact names one by one at `k~|N`,
+//! where VIC never looks:
 //!
 //! ```text
 //! {"a|b": 1, "c": 2}    k = a|b|c    k~|0 = a|b    k~|1 = c    k|a|b = 1    k|c = 2
 //! ```
 //!
-//! The exact names are read only if they, joined, equal `k`, and if no piece of
-//! `k` that is not itself among them has an entry. So an older writer who
-//! changes the map, even to `{"a", "b", "c"}`, wins.
+//! The exact names are read only if joined they equal `k`, and if no piece of `k` that is
+//! not one of the exact names has an entry. So when an older program changes the map,
+//! even to `{"a", "b", "c"}`, its change takes effect.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher, Hash};
@@ -19,9 +19,8 @@ use crate::codec::{Decoder, Describer, Encoder, GuestInfo, IssueKind, NoteKind, 
 use crate::dialect::Dialect;
 use crate::key::place_of_name;
 
-/// A type whose values can be keys of a stored map: text, whole numbers,
-/// `bool`, paths, socket addresses, enums of names, and structs of one unnamed field that
-/// is one of these.
+/// A type whose values can be keys of a stored map: text, whole numbers, `bool`, paths,
+/// socket addresses, enums of names, and structs of one unnamed field of such a type.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the key of a stored map",
     note = "keys of stored maps are `String`, whole numbers, `bool`, `PathBuf`, `SocketAddr`, derived enums of names, and derived structs of one unnamed field of these"
@@ -124,7 +123,7 @@ fn encode<'m, K: MapKey + 'm, V: GuestInfo + 'm>(
     if entries.is_empty() || !encoder.count(entries.len()) {
         return;
     }
-    // By text, also for numbers: 1, 10, 2.
+    // Sorted as text, even for numbers: 1, 10, 2.
     entries.sort_by(|a, b| a.0.cmp(&b.0));
 
     let mut joined = String::new();
@@ -173,17 +172,17 @@ fn decode<K: MapKey, V: GuestInfo>(
                 break;
             }
             let key = K::parse_text(name).filter(|_| !name.is_empty());
-            // A name that is only listed, and that no key can be written for, would keep an
-            // update from giving the entry what it lacks.
+            // A name that is listed but has no entry, and below which no key can be
+            // written, could never get its entry from an update.
             let is_only_listed = unwritable_name(name).is_some()
                 && !decoder.entry(name, |decoder| decoder.probe::<V>());
             let value = if is_only_listed {
-                decoder.malformed("the name of an entry that has no keys cannot be written");
+                decoder.malformed("an entry without keys has a name that cannot be written");
                 None
             } else if key.is_some() {
                 decoder.entry(name, |decoder| decoder.value())
             } else {
-                decoder.malformed("the name of an entry is not of the map's key type");
+                decoder.malformed("an entry has a name that is not of the map's key type");
                 rewrite_names(decoder);
                 None
             };
@@ -192,7 +191,7 @@ fn decode<K: MapKey, V: GuestInfo>(
                     let counted = decoder.take_element();
                     if counted && !insert(key, value) {
                         rewrite_names(decoder);
-                        decoder.report(IssueKind::Duplicate, "an entry is named twice");
+                        decoder.report(IssueKind::Duplicate, "a name is listed twice");
                     }
                     counted
                 }
@@ -210,13 +209,13 @@ fn decode<K: MapKey, V: GuestInfo>(
     Some(())
 }
 
-/// Makes an update write the names again, also those one by one.
+/// Makes an update write the names again, including the exact names.
 fn rewrite_names(decoder: &mut Decoder<'_>) {
     decoder.note(NoteKind::RewriteKey);
     decoder.joined(|decoder| decoder.note(NoteKind::RewriteList));
 }
 
-/// The names one by one, if they say the same as the joined ones.
+/// Reads the exact names, if they agree with the joined ones.
 fn decode_names<V: GuestInfo>(decoder: &mut Decoder<'_>, joined: &str) -> Option<Vec<String>> {
     let mut names: Vec<String> = Vec::new();
     let mut rest = joined;
@@ -243,15 +242,17 @@ fn decode_names<V: GuestInfo>(decoder: &mut Decoder<'_>, joined: &str) -> Option
         return None;
     }
     if agrees {
-        // An entry behind a piece that is no name: an older writer's. A piece that the
-        // platform takes for one of the names is at that one's keys.
+        // An entry for a piece that is not an exact name was written by an older program.
+        // A piece that differs from a name only in ways the platform ignores is that
+        // name.
         let exact: HashSet<String> = names.iter().map(|name| place_of_name(name)).collect();
         let others: BTreeSet<&str> = joined
             .split('|')
             .filter(|piece| !piece.is_empty() && !exact.contains(&place_of_name(piece)))
             .collect();
         agrees = !others.into_iter().any(|piece| {
-            // Looking has its bound, too, lest a guest make it endless.
+            // The number of lookups is limited, too, so that a guest cannot make it
+            // endless.
             !decoder.take_absent() || decoder.entry(piece, |decoder| decoder.probe::<V>())
         });
     }
@@ -259,7 +260,7 @@ fn decode_names<V: GuestInfo>(decoder: &mut Decoder<'_>, joined: &str) -> Option
         decoder.joined(|d| {
             d.report(
                 IssueKind::Stale,
-                "the entries' names one by one do not equal the joined ones, which count",
+                "the exact names of the entries differ from the joined ones, which take precedence",
             );
         });
         return None;

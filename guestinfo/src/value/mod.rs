@@ -1,11 +1,11 @@
-//! The stored form of each kind of value.
+//! The stored form of each type of value.
 //!
 //! | kind | text | file |
 //! | --- | --- | --- |
-//! | `bool` | `true`, `false`; read as Go reads them | `text` |
+//! | `bool` | `true`, `false`; also accepts the other forms that Go accepts | `text` |
 //! | integers | base 10 | `text` |
 //! | `f32`, `f64` | Go's shortest `E` form: `3.14E+00` | `float` |
-//! | `String` | as it is; empty as `<nil>` | `text` |
+//! | `String` | unchanged; empty text as `<nil>` | `text` |
 //! | `Duration` | nanoseconds | `time` |
 //! | `jiff::Timestamp` | `2009-11-10 23:00:00 +0000 UTC` | `time` |
 //! | `IpAddr`, bytes | base64 | `net`, `list` |
@@ -16,7 +16,7 @@
 //! | map | `key` = sorted names joined with a bar, `key\|name` each | `map` |
 //! | set | as a list, in order | `set` |
 //! | tuple | `key/0`, `key/1` each | `tuple` |
-//! | `Box` | what is in it | `boxed` |
+//! | `Box` | as its content | `boxed` |
 //! | `NonZero*`, `PathBuf`, `SocketAddr` | as text | `text` |
 //! | `Option` | nothing for `None` | `option` |
 

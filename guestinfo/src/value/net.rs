@@ -1,4 +1,4 @@
-//! Addresses and networks: base64 of their bytes.
+//! Addresses and networks, as the base64 of their bytes.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -13,8 +13,8 @@ const BAD_ADDRESS: &str = "expected 4 or 16 bytes in base64";
 const BAD_MASK: &str = "expected a network mask of 4 or 16 bytes in base64";
 const MASK_MISMATCH: &str = "the mask is not of the address's family";
 
-/// Stored in 16 bytes, as Go parses addresses. An IPv4 address mapped into IPv6
-/// is the same bytes and is read as IPv4.
+/// Stored in 16 bytes, as Go parses addresses. An IPv4 address mapped into IPv6 has the
+/// same bytes and is read as IPv4.
 impl GuestInfo for IpAddr {
     fn encode(&self, encoder: &mut Encoder) {
         let bytes = match self {
@@ -33,7 +33,7 @@ impl GuestInfo for IpAddr {
     }
 }
 
-/// Stored as the [`IpAddr`] that it is.
+/// Stored as an [`IpAddr`].
 impl GuestInfo for Ipv4Addr {
     fn encode(&self, encoder: &mut Encoder) {
         IpAddr::V4(*self).encode(encoder);
@@ -54,7 +54,7 @@ impl GuestInfo for Ipv4Addr {
     }
 }
 
-/// Stored in 16 bytes. An IPv4 address is read as the one that is mapped into IPv6.
+/// Stored in 16 bytes. An IPv4 address is read as an IPv4-mapped IPv6 address.
 impl GuestInfo for Ipv6Addr {
     fn encode(&self, encoder: &mut Encoder) {
         encoder.text(STANDARD.encode(self.octets()));
@@ -72,7 +72,7 @@ impl GuestInfo for Ipv6Addr {
     }
 }
 
-/// Stored in 4 bytes (IPv4) or 16, host bits included, as Go parses networks.
+/// Stored in 4 (IPv4) or 16 bytes, including the host bits, as Go parses networks.
 impl GuestInfo for IpNet {
     fn encode(&self, encoder: &mut Encoder) {
         encoder.field(&IP, &Octets::of(self.addr()));
@@ -95,7 +95,7 @@ impl GuestInfo for IpNet {
     }
 }
 
-/// An address of a network card, with its network's prefix where that is known.
+/// The address of a network card, with the prefix of its network if it is known.
 ///
 /// VIC stores the bridge card of its appliance as [`NicAddress::MANAGED_ELSEWHERE`].
 ///
@@ -110,17 +110,17 @@ impl GuestInfo for IpNet {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum NicAddress {
-    /// An address and the prefix of its network.
+    /// An address with the prefix of its network.
     Net(IpNet),
-    /// An address alone; no mask is stored.
+    /// An address without a stored mask.
     Bare(IpAddr),
 }
 
 impl NicAddress {
-    /// The address is static, and somebody else assigns it: 0.0.0.0 without a mask.
+    /// A static address that is assigned elsewhere: 0.0.0.0 without a mask.
     pub const MANAGED_ELSEWHERE: Self = Self::Bare(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
 
-    /// The address without its prefix.
+    /// Returns the address without its prefix.
     #[must_use]
     pub fn ip(&self) -> IpAddr {
         match self {
@@ -129,7 +129,7 @@ impl NicAddress {
         }
     }
 
-    /// The address with its prefix; `None` if no mask is stored.
+    /// Returns the address with its prefix, or `None` if no mask is stored.
     #[must_use]
     pub fn net(&self) -> Option<IpNet> {
         match self {
@@ -197,7 +197,7 @@ impl GuestInfo for NicAddress {
 const IP: Field = Field::new("IP", None);
 const MASK: Field = Field::new("Mask", None);
 
-/// The bytes of an address in its own family's length; only written.
+/// The bytes of an address, in the length of its own family; only used for writing.
 struct Octets(Vec<u8>);
 
 impl Octets {
@@ -223,7 +223,7 @@ impl GuestInfo for Octets {
     }
 }
 
-/// A contiguous mask: how many ones, of how many bits.
+/// A contiguous mask: the number of ones, and the number of bits.
 #[derive(Clone, Copy)]
 struct Mask {
     ones: u8,
@@ -234,7 +234,8 @@ impl Mask {
     fn of(bytes: &[u8]) -> Option<Self> {
         let ones: u32 = bytes.iter().map(|b| b.leading_ones()).sum();
         let set: u32 = bytes.iter().map(|b| b.count_ones()).sum();
-        // Leading ones of every byte add up only if no one follows a zero.
+        // The sum of the leading ones of all bytes is valid only if no one follows a
+        // zero.
         let leading: u32 = match bytes.iter().position(|b| *b != 0xff) {
             Some(at) => at as u32 * 8 + bytes[at].leading_ones(),
             None => bytes.len() as u32 * 8,
@@ -248,7 +249,7 @@ impl Mask {
     fn prefix_v4(self) -> Option<u8> {
         match self.bits {
             32 => Some(self.ones),
-            // The mask of an IPv4 network mapped into IPv6.
+            // The mask of an IPv4 network that is mapped into IPv6.
             _ => self.ones.checked_sub(96),
         }
     }

@@ -1,13 +1,13 @@
-//! Values that need not be there.
+//! Optional values.
 
 use crate::codec::{Decoder, Describer, Encoder, GuestInfo};
 use crate::dialect::Dialect;
 
-/// `None` has no key. `Some` of an empty list is written with a length of -1
-/// and `Some` of an empty map with an empty list of names, so both come back.
-/// So does `Some` of a struct whose lists and maps are all empty: one of them is written
-/// that way. `Some(None)`, and `Some` of a struct of which every field is `None`, are an
-/// error when written.
+/// `None` has no key. `Some` of an empty list is written with a length of -1 and `Some`
+/// of an empty map with an empty list of names, so that both are read back as `Some`. In
+/// `Some` of a struct whose lists and maps are all empty, one of them is written that
+/// way. Writing `Some(None)`, or `Some` of a struct whose fields are all `None`, is an
+/// error.
 impl<T: GuestInfo> GuestInfo for Option<T> {
     fn encode(&self, encoder: &mut Encoder) {
         if let Some(value) = self {

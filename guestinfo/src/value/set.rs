@@ -1,4 +1,4 @@
-//! Sets: lists without doubles, written in order.
+//! Sets: lists without duplicates, written in sorted order.
 
 use std::collections::{BTreeSet, HashSet};
 use std::hash::{BuildHasher, Hash};
@@ -35,7 +35,7 @@ impl<T: GuestInfo + Ord> GuestInfo for BTreeSet<T> {
     }
 }
 
-/// Its elements are written in order, so that equal sets have equal keys.
+/// The elements are written in sorted order, so that equal sets have equal keys.
 impl<T, S> GuestInfo for HashSet<T, S>
 where
     T: GuestInfo + Ord + Hash,

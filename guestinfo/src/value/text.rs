@@ -2,12 +2,14 @@
 
 use crate::codec::{Decoder, Describer, Encoder, GuestInfo, Shape};
 
-/// How empty text is stored: the platform takes an empty value for a deletion.
+/// The stored form of empty text, because the platform treats an empty value as a
+/// deletion.
 pub(crate) const NIL: &str = "<nil>";
 
-/// Why a text cannot be stored, if it cannot: the API carries values as XML.
+/// Returns the reason if a text cannot be stored, because the API transports values as
+/// XML.
 pub(crate) fn unstorable(text: &str) -> Option<&'static str> {
-    // Bytes suffice to find the few characters that XML lacks.
+    // Checking bytes suffices to find the few characters that XML does not allow.
     let control = text
         .bytes()
         .any(|b| b < 0x20 && !matches!(b, b'\t' | b'\n' | b'\r'));

@@ -1,4 +1,4 @@
-//! Points and spans of time.
+//! Times and durations.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::text::text_value;
 use crate::codec::{Decoder, Describer, Encoder, GuestInfo, Shape};
 
 // VIC stores nanoseconds in 64 bits.
-const TOO_LONG: &str = "a duration ends at 292 years";
+const TOO_LONG: &str = "the duration is longer than 292 years";
 
 text_value!(
     SignedDuration,
@@ -38,7 +38,7 @@ fn push_nanos(out: &mut String, nanos: i128) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Stored as Go prints a time, always in UTC; read with any offset.
+/// Stored the way Go prints a time, always in UTC; any offset is accepted.
 impl GuestInfo for Timestamp {
     fn encode(&self, encoder: &mut Encoder) {
         let time = TimeZone::UTC.to_datetime(*self);
@@ -78,8 +78,8 @@ impl GuestInfo for Timestamp {
     }
 }
 
-/// Reads `2016-07-01 12:30:45.123456789 -0700 PDT`, with or without the name of
-/// the zone and the monotonic reading ` m=+0.1` that newer Go appends.
+/// Parses `2016-07-01 12:30:45.123456789 -0700 PDT`, with or without the name of the zone
+/// and the monotonic reading ` m=+0.1` that newer Go versions append.
 fn parse_go_time(text: &str) -> Option<Timestamp> {
     let mut words = text.split(' ');
     let (date, time, offset) = (words.next()?, words.next()?, words.next()?);
@@ -121,7 +121,7 @@ fn parse_go_time(text: &str) -> Option<Timestamp> {
     offset.to_timestamp(DateTime::from_parts(date, time)).ok()
 }
 
-/// A number of exactly `len` digits.
+/// Parses a number of exactly `len` digits.
 fn digits<T: std::str::FromStr>(text: &str, len: usize) -> Option<T> {
     (text.len() == len && text.bytes().all(|b| b.is_ascii_digit()))
         .then(|| text.parse().ok())

@@ -6,31 +6,31 @@ use std::str::FromStr;
 
 use crate::GuestInfo;
 
-/// A URL as Go keeps it, and VIC stores it: one key per part, user information
-/// never.
+/// A URL as Go represents it and VIC stores it: one key per part, never with user
+/// information.
 ///
-/// Parts hold any text, also such that no URL could hold: VIC keeps datastore
-/// paths such as `[datastore1] volumes` in [`path`](Self::path). With the
+/// Parts can contain any text, even text that is not allowed in a URL: VIC stores
+/// datastore paths such as `[datastore1] volumes` in [`path`](Self::path). With the
 /// feature `url`, `url::Url` fields are stored in the same form.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, GuestInfo)]
 pub struct GoUrl {
     /// The scheme, without the colon.
     #[guestinfo(key = "Scheme")]
     pub scheme: String,
-    /// The rest of a URL whose scheme is not followed by a slash, still encoded.
+    /// The part after the scheme, if no slash follows the scheme, still encoded.
     #[guestinfo(key = "Opaque", default)]
     pub opaque: String,
-    /// Host and port.
+    /// The host and port.
     #[guestinfo(key = "Host", default)]
     pub host: String,
     /// The path, decoded.
     #[guestinfo(key = "Path", default)]
     pub path: String,
-    /// The path as it was written, when it differs from the usual encoding of
+    /// The path as written, if it differs from the default encoding of
     /// [`path`](Self::path).
     #[guestinfo(key = "RawPath", default)]
     pub raw_path: String,
-    /// A question mark without a query. Written by Go 1.7 and later.
+    /// Whether there is a question mark without a query. Written by Go 1.7 and later.
     #[guestinfo(vic1(key = "ForceQuery"), default)]
     pub force_query: bool,
     /// The query, still encoded, without the question mark.
@@ -39,16 +39,16 @@ pub struct GoUrl {
     /// The fragment, decoded.
     #[guestinfo(key = "Fragment", default)]
     pub fragment: String,
-    /// The fragment as it was written. Written by Go 1.15 and later.
+    /// The fragment as written. Written by Go 1.15 and later.
     #[guestinfo(vic1(key = "RawFragment"))]
     pub raw_fragment: Option<String>,
-    /// No slashes in front of an absent host. Written by Go 1.19 and later.
+    /// Whether no slashes precede an absent host. Written by Go 1.19 and later.
     #[guestinfo(vic1(key = "OmitHost"))]
     pub omit_host: Option<bool>,
 }
 
-/// Reads a URL into its parts. User information is dropped. Any text is taken:
-/// what is no URL is a path.
+/// Parses a URL into its parts. User information is dropped. Any text is accepted: text
+/// that is not a URL becomes the path.
 impl FromStr for GoUrl {
     type Err = Infallible;
 
@@ -106,7 +106,7 @@ impl fmt::Display for GoUrl {
                     f.write_str("/")?;
                 }
             }
-            // The raw path counts only if it is one of this path.
+            // The raw path is used only if it is an encoding of this path.
             if !self.raw_path.is_empty() && percent_decode(&self.raw_path) == self.path {
                 f.write_str(&self.raw_path)?;
             } else {

@@ -5,8 +5,8 @@ use url::Url;
 use crate::codec::{Decoder, Describer, Encoder, GuestInfo};
 use crate::value::GoUrl;
 
-/// Stored as [`GoUrl`]. User information has no stored form and is an error: a
-/// password would stand in the clear where every process of the guest reads it.
+/// Stored as [`GoUrl`]. User information has no stored form and is an error: a password
+/// would be stored in the clear, where every process of the guest can read it.
 impl GuestInfo for Url {
     fn encode(&self, encoder: &mut Encoder) {
         if !self.username().is_empty() || self.password().is_some() {
@@ -19,7 +19,7 @@ impl GuestInfo for Url {
         let url = GoUrl::decode(decoder)?.to_string();
         let url = Self::parse(&url).ok();
         if url.is_none() {
-            decoder.malformed("the parts make no URL");
+            decoder.malformed("the parts do not form a URL");
         }
         url
     }
@@ -32,7 +32,7 @@ impl GuestInfo for Url {
 /// Drops user information.
 impl From<&Url> for GoUrl {
     fn from(url: &Url) -> Self {
-        // Parsing a `GoUrl` takes any text.
+        // Parsing a `GoUrl` accepts any text.
         url.as_str().parse().unwrap_or_default()
     }
 }

@@ -1,4 +1,4 @@
-//! The functions that the attribute `with` refers to.
+//! Support for the functions named by the attribute `with`.
 //!
 //! `with = "path"` names a module with two functions:
 //!
@@ -25,16 +25,16 @@
 //!
 //! `to_text` may return `Result<String, &'static str>` if some values have no stored form.
 
-/// What a function `to_text` returns: text, or why there is none.
+/// What a function `to_text` returns: the text, or why there is none.
 #[diagnostic::on_unimplemented(
     message = "`to_text` returns `{Self}` instead of text",
     note = "the module of `with` has `to_text(&T) -> String`, or `-> Result<String, &'static str>`, and `from_text(&str) -> Option<T>`"
 )]
 pub trait StoredText {
-    /// The text, or why there is none.
+    /// Returns the text, or why there is none.
     ///
     /// # Errors
-    /// When the value has no stored form.
+    /// Fails if the value has no stored form.
     fn into_stored_text(self) -> Result<String, &'static str>;
 }
 
@@ -50,14 +50,13 @@ impl StoredText for Result<String, &'static str> {
     }
 }
 
-/// What a function `from_text` returns: the value, or nothing when the text is of no
-/// use.
+/// What a function `from_text` returns: the value, or nothing if the text is not valid.
 #[diagnostic::on_unimplemented(
     message = "`from_text` returns `{Self}` instead of `Option<{T}>`",
     note = "the module of `with` has `to_text(&T) -> String`, or `-> Result<String, &'static str>`, and `from_text(&str) -> Option<T>`"
 )]
 pub trait ReadText<T> {
-    /// The value, if the text has one.
+    /// Returns the value, if the text is valid.
     fn into_read_value(self) -> Option<T>;
 }
 
@@ -67,21 +66,21 @@ impl<T> ReadText<T> for Option<T> {
     }
 }
 
-/// `with = "json"`: a `serde` type as JSON text.
+/// Implements `with = "json"`: stores a `serde` type as JSON text.
 #[cfg(feature = "json")]
 pub mod json {
     use serde::Serialize;
     use serde::de::DeserializeOwned;
 
-    /// The JSON text of a value.
+    /// Returns a value as JSON text.
     ///
     /// # Errors
-    /// When the type has no JSON form: a map whose keys are no text.
+    /// Fails if the type has no JSON form, such as a map whose keys are not text.
     pub fn to_text<T: Serialize>(value: &T) -> Result<String, &'static str> {
         serde_json::to_string(value).map_err(|_| "the value has no JSON form")
     }
 
-    /// The value of a JSON text.
+    /// Parses a value from JSON text.
     #[must_use]
     pub fn from_text<T: DeserializeOwned>(text: &str) -> Option<T> {
         serde_json::from_str(text).ok()

@@ -1,4 +1,4 @@
-//! A container's machine.
+//! The state of a container's machine.
 
 use std::collections::BTreeMap;
 
@@ -10,40 +10,40 @@ use super::session::{Diagnostics, Sessions};
 use crate::codec::{Decoder, Describer, Encoder};
 use crate::{Dialect, GoUrl, GuestInfo};
 
-/// Everything a container's machine knows about itself.
+/// The whole stored state of a container's machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
 pub struct ExecutorConfig {
-    /// Its id and names.
+    /// The id and names of the container.
     #[guestinfo(key = "common", scope = "read-only")]
     pub common: Identity,
-    /// When it was made. The guest can write it in 1.x.
+    /// When the container was created. In 1.x the guest can write it.
     #[guestinfo(
         vic04(key = "common/created", scope = "read-only"),
         vic1(key = "createtime", scope = "read-write"),
         default
     )]
     pub create_time: CreateTime,
-    /// The guest's diagnostics.
+    /// The diagnostics of the guest.
     #[guestinfo(key = "diagnostics", scope = "read-only", default)]
     pub diagnostics: Diagnostics,
-    /// The processes that are started with the machine, by session id. The main
-    /// one has the container's id.
+    /// The processes that are started with the machine, by session id. The session of the
+    /// main process has the container's id.
     #[guestinfo(key = "sessions", scope = "read-only")]
     pub sessions: Sessions,
-    /// The processes that were added while the machine was on, by session id.
+    /// The processes that were added while the machine was running, by session id.
     #[guestinfo(vic1(key = "execs", scope = "read-only", non_persistent))]
     pub execs: Sessions,
-    /// Volumes, by volume id.
+    /// The volumes, by volume id.
     #[guestinfo(key = "mounts", scope = "read-only")]
     pub mounts: BTreeMap<String, MountSpec>,
-    /// NICs, by network; in the appliance by role.
+    /// The NICs, by network; in the appliance by role.
     #[guestinfo(key = "networks", scope = "read-only")]
     pub networks: BTreeMap<String, NetworkEndpoint>,
     /// The private host key of the guest's SSH server, in PEM.
     #[guestinfo(key = "key", scope = "read-only")]
     pub key: Redacted<Vec<u8>>,
-    /// The public key of the only SSH client that the guest's server admits, as in
-    /// `authorized_keys`. Ours: VIC admitted everybody.
+    /// The public key of the only SSH client that the guest's server accepts, in the
+    /// format of `authorized_keys`. Our extension: VIC accepted every client.
     #[guestinfo(key = "clientkey", scope = "read-only")]
     pub client_key: Option<String>,
     /// The image layer under the container's own disk.
@@ -55,13 +55,14 @@ pub struct ExecutorConfig {
     /// The front end's name of the image.
     #[guestinfo(key = "repo", scope = "read-only", default)]
     pub repo_name: String,
-    /// Texts of the front end, by name.
+    /// Free texts of the front end, by name.
     #[guestinfo(vic1(key = "annotations", scope = "hidden"))]
     pub annotations: BTreeMap<String, String>,
-    /// The program that made the machine.
+    /// The version of the program that created the machine.
     #[guestinfo(vic1(key = "version", scope = "read-only"))]
     pub version: Option<Build>,
-    /// Answers may leave by another NIC than the question came in.
+    /// Whether replies may leave by a different NIC than the one on which the request
+    /// arrived.
     #[guestinfo(vic1(key = "asymrouting", scope = "read-only"), default)]
     pub asymmetric_routing: bool,
     /// The guest's host name.
@@ -75,32 +76,32 @@ pub struct ExecutorConfig {
 /// The id and names of a container.
 #[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
 pub struct Identity {
-    /// The environment it belongs to; VIC leaves it empty.
+    /// The environment to which the container belongs; VIC leaves it empty.
     #[guestinfo(key = "ExecutionEnvironment", default)]
     pub execution_environment: String,
-    /// The container's id. Of the appliance: its managed object id, or
-    /// `CreatingVCH` while it is being made.
+    /// The container's id. In the appliance: its managed object id, or `CreatingVCH`
+    /// while it is being created.
     #[guestinfo(key = "id", scope = "read-only")]
     pub id: String,
-    /// The container's name. Since 1.x the guest does not see it, so that a
-    /// rename need not touch the guest.
+    /// The container's name. Since 1.x it is hidden from the guest, so that a rename does
+    /// not affect the guest.
     #[guestinfo(key = "name", vic04(scope = "read-only"), vic1(scope = "hidden"))]
     pub name: String,
-    /// Free text for the host.
+    /// Free text, for the host only.
     #[guestinfo(key = "notes", scope = "hidden", default)]
     pub notes: String,
 }
 
-/// When a container was made; its default, 1970, is "not known".
+/// When a container was created; the default, 1970, means "not known".
 ///
-/// Stored as seconds in 0.4 and as nanoseconds in 1.x. Early releases of 1.x
-/// stored seconds, too: what would be the first hours of 1970 in nanoseconds is
-/// read as seconds.
+/// Stored as seconds in 0.4 and as nanoseconds in 1.x. Early releases of 1.x stored
+/// seconds, too: a number that would be within the first 100 seconds of 1970 as
+/// nanoseconds is read as seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CreateTime(pub Timestamp);
 
 impl CreateTime {
-    /// Nanoseconds below this are seconds; as seconds it is in the year 5138.
+    /// Smaller numbers are seconds. As seconds, this number is in the year 5138.
     const NANOSECONDS_FROM: u64 = 100_000_000_000;
 
     fn reads_as_seconds(number: i64) -> bool {
@@ -150,17 +151,17 @@ impl GuestInfo for CreateTime {
     }
 }
 
-/// One volume of a container.
+/// A volume of a container.
 #[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
 pub struct MountSpec {
-    /// Its source: `label:///<file system label>` for a disk,
+    /// The source of the volume: `label:///<file system label>` for a disk,
     /// `nfs://host/export` for NFS.
     #[guestinfo(key = "source", scope = "read-only")]
     pub source: GoUrl,
     /// The mount point.
     #[guestinfo(key = "dest", scope = "read-only")]
     pub path: String,
-    /// `ro` or `rw`, and whatever else a mount takes.
+    /// `ro` or `rw`, and further mount options.
     #[guestinfo(key = "mode", scope = "read-only", default)]
     pub mode: String,
     /// What happens to the image's files at the mount point.
@@ -168,40 +169,40 @@ pub struct MountSpec {
     pub copy_mode: CopyMode,
 }
 
-/// Treatment of the image's files at the mount point of a volume.
+/// How the image's files at the mount point of a volume are treated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, GuestInfo)]
 pub enum CopyMode {
-    /// Not said.
+    /// Unspecified.
     #[default]
     #[guestinfo(text = "0")]
     Unset,
-    /// They are not copied.
+    /// The files are not copied.
     #[guestinfo(text = "1")]
     Never,
-    /// They are copied into a volume that is still empty.
+    /// The files are copied if the volume is still empty.
     #[guestinfo(text = "2")]
     New,
 }
 
-/// The program that made a machine.
+/// The version of the program that created a machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
 pub struct Build {
-    /// Its version, such as `v1.5.0`.
+    /// The version of the program, such as `v1.5.0`.
     #[guestinfo(key = "Version", default)]
     pub version: String,
-    /// The number of its build.
+    /// The build number.
     #[guestinfo(key = "BuildNumber", default)]
     pub build_number: String,
-    /// The commit it was built from.
+    /// The commit from which the program was built.
     #[guestinfo(key = "GitCommit", default)]
     pub git_commit: String,
-    /// When it was built.
+    /// When the program was built.
     #[guestinfo(key = "BuildDate", default)]
     pub build_date: String,
-    /// Whether the tree was clean.
+    /// The state of the source tree: whether it was clean.
     #[guestinfo(key = "State", default)]
     pub state: String,
-    /// The version of the stored data.
+    /// The version of the stored data format.
     #[guestinfo(key = "PluginVersion", default)]
     pub data_version: i32,
 }

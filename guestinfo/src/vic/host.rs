@@ -1,4 +1,4 @@
-//! The appliance: a virtual container host.
+//! The state of the appliance, a virtual container host.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,40 +12,40 @@ use super::redacted::Redacted;
 use crate::codec::{Decoder, Describer, Encoder};
 use crate::{Dialect, GoUrl, GuestInfo};
 
-/// Everything the appliance knows about itself and its containers' world.
+/// The whole stored state of the appliance: its own configuration and the environment in
+/// which containers run.
 ///
-/// 1.x sorts the fields into groups that are part of the keys; 0.4 has no
-/// groups.
+/// In 1.x the fields are sorted into groups that are part of the keys; 0.4 has no groups.
 #[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
 pub struct VirtualContainerHostConfig {
-    /// The appliance as a machine: its sessions are the services.
+    /// The appliance as a machine; its sessions are the services.
     #[guestinfo(key = "init", scope = "read-only")]
     pub executor: ExecutorConfig,
-    /// Its connection to vSphere.
+    /// The connection to vSphere.
     #[guestinfo(flatten)]
     pub connection: Connection,
-    /// Its certificates.
+    /// The certificates of the appliance.
     #[guestinfo(flatten)]
     pub certificates: Certificates,
-    /// Where images and volumes are.
+    /// The locations of images and volumes.
     #[guestinfo(flatten)]
     pub storage: Storage,
-    /// Networks for containers.
+    /// The networks for containers.
     #[guestinfo(flatten)]
     pub networks: HostNetworks,
     /// Where containers run.
     #[guestinfo(flatten)]
     pub containers: Containers,
-    /// Which registries it talks to.
+    /// The registries with which the appliance communicates.
     #[guestinfo(flatten)]
     pub registries: Registries,
-    /// The installer made the bridge network and removes it in the end.
+    /// Whether the installer created the bridge network, and removes it on deletion.
     #[guestinfo(key = "create_bridge_network", scope = "read-only", default)]
     pub create_bridge_network: bool,
-    /// `ADD` when the installer grants the user's permissions.
+    /// `ADD` if the installer grants the user's permissions.
     #[guestinfo(vic1(key = "grant_permissions", scope = "read-only"), default)]
     pub grant_permissions: String,
-    /// The options it was made with.
+    /// The options with which the appliance was created.
     #[guestinfo(vic1(key = "vic_machine_create_options", scope = "read-only"))]
     pub create_options: Vec<String>,
 }
@@ -53,7 +53,7 @@ pub struct VirtualContainerHostConfig {
 /// The connection of the appliance to vSphere.
 #[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
 pub struct Connection {
-    /// The endpoint.
+    /// The URL of the endpoint.
     #[guestinfo(
         scope = "read-only",
         vic04(key = "target"),
@@ -61,7 +61,7 @@ pub struct Connection {
         default
     )]
     pub target: Target,
-    /// The user.
+    /// The user name.
     #[guestinfo(vic1(key = "connect/username", scope = "read-only"), default)]
     pub username: String,
     /// The user's password; sealed.
@@ -78,33 +78,33 @@ pub struct Connection {
         default
     )]
     pub keepalive: Duration,
-    /// The certificate is not checked. Only 0.4.
+    /// Whether the certificate is not checked. Only in 0.4.
     #[guestinfo(vic04(key = "insecure", scope = "read-only"), default)]
     pub insecure: bool,
-    /// The certificate of the vCenter extension. Only 0.4.
+    /// The certificate of the vCenter extension. Only in 0.4.
     #[guestinfo(vic04(key = "extension_cert", scope = "read-only"), default)]
     pub extension_cert: String,
-    /// Its private key, stored in the clear. Only 0.4.
+    /// The private key of the vCenter extension, stored in the clear. Only in 0.4.
     #[guestinfo(vic04(key = "extension_key", scope = "read-only"))]
     pub extension_key: Option<Redacted<String>>,
-    /// The extension's name. Only 0.4.
+    /// The name of the vCenter extension. Only in 0.4.
     #[guestinfo(vic04(key = "extension_name", scope = "read-only"), default)]
     pub extension_name: String,
-    /// The version of the program that made it. Only 0.4; 1.x has
+    /// The version of the program that created the appliance. Only in 0.4; 1.x has
     /// [`ExecutorConfig::version`].
     #[guestinfo(vic04(key = "version", scope = "read-only"), default)]
     pub version: String,
 }
 
-/// The URL of the vSphere endpoint: one text in 1.x, its parts in 0.4.
+/// The URL of the vSphere endpoint, stored as one text in 1.x and in parts in 0.4.
 ///
-/// On a standalone host 0.4 put user and password of the same URL into session
+/// On a standalone host, 0.4 also put the user and password of this URL into session
 /// arguments; treat those as secrets.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Target(pub String);
 
 impl fmt::Debug for Target {
-    // It may contain a password.
+    // The URL may contain a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let url = self.0.parse::<GoUrl>().unwrap_or_default();
         f.debug_tuple("Target").field(&url.to_string()).finish()
@@ -137,30 +137,30 @@ impl GuestInfo for Target {
     }
 }
 
-/// The appliance's certificates.
+/// The certificates of the appliance.
 #[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
 pub struct Certificates {
-    /// The certificate and key that the appliance presents to its clients.
+    /// The certificate with its key that the appliance presents to its clients.
     #[guestinfo(
         scope = "read-only",
         vic04(key = "HostCertificate"),
         vic1(key = "cert/HostCertificate")
     )]
     pub host: Option<RawCertificate>,
-    /// The authorities that sign client certificates, in PEM.
+    /// The CA certificates for client certificates, in PEM.
     #[guestinfo(
         scope = "read-only",
         vic04(key = "CertificateAuthorities"),
         vic1(key = "cert/CertificateAuthorities")
     )]
     pub authorities: Vec<u8>,
-    /// The authorities that sign certificates of registries, in PEM.
+    /// The CA certificates for registries, in PEM.
     #[guestinfo(vic1(key = "cert/RegistryCertificateAuthorities", scope = "read-only"))]
     pub registry_authorities: Vec<u8>,
-    /// The user's private key, in the clear. Only 0.4.
+    /// The user's private key, in the clear. Only in 0.4.
     #[guestinfo(vic04(key = "key_pem", scope = "read-only"))]
     pub user_key: Option<Redacted<String>>,
-    /// The user's certificate. Only 0.4.
+    /// The user's certificate. Only in 0.4.
     #[guestinfo(vic04(key = "cert_pem", scope = "read-only"), default)]
     pub user_cert: String,
 }
@@ -176,33 +176,33 @@ pub struct RawCertificate {
     pub cert: Vec<u8>,
 }
 
-/// Where images and volumes are.
+/// The locations of images and volumes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
 pub struct Storage {
-    /// The image stores: `ds://<datastore>/<path>`; only the first counts.
+    /// The image stores, `ds://<datastore>/<path>`; only the first one is used.
     #[guestinfo(
         scope = "read-only",
         vic04(key = "image_stores"),
         vic1(key = "storage/image_stores")
     )]
     pub image_stores: Vec<GoUrl>,
-    /// The volume stores, by label. The path holds a datastore path such
-    /// as `[datastore1] volumes`; NFS has its options in the query.
+    /// The volume stores, by label. The path is a datastore path such as
+    /// `[datastore1] volumes`; for NFS, the query contains the options.
     #[guestinfo(
         scope = "read-only",
         vic04(key = "VolumeLocations"),
         vic1(key = "storage/VolumeLocations")
     )]
     pub volume_locations: BTreeMap<String, GoUrl>,
-    /// Maximum size of all images in bytes; 0: no limit.
+    /// The maximum size of all images in bytes; 0 means no limit.
     #[guestinfo(vic1(key = "storage/storage_quota", scope = "read-only"), default)]
     pub storage_quota: i64,
-    /// The size of the scratch disk, in KiB.
+    /// The size of a scratch disk, in KiB.
     #[guestinfo(vic1(key = "storage/scratch_size", scope = "read-only"), default)]
     pub scratch_size: i64,
 }
 
-/// Networks for containers.
+/// The networks for containers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
 pub struct HostNetworks {
     /// The name of the bridge network.
@@ -220,10 +220,10 @@ pub struct HostNetworks {
         vic1(key = "network/container_networks")
     )]
     pub container_networks: BTreeMap<String, ContainerNetwork>,
-    /// The range that bridge networks are cut from.
+    /// The range from which the subnets of bridge networks are taken.
     #[guestinfo(vic1(key = "network/bridge-ip-range", scope = "read-only"))]
     pub bridge_ip_range: Option<IpNet>,
-    /// The mask of one bridge network.
+    /// The network mask of one bridge network.
     #[guestinfo(vic1(key = "network/bridge-net-width", scope = "read-only"))]
     pub bridge_net_width: Vec<u8>,
 }
@@ -231,55 +231,55 @@ pub struct HostNetworks {
 /// Where containers run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
 pub struct Containers {
-    /// The resource pool; exactly one.
+    /// The resource pools; there is exactly one.
     #[guestinfo(
         scope = "read-only",
         vic04(key = "ComputeResources"),
         vic1(key = "container/ComputeResources")
     )]
     pub compute_resources: Vec<ComputeResource>,
-    /// The ISO image that containers boot from.
+    /// The ISO image from which containers boot.
     #[guestinfo(
         vic1(key = "container/bootstrap_image_path", scope = "read-only"),
         default
     )]
     pub bootstrap_image_path: String,
-    /// The pattern of machines' names, with `{name}` and `{id}`.
+    /// The pattern for the names of container machines, with `{name}` and `{id}`.
     #[guestinfo(
         vic04(key = "ContainerNameConvention", scope = "hidden"),
         vic1(key = "container/ContainerNameConvention", scope = "read-only"),
         default
     )]
     pub name_convention: String,
-    /// Containers join a group of machines.
+    /// Whether containers join a VM group.
     #[guestinfo(vic1(key = "container/UseVMGroup", scope = "read-only"), default)]
     pub use_vm_group: bool,
-    /// The group's name.
+    /// The name of the VM group.
     #[guestinfo(vic1(key = "container/VMGroupName", scope = "read-only"), default)]
     pub vm_group_name: String,
-    /// Maximum number of containers; 0: no limit.
+    /// The maximum number of containers; 0 means no limit.
     #[guestinfo(vic1(key = "container/container_count", scope = "read-only"), default)]
     pub container_count: i64,
 }
 
-/// A managed object that containers run on.
+/// A managed object on which containers run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
 pub struct ComputeResource {
-    /// Its type, such as `ResourcePool`.
+    /// The type of the object, such as `ResourcePool`.
     #[guestinfo(key = "Type")]
     pub kind: String,
-    /// Its id.
+    /// The id of the object.
     #[guestinfo(key = "Value")]
     pub value: String,
 }
 
-/// Which registries the appliance talks to.
+/// The registries with which the appliance communicates.
 #[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
 pub struct Registries {
-    /// Only these, if there are any.
+    /// The only registries allowed; empty if all are.
     #[guestinfo(vic1(key = "registry/whitelist_registries", scope = "read-only"))]
     pub whitelist: Vec<String>,
-    /// These without a checked certificate.
+    /// The registries whose certificates are not checked.
     #[guestinfo(vic1(key = "registry/insecure_registries", scope = "read-only"))]
     pub insecure: Vec<String>,
 }

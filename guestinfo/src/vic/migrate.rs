@@ -1,22 +1,22 @@
-//! State of early releases of 1.x, brought to the newest form.
+//! Migrates the state of early releases of 1.x to the newest form.
 
 use std::collections::BTreeMap;
 
 use crate::GoUrl;
 
-/// The version of the stored data that this module leads to; written by VIC
-/// as [`Build::data_version`](super::Build::data_version).
+/// The version of the stored data after the migration; VIC writes it as
+/// [`Build::data_version`](super::Build::data_version).
 const NEWEST: i32 = 10;
 
-/// Where a machine of 1.x keeps the version of its data: a container's, the
-/// appliance's.
+/// The keys at which a 1.x machine stores the version of its data: a container, the
+/// appliance.
 const VERSIONS: [&str; 2] = [
     "guestinfo.vice./version/PluginVersion",
     "guestinfo.vice./init/version/PluginVersion",
 ];
 
-/// Keys of the appliance that had no group, and their group since data
-/// version 1.
+/// Keys of the appliance that had no group before data version 1, and their group since
+/// then.
 const GROUPS: [(&str, &str); 10] = [
     ("target", "connect"),
     ("keepalive", "connect"),
@@ -32,8 +32,9 @@ const GROUPS: [(&str, &str); 10] = [
 
 const READ_ONLY: &str = "guestinfo.vice./";
 
-/// Brings the keys of a machine of 1.x, as a listing gives them, to the newest
-/// form. Keys of 0.4, of the newest form, and of others stay as they are.
+/// Migrates the keys of a 1.x machine to the newest form. The keys must be a complete
+/// listing. Keys of 0.4, keys in the newest form, and foreign keys are returned
+/// unchanged.
 ///
 /// | data version | change |
 /// | --- | --- |
@@ -41,8 +42,8 @@ const READ_ONLY: &str = "guestinfo.vice./";
 /// | 2 | names are hidden from the guest |
 /// | 8 | insecure registries are text instead of URLs |
 ///
-/// What later versions changed beyond names needs nothing: creation times in
-/// seconds and nanoseconds are distinguished by their size.
+/// Other changes of later versions need no migration: creation times in seconds are
+/// distinguished from nanoseconds by their size.
 ///
 /// ```
 /// use std::collections::BTreeMap;
@@ -86,7 +87,7 @@ pub fn migrate(mut keys: BTreeMap<String, String>) -> BTreeMap<String, String> {
     keys
 }
 
-/// Renames a key unless there is one of the new name already.
+/// Renames a key, unless a key with the new name already exists.
 fn rename(keys: &mut BTreeMap<String, String>, from: &str, to: &str) {
     if keys.contains_key(to) {
         return;
@@ -96,7 +97,7 @@ fn rename(keys: &mut BTreeMap<String, String>, from: &str, to: &str) {
     }
 }
 
-/// Moves a field and all that belongs to it into a group.
+/// Moves a field and everything below it into a group.
 fn move_below(keys: &mut BTreeMap<String, String>, name: &str, group: &str) {
     let old = format!("{READ_ONLY}{name}");
     let moved: Vec<String> = keys
@@ -117,7 +118,7 @@ fn move_below(keys: &mut BTreeMap<String, String>, name: &str, group: &str) {
     }
 }
 
-/// The URL of the endpoint was stored by its parts.
+/// Joins the URL of the endpoint, which was stored in parts.
 fn join_target(keys: &mut BTreeMap<String, String>) {
     let target = format!("{READ_ONLY}connect/target");
     if let Some(url) = take_url(keys, &format!("{READ_ONLY}target"))
@@ -127,7 +128,7 @@ fn join_target(keys: &mut BTreeMap<String, String>) {
     }
 }
 
-/// Registries were a list of URLs, of which host and path count.
+/// Converts the list of insecure registries from URLs to text; host and path are kept.
 fn join_registries(keys: &mut BTreeMap<String, String>) {
     for group in ["", "registry/"] {
         let list = format!("{READ_ONLY}{group}insecure_registries");
@@ -135,7 +136,7 @@ fn join_registries(keys: &mut BTreeMap<String, String>) {
         let Some(last) = keys.get(&list).and_then(|last| last.parse::<usize>().ok()) else {
             continue;
         };
-        // At most as many as there are keys, whatever the list announces.
+        // Limited by the number of keys, whatever length the list announces.
         let urls: Vec<String> = (0..=last.min(keys.len()))
             .map_while(|at| take_url(keys, &format!("{list}|{at}")))
             .map(|url| url.host + &url.path)
@@ -150,7 +151,7 @@ fn join_registries(keys: &mut BTreeMap<String, String>) {
     }
 }
 
-/// Removes and returns the parts of a URL; `None` if there are none.
+/// Removes and returns the parts of a URL, or returns `None` if there are none.
 fn take_url(keys: &mut BTreeMap<String, String>, at: &str) -> Option<GoUrl> {
     let mut found = false;
     let mut part = |name: &str| {

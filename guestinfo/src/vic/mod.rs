@@ -1,11 +1,11 @@
-//! The state of a container virtual machine and of the appliance, as VIC 0.4
-//! and VIC 1.x keep it.
+//! The state of a container machine and of the appliance, as VIC 0.4 and VIC 1.x store
+//! it.
 //!
-//! One set of types reads and writes both dialects; where they differ, the
-//! attributes of the field say so. A field that a dialect lacks has its default
-//! after reading and is not written.
+//! One set of types reads and writes both dialects; the attributes of the fields describe
+//! the differences. A field that does not exist in a dialect has its default after
+//! decoding, and is not written.
 //!
-//! | type | is stored |
+//! | type | where it is stored |
 //! | --- | --- |
 //! | [`ExecutorConfig`] | at the root of a container's machine, below `init` in the appliance's |
 //! | [`SessionConfig`] | one process: `sessions\|<id>`, `execs\|<id>` |
@@ -13,8 +13,8 @@
 //! | [`NetworkEndpoint`] | one NIC: `networks\|<scope>` |
 //! | [`VirtualContainerHostConfig`] | at the root of the appliance's machine |
 //!
-//! Machines of early releases of 1.x keep some values elsewhere: [`migrate`]
-//! brings their keys to the newest form.
+//! Machines of early releases of 1.x store some values elsewhere: [`migrate`] converts
+//! their keys to the newest form.
 //!
 //! # Writing a container's state
 //! ```

@@ -11,75 +11,75 @@ use crate::value::NicAddress;
 /// One NIC of a container.
 #[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
 pub struct NetworkEndpoint {
-    /// Its id is the PCI slot number of the NIC, its name the link's name.
+    /// The PCI slot number of the NIC (as id) and the name of the link.
     #[guestinfo(key = "Common")]
     pub common: Common,
-    /// The address was asked for by the user. Only 1.x; in 0.4 an
+    /// Whether the user requested the address. Only in 1.x; in 0.4 an
     /// [`address`](Self::address) is always static.
     #[guestinfo(vic1(key = "static", scope = "read-only"), default)]
     pub is_static: bool,
-    /// The address to take; `None` for DHCP.
+    /// The address to use; `None` for DHCP.
     #[guestinfo(
         vic04(key = "staticip", scope = "read-only"),
         vic1(key = "ip", scope = "read-only")
     )]
     pub address: Option<NicAddress>,
-    /// The address that was taken. Written by the guest.
+    /// The address in use. Written by the guest.
     #[guestinfo(
         vic04(key = "ip", scope = "read-write"),
         vic1(key = "assigned", scope = "read-write")
     )]
     pub assigned: Option<NicAddress>,
-    /// The network it is on.
+    /// The network to which the NIC is attached.
     #[guestinfo(key = "network", scope = "read-only")]
     pub network: ContainerNetwork,
     /// Published ports: `80/tcp`, `8080:81/tcp`. VIC 0.4 ignores them.
     #[guestinfo(key = "ports", scope = "read-only")]
     pub ports: Vec<String>,
-    /// No traffic leaves the network.
+    /// Whether traffic cannot leave the network.
     #[guestinfo(vic1(key = "internal", scope = "read-only"), default)]
     pub internal: bool,
 }
 
-/// A network as its members know it.
+/// A network from the point of view of its members.
 #[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
 pub struct ContainerNetwork {
-    /// Its name, and on the appliance the port group's id.
+    /// The name of the network; in the appliance, also the id of its port group.
     #[guestinfo(key = "Common")]
     pub common: Common,
-    /// The gateway, with the network's prefix.
+    /// The gateway with the prefix of the network.
     #[guestinfo(key = "gateway", scope = "read-only")]
     pub gateway: Option<IpNet>,
-    /// The default route leaves by it.
+    /// Whether the default route uses this network.
     #[guestinfo(key = "default", scope = "read-only", default)]
     pub is_default: bool,
-    /// Name servers. VIC 0.4 could not store them: under its own key it would read an address that
-    /// is nil, so there they have a key of ours.
+    /// The name servers. VIC 0.4 could not store them: under its own key it would read an
+    /// empty address, so in 0.4 they are stored under a key of ours.
     #[guestinfo(
         vic04(key = "nameservers", scope = "read-only"),
         vic1(key = "dns", scope = "read-only")
     )]
     pub nameservers: Vec<IpAddr>,
-    /// The DNS search domain. VIC has no such key, and ignores it.
+    /// The DNS search domain. A key of ours, which VIC ignores.
     #[guestinfo(key = "search", scope = "read-only")]
     pub search_domain: Option<String>,
-    /// The maximum packet size in bytes; `None` for that of the link. VIC has no such key, and
-    /// ignores it.
+    /// The maximum packet size in bytes; `None` for the link's default. A key of ours,
+    /// which VIC ignores.
     #[guestinfo(key = "mtu", scope = "read-only")]
     pub mtu: Option<u32>,
-    /// Addresses that may be given out.
+    /// The ranges of addresses that may be assigned.
     #[guestinfo(key = "pools", scope = "read-only")]
     pub pools: Vec<IpRange>,
-    /// Other names of containers, `container:alias` each.
+    /// Aliases of containers, each as `container:alias`.
     #[guestinfo(key = "aliases", scope = "hidden")]
     pub aliases: Vec<String>,
     /// `bridge` or `external`. The guest can write it.
     #[guestinfo(vic1(key = "type", scope = "read-write"), default)]
     pub kind: String,
-    /// Networks that are reached through it.
+    /// The networks that are reached through this one.
     #[guestinfo(vic1(key = "destinations", scope = "read-only"))]
     pub destinations: Vec<IpNet>,
-    /// The traffic that is permitted.
+    /// The traffic that the network permits.
     #[guestinfo(vic1(key = "TrustLevel"), default)]
     pub trust_level: TrustLevel,
     /// The values assigned by DHCP. Written by the guest.
@@ -101,10 +101,10 @@ pub struct IpRange {
 /// The values that DHCP assigned for a network.
 #[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
 pub struct AssignedNetwork {
-    /// The gateway, with the network's prefix.
+    /// The gateway with the prefix of the network.
     #[guestinfo(key = "gateway", scope = "read-write")]
     pub gateway: Option<IpNet>,
-    /// Name servers.
+    /// The name servers.
     #[guestinfo(key = "dns", scope = "read-write")]
     pub nameservers: Vec<IpAddr>,
 }
@@ -112,23 +112,23 @@ pub struct AssignedNetwork {
 /// The traffic that a network permits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, GuestInfo)]
 pub enum TrustLevel {
-    /// Not said.
+    /// Unspecified.
     #[default]
     #[guestinfo(text = "0")]
     Unspecified,
-    /// In to published ports, and out.
+    /// Incoming traffic to published ports, and outgoing traffic.
     #[guestinfo(text = "1")]
     Published,
-    /// Everything.
+    /// All traffic.
     #[guestinfo(text = "2")]
     Open,
-    /// Nothing.
+    /// No traffic.
     #[guestinfo(text = "3")]
     Closed,
-    /// Only out.
+    /// Only outgoing traffic.
     #[guestinfo(text = "4")]
     Outbound,
-    /// Only between its members.
+    /// Only traffic between members of the network.
     #[guestinfo(text = "5")]
     Peers,
 }

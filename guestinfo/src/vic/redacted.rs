@@ -6,11 +6,9 @@ use zeroize::Zeroize;
 
 use crate::GuestInfo;
 
-/// A value that `Debug` does not show and that is wiped when dropped: private
-/// keys and passwords.
+/// A private key or password, which `Debug` does not print and which is wiped when dropped.
 ///
-/// It is stored as its content; whether the stored text is sealed is the
-/// field's matter.
+/// It is stored as its content; the field determines whether the stored text is sealed.
 ///
 /// ```
 /// use guestinfo::vic::Redacted;

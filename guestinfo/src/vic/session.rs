@@ -1,4 +1,4 @@
-//! One process in a container.
+//! A process in a container.
 
 use std::collections::BTreeMap;
 
@@ -9,19 +9,20 @@ use crate::GuestInfo;
 /// The id and name of a session, endpoint or network.
 #[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
 pub struct Common {
-    /// The environment it belongs to; VIC leaves it empty.
+    /// The environment to which the object belongs; VIC leaves it empty.
     #[guestinfo(key = "ExecutionEnvironment", default)]
     pub execution_environment: String,
-    /// Its id. Of an endpoint: the PCI slot number of the NIC, in decimal.
+    /// The id. For an endpoint: the PCI slot number of the NIC, in decimal.
     #[guestinfo(key = "id", scope = "read-only")]
     pub id: String,
-    /// Its name. Of an endpoint: the link's name in the guest, or empty.
+    /// The name. For an endpoint: the link's name in the guest, or empty.
     #[guestinfo(key = "name", scope = "read-only")]
     pub name: String,
-    /// When it was made, in seconds since 1970. Only 0.4, which leaves it 0.
+    /// When the object was created, in seconds since 1970. Only in 0.4, which always
+    /// writes 0.
     #[guestinfo(vic04(key = "created", scope = "read-only"), default)]
     pub created: i64,
-    /// Free text for the host.
+    /// Free text, for the host only.
     #[guestinfo(key = "notes", scope = "hidden", default)]
     pub notes: String,
 }
@@ -29,13 +30,13 @@ pub struct Common {
 /// The command to start.
 #[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
 pub struct Command {
-    /// The program, an absolute path or a name to look for in `PATH`.
+    /// The program: an absolute path, or a name to be found in `PATH`.
     #[guestinfo(key = "Path", scope = "read-only")]
     pub path: String,
-    /// The arguments; the first one is the program's name.
+    /// The arguments; the first one is the name of the program.
     #[guestinfo(key = "Args", scope = "read-only")]
     pub args: Vec<String>,
-    /// The environment, `NAME=value` each.
+    /// The environment variables, each as `NAME=value`.
     #[guestinfo(key = "Env", scope = "read-only")]
     pub env: Vec<String>,
     /// The working directory.
@@ -43,24 +44,24 @@ pub struct Command {
     pub dir: String,
 }
 
-/// The launch status of a session.
+/// Whether a session was started.
 #[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
 pub enum Started {
-    /// Not yet.
+    /// The process has not been started yet.
     #[default]
     #[guestinfo(text = "")]
     No,
     /// The process was started.
     #[guestinfo(text = "true")]
     Yes,
-    /// It could not be started, for this reason. Written by the guest. An empty reason
-    /// and `true` are errors when written; see [`Started::failed`].
+    /// The process could not be started, for this reason. Written by the guest. Writing
+    /// an empty reason or `true` is an error; see [`Started::failed`].
     #[guestinfo(other)]
     Failed(String),
 }
 
 impl Started {
-    /// It could not be started, for a reason that may be any text.
+    /// Returns `Failed` for a reason that may be any text.
     ///
     /// ```
     /// use guestinfo::vic::Started;
@@ -80,82 +81,82 @@ impl Started {
     }
 }
 
-/// One process of a container.
+/// A process of a container.
 #[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
 pub struct SessionConfig {
-    /// Its id and name. The main process has the container's id.
+    /// The id and name. The session of the main process has the container's id.
     #[guestinfo(key = "common", scope = "read-only")]
     pub common: Common,
     /// The command to start.
     #[guestinfo(key = "cmd", scope = "read-only")]
     pub command: Command,
-    /// A client may attach to its streams.
+    /// Whether a client may attach to the streams of the process.
     #[guestinfo(key = "attach", scope = "read-only")]
     pub attach: bool,
-    /// Standard input stays open.
+    /// Whether standard input stays open.
     #[guestinfo(vic1(key = "openstdin", scope = "read-only"), default)]
     pub open_stdin: bool,
-    /// The guest waits with the start for a client to attach, and clears this.
+    /// Whether the guest delays the start until a client attaches. The guest then clears
+    /// this.
     #[guestinfo(vic1(key = "runblock", scope = "read-write"), default)]
     pub run_block: bool,
-    /// It is to be started at all.
+    /// Whether the process is to be started at all.
     #[guestinfo(vic1(key = "active", scope = "read-only"), default)]
     pub active: bool,
-    /// It has a terminal.
+    /// Whether the process has a terminal.
     #[guestinfo(key = "tty", scope = "read-only")]
     pub tty: bool,
-    /// The exit status; `None` if none has been written. Written by the guest, and by
-    /// VIC as 0 from the beginning.
+    /// The exit status; `None` if none has been written. Written by the guest; VIC writes
+    /// 0 from the beginning.
     #[guestinfo(key = "status", scope = "read-write")]
     pub exit_status: Option<i32>,
-    /// Whether it was started. Written by the guest.
+    /// Whether the process was started. Written by the guest.
     #[guestinfo(key = "started", scope = "read-write", default)]
     pub started: Started,
-    /// It is started again when it ends.
+    /// Whether the process is restarted when it exits.
     #[guestinfo(key = "restart", scope = "read-only")]
     pub restart: bool,
-    /// The signal that asks it to end, without `SIG`; empty for `TERM`.
+    /// The signal that requests termination, without `SIG`; empty for `TERM`.
     #[guestinfo(vic1(key = "stopSignal", scope = "read-only"), default)]
     pub stop_signal: String,
-    /// The guest's diagnostics of it.
+    /// The guest's diagnostics about the process.
     #[guestinfo(key = "diagnostics", scope = "read-only", default)]
     pub diagnostics: Diagnostics,
-    /// The user it runs as, by name or number.
+    /// The user of the process, by name or number.
     #[guestinfo(vic1(key = "User", scope = "read-only"), default)]
     pub user: String,
-    /// The group it runs as, by name or number.
+    /// The group of the process, by name or number.
     #[guestinfo(vic1(key = "Group", scope = "read-only"), default)]
     pub group: String,
-    /// When it was made, started and stopped.
+    /// When the session was created, started and stopped.
     #[guestinfo(vic1(key = "detail", scope = "read-write"), default)]
     pub detail: SessionDetail,
 }
 
-/// When a session was made, started and stopped: seconds since 1970, 0 for
-/// never.
+/// When a session was created, started and stopped, in seconds since 1970; 0 for never.
 #[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
 pub struct SessionDetail {
-    /// When it was made.
+    /// When the session was created.
     #[guestinfo(key = "createtime", scope = "read-write", default)]
     pub create_time: i64,
-    /// When it was started.
+    /// When the session was started.
     #[guestinfo(key = "starttime", scope = "read-write", default)]
     pub start_time: i64,
-    /// When it was stopped.
+    /// When the session was stopped.
     #[guestinfo(key = "stoptime", scope = "read-write", default)]
     pub stop_time: i64,
 }
 
-/// Diagnostics of the guest.
+/// Diagnostics about the guest.
 #[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
 pub struct Diagnostics {
     /// The log level of the guest's agent; 0 is the lowest.
     #[guestinfo(key = "debug", scope = "read-only", default)]
     pub debug_level: i32,
-    /// Number of restarts. Written by the guest.
+    /// The number of restarts. Written by the guest.
     #[guestinfo(key = "resurrections", scope = "read-write", default)]
     pub resurrections: i32,
-    /// The exit of each run. Written by the guest.
+    /// The exits of all runs. Written by the guest.
     #[guestinfo(vic1(key = "exitlogs", scope = "read-write"))]
     pub exit_logs: Vec<ExitLog>,
     /// The server to which the guest sends its log.
@@ -163,16 +164,16 @@ pub struct Diagnostics {
     pub syslog: Option<SyslogConfig>,
 }
 
-/// One end of a session.
+/// One exit of a process.
 #[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
 pub struct ExitLog {
-    /// When.
+    /// The time of the exit.
     #[guestinfo(key = "Time")]
     pub time: Timestamp,
     /// The exit status.
     #[guestinfo(key = "ExitStatus")]
     pub exit_status: i32,
-    /// Further information.
+    /// A message about the exit.
     #[guestinfo(key = "Message")]
     pub message: String,
 }
@@ -183,10 +184,10 @@ pub struct SyslogConfig {
     /// `tcp` or `udp`.
     #[guestinfo(key = "Network")]
     pub network: String,
-    /// Host and port.
+    /// The host and port.
     #[guestinfo(key = "RAddr")]
     pub address: String,
 }
 
-/// Sessions by id.
+/// The sessions, by id.
 pub(super) type Sessions = BTreeMap<String, SessionConfig>;

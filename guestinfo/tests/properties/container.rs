@@ -1,4 +1,4 @@
-//! Any container.
+//! Generates arbitrary containers.
 
 use guestinfo::vic::{
     AssignedNetwork, Build, Command, Common, ContainerNetwork, CopyMode, CreateTime, Diagnostics,
@@ -89,7 +89,7 @@ fn endpoint() -> impl Strategy<Value = NetworkEndpoint> + Clone {
         Just(TrustLevel::Published),
         Just(TrustLevel::Peers),
     ];
-    // A range or an assignment of nothing has no key.
+    // A range or an assignment without content has no key.
     let assigned =
         (net(), vec(address(), 0..3)).prop_map(|(gateway, nameservers)| AssignedNetwork {
             gateway: Some(gateway),
@@ -164,7 +164,7 @@ pub fn container() -> impl Strategy<Value = ExecutorConfig> + Clone {
         mode,
         copy_mode: CopyMode::New,
     });
-    // Seconds in 0.4 and nanoseconds in 1.x: whole seconds fit both.
+    // 0.4 stores seconds and 1.x nanoseconds, so whole seconds are used for both.
     let created = (100_000_000_i64..9_000_000_000)
         .prop_map(|s| CreateTime(Timestamp::from_second(s).unwrap()));
     let build = text().prop_map(|version| Build {
@@ -176,7 +176,7 @@ pub fn container() -> impl Strategy<Value = ExecutorConfig> + Clone {
         (text(), text(), text()),
         created,
         btree_map(name(), session(), 0..3),
-        // A hidden value cannot be one of a power cycle, so it has no notes.
+        // A hidden value cannot be non-persistent, so the session has no notes.
         btree_map(
             name(),
             session().prop_map(|mut session| {

@@ -185,7 +185,7 @@ fn floats() -> impl Strategy<Value = Floats> + Clone {
 fn lists<T: std::fmt::Debug + Clone>(
     element: impl Strategy<Value = T> + Clone,
 ) -> impl Strategy<Value = Lists<T>> + Clone {
-    // A list of one `<nil>` cannot be stored.
+    // A list of a single `<nil>` cannot be stored.
     let list = vec(element.clone(), 0..4);
     (
         list.clone(),
@@ -207,7 +207,7 @@ fn maps() -> impl Strategy<Value = Maps> + Clone {
         btree_map(name(), text(), 0..4),
         hash_map(any::<i64>(), wrapper.clone(), 0..4),
         btree_map(name(), vec(text(), 0..3), 0..4),
-        // The text of a colour is a key of the map.
+        // The text of a colour is used as a map key.
         btree_map(
             prop_oneof![Just(Color::Red), "[a-z]{1,5}".prop_map(Color::Other)],
             any::<bool>(),

@@ -1,4 +1,4 @@
-//! Any text, name, address, time.
+//! Generates arbitrary texts, names, addresses and times.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
-/// Text with everything that matters to the format, and more.
+/// Text with every character that matters to the format, among others.
 pub fn text() -> impl Strategy<Value = String> + Clone {
     let piece = prop_oneof![
         3 => Just("|".to_owned()),
@@ -28,7 +28,7 @@ pub fn text() -> impl Strategy<Value = String> + Clone {
         .prop_filter("reserved", |text| text != "<nil>")
 }
 
-/// A key of a map: what a VMX key can hold, with separators.
+/// A map key: any text that a VMX key can contain, including separators.
 pub fn name() -> impl Strategy<Value = String> + Clone {
     "[a-z0-9äß@~|./_-]{1,12}".prop_filter("like a suffix", |name| {
         !name.ends_with('~') && !name.ends_with("@secret") && !name.ends_with("@non-persistent")
@@ -49,7 +49,7 @@ pub fn address() -> impl Strategy<Value = IpAddr> + Clone {
     any::<IpAddr>().prop_filter("IPv4 in IPv6", |address| !mapped(*address))
 }
 
-/// Stored in the same bytes as the IPv4 address, so read as that.
+/// Stored with the same bytes as the IPv4 address, so read back as IPv4.
 fn mapped(address: IpAddr) -> bool {
     matches!(address, IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some())
 }

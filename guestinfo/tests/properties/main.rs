@@ -1,4 +1,4 @@
-//! Any value of any derived type comes back from its keys, in both dialects.
+//! Any value of any derived type reads back from its keys, in both dialects.
 #![allow(missing_docs, unreachable_pub, reason = "a test")]
 #![allow(clippy::unwrap_used, reason = "a test")]
 
@@ -15,7 +15,7 @@ use crate::container::container;
 use crate::everything::{Everything, everything};
 use crate::leaf::text;
 
-/// A text to store instead of what belongs there, or none.
+/// A text to store in place of the correct one, or none.
 fn damage() -> impl Strategy<Value = Option<String>> {
     proptest::option::of(prop_oneof![
         "-?[0-9]{1,3}",
@@ -25,7 +25,7 @@ fn damage() -> impl Strategy<Value = Option<String>> {
     ])
 }
 
-/// Writes, checks every key, reads back, updates in place.
+/// Encodes, checks every key, decodes, and updates in place.
 fn round_trip<T>(value: &T, dialect: Dialect) -> Result<(), TestCaseError>
 where
     T: GuestInfo + Default + Clone + PartialEq + std::fmt::Debug,
@@ -34,8 +34,8 @@ where
     let codec = Encode::new(dialect).secret_key(&secret);
     let keys = match codec.run(value) {
         Ok(keys) => keys,
-        // Names that are equal to the platform, and lists of one `<nil>`, have
-        // no stored form; to say so is right.
+        // Names that are equal on the platform, and lists of a single `<nil>`, have no
+        // stored form; an error is correct.
         Err(EncodeError::Collision { .. } | EncodeError::Unstorable { .. }) => return Ok(()),
         Err(error) => return Err(TestCaseError::fail(error.to_string())),
     };
@@ -54,7 +54,7 @@ where
         again.keys().collect::<Vec<_>>()
     );
     prop_assert!(codec.update(&keys, &decoded.value).unwrap().is_empty());
-    // What the dialect has comes back.
+    // Everything that exists in the dialect reads back.
     if dialect == Dialect::Vic1 {
         prop_assert_eq!(&decoded.value, value);
     }
@@ -69,7 +69,7 @@ proptest! {
         for dialect in Dialect::ALL {
             round_trip(&value, dialect)?;
         }
-        // 0.4 has all fields of this type.
+        // In 0.4, all fields of this type exist.
         if let Ok(keys) = Encode::new(Dialect::Vic04).run(&value) {
             let decoded = Decode::new().dialect(Dialect::Vic04).run::<Everything>(&keys);
             prop_assert_eq!(decoded.value, value);
@@ -83,7 +83,8 @@ proptest! {
         }
     }
 
-    /// From any state to any other: afterwards the keys are the other's.
+    /// Updates from any state to any other: afterwards the keys are those of the new
+    /// state.
     #[test]
     fn updates_lead_from_any_state_to_any_other(old in container(), new in container()) {
         for dialect in Dialect::ALL {
@@ -108,7 +109,7 @@ proptest! {
         }
     }
 
-    /// Any keys at all: a value and a report, and the value can be worked with.
+    /// Any keys decode to a value and a report, and the value can be updated and encoded.
     #[test]
     fn any_keys_decode(
         mut keys in btree_map(
@@ -121,7 +122,7 @@ proptest! {
         ),
         container in container(),
     ) {
-        // Half of them among those of a real container.
+        // Half of the keys are those of a real container.
         if let Ok(real) = guestinfo::encode(&container, Dialect::Vic1) {
             for (key, value) in real.into_iter().step_by(2) {
                 keys.entry(key).or_insert(value);
@@ -135,7 +136,7 @@ proptest! {
         let _ = guestinfo::decode::<Everything>(&keys);
     }
 
-    /// What is parsed is printed, and what is not says where.
+    /// Keys that parse are printed unchanged, and errors have a position.
     #[test]
     fn keys_are_printed_as_parsed(text in "(guestinfo\\.)?(vice\\.)?[a-c./|~@]{0,12}(@secret)?(@non-persistent)?") {
         match Key::parse(&text) {
@@ -159,8 +160,8 @@ proptest! {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
-    /// From any damaged state: one update repairs it, and an update without changes
-    /// loses nothing.
+    /// For any damaged state, one update repairs it, and an update without changes loses
+    /// nothing.
     #[test]
     fn one_update_repairs_any_damage(
         container in container(),
@@ -192,7 +193,7 @@ proptest! {
                     None => keys.remove(change.key()),
                 };
             }
-            // The same but for an `Option` of a struct of which nothing is stored.
+            // Equal except for an `Option` of a struct of which nothing is stored.
             let again = decode.run::<ExecutorConfig>(&keys).value;
             let (again, wanted) = (codec.run(&again), codec.run(&read));
             if let (Ok(again), Ok(wanted)) = (again, wanted) {

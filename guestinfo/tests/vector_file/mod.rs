@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use guestinfo::Dialect;
 
-/// The entries of one `key = value` listing.
+/// The keys and values of one `key = value` listing.
 pub fn listing(text: &str) -> BTreeMap<String, String> {
     lines(text).map(entry).collect()
 }
 
-/// The case of `name` for a dialect, `RO:` and `RW:` spelled out.
+/// Returns the case `name` for a dialect, with `RO:` and `RW:` expanded.
 pub fn case(text: &str, name: &str, dialect: Dialect) -> BTreeMap<String, String> {
     let tag = match dialect {
         Dialect::Vic04 => "vic04",
@@ -34,7 +34,7 @@ pub fn case(text: &str, name: &str, dialect: Dialect) -> BTreeMap<String, String
     entries
 }
 
-/// The names of all cases.
+/// Returns the names of all cases.
 pub fn names(text: &str) -> impl Iterator<Item = &str> {
     lines(text)
         .filter_map(|line| line.strip_prefix('[')?.strip_suffix(']'))

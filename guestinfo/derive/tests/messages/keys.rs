@@ -22,7 +22,7 @@ struct Twice {
     b: String,
 }
 
-/// Different keys in each dialect: nothing is wrong.
+/// Different keys in each dialect are allowed.
 #[derive(Default, GuestInfo)]
 struct Swapped {
     #[guestinfo(vic04(key = "ip"), vic1(key = "assigned"))]
