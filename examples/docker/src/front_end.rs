@@ -72,6 +72,8 @@ struct Inner {
     ports: Ports,
     /// Exits of containers that were removed, for those who wait for the removal.
     exits: Mutex<HashMap<ContainerId, i32>>,
+    /// New names of containers that were running: a host may lose them when the machine ends.
+    renames: Mutex<HashMap<ContainerId, String>>,
 }
 
 impl FrontEnd {
@@ -89,6 +91,7 @@ impl FrontEnd {
                 bus: Bus::default(),
                 ports: Ports::new(settings.publisher.clone()),
                 exits: Mutex::default(),
+                renames: Mutex::default(),
                 layer,
                 settings,
             }),
@@ -159,6 +162,12 @@ impl FrontEnd {
     fn exits(&self) -> MutexGuard<'_, HashMap<ContainerId, i32>> {
         let exits = self.inner.exits.lock();
         exits.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// New names that are given again when their containers have ended.
+    pub(crate) fn renames(&self) -> MutexGuard<'_, HashMap<ContainerId, String>> {
+        let renames = self.inner.renames.lock();
+        renames.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// All containers.
@@ -237,6 +246,7 @@ impl FrontEnd {
     pub(crate) async fn removed(&self, container: &View) {
         let id = container.id;
         self.close_ports(&id, self.ports().run(&id)).await;
+        self.renames().remove(&id);
         self.publish(container, "destroy");
         // A client that waits for the removal asks for the exit code after it.
         let front_end = self.clone();

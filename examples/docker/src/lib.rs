@@ -21,6 +21,7 @@ mod launch;
 mod multiplex;
 mod names;
 mod options;
+mod port_choice;
 mod ports;
 mod progress;
 mod reply;

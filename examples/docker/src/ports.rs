@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use crate::FrontEnd;
 use crate::error::{ApiError, Result, chain};
 use crate::options::PortBinding;
+use crate::port_choice::{Choice, PortRange};
 use crate::view::View;
 
 /// The annotation that holds the ports of a container's last run.
@@ -149,11 +150,18 @@ impl FrontEnd {
             return Err(ApiError::not_supported("The option --publish"));
         }
         let wanted = &endpoint.spec.ports;
-        let opened = self.ports().open(container.id, address, wanted).await;
-        let (run, ports) = opened.map_err(|error| {
-            let by_container = self.ports().rival(&container.id, wanted).is_some();
-            port_refused(container, error, by_container)
-        })?;
+        let mut choice = Choice::new(wanted, &container.extras.port_bindings);
+        let (run, ports) = loop {
+            let ports = choice.ports();
+            match self.ports().open(container.id, address, ports).await {
+                Ok(opened) => break opened,
+                Err(error) if choice.advance(&error) => {}
+                Err(error) => {
+                    let by_container = self.ports().rival(&container.id, choice.ports()).is_some();
+                    return Err(port_refused(container, error, by_container));
+                }
+            }
+        };
         if *wanted != *ports
             && let Err(error) = self.keep_ports(container, &ports).await
         {
@@ -255,8 +263,17 @@ fn kept(container: &View, wanted: &[PortMapping]) -> Option<Vec<PortMapping>> {
     (kept.len() == wanted.len() && kept.iter().zip(wanted).all(same)).then_some(kept)
 }
 
-/// What is published, as the port layer has it: `80/tcp`, and where.
+/// What is published, as the port layer has it: `80/tcp`, and where. A port that is chosen from a
+/// range at the start has none yet.
 pub(crate) fn mappings(bindings: &BTreeMap<String, Vec<PortBinding>>) -> Result<Vec<PortMapping>> {
+    let wanted = wanted(bindings)?.into_iter();
+    Ok(wanted.map(|(mapping, _)| mapping).collect())
+}
+
+/// What is published, and from which range of the host's ports one is chosen, if it is.
+pub(crate) fn wanted(
+    bindings: &BTreeMap<String, Vec<PortBinding>>,
+) -> Result<Vec<(PortMapping, Option<PortRange>)>> {
     let mut mappings = Vec::new();
     for (port, bindings) in bindings {
         let (number, protocol) = exposed(port)?;
@@ -269,22 +286,24 @@ pub(crate) fn mappings(bindings: &BTreeMap<String, Vec<PortBinding>>) -> Result<
                 })?;
                 mapping = mapping.host_address(address);
             }
-            if host_port.contains('-') {
-                let what = format!("A range of host ports ({host_port}) for the port {port}");
-                return Err(ApiError::not_supported(&what));
-            }
-            match host_port.as_str() {
-                "" | "0" => {}
-                text => match text.parse() {
-                    Ok(number) => mapping = mapping.host_port(number),
-                    Err(_) => {
-                        return Err(ApiError::bad_request(format!(
-                            "invalid host port for {port}: {text}"
-                        )));
+            let invalid =
+                || ApiError::bad_request(format!("invalid host port for {port}: {host_port}"));
+            let mut range = None;
+            match (host_port.as_str(), host_port.split_once('-')) {
+                ("" | "0", _) => {}
+                (_, Some((first, last))) => {
+                    let first: u16 = first.parse().map_err(|_| invalid())?;
+                    let last: u16 = last.parse().map_err(|_| invalid())?;
+                    if first == 0 || first > last {
+                        return Err(invalid());
                     }
-                },
+                    range = Some(first..=last);
+                }
+                (text, None) => {
+                    mapping = mapping.host_port(text.parse().map_err(|_| invalid())?);
+                }
             }
-            mappings.push(mapping);
+            mappings.push((mapping, range));
         }
     }
     Ok(mappings)
@@ -405,7 +424,9 @@ mod tests {
             ("80/x", "", "", 400, "80/x"),
             ("80", "1.2.3", "", 400, "1.2.3"),
             ("80", "", "70000", 400, "70000"),
-            ("80", "", "8000-8010", 501, "8000-8010"),
+            ("80", "", "8010-8000", 400, "8010-8000"),
+            ("80", "", "0-80", 400, "0-80"),
+            ("80", "", "80-", 400, "80-"),
             ("80/sctp", "", "", 501, "80/sctp"),
         ] {
             let error = bound(port, host_ip, host_port).unwrap_err();

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use hyper::{HeaderMap, Method, Request, StatusCode};
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 
 use crate::error::{ApiError, Result};
@@ -201,14 +202,54 @@ impl Filters {
         values.is_empty() || values.iter().any(|value| test(value))
     }
 
-    /// Whether every `label` filter, `name` or `name=value`, is fulfilled.
+    /// Whether every `label` filter, `name` or `name=value`, is fulfilled, and no `label!` one.
     pub(crate) fn fits_labels(&self, labels: &std::collections::BTreeMap<String, String>) -> bool {
-        self.values("label")
-            .iter()
-            .all(|wanted| match wanted.split_once('=') {
-                Some((name, value)) => labels.get(name).is_some_and(|label| label == value),
-                None => labels.contains_key(wanted),
-            })
+        let has = |wanted: &String| match wanted.split_once('=') {
+            Some((name, value)) => labels.get(name).is_some_and(|label| label == value),
+            None => labels.contains_key(wanted),
+        };
+        self.values("label").iter().all(has) && !self.values("label!").iter().any(has)
+    }
+
+    /// The filters of the prune commands, besides those of their own: which labels, and how old.
+    /// Refuses others.
+    pub(crate) fn prune(&self, own: &[&str]) -> Result<Prune<'_>> {
+        self.only(&[own, &["label", "label!", "until"]].concat())?;
+        let until = match self.values("until") {
+            [] => None,
+            [until] => Some(crate::time::parse(until)?),
+            _ => {
+                return Err(ApiError::bad_request(
+                    "more than one until filter specified",
+                ));
+            }
+        };
+        Ok(Prune {
+            filters: self,
+            until,
+        })
+    }
+}
+
+/// Which things a prune command removes.
+#[derive(Debug)]
+pub(crate) struct Prune<'a> {
+    filters: &'a Filters,
+    until: Option<Timestamp>,
+}
+
+impl Prune<'_> {
+    /// Whether something with these labels, created then, is to be removed. What says nothing of
+    /// its creation is not older than anything.
+    pub(crate) fn fits(
+        &self,
+        labels: &std::collections::BTreeMap<String, String>,
+        created: Option<Timestamp>,
+    ) -> bool {
+        self.filters.fits_labels(labels)
+            && self
+                .until
+                .is_none_or(|until| created.is_some_and(|created| created < until))
     }
 }
 
@@ -256,6 +297,34 @@ mod tests {
         let error = list.only(&["name"]).unwrap_err();
         assert_eq!(error.message, "invalid filter 'status'");
         assert!(Filters::parse("[]").is_err());
+    }
+
+    #[test]
+    fn a_prune_looks_at_labels_and_age() {
+        let labels = [("keep".to_owned(), "yes".to_owned())].into();
+        let fits = |text: &str, created: Option<&str>| {
+            let filters = Filters::parse(text).unwrap();
+            let created = created.map(|time| time.parse().unwrap());
+            filters.prune(&["dangling"]).unwrap().fits(&labels, created)
+        };
+        let then = Some("2026-11-25T20:00:00Z");
+        assert!(fits("{}", None));
+        assert!(fits(r#"{"label":["keep"]}"#, then));
+        assert!(!fits(r#"{"label!":["keep=yes"]}"#, then));
+        assert!(fits(r#"{"label!":["keep=no"]}"#, then));
+        assert!(fits(r#"{"until":["2026-11-25T20:00:01Z"]}"#, then));
+        assert!(!fits(r#"{"until":["2026-11-25T20:00:00Z"]}"#, then));
+        assert!(!fits(r#"{"until":["2026-11-25T20:00:00Z"]}"#, None));
+        for refused in [
+            r#"{"name":["a"]}"#,
+            r#"{"until":["1h","2h"]}"#,
+            r#"{"until":["x"]}"#,
+        ] {
+            assert!(
+                Filters::parse(refused).unwrap().prune(&[]).is_err(),
+                "{refused}"
+            );
+        }
     }
 
     #[test]

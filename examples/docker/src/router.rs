@@ -62,7 +62,7 @@ pub(crate) async fn route(front_end: &FrontEnd, call: Call) -> Result<Reply> {
 
         (GET, ["networks"]) => networks::list(front_end, &call.query).await,
         (POST, ["networks", "create"]) => networks::create(front_end, call).await,
-        (POST, ["networks", "prune"]) => networks::prune(front_end).await,
+        (POST, ["networks", "prune"]) => networks::prune(front_end, &call.query).await,
         (GET, ["networks", name]) => networks::inspect(front_end, name).await,
         (DELETE, ["networks", name]) => networks::remove(front_end, name).await,
         (POST, ["networks", name, "connect"]) => networks::connect(front_end, name, call).await,

@@ -8,7 +8,7 @@ use portlayer::image::ImageInfo;
 
 use crate::error::{ApiError, Result};
 use crate::options::{CreateBody, HostConfig, PortBinding, Words};
-use crate::view::{ANNOTATION, Extras};
+use crate::view::{ANNOTATION, Attached, Extras};
 use crate::{connections, ports};
 
 const MIB: i64 = 1 << 20;
@@ -122,7 +122,13 @@ pub(crate) fn request(
     let extras = Extras {
         stdin_once: body.stdin_once,
         auto_remove: host.auto_remove,
+        attached: Attached {
+            stdin: body.attach_stdin,
+            stdout: body.attach_stdout,
+            stderr: body.attach_stderr,
+        },
         user,
+        created: jiff::Timestamp::now().to_string(),
         entrypoint: entrypoint.len(),
         stop_timeout: body.stop_timeout,
         exposed_ports: exposed,

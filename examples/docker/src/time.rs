@@ -1,12 +1,18 @@
 //! Points in time as clients give them.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use crate::error::{ApiError, Result};
 
-/// Seconds since 1970, with a fraction perhaps, or RFC 3339.
+/// Seconds since 1970, with a fraction perhaps, or RFC 3339, or how long ago: `1h30m`.
 pub(crate) fn parse(text: &str) -> Result<Timestamp> {
     let refused = || ApiError::bad_request(format!("{text:?} is not a time"));
+    if let Some(ago) = duration(text) {
+        let time = Timestamp::now().checked_sub(ago);
+        return time.map_err(|_| refused());
+    }
     if let Ok(time) = text.parse() {
         return Ok(time);
     }
@@ -25,6 +31,33 @@ pub(crate) fn parse(text: &str) -> Result<Timestamp> {
     Timestamp::new(seconds, nanos).map_err(|_| refused())
 }
 
+/// A duration as Go writes it, in whole units: `1h30m`, `10s`.
+fn duration(text: &str) -> Option<Duration> {
+    const UNITS: [(&str, u64); 6] = [
+        ("ns", 1),
+        ("us", 1_000),
+        ("ms", 1_000_000),
+        ("s", 1_000_000_000),
+        ("m", 60_000_000_000),
+        ("h", 3_600_000_000_000),
+    ];
+    let mut rest = text;
+    let mut total = None;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
+        let number: u64 = rest[..digits].parse().ok()?;
+        rest = &rest[digits..];
+        let unit = rest
+            .find(|c: char| c.is_ascii_digit())
+            .unwrap_or(rest.len());
+        let (_, nanos) = UNITS.iter().find(|(name, _)| *name == &rest[..unit])?;
+        let part = Duration::from_nanos(number.checked_mul(*nanos)?);
+        total = Some(total.unwrap_or(Duration::ZERO).checked_add(part)?);
+        rest = &rest[unit..];
+    }
+    total
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a panic is the failure of a test")]
@@ -41,6 +74,12 @@ mod tests {
         ] {
             assert_eq!(parse(text).unwrap(), expected);
         }
+        assert_eq!(duration("1h30m"), Some(Duration::from_secs(5400)));
+        assert_eq!(duration("10s"), Some(Duration::from_secs(10)));
+        for text in ["", "10", "s", "1x", "h1"] {
+            assert_eq!(duration(text), None, "{text}");
+        }
+        assert!(parse("1h").unwrap() < Timestamp::now());
         assert!(parse("yesterday").is_err());
         assert!(parse("99999999999999999").is_err());
     }

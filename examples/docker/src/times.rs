@@ -41,12 +41,27 @@ impl FrontEnd {
     pub(crate) async fn note_end(&self, id: &ContainerId) {
         let turn = self.ports().turn(id);
         let _turn = turn.lock().await;
+        self.rename_ended(id).await;
         let Some(info) = self.lasting(id).await else {
             return;
         };
         let is_noted = info.finished.is_some() || kept(&info, FINISHED) > kept(&info, STARTED);
         if !is_noted && info.state.exit().is_some() {
             self.note(id, FINISHED).await;
+        }
+    }
+
+    /// Gives a container again the name that it got while it ran.
+    async fn rename_ended(&self, id: &ContainerId) {
+        let Some(name) = self.renames().remove(id) else {
+            return;
+        };
+        let edit = Edit::new().name(name);
+        if let Err(error) = self.layer().exec().update(id, edit).await
+            && !error.is_not_found()
+        {
+            let error = chain(&error);
+            tracing::warn!(%id, %error, "a container has the name from before its run again");
         }
     }
 

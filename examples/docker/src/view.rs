@@ -22,8 +22,14 @@ pub(crate) struct Extras {
     pub(crate) stdin_once: bool,
     #[serde(skip_serializing_if = "is_default")]
     pub(crate) auto_remove: bool,
+    /// Which streams the client that created it meant to attach to.
+    #[serde(skip_serializing_if = "is_default")]
+    pub(crate) attached: Attached,
     #[serde(skip_serializing_if = "is_default")]
     pub(crate) user: String,
+    /// When it was created: more exact than where the port layer keeps whole seconds.
+    #[serde(skip_serializing_if = "is_default")]
+    pub(crate) created: String,
     /// How many of the command's words are the entrypoint.
     #[serde(skip_serializing_if = "is_default")]
     pub(crate) entrypoint: usize,
@@ -33,6 +39,18 @@ pub(crate) struct Extras {
     pub(crate) exposed_ports: Vec<String>,
     #[serde(skip_serializing_if = "is_default")]
     pub(crate) port_bindings: BTreeMap<String, Vec<PortBinding>>,
+}
+
+/// Streams of a container.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Attached {
+    #[serde(skip_serializing_if = "is_default")]
+    pub(crate) stdin: bool,
+    #[serde(skip_serializing_if = "is_default")]
+    pub(crate) stdout: bool,
+    #[serde(skip_serializing_if = "is_default")]
+    pub(crate) stderr: bool,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -75,11 +93,14 @@ impl From<ContainerInfo> for View {
     fn from(mut info: ContainerInfo) -> Self {
         times::complete(&mut info);
         // A container that another front end made has no extras.
-        let extras = info
+        let extras: Extras = info
             .annotations
             .get(ANNOTATION)
             .and_then(|json| serde_json::from_str(json).ok())
             .unwrap_or_default();
+        if let Ok(created) = extras.created.parse() {
+            info.created = Some(created);
+        }
         Self {
             id: info.id,
             extras,
@@ -157,6 +178,12 @@ impl View {
         first.map_or("bridge", |endpoint| endpoint.spec.scope.as_str())
     }
 
+    /// The names of its networks.
+    pub(crate) fn scopes(&self) -> impl Iterator<Item = &str> {
+        let endpoints = self.info.endpoints.iter();
+        endpoints.map(|endpoint| endpoint.spec.scope.as_str())
+    }
+
     pub(crate) fn host_name(&self) -> String {
         let given = self.info.host_name.clone();
         given.unwrap_or_else(|| self.id.short())
@@ -164,7 +191,17 @@ impl View {
 
     /// The program and its arguments as the `COMMAND` column has them.
     pub(crate) fn command_line(&self) -> String {
-        self.info.command.to_string()
+        let mut line = self.info.command.path.clone();
+        for word in &self.info.command.args {
+            line.push(' ');
+            // As the engine does: only spaces are quoted.
+            if word.contains(' ') {
+                line.push_str(&format!("'{word}'"));
+            } else {
+                line.push_str(word);
+            }
+        }
+        line
     }
 
     /// What events say about it.

@@ -59,7 +59,14 @@ pub(crate) async fn create(front_end: &FrontEnd, call: Call) -> Result<Reply> {
                 }
                 spec = spec.name(names::generate(&id, attempt));
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => {
+                let mut refused = ApiError::from(error);
+                // The docker command takes 404 for a missing image, and pulls it.
+                if refused.status == StatusCode::NOT_FOUND {
+                    refused.status = StatusCode::BAD_REQUEST;
+                }
+                return Err(refused);
+            }
         }
     }
     front_end.publish(&ContainerInfo::new(spec).into(), "create");
@@ -67,7 +74,7 @@ pub(crate) async fn create(front_end: &FrontEnd, call: Call) -> Result<Reply> {
     Ok(reply::json_with(StatusCode::CREATED, &answer))
 }
 
-async fn name_taken(front_end: &FrontEnd, name: &str) -> ApiError {
+pub(super) async fn name_taken(front_end: &FrontEnd, name: &str) -> ApiError {
     let owner = match front_end.container(name).await {
         Ok(owner) => owner.id.to_string(),
         Err(_) => "unknown".into(),

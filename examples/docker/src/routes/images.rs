@@ -132,23 +132,39 @@ fn created(config: &ImageConfig) -> Option<Timestamp> {
 
 pub(crate) async fn list(front_end: &FrontEnd, query: &Query) -> Result<Reply> {
     let filters = query.filters()?;
-    filters.only(&["reference", "dangling", "label"])?;
+    filters.only(&["reference", "dangling", "label", "before", "since"])?;
+    let before = bound(front_end, filters.values("before")).await?;
+    let since = bound(front_end, filters.values("since")).await?;
     let mut images = front_end.image_summaries().await?;
-    images.retain(|image| {
-        let names: Vec<&str> = image["RepoTags"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .collect();
+    images.retain_mut(|image| {
+        let mut names: Vec<String> =
+            serde_json::from_value(image["RepoTags"].clone()).unwrap_or_default();
+        let is_dangling = names.is_empty();
+        let patterns = filters.values("reference");
+        if !patterns.is_empty() {
+            // An image is shown by those of its names that are wanted.
+            names.retain(|name| patterns.iter().any(|pattern| matches(pattern, name)));
+            image["RepoTags"] = json!(names);
+        }
         let labels = serde_json::from_value(image["Labels"].clone()).unwrap_or_default();
+        let created = image["Created"].as_i64();
         filters.fits("dangling", |wanted| {
-            matches!(wanted, "true" | "1") == names.is_empty()
-        }) && filters.fits("reference", |pattern| {
-            names.iter().any(|name| matches(pattern, name))
-        }) && filters.fits_labels(&labels)
+            matches!(wanted, "true" | "1") == is_dangling
+        }) && (patterns.is_empty() || !names.is_empty())
+            && filters.fits_labels(&labels)
+            && before.is_none_or(|before| created < Some(before))
+            && since.is_none_or(|since| created > Some(since))
     });
     Ok(reply::json(&images))
+}
+
+/// When the image of a `before` or `since` filter was made, in seconds since 1970.
+async fn bound(front_end: &FrontEnd, names: &[String]) -> Result<Option<i64>> {
+    let Some(name) = names.first() else {
+        return Ok(None);
+    };
+    let image = front_end.image(name).await?;
+    Ok(created(&image.config).map(Timestamp::as_second))
 }
 
 /// A pattern with `*` on a name, or on it without its tag.
@@ -182,6 +198,14 @@ pub(crate) async fn inspect(front_end: &FrontEnd, name: &str) -> Result<Reply> {
     let (names, digests) = names(&image.id, &tags);
     let config = &image.config;
     let written: Value = serde_json::from_slice(config.bytes()).unwrap_or_default();
+    // Templates of `docker inspect` fail at fields that are not there.
+    let mut process = json!({
+        "User": "", "Env": null, "Cmd": null, "Entrypoint": null, "Volumes": null,
+        "WorkingDir": "", "OnBuild": null, "Labels": null,
+    });
+    if let (Some(all), Some(given)) = (process.as_object_mut(), written["config"].as_object()) {
+        all.extend(given.clone());
+    }
     Ok(reply::json(&json!({
         "Id": image.id,
         "RepoTags": names,
@@ -191,7 +215,7 @@ pub(crate) async fn inspect(front_end: &FrontEnd, name: &str) -> Result<Reply> {
         "Created": config.created().unwrap_or("0001-01-01T00:00:00Z"),
         "DockerVersion": "",
         "Author": config.author().unwrap_or_default(),
-        "Config": written["config"],
+        "Config": process,
         "Architecture": config.architecture(),
         "Variant": config.variant(),
         "Os": config.os(),
@@ -257,7 +281,7 @@ pub(crate) async fn remove(front_end: &FrontEnd, name: &str, query: &Query) -> R
     if let Some(reference) = &by_name
         && tags.len() > 1
     {
-        untag(front_end, reference, &image.id, &mut done).await?;
+        untag(front_end, &tags, reference, &image.id, &mut done).await?;
         return Ok(reply::json(&done));
     }
     if by_name.is_none() && tags.len() > 1 && !force {
@@ -279,7 +303,7 @@ pub(crate) async fn remove(front_end: &FrontEnd, name: &str, query: &Query) -> R
                 )));
             }
             // Only the name goes; the containers keep the image.
-            untag(front_end, reference, &image.id, &mut done).await?;
+            untag(front_end, &tags, reference, &image.id, &mut done).await?;
             return Ok(reply::json(&done));
         }
         let (forced, how) = if user.is_running() {
@@ -295,15 +319,18 @@ pub(crate) async fn remove(front_end: &FrontEnd, name: &str, query: &Query) -> R
     }
     front_end.layer().images().remove(&image.id).await?;
     for tag in &tags {
-        untag(front_end, &tag.reference, &image.id, &mut done).await?;
+        untag(front_end, &tags, &tag.reference, &image.id, &mut done).await?;
     }
     done.push(json!({ "Deleted": image.id }));
     front_end.publish_image("delete", &image.id, &image.id.to_string());
     Ok(reply::json(&done))
 }
 
+/// Takes a name, one of these tags, from an image. With the last one of a repository goes its name
+/// by digest.
 async fn untag(
     front_end: &FrontEnd,
+    tags: &[Tag],
     reference: &str,
     image: &ImageId,
     done: &mut Vec<Value>,
@@ -313,6 +340,18 @@ async fn untag(
         .parse::<Reference>()
         .map_or_else(|_| reference.to_owned(), |reference| reference.familiar());
     done.push(json!({ "Untagged": familiar }));
+    let tag = tags.iter().find(|tag| tag.reference == reference);
+    if let Some((reference, digest)) = tag.and_then(|tag| Some((tag.reference()?, tag.digest?))) {
+        let name = reference.familiar_name();
+        let others = tags.iter().filter(|other| other.digest == Some(digest));
+        if others
+            .filter(|o| o.reference().is_some_and(|o| o.familiar_name() == name))
+            .count()
+            == 1
+        {
+            done.push(json!({ "Untagged": format!("{name}@{digest}") }));
+        }
+    }
     front_end.publish_image("untag", image, &familiar);
     Ok(())
 }
@@ -321,7 +360,7 @@ async fn untag(
 /// interrupted imports left.
 pub(crate) async fn prune(front_end: &FrontEnd, query: &Query) -> Result<Reply> {
     let filters = query.filters()?;
-    filters.only(&["dangling", "label"])?;
+    let prune = filters.prune(&["dangling"])?;
     let all = filters
         .values("dangling")
         .iter()
@@ -332,7 +371,7 @@ pub(crate) async fn prune(front_end: &FrontEnd, query: &Query) -> Result<Reply> 
     for image in front_end.layer().images().list().await?.images {
         let tags = front_end.catalog().of(&image.id);
         let wanted = (all || tags.is_empty())
-            && filters.fits_labels(&image.config.process().labels)
+            && prune.fits(&image.config.process().labels, created(&image.config))
             && front_end.users_of(&image.id).await?.is_empty();
         if !wanted {
             continue;
@@ -346,7 +385,7 @@ pub(crate) async fn prune(front_end: &FrontEnd, query: &Query) -> Result<Reply> 
             Err(error) => return Err(error.into()),
         }
         for tag in &tags {
-            untag(front_end, &tag.reference, &image.id, &mut done).await?;
+            untag(front_end, &tags, &tag.reference, &image.id, &mut done).await?;
         }
         done.push(json!({ "Deleted": image.id }));
         freed += image.size;

@@ -131,13 +131,17 @@ pub(crate) async fn restart(front_end: &FrontEnd, name: &str, query: &Query) -> 
 }
 
 pub(crate) async fn kill(front_end: &FrontEnd, name: &str, query: &Query) -> Result<Reply> {
-    let container = front_end.container(name).await?;
     let wanted = query.get("signal").map_or(Ok(Signal::KILL), signal)?;
+    let context = |error: ApiError| {
+        ApiError::new(
+            error.status,
+            format!("cannot kill container: {name}: {}", error.message),
+        )
+    };
+    let container = front_end.container(name).await.map_err(context)?;
     if !container.is_running() {
-        return Err(ApiError::conflict(format!(
-            "cannot kill container: {name}: container {} is not running",
-            container.id
-        )));
+        let reason = format!("container {} is not running", container.id);
+        return Err(context(ApiError::conflict(reason)));
     }
     let exec = front_end.layer().exec();
     exec.signal(&container.id, wanted).await?;
@@ -151,20 +155,30 @@ pub(crate) async fn rename(front_end: &FrontEnd, name: &str, query: &Query) -> R
         .get("name")
         .unwrap_or_default()
         .trim_start_matches('/');
+    if wanted == container.info.name {
+        return Err(ApiError::bad_request(
+            "renaming a container with the same name as its current name",
+        ));
+    }
     if !crate::names::is_valid(wanted) {
         return Err(ApiError::bad_request(format!(
-            "Invalid container name ({wanted}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
+            "Error when allocating new name: Invalid container name (/{wanted}), only \
+             [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
         )));
     }
     let edit = Edit::new().name(wanted);
     match front_end.layer().exec().update(&container.id, edit).await {
         Err(error) if *error.kind() == ErrorKind::AlreadyExists => {
-            return Err(ApiError::conflict(format!(
-                "Error when allocating new name: Conflict. The container name \"/{wanted}\" is \
-                 already in use"
-            )));
+            let ApiError { status, message } =
+                super::containers::name_taken(front_end, wanted).await;
+            let message = format!("Error when allocating new name: {message}");
+            return Err(ApiError::new(status, message));
         }
         other => other?,
+    }
+    if container.is_running() {
+        let name = wanted.to_owned();
+        front_end.renames().insert(container.id, name);
     }
     front_end.publish(&container, "rename");
     Ok(reply::empty(StatusCode::NO_CONTENT))
@@ -325,13 +339,13 @@ pub(crate) async fn remove(front_end: &FrontEnd, name: &str, query: &Query) -> R
 
 pub(crate) async fn prune(front_end: &FrontEnd, query: &Query) -> Result<Reply> {
     let filters = query.filters()?;
-    filters.only(&["label"])?;
+    let wanted = filters.prune(&[])?;
     let mut done = Vec::new();
     for container in front_end.containers().await? {
         if !matches!(
             container.phase(),
             Phase::Created | Phase::Exited | Phase::Dead
-        ) || !filters.fits_labels(&container.info.labels)
+        ) || !wanted.fits(&container.info.labels, container.info.created)
         {
             continue;
         }

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use portlayer::network::PortMapping;
+use regex::bytes::{Regex, RegexBuilder};
 use serde_json::{Value, json};
 
 use crate::FrontEnd;
@@ -9,12 +10,22 @@ use crate::error::{ApiError, Result};
 use crate::ports;
 use crate::reply::{self, Reply};
 use crate::request::{Filters, Query};
+use crate::routes::host_config;
 use crate::view::{Phase, View};
 
 const NEVER: &str = "0001-01-01T00:00:00Z";
-const FILTERS: [&str; 12] = [
+const FILTERS: [&str; 14] = [
     "id", "name", "label", "status", "exited", "ancestor", "before", "since", "network", "expose",
-    "publish", "volume",
+    "publish", "volume", "is-task", "health",
+];
+const STATES: [&str; 7] = [
+    "created",
+    "running",
+    "paused",
+    "restarting",
+    "removing",
+    "exited",
+    "dead",
 ];
 
 pub(crate) async fn list(front_end: &FrontEnd, query: &Query) -> Result<Reply> {
@@ -23,6 +34,8 @@ pub(crate) async fn list(front_end: &FrontEnd, query: &Query) -> Result<Reply> {
     if !filters.values("volume").is_empty() {
         return Err(ApiError::not_supported("The filter volume"));
     }
+    check_values(&filters)?;
+    let patterns = Patterns::new(&filters)?;
     // Clients send 0 or -1 for "no limit".
     let limit = query.number::<i64>("limit")?;
     let limit = limit.and_then(|limit| usize::try_from(limit).ok());
@@ -40,6 +53,7 @@ pub(crate) async fn list(front_end: &FrontEnd, query: &Query) -> Result<Reply> {
     containers.retain(|container| {
         (all || container.is_running())
             && fits(container, &filters)
+            && patterns.fit(container)
             && fits_ports(container, &open.of(&container.id), &filters)
             && bounds.fit(container)
             && ancestors
@@ -70,17 +84,85 @@ fn fits_ports(container: &View, open: &[PortMapping], filters: &Filters) -> bool
         .any(|port| has(port, "PublicPort", published) || has(port, "PrivatePort", exposed))
 }
 
-fn fits(container: &View, filters: &Filters) -> bool {
-    let id = container.id.to_string();
-    filters.fits("id", |wanted| id.starts_with(wanted))
-        && filters.fits("name", |wanted| {
-            container.info.name.contains(wanted.trim_start_matches('/'))
+/// Refuses values that no container can have, as the engine does.
+fn check_values(filters: &Filters) -> Result<()> {
+    let refused = |name: &str, value: &str| {
+        Err(ApiError::bad_request(format!(
+            "invalid filter '{name}={value}'"
+        )))
+    };
+    for status in filters.values("status") {
+        if !STATES.contains(&status.as_str()) {
+            return refused("status", status);
+        }
+    }
+    for code in filters.values("exited") {
+        if code.parse::<i32>().is_err() {
+            return refused("exited", code);
+        }
+    }
+    Ok(())
+}
+
+/// The `name` and `id` filters: regular expressions.
+struct Patterns {
+    names: Vec<Regex>,
+    ids: Vec<Regex>,
+}
+
+impl Patterns {
+    fn new(filters: &Filters) -> Result<Self> {
+        /// Bytes of a compiled expression.
+        const SIZE_MAX: usize = 1 << 20;
+        let compiled = |name: &str| {
+            let patterns = filters.values(name).iter().map(|text| {
+                let built = RegexBuilder::new(text)
+                    .unicode(false)
+                    .size_limit(SIZE_MAX)
+                    .build();
+                built.map_err(|error| {
+                    ApiError::bad_request(format!("invalid filter '{name}={text}': {error}"))
+                })
+            });
+            patterns.collect::<Result<Vec<_>>>()
+        };
+        Ok(Self {
+            names: compiled("name")?,
+            ids: compiled("id")?,
         })
+    }
+
+    /// Whether a container fits one of the expressions for its name, with a slash or without, and
+    /// one of those for its id.
+    fn fit(&self, container: &View) -> bool {
+        let id = container.id.to_string();
+        let name = format!("/{}", container.info.name);
+        let names_fit = |pattern: &Regex| {
+            pattern.is_match(name.as_bytes()) || pattern.is_match(&name.as_bytes()[1..])
+        };
+        (self.names.is_empty() || self.names.iter().any(names_fit))
+            && (self.ids.is_empty()
+                || self
+                    .ids
+                    .iter()
+                    .any(|pattern| pattern.is_match(id.as_bytes())))
+    }
+}
+
+fn fits(container: &View, filters: &Filters) -> bool {
+    // There are no swarm tasks, and no health checks.
+    filters.fits("is-task", |wanted| matches!(wanted, "false" | "0"))
+        && filters.fits("health", |wanted| wanted == "none")
         && filters.fits("status", |wanted| container.phase().name() == wanted)
         && filters.fits("exited", |wanted| {
             container.phase() == Phase::Exited && wanted.parse() == Ok(container.exit_code())
         })
-        && filters.fits("network", |wanted| container.network() == wanted)
+        && filters.fits("network", |wanted| {
+            container.scopes().any(|scope| {
+                scope == wanted
+                    || (wanted.len() >= 4 && super::networks::id(scope).starts_with(wanted))
+            })
+        })
         && filters.fits_labels(&container.info.labels)
 }
 
@@ -199,6 +281,13 @@ pub(crate) async fn inspect(front_end: &FrontEnd, name: &str, query: &Query) -> 
         (None, portlayer::State::Broken { reason }) => reason.clone(),
         _ => String::new(),
     };
+    let networks = networks(&container);
+    let default = match &networks["bridge"] {
+        Value::Null => {
+            json!({ "Gateway": "", "IPAddress": "", "IPPrefixLen": 0, "MacAddress": "" })
+        }
+        bridge => bridge.clone(),
+    };
     let mut json = json!({
         "Id": container.id,
         "Created": time(info.created),
@@ -225,22 +314,16 @@ pub(crate) async fn inspect(front_end: &FrontEnd, name: &str, query: &Query) -> 
         "Platform": "linux",
         "MountLabel": "", "ProcessLabel": "", "AppArmorProfile": "",
         "ExecIDs": null,
-        "HostConfig": {
-            "AutoRemove": extras.auto_remove,
-            "NetworkMode": container.network(),
-            "PortBindings": extras.port_bindings,
-            "RestartPolicy": { "Name": "no", "MaximumRetryCount": 0 },
-            "LogConfig": { "Type": "json-file", "Config": {} },
-            "Memory": info.resources.memory_mib << 20,
-            "NanoCpus": u64::from(info.resources.cpus) * 1_000_000_000,
-        },
+        "HostConfig": host_config::shown(&container),
         "GraphDriver": { "Name": "vSphere", "Data": null },
         "Mounts": [],
         "Config": {
             "Hostname": container.host_name(),
             "Domainname": "",
             "User": extras.user,
-            "AttachStdin": false, "AttachStdout": true, "AttachStderr": true,
+            "AttachStdin": extras.attached.stdin,
+            "AttachStdout": extras.attached.stdout,
+            "AttachStderr": extras.attached.stderr,
             "ExposedPorts": exposed,
             "Tty": info.command.tty,
             "OpenStdin": info.command.open_stdin,
@@ -249,6 +332,7 @@ pub(crate) async fn inspect(front_end: &FrontEnd, name: &str, query: &Query) -> 
             "Cmd": cmd,
             "Image": container.image(),
             "Volumes": null,
+            "OnBuild": null,
             "WorkingDir": info.command.working_dir.clone().unwrap_or_default(),
             "Entrypoint": if entrypoint.is_empty() { Value::Null } else { json!(entrypoint) },
             "Labels": info.labels,
@@ -257,9 +341,16 @@ pub(crate) async fn inspect(front_end: &FrontEnd, name: &str, query: &Query) -> 
         },
         "NetworkSettings": {
             "Bridge": "", "SandboxID": "", "SandboxKey": "", "EndpointID": "",
+            "HairpinMode": false, "LinkLocalIPv6Address": "", "LinkLocalIPv6PrefixLen": 0,
+            "SecondaryIPAddresses": null, "SecondaryIPv6Addresses": null,
+            "GlobalIPv6Address": "", "GlobalIPv6PrefixLen": 0, "IPv6Gateway": "",
             "Ports": ports::inspected(&container, &front_end.ports().of(&container.id)),
-            "Gateway": "", "IPAddress": "", "IPPrefixLen": 0, "MacAddress": "",
-            "Networks": networks(&container),
+            // Those of the default network, as older clients look for them.
+            "Gateway": default["Gateway"],
+            "IPAddress": default["IPAddress"],
+            "IPPrefixLen": default["IPPrefixLen"],
+            "MacAddress": default["MacAddress"],
+            "Networks": networks,
         },
     });
     if query.flag("size") {

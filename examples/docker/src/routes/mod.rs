@@ -1,6 +1,7 @@
 //! The answers, by family.
 
 pub(crate) mod containers;
+mod host_config;
 pub(crate) mod images;
 pub(crate) mod lifecycle;
 pub(crate) mod listing;

@@ -219,11 +219,15 @@ pub(crate) async fn remove(front_end: &FrontEnd, name: &str) -> Result<Reply> {
     Ok(reply::empty(StatusCode::NO_CONTENT))
 }
 
-pub(crate) async fn prune(front_end: &FrontEnd) -> Result<Reply> {
+pub(crate) async fn prune(front_end: &FrontEnd, query: &Query) -> Result<Reply> {
+    let filters = query.filters()?;
+    let wanted = filters.prune(&[])?;
     let mut done = Vec::new();
     for scope in scopes(front_end).await? {
         let bridge = scope.spec.kind == ScopeKind::Bridge;
-        if scope.is_default || !bridge || !scope.containers.is_empty() {
+        // When a scope was created is not kept.
+        let fits = wanted.fits(&scope.spec.labels, None);
+        if scope.is_default || !bridge || !scope.containers.is_empty() || !fits {
             continue;
         }
         match front_end.layer().networks().remove(&scope.spec.name).await {
@@ -250,7 +254,18 @@ pub(crate) async fn connect(front_end: &FrontEnd, name: &str, call: Call) -> Res
     let config = body.endpoint_config.unwrap_or_default();
     let endpoint = connections::endpoint(&scope.spec.name, config)?;
     let networks = front_end.layer().networks();
-    networks.connect(&container.id, endpoint).await?;
+    match networks.connect(&container.id, endpoint).await {
+        Err(error) if *error.kind() == ErrorKind::AlreadyExists => {
+            return Err(ApiError::new(
+                StatusCode::FORBIDDEN,
+                format!(
+                    "endpoint with name {} already exists in network {}",
+                    container.info.name, scope.spec.name
+                ),
+            ));
+        }
+        other => other?,
+    };
     Ok(reply::empty(StatusCode::OK))
 }
 
@@ -258,6 +273,15 @@ pub(crate) async fn disconnect(front_end: &FrontEnd, name: &str, call: Call) -> 
     let body: ConnectBody = call.json().await?;
     let container = front_end.container(&body.container).await?;
     let scope = scope(front_end, name).await?;
+    if !container.scopes().any(|name| name == scope.spec.name) {
+        return Err(ApiError::new(
+            StatusCode::FORBIDDEN,
+            format!(
+                "container {} is not connected to the network {}",
+                container.id, scope.spec.name
+            ),
+        ));
+    }
     let networks = front_end.layer().networks();
     networks.disconnect(&container.id, &scope.spec.name).await?;
     Ok(reply::empty(StatusCode::OK))

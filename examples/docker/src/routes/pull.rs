@@ -48,6 +48,9 @@ pub(crate) async fn create(front_end: &FrontEnd, call: Call) -> Result<Reply> {
         .ok_or_else(|| ApiError::bad_request("neither fromImage nor fromSrc is given"))?;
     let mut reference: Reference = name.parse()?;
     match call.query.get("tag") {
+        None if reference.tag().is_none() && reference.digest().is_none() => {
+            return Err(ApiError::not_supported("docker pull --all-tags"));
+        }
         None => {}
         Some(digest) if digest.starts_with("sha256:") => {
             reference = format!("{}@{digest}", reference.familiar_name()).parse()?;
@@ -218,9 +221,7 @@ async fn import(front_end: &FrontEnd, call: Call) -> Result<Reply> {
         .platform(platform(&query)?.unwrap_or_default())
         .created(jiff::Timestamp::now().to_string())
         .config(crate::changes::apply(query.all("changes"))?);
-    if let Some(message) = query.get("message") {
-        options = options.comment(message);
-    }
+    options = options.comment(query.get("message").unwrap_or("Imported from -"));
     let file = receive(call).await?;
     let image = image_source::from_root_fs(file.path(), options).await?;
     let front_end = front_end.clone();

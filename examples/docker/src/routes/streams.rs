@@ -94,18 +94,9 @@ pub(crate) async fn logs(front_end: &FrontEnd, name: &str, query: &Query) -> Res
     if let Some(until) = query.get("until").filter(|until| *until != "0") {
         options = options.until(crate::time::parse(until)?);
     }
-    match query.get("tail") {
-        None | Some("all") => {}
-        // A negative number means all of it, as in the engine.
-        Some(lines) => match lines.parse::<u64>() {
-            Ok(lines) => options = options.tail(lines),
-            Err(_) if lines.starts_with('-') => {}
-            Err(_) => {
-                return Err(ApiError::bad_request(format!(
-                    "{lines:?} is not a number of lines"
-                )));
-            }
-        },
+    // Anything but a number means all of it, as in the engine.
+    if let Some(Ok(lines)) = query.get("tail").map(str::parse) {
+        options = options.tail(lines);
     }
     if query.flag("follow") {
         options = options.follow();
@@ -116,16 +107,27 @@ pub(crate) async fn logs(front_end: &FrontEnd, name: &str, query: &Query) -> Res
         .streams()
         .logs(&container.id, options)
         .await?;
-    let mut line_starts = true;
+    let details = query.flag("details");
+    // Lines of the two outputs are interleaved, and either may be incomplete.
+    let mut in_line = [false; 2];
     let frames = log.map(move |record| {
         let record = record.map_err(|error| std::io::Error::other(crate::error::chain(&error)))?;
         let mut bytes = record.bytes;
-        if timestamps && line_starts {
-            let mut stamped = BytesMut::from(format!("{:.9} ", record.time).as_bytes());
-            stamped.extend_from_slice(&bytes);
-            bytes = stamped.freeze();
+        let in_line =
+            &mut in_line[usize::from(record.stream == portlayer::stream::StdStream::Stderr)];
+        if !*in_line && (timestamps || details) {
+            let mut prefixed = BytesMut::new();
+            if timestamps {
+                prefixed.extend_from_slice(format!("{:.9} ", record.time).as_bytes());
+            }
+            if details {
+                // The log driver adds no attributes: an empty list, and what separates it.
+                prefixed.extend_from_slice(b" ");
+            }
+            prefixed.extend_from_slice(&bytes);
+            bytes = prefixed.freeze();
         }
-        line_starts = bytes.ends_with(b"\n");
+        *in_line = !bytes.ends_with(b"\n");
         Ok::<Bytes, std::io::Error>(frame(tty, record.stream, bytes))
     });
     Ok(reply::stream(media_type(tty), frames))

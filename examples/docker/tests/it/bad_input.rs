@@ -55,7 +55,7 @@ async fn paths_and_parameters_that_make_no_sense_are_answered() {
         ("GET", "/images/UPPER/json", 400),
         ("POST", "/images/create", 400),
         ("POST", "/images/create?fromImage=UPPER", 400),
-        ("POST", "/images/create?fromImage=127.0.0.1%3A1/a", 500),
+        ("POST", "/images/create?fromImage=127.0.0.1%3A1/a%3A1", 500),
         ("POST", "/containers/nosuch/start", 404),
         ("POST", "/containers/nosuch/wait?condition=never", 404),
         ("POST", "/swarm/init", 501),

@@ -7,6 +7,7 @@
 mod bad_input;
 mod client;
 mod life;
+mod lists;
 mod networks;
 mod ports;
 mod pull;

@@ -190,3 +190,33 @@ async fn two_starts_at_once_leave_the_port_open() {
     }
     assert!(echoes(at(&server, "web", "80/tcp").await).await);
 }
+
+#[tokio::test]
+async fn a_port_is_chosen_from_a_range() {
+    let server = Server::start().await;
+    // Two ports in a row that nobody uses.
+    let (taken, next) = loop {
+        let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = taken.local_addr().unwrap().port();
+        if port < u16::MAX && TcpListener::bind(("127.0.0.1", port + 1)).await.is_ok() {
+            break (taken, port + 1);
+        }
+    };
+    let range = format!("{}-{next}", next - 1);
+    create(&server, "first", &["sleep"], "80/tcp", &range).await;
+    assert_eq!(act(&server, "first", "start").await, (204, String::new()));
+    let first = at(&server, "first", "80/tcp").await;
+    assert_eq!(
+        first.port(),
+        next,
+        "the first one is taken by another program"
+    );
+    assert!(echoes(first).await);
+    create(&server, "second", &["sleep"], "80/tcp", &range).await;
+    let (status, message) = act(&server, "second", "start").await;
+    assert_eq!(status, 500, "{message}");
+    assert!(message.contains("port is already allocated"), "{message}");
+    drop(taken);
+    assert_eq!(act(&server, "second", "start").await, (204, String::new()));
+    assert_eq!(at(&server, "second", "80/tcp").await.port(), next - 1);
+}
