@@ -50,6 +50,14 @@ pub(crate) fn on_path(program: &str) -> bool {
     })
 }
 
+/// Returns whether this process runs as root.
+pub(crate) fn is_root() -> bool {
+    Command::new("id")
+        .arg("-u")
+        .output()
+        .is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+}
+
 /// Runs `command` to completion with our own standard streams.
 ///
 /// # Errors

@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::built::Built;
 use super::report::Report;
-use crate::process::run;
+use crate::process::{is_root, on_path, run};
 
 /// The tests, and the programs that each needs.
 const CHECKS: &[(&str, &[&str])] = &[
@@ -33,7 +33,7 @@ pub(super) fn checks(report: &mut Report, built: &Built) {
     install_missing();
     for (test, programs) in CHECKS {
         let name = format!("disk-image: {}", test.replace('_', " "));
-        match programs.iter().find(|program| !is_there(program)) {
+        match programs.iter().find(|program| !on_path(program)) {
             Some(missing) => report.not_run(&name, &format!("{missing} is not installed")),
             // umoci creates device nodes and sets owners only as far as its user may.
             None if *test == "umoci_unpacks_the_same_files" && !is_root() => {
@@ -58,11 +58,11 @@ fn run_test(built: &Built, test: &str) -> Result<()> {
 fn install_missing() {
     let mut packages: Vec<&str> = PACKAGES
         .iter()
-        .filter(|(program, _)| !is_there(program))
+        .filter(|(program, _)| !on_path(program))
         .map(|(_, package)| *package)
         .collect();
     packages.dedup();
-    if packages.is_empty() || !is_root() || !is_there("apt-get") || std::env::var_os("CI").is_none()
+    if packages.is_empty() || !is_root() || !on_path("apt-get") || std::env::var_os("CI").is_none()
     {
         return;
     }
@@ -82,17 +82,4 @@ fn install_missing() {
             apt(&[&install, &[package][..]].concat());
         }
     }
-}
-
-/// Returns whether a program is in one of the directories for programs, root's included.
-fn is_there(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
-}
-
-fn is_root() -> bool {
-    Command::new("id")
-        .arg("-u")
-        .output()
-        .is_ok_and(|output| output.stdout.trim_ascii() == b"0")
 }

@@ -1,5 +1,5 @@
-//! Interoperability with third-party programs: our `hello_world` on vcsim, and govc
-//! and pyvmomi on our simulator.
+//! Interoperability with third-party programs: our `hello_world` on vcsim, govc and
+//! pyvmomi on our simulator, and the docker command on our front end and on a real engine.
 //!
 //! A peer that is not available here is named, and its checks are printed as NOT
 //! RUN; the checks of an available peer must pass.
@@ -15,11 +15,11 @@ mod report;
 mod suites;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
-use crate::peers::{self, Lock, Peer, go, python};
+use crate::peers::{self, Lock, Peer, engine, go, python};
 use crate::workspace;
 use built::Built;
 use endpoint::Endpoint;
@@ -33,6 +33,9 @@ pub(crate) struct Args {
     /// Only install the peers, and print which are available
     #[arg(long)]
     peers: bool,
+    /// Check this program in the parts `docker` and `engine`, instead of building the workspace
+    #[arg(long, value_name = "PROGRAM")]
+    front_end: Option<PathBuf>,
     /// Run only these parts of the suite; default all
     #[arg(value_enum)]
     parts: Vec<Part>,
@@ -49,6 +52,14 @@ enum Part {
     Simulator,
     /// The docker command on our front end.
     Docker,
+    /// The docker command on our front end and on a real engine, compared.
+    Engine,
+}
+
+impl Part {
+    const fn is_docker(self) -> bool {
+        matches!(self, Self::Docker | Self::Engine)
+    }
 }
 
 /// The installed peers.
@@ -57,6 +68,8 @@ struct Peers {
     govc: Peer,
     /// A Python with pyvmomi and docker's SDK.
     python: Peer,
+    /// A Docker engine.
+    engine: Peer,
 }
 
 /// Runs the suite.
@@ -71,8 +84,16 @@ pub(crate) fn start(args: &Args) -> Result<()> {
         return Ok(());
     }
     let wanted = |part| args.parts.is_empty() || args.parts.contains(&part);
-    let built = Built::build()?;
     let mut report = Report::default();
+    if let Some(front_end) = &args.front_end {
+        ensure!(
+            !args.parts.is_empty() && args.parts.iter().all(|part| part.is_docker()),
+            "--front-end needs the parts docker or engine, and no others"
+        );
+        docker_parts(&mut report, &peers, front_end, wanted)?;
+        return report.finish();
+    }
+    let built = Built::build()?;
     if wanted(Part::Vcsim) || wanted(Part::Simulator) {
         let job = hello_world::build(&target)?;
         if wanted(Part::Vcsim) {
@@ -87,10 +108,24 @@ pub(crate) fn start(args: &Args) -> Result<()> {
     if wanted(Part::Disks) {
         disks::checks(&mut report, &built);
     }
-    if wanted(Part::Docker) {
-        docker::checks(&mut report, built.command("docker")?, &peers.python)?;
-    }
+    docker_parts(&mut report, &peers, built.command("docker")?, wanted)?;
     report.finish()
+}
+
+/// Runs the parts about our Docker front end.
+fn docker_parts(
+    report: &mut Report,
+    peers: &Peers,
+    front_end: &Path,
+    wanted: impl Fn(Part) -> bool,
+) -> Result<()> {
+    if wanted(Part::Docker) {
+        docker::checks(report, front_end, &peers.python)?;
+    }
+    if wanted(Part::Engine) {
+        docker::compare(report, front_end, &peers.engine);
+    }
+    Ok(())
 }
 
 /// Installs every peer and prints which are available.
@@ -103,11 +138,13 @@ fn get(folder: &Path) -> Result<Peers> {
         vcsim: go.vcsim,
         govc: go.govc,
         python: python::get(&lock, folder)?,
+        engine: engine::get(folder)?,
     };
     for (name, peer) in [
         ("vcsim", &peers.vcsim),
         ("govc", &peers.govc),
         ("python", &peers.python),
+        ("engine", &peers.engine),
     ] {
         println!("peer {name:<8} {}", peer.describe());
     }

@@ -4,6 +4,7 @@
 //! A peer that is not available is a value with the reason, which the caller prints;
 //! one that is available but does not build is an error.
 
+pub(crate) mod engine;
 pub(crate) mod go;
 mod lock;
 mod peer;

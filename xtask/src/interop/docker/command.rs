@@ -61,11 +61,10 @@ impl FrontEnd {
 
     /// Returns a docker command that connects through the Unix socket.
     pub(super) fn docker(&self) -> Docker {
-        let socket = self.directory.path().join("docker.sock");
-        Docker {
-            options: vec!["-H".into(), format!("unix://{}", socket.display())],
-            config: self.directory.path().join("config"),
-        }
+        Docker::on_socket(
+            &self.directory.path().join("docker.sock"),
+            self.directory.path().join("config"),
+        )
     }
 
     /// Returns a docker command with other options.
@@ -83,15 +82,33 @@ pub(super) struct Docker {
     options: Vec<String>,
     /// A configuration directory instead of the user's, which must not affect the checks.
     config: PathBuf,
+    /// The version of the API to use, instead of the newest that both sides support.
+    api: Option<&'static str>,
 }
 
 impl Docker {
+    /// Returns a docker command that connects through a Unix socket.
+    pub(super) fn on_socket(socket: &Path, config: PathBuf) -> Self {
+        Self {
+            options: vec!["-H".into(), format!("unix://{}", socket.display())],
+            config,
+            api: None,
+        }
+    }
+
+    /// Makes the command use this version of the API.
+    pub(super) fn api(self, version: &'static str) -> Self {
+        let api = Some(version);
+        Self { api, ..self }
+    }
+
     fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
         let mut command = Command::new("docker");
         command
             .env_remove("DOCKER_HOST")
             .env_remove("DOCKER_CONTEXT")
             .env("DOCKER_CONFIG", &self.config)
+            .envs(self.api.map(|version| ("DOCKER_API_VERSION", version)))
             .args(&self.options)
             .args(arguments);
         command
@@ -137,6 +154,7 @@ impl Docker {
             .args(["30", "script", "-qec", &line, "/dev/null"])
             .env_remove("DOCKER_HOST")
             .env("DOCKER_CONFIG", &self.config)
+            .envs(self.api.map(|version| ("DOCKER_API_VERSION", version)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

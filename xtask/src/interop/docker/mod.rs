@@ -4,7 +4,9 @@
 //! milliseconds. A session with the simulator is a check of its own.
 
 mod command;
+mod compare;
 mod containers;
+mod engine;
 mod image;
 mod networks;
 mod ports;
@@ -53,6 +55,17 @@ pub(super) fn checks(report: &mut Report, program: &Path, python: &Peer) -> Resu
     session::check(report, program);
     ports::check(report, program);
     Ok(())
+}
+
+/// Runs the same docker commands on our front end and on a real engine.
+pub(super) fn compare(report: &mut Report, program: &Path, engine: &Peer) {
+    if on_path("docker") {
+        compare::check(report, program, engine);
+    } else {
+        for name in compare::names() {
+            report.not_run(&name, "there is no docker command");
+        }
+    }
 }
 
 type Check = fn(&Docker) -> Result<()>;

@@ -55,10 +55,6 @@ const OPTIONS: &[(&[&str], &str)] = &[
     (&["--domainname", "a.example"], "The option --domainname"),
     (&["--network", "host"], "The network mode host"),
     (&["--network", "none"], "The network mode none"),
-    (
-        &["-p", "8000-8001:80"],
-        "A range of host ports (8000-8001) for the port 80/tcp",
-    ),
     (&["-p", "80:80/sctp"], "Publishing the port 80/sctp"),
 ];
 

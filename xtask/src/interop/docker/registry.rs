@@ -110,6 +110,11 @@ impl Registry {
         Ok(name)
     }
 
+    /// Returns the configuration file, with which another registry can serve the same images.
+    pub(super) fn config(&self) -> PathBuf {
+        self.directory.path().join("config.yml")
+    }
+
     pub(super) fn address(&self) -> &str {
         &self.address
     }
