@@ -6,10 +6,9 @@
 //! vim-cmd ... | cargo run --example container_state -- --format json -
 //! ```
 //!
-//! Files that end in `.vmx` or `.vmtx` are read as such, all others and
-//! standard input (`-`) as lines `key = value`. What is not as it should be is
-//! told on standard error, and the exit status is 1 when a file could not be
-//! read, or not all of it.
+//! Files that end in `.vmx` or `.vmtx` are read as VMX files; other files and standard input
+//! (`-`) are read as lines `key = value`. Problems are reported on standard error, and the
+//! exit status is 1 if a file could not be read completely.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read as _, Write};
@@ -37,7 +36,7 @@ struct Arguments {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Format {
-    /// Every key, grouped by what it belongs to.
+    /// Every key, grouped by the object that it belongs to.
     Tree,
     /// One line per container.
     Table,
@@ -45,7 +44,7 @@ enum Format {
     Json,
 }
 
-/// The keys of one machine, by name.
+/// The values of one machine's keys, by name.
 type Keys = BTreeMap<String, String>;
 
 fn main() -> ExitCode {
@@ -78,11 +77,11 @@ fn main() -> ExitCode {
 }
 
 fn complain(text: &str) {
-    // There is nowhere else to say that standard error is closed.
+    // Ignore a failure: if standard error is closed, it cannot be reported elsewhere.
     let _ = writeln!(io::stderr(), "container_state: {text}");
 }
 
-/// The keys of a file, and the parts that could not be read.
+/// Returns the keys of a file, and descriptions of the parts that could not be read.
 fn read(file: &Path) -> Result<(Keys, Vec<String>)> {
     let mut bytes = Vec::new();
     if file == Path::new("-") {
@@ -104,7 +103,8 @@ fn read(file: &Path) -> Result<(Keys, Vec<String>)> {
     }
 }
 
-/// Names where VIC keeps its keys that are none, with the byte at fault.
+/// Returns an error for each name that has a prefix of VIC's keys but is not a valid key, with
+/// the position of the invalid byte.
 fn unreadable_keys(keys: &Keys) -> Vec<String> {
     const PREFIXES: [&str; 3] = ["guestinfo./", "guestinfo..", "guestinfo.vice."];
     let names = keys.keys().filter(|name| {
@@ -203,15 +203,15 @@ fn dialect(keys: &Keys) -> String {
     Dialect::detect(keys.keys()).map_or_else(|| "no container".to_owned(), |d| d.to_string())
 }
 
-/// Keys by the objects that they belong to.
+/// A tree of keys, by the objects that they belong to.
 #[derive(Debug, Default)]
 struct Tree {
     text: Option<String>,
     children: BTreeMap<String, Self>,
 }
 
-/// The machine's keys of container state; hidden ones only below names that
-/// visible ones have, or that VIC gives to hidden fields.
+/// Returns the keys with container state as a tree. Hidden keys are included only if a visible
+/// key has the same root name, or if VIC uses the name for hidden fields.
 fn tree(keys: &Keys) -> Tree {
     const HIDDEN: [&str; 2] = ["common", "annotations"];
     let parsed: Vec<(Key, &str)> = keys
@@ -268,7 +268,7 @@ impl Tree {
     }
 }
 
-/// Returns the text of a key, unless it is secret.
+/// Returns the value of a key as text to print; for a secret, only its length.
 fn shown(key: &Key, value: &str) -> String {
     const SECRET: [&str; 3] = ["key", "extension_key", "key_pem"];
     let is_secret = match key.steps().last() {
@@ -282,7 +282,7 @@ fn shown(key: &Key, value: &str) -> String {
     }
 }
 
-/// Escapes control characters, since guests write some of this.
+/// Escapes control characters, because guests write some of the values.
 fn printable(text: &str) -> String {
     text.chars()
         .flat_map(|c| {
@@ -306,7 +306,7 @@ fn row(container: &ExecutorConfig, table: &mut impl Write) -> io::Result<()> {
     let (mut command, mut status) = (String::new(), "-".to_owned());
     if let Some(session) = main_session(container) {
         command.clone_from(&session.command.path);
-        // The first argument repeats the program.
+        // Skip the first argument, which repeats the program.
         for argument in session.command.args.iter().skip(1) {
             command.push(' ');
             command.push_str(argument);
@@ -330,7 +330,7 @@ fn created(container: &ExecutorConfig) -> Option<String> {
     (time != Default::default()).then(|| time.0.to_string())
 }
 
-/// Returns the state according to the keys alone, which do not include the power state.
+/// Returns the state according to the keys, which do not include the power state.
 fn status(session: &SessionConfig) -> String {
     match &session.started {
         Started::No => "Created".into(),

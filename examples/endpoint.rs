@@ -1,16 +1,16 @@
-//! Which vSphere an example talks to, said by the environment.
+//! Reads the endpoint of an example from the environment.
 //!
-//! `VSPHERE_URL` names the endpoint; everything else has the name and the
-//! meaning that govc gives it, so that a shell that works with govc works here:
+//! `VSPHERE_URL` is the URL of the endpoint. The other variables have the same names and
+//! meanings as for govc, so a shell that is set up for govc also works for the examples:
 //!
-//! | variable | is |
+//! | variable | meaning |
 //! | --- | --- |
-//! | `VSPHERE_URL` | `https://host[:port][/sdk]`, also with `user:password@`; unset: the example brings its own simulator |
-//! | `GOVC_USERNAME`, `GOVC_PASSWORD` | who logs in, where the URL does not say |
-//! | `GOVC_INSECURE` | `1` or `true`: the server's certificate is not verified |
-//! | `GOVC_TLS_KNOWN_HOSTS` | files with lines `host:port THUMBPRINT`, as `govc about.cert -thumbprint` prints them: the certificate is pinned |
-//! | `GOVC_DATACENTER`, `GOVC_DATASTORE` | where, if there is more than one |
-//! | `GOVC_RESOURCE_POOL`, `GOVC_NETWORK` | names of the resource pool and the network |
+//! | `VSPHERE_URL` | `https://host[:port][/sdk]`, also with `user:password@`; if unset, the example starts a simulator |
+//! | `GOVC_USERNAME`, `GOVC_PASSWORD` | user name and password, if the URL does not contain them |
+//! | `GOVC_INSECURE` | `1` or `true` turns verification of the server's certificate off |
+//! | `GOVC_TLS_KNOWN_HOSTS` | files with lines `host:port THUMBPRINT`, as `govc about.cert -thumbprint` prints them, which pin the certificates of servers |
+//! | `GOVC_DATACENTER`, `GOVC_DATASTORE` | names of the datacenter and the datastore, if there are several |
+//! | `GOVC_RESOURCE_POOL`, `GOVC_NETWORK` | names of the resource pool and the network, if there are several |
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -29,22 +29,23 @@ pub struct Endpoint {
     pub password: SecretString,
     /// How to verify the certificate.
     pub trust: Trust,
-    /// The objects to use, where there are several.
+    /// The objects to use on the endpoint.
     pub place: Place,
 }
 
 /// How to verify a server's certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trust {
-    /// By the platform's certificate authorities.
+    /// Verify by the platform's certificate authorities.
     Roots,
-    /// By this thumbprint, verbatim: pairs of digits with colons.
+    /// Accept only the certificate with this thumbprint, in its text form: pairs of digits
+    /// with colons.
     Thumbprint(String),
-    /// Not at all.
+    /// Do not verify the certificate.
     Insecure,
 }
 
-/// The objects to use where there may be several; `None` means the only one.
+/// The names of the objects to use on an endpoint. `None` means the only object of its kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Place {
     /// The datacenter.
@@ -58,19 +59,18 @@ pub struct Place {
 }
 
 impl Endpoint {
-    /// Returns the endpoint in the environment; `None` if there is
-    /// none.
+    /// Reads the endpoint from the environment; returns `None` if `VSPHERE_URL` is not set.
     ///
     /// # Errors
-    /// Fails when a variable is invalid, or one is missing.
+    /// Fails when a variable is invalid, or a required variable is missing.
     pub fn from_environment() -> Result<Option<Self>, EnvironmentError> {
         Self::from_variables(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
     }
 
-    /// Returns the endpoint in these variables; `None` if there is none.
+    /// Reads the endpoint from these variables; returns `None` if `VSPHERE_URL` is not set.
     ///
     /// # Errors
-    /// Fails when a variable is invalid, or one is missing.
+    /// Fails when a variable is invalid, or a required variable is missing.
     pub fn from_variables(
         variable: impl Fn(&'static str) -> Option<String>,
     ) -> Result<Option<Self>, EnvironmentError> {
@@ -94,7 +94,7 @@ impl Endpoint {
             variable: "GOVC_PASSWORD",
             what: "the password",
         })?;
-        // Neither fails for an address that has a host.
+        // `set_username` and `set_password` cannot fail for an address with a host.
         let _ = url.set_username("");
         let _ = url.set_password(None);
 
@@ -139,7 +139,7 @@ fn address(text: &str) -> Result<Url, EnvironmentError> {
         Some("https") => {}
         Some(other) => {
             return Err(refused(format!(
-                "has the scheme `{other}`: only https is spoken"
+                "has the scheme `{other}`: only https is supported"
             )));
         }
     }
@@ -182,8 +182,8 @@ fn is_true(flag: &str) -> bool {
     flag == "1" || flag.eq_ignore_ascii_case("true")
 }
 
-/// Returns the thumbprint that `files`, a list as in `PATH`, pin for the server of
-/// `url`. A server that is not in them is verified by certificate authorities.
+/// Returns the thumbprint that a list of files (separated as in `PATH`) pins for the server of
+/// `url`. A server that is in none of the files is verified by certificate authorities.
 fn known_host(files: &str, url: &Url) -> Result<Trust, EnvironmentError> {
     let server = format!(
         "{}:{}",
@@ -203,7 +203,7 @@ fn known_host(files: &str, url: &Url) -> Result<Trust, EnvironmentError> {
     Ok(Trust::Roots)
 }
 
-/// Returns the thumbprint on the line of `server`.
+/// Returns the thumbprint on the line for `server`.
 fn pinned<'t>(known_hosts: &'t str, server: &str) -> Option<&'t str> {
     known_hosts.lines().find_map(|line| {
         let (host, thumbprint) = line.trim().split_once(' ')?;
@@ -216,7 +216,7 @@ fn pinned<'t>(known_hosts: &'t str, server: &str) -> Option<&'t str> {
     })
 }
 
-/// An error in the environment.
+/// The error that a variable of the environment is invalid or missing.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum EnvironmentError {
@@ -231,7 +231,7 @@ pub enum EnvironmentError {
     Missing {
         /// The name of the variable.
         variable: &'static str,
-        /// What it is for.
+        /// The purpose of the variable.
         what: &'static str,
     },
     /// A known-hosts file cannot be read.

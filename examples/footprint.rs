@@ -1,5 +1,5 @@
-//! The objects of a virtual container host on an endpoint, as seen with a plain
-//! vSphere client, independently of the port layer.
+//! Reads the objects of a virtual container host on an endpoint with a plain vSphere client,
+//! independently of the port layer.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use vim25::{Ref, mo, props};
 use vmx::Document;
 use vsphere_client::{Client, Datastore, DatastorePath};
 
-/// The longest configuration file that is read.
+/// The maximum size of a configuration file to read, in bytes.
 const VMX_LIMIT: u64 = 1 << 20;
 
 /// The pool and the machines of one virtual container host.
@@ -19,7 +19,7 @@ pub struct Footprint {
     machines: Vec<Machine>,
 }
 
-/// One machine.
+/// A machine of the virtual container host.
 #[derive(Clone, Debug)]
 struct Machine {
     vm: Ref<mo::VirtualMachine>,
@@ -28,11 +28,11 @@ struct Machine {
 }
 
 impl Footprint {
-    /// Returns the current objects of the host with this name: the pools of its name and
-    /// the machines in them.
+    /// Reads the current objects of the host with this name: the pools with this name, and the
+    /// machines in them.
     ///
     /// # Errors
-    /// When the endpoint cannot be read.
+    /// Fails when the endpoint cannot be read.
     pub async fn read(client: &Client, host: &str) -> Result<Self> {
         let root = &client.service_content().root_folder;
         let pools = client
@@ -76,11 +76,11 @@ impl Footprint {
         Ok(Self { pools, machines })
     }
 
-    /// The lines that hold a container's state in its machine's configuration
-    /// file, read from the datastore.
+    /// Returns the path of the configuration file of a container's machine, and the lines in
+    /// it that hold the container's state. The file is read from the datastore.
     ///
     /// # Errors
-    /// When there is no machine of the container, or its file cannot be read.
+    /// Fails when the container has no machine, or its file cannot be read.
     pub async fn state_lines(
         &self,
         client: &Client,
@@ -107,11 +107,11 @@ impl Footprint {
         Ok((machine.vmx.clone(), lines.collect::<Result<_>>()?))
     }
 
-    /// What of it is still there, each thing by its name: pools, machines, and
-    /// directories of machines.
+    /// Returns the names of the objects that still exist: pools, machines, and directories of
+    /// machines.
     ///
     /// # Errors
-    /// When the endpoint cannot be read.
+    /// Fails when the endpoint cannot be read.
     pub async fn left(&self, client: &Client, datacenter: Option<&str>) -> Result<Vec<String>> {
         let mut left = Vec::new();
         let pools = client
@@ -151,7 +151,7 @@ impl fmt::Display for Footprint {
     }
 }
 
-/// The datastore of a path.
+/// Finds the datastore of a path.
 async fn datastore(
     client: &Client,
     datacenter: Option<&str>,

@@ -1,13 +1,12 @@
-//! A real image, made on the spot: one layer with one program, `/hello`, that
-//! writes a text and ends. No network, no compiler and no tool is needed, so
-//! the examples run where there is only Rust.
+//! Generates an image with one layer that contains one program, `/hello`, which writes a text
+//! and exits. This needs no network, compiler or tool, so the examples only require Rust.
 
 use std::io::{self, Cursor, Read};
 
 use anyhow::{Context, Result};
 use portlayer::image::{Digest, Image, ImageConfig, Layer};
 
-/// What the program writes.
+/// The text that the program writes.
 pub const GREETING: &str = "\
 Hello from a container that is a virtual machine!
 
@@ -15,14 +14,14 @@ Your image became a disk, the disk a machine, and this text came
 out of its serial line.
 ";
 
-/// The reference by which the examples name the image.
+/// The reference of the image in the examples.
 pub const REFERENCE: &str = "hello-world:latest";
 
-/// An image like docker's `hello-world`: it writes [`GREETING`] and ends with
-/// status 0.
+/// Creates an image like docker's `hello-world`: its program writes [`GREETING`] and exits
+/// with status 0.
 ///
 /// # Errors
-/// On a processor for which there is no program.
+/// Fails on an unsupported processor architecture.
 pub fn hello_world() -> Result<Image> {
     let program = program(GREETING)?;
     let layer = layer("hello", &program)?;
@@ -45,7 +44,7 @@ pub fn hello_world() -> Result<Image> {
     Ok(Image::new(config, [Layer::new(diff_id, open)]))
 }
 
-/// The layer that holds one executable file, as a tar.
+/// Creates a layer with one executable file, as a tar.
 fn layer(name: &str, program: &[u8]) -> Result<Vec<u8>> {
     let mut header = tar::Header::new_ustar();
     header.set_size(u64::try_from(program.len())?);
@@ -65,16 +64,16 @@ const ARCHITECTURE: &str = "arm64";
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 const ARCHITECTURE: &str = std::env::consts::ARCH;
 
-/// Bytes of the ELF header and the one program header, which the code follows.
+/// The size of the ELF header and the program header, after which the code begins.
 const HEADERS: usize = 64 + 56;
-/// Where the file is mapped.
+/// The address at which the file is mapped.
 const BASE: u64 = 0x40_0000;
 
-/// A static program for Linux on this processor that writes a text to its
-/// standard output and ends with status 0.
+/// Creates a static Linux program for this processor, which writes a text to standard output
+/// and exits with status 0.
 ///
 /// # Errors
-/// On a processor for which there is no code here.
+/// Fails on an unsupported processor architecture.
 pub fn program(text: &str) -> Result<Vec<u8>> {
     let machine: u16 = match std::env::consts::ARCH {
         "x86_64" => 62,
@@ -116,7 +115,7 @@ pub fn program(text: &str) -> Result<Vec<u8>> {
     Ok(file)
 }
 
-/// write(1, text, length); exit(0)
+/// Returns x86-64 code for `write(1, text, length); exit(0)`.
 fn x86_64(length: u32) -> Vec<u8> {
     let mut code = Vec::new();
     code.extend([0xb8, 1, 0, 0, 0]); // mov eax, 1 (write)
@@ -132,7 +131,7 @@ fn x86_64(length: u32) -> Vec<u8> {
     code
 }
 
-/// The same with 32-bit instructions.
+/// Returns AArch64 code for `write(1, text, length); exit(0)`.
 fn aarch64(length: u32) -> Result<Vec<u8>> {
     anyhow::ensure!(length < 1 << 16, "the text is too long");
     let instructions = [
@@ -171,7 +170,7 @@ mod tests {
         assert_eq!(
             hello_world().unwrap().id(),
             image.id(),
-            "the same image every time"
+            "the image must be the same every time"
         );
     }
 

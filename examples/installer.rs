@@ -1,4 +1,4 @@
-//! Progress as an installer shows it: one line per step, with what it took.
+//! Shows the progress of an installation, with one line and the time per step.
 
 use std::fmt::Write as _;
 use std::io::Write;
@@ -25,7 +25,7 @@ struct State<W> {
 }
 
 impl<W: Write + Send> Installer<W> {
-    /// Creates a display of an installation on `out`.
+    /// Creates a display that writes to `out`.
     pub fn new(out: W) -> Self {
         Self {
             state: Mutex::new(State {
@@ -37,8 +37,8 @@ impl<W: Write + Send> Installer<W> {
         }
     }
 
-    /// Returns whether a step that creates something on the endpoint has started, so that
-    /// an interrupted installation has something to remove.
+    /// Returns whether a step has started that creates something on the endpoint. If so, an
+    /// interrupted installation may have left something to remove.
     pub fn begun_making(&self) -> bool {
         self.state.lock().is_ok_and(|state| state.begun_making)
     }
@@ -49,7 +49,7 @@ impl<W: Write + Send> ObserveInstall for Installer<W> {
         let Ok(mut state) = self.state.lock() else {
             return;
         };
-        // A display that cannot be written to must not stop an installation.
+        // Ignore the error: a failure to print progress must not stop an installation.
         let _ = state.show(progress);
     }
 }
@@ -85,7 +85,7 @@ impl<W: Write> State<W> {
     }
 }
 
-/// Formats a number of bytes for people.
+/// Formats a number of bytes with a binary unit.
 fn size(bytes: u64) -> String {
     const KIB: u64 = 1024;
     match bytes {

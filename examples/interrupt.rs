@@ -1,4 +1,4 @@
-//! Being asked to stop.
+//! Handles requests to stop the program: Ctrl-C and signals of the system.
 
 use std::fmt;
 use std::future::Future;
@@ -9,9 +9,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use anyhow::Result;
 use tokio::sync::watch;
 
-/// Counts how often the user (Ctrl-C) or the system asked the program to stop.
+/// A receiver of requests to stop, which counts how often the user (Ctrl-C) or the system
+/// asked the program to stop.
 ///
-/// A request that nobody waits for is not lost: the next wait ends at once.
+/// A request that arrives while nothing waits for one is not lost: the next wait returns
+/// immediately.
 #[derive(Debug)]
 pub struct Interrupts {
     asked: watch::Receiver<u32>,
@@ -19,10 +21,11 @@ pub struct Interrupts {
 }
 
 impl Interrupts {
-    /// Listens from now on, instead of ending the program at once.
+    /// Starts to listen for requests. From then on, they no longer end the program
+    /// immediately.
     ///
     /// # Errors
-    /// When the platform does not let us listen.
+    /// Fails when the platform does not allow signal handlers.
     pub fn listen() -> io::Result<Self> {
         let (count, asked) = watch::channel(0);
         let mut signals = Signals::new()?;
@@ -37,7 +40,7 @@ impl Interrupts {
         })
     }
 
-    /// Waits until somebody asks who was not heeded yet, and heeds them.
+    /// Waits for a request that was not handled yet, and marks it as handled.
     pub async fn requested(&self) {
         let heeded = self.heeded.load(Ordering::Relaxed);
         let mut asked = self.asked.clone();
@@ -47,16 +50,16 @@ impl Interrupts {
             .map(|count| *count);
         match count {
             Ok(count) => self.heeded.store(count, Ordering::Relaxed),
-            // Nobody listens any more, so nobody will ask.
+            // The listening task has ended, so no request will arrive: wait forever.
             Err(_) => std::future::pending().await,
         }
     }
 
-    /// Returns the result of `work`, unless the user interrupts it first: then `work`
-    /// is dropped.
+    /// Runs `work` and returns its result. If a request to stop arrives first, drops `work`
+    /// and fails.
     ///
     /// # Errors
-    /// Those of `work`, and [`Interrupted`].
+    /// Those of `work`, and [`Interrupted`] after a request to stop.
     pub async fn unless_requested<T, E>(
         &self,
         work: impl Future<Output = Result<T, E>>,
@@ -70,13 +73,13 @@ impl Interrupts {
         }
     }
 
-    /// Runs `work` to its end and returns its result. A first request to stop is
-    /// announced by `say` and honoured when the work is done, because an object
-    /// that an endpoint is still making cannot be removed yet; a second request
-    /// is honoured at once.
+    /// Runs `work` to its end and returns its result. After a first request to stop, `say` is
+    /// called, and the request takes effect when the work is done, because an object that an
+    /// endpoint is still creating cannot be removed yet. A second request takes effect
+    /// immediately.
     ///
     /// # Errors
-    /// Those of `work`, and [`Interrupted`].
+    /// Those of `work`, and [`Interrupted`] after a request to stop.
     pub async fn to_its_end<T, E>(
         &self,
         work: impl Future<Output = Result<T, E>>,
@@ -95,7 +98,7 @@ impl Interrupts {
     }
 }
 
-/// Somebody asked the program to stop.
+/// The error that the program was asked to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interrupted;
 
@@ -107,7 +110,7 @@ impl fmt::Display for Interrupted {
 
 impl std::error::Error for Interrupted {}
 
-/// What the platform tells us about.
+/// The signals of the platform that ask the program to stop.
 #[cfg(unix)]
 struct Signals([tokio::signal::unix::Signal; 3]);
 
@@ -133,7 +136,7 @@ impl Signals {
     }
 }
 
-/// What the platform tells us about.
+/// The signals of the platform that ask the program to stop.
 #[cfg(not(unix))]
 struct Signals;
 
@@ -161,7 +164,7 @@ mod tests {
         };
         interrupts.requested().await;
         let again = tokio::time::timeout(std::time::Duration::ZERO, interrupts.requested()).await;
-        assert!(again.is_err(), "the same request was heeded twice");
+        assert!(again.is_err(), "the same request was handled twice");
         count.send_modify(|count| *count += 1);
         interrupts.requested().await;
     }

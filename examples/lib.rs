@@ -1,5 +1,5 @@
-//! Shared code of the examples: selecting the endpoint, and output for
-//! their user. Each example is a file next to this one.
+//! Code that the examples share: selecting the endpoint, and output for the user. Each example
+//! is a file next to this one.
 
 pub mod endpoint;
 pub mod footprint;

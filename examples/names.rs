@@ -1,4 +1,4 @@
-//! Names for those who do not choose one.
+//! Generates names for containers.
 
 use portlayer::ContainerId;
 
@@ -16,8 +16,9 @@ const NOUNS: [&str; 32] = [
     "tapir", "toad", "wren",
 ];
 
-/// Returns a name for the container with this id: an adjective and an animal. Equal
-/// ids have equal names; one in 1,024 pairs of containers shares a name.
+/// Returns a name for the container with this id: an adjective and an animal. The same id
+/// always results in the same name; two containers share a name with a probability of 1 in
+/// 1,024.
 #[must_use]
 pub fn of(id: &ContainerId) -> String {
     let [first, second, ..] = *id.as_bytes();

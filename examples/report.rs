@@ -1,11 +1,10 @@
-//! An error as a user should see it: what was tried, then why it failed, down
-//! to the cause.
+//! Prints an error for a user: what was attempted, followed by the chain of causes.
 
 use std::error::Error;
 use std::fmt;
 
-/// Prints an error with its causes, one line each, omitting what a previous
-/// line has already said.
+/// An error whose `Display` prints it with its causes, one per line. A line omits text that a
+/// previous line already contains.
 #[derive(Debug)]
 pub struct Report<'e>(pub &'e (dyn Error + 'static));
 

@@ -1,6 +1,6 @@
-//! Where an example runs: on the endpoint that the environment names, or on a
-//! simulated ESXi host in this very process, whose guests run real processes
-//! where the system has Linux's namespaces.
+//! Connects an example to its endpoint: the one that the environment names, or a simulated
+//! ESXi host in this process. On Linux, the guests of the simulated host run real processes in
+//! namespaces.
 
 use anyhow::{Context, Result};
 use simulator::Simulator;
@@ -10,7 +10,7 @@ use crate::endpoint::{Endpoint, Trust};
 
 /// A connection to an endpoint, and the simulator behind it if there is one.
 ///
-/// Dropping it also ends the simulator.
+/// Dropping it also stops the simulator.
 #[derive(Debug)]
 pub struct Stage {
     client: Client,
@@ -103,10 +103,10 @@ impl Stage {
         ))
     }
 
-    /// Logs out, and ends the simulator.
+    /// Logs out, and stops the simulator.
     ///
     /// # Errors
-    /// Fails when logging out fails; the simulator is ended anyway.
+    /// Fails when logging out fails; the simulator is stopped in any case.
     pub async fn close(self) -> Result<()> {
         let logged_out = self.client.close().await;
         if let Some(simulator) = self.simulator {
@@ -116,7 +116,7 @@ impl Stage {
     }
 }
 
-/// Lets machines run real processes if this system can; otherwise the simulator's
+/// Lets machines run real processes if this system supports it; otherwise the simulator's
 /// scripted guest imitates a few programs.
 #[cfg(target_os = "linux")]
 async fn with_guests(
@@ -131,7 +131,8 @@ async fn with_guests(
     }
 }
 
-/// Other systems have no namespaces: the simulator's scripted guest imitates a few programs.
+/// Uses the simulator's scripted guest, which imitates a few programs, because only Linux has
+/// namespaces.
 #[cfg(not(target_os = "linux"))]
 async fn with_guests(
     builder: simulator::SimulatorBuilder,

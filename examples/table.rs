@@ -1,4 +1,4 @@
-//! Containers as `ps -a` shows them.
+//! Prints a table of containers like `docker ps -a`.
 
 use std::io::{self, Write};
 
@@ -6,8 +6,7 @@ use portlayer::State;
 use portlayer::exec::Listing;
 use tabwriter::TabWriter;
 
-/// Writes a heading and a line per container, also for those that cannot be
-/// read.
+/// Writes a heading and a line per container, including containers that cannot be read.
 ///
 /// # Errors
 /// Those of `out`.
@@ -48,14 +47,14 @@ pub fn print(listing: &Listing, out: impl Write) -> io::Result<()> {
     table.flush()
 }
 
-/// A state in the words of `docker ps`.
+/// Returns a state in the words of `docker ps`.
 fn status(state: &State) -> String {
     match state {
         State::Created => "Created".to_owned(),
         State::Starting => "Starting".to_owned(),
         State::Running => "Up".to_owned(),
         State::Stopping => "Stopping".to_owned(),
-        // As shells report it.
+        // Print the exit code as shells report it.
         State::Stopped { exit } => match exit.code() {
             Some(code) => format!("Exited ({code})"),
             None => format!("Exited ({exit})"),
@@ -66,8 +65,8 @@ fn status(state: &State) -> String {
     }
 }
 
-/// The text without control characters: a guest may have written it, and a
-/// terminal obeys some of them.
+/// Replaces control characters: a guest may have written the text, and terminals interpret
+/// some of them.
 fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })

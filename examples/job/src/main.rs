@@ -1,13 +1,13 @@
-//! A small front end, as a CI runner has one: takes an image and a command, runs it as a machine,
-//! streams its output, and ends with its exit status.
+//! A minimal front end, such as for a CI runner. Runs a command of an image in a virtual
+//! machine, streams its output, and exits with its exit status.
 //!
 //! ```console
 //! $ cargo run --release -p job -- hello.tar
 //! $ cargo run --release -p job -- registry.example.com/tools:1 make test
 //! ```
 //!
-//! The image is a file that `docker save` wrote, an OCI layout, or a name at a registry. The host
-//! is made on a simulator in this process, and deleted with it.
+//! The image is a file that `docker save` wrote, an OCI layout, or a name in a registry. The
+//! virtual container host is created on a simulator in this process, and deleted with it.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -26,7 +26,7 @@ use simulator::Simulator;
 use simulator_guests::ProcessGuest;
 use vsphere_client::{Client, Credentials};
 
-/// The content of the boot images: the simulator's machines do not boot them.
+/// The content of the boot images, which the machines of the simulator do not boot.
 const STAND_IN: &[u8] = b"a stand-in for a boot image\n";
 
 /// Runs a command in a machine.
@@ -34,13 +34,13 @@ const STAND_IN: &[u8] = b"a stand-in for a boot image\n";
 struct Args {
     /// The image: a file, or a name in a registry.
     image: String,
-    /// The command. Default: that of the image.
+    /// The command. Default: the command of the image.
     #[arg(trailing_var_arg = true)]
     command: Vec<String>,
 }
 
 fn main() -> Result<ExitCode> {
-    // Containers of the simulator are made by this program, executed again.
+    // The simulator starts containers by executing this program again.
     simulator_guests::init();
     let args = Args::parse();
     tokio::runtime::Runtime::new()?.block_on(run(&args))
@@ -83,7 +83,8 @@ async fn job(layer: &PortLayer, args: &Args) -> Result<ExitCode> {
     outcome
 }
 
-/// Attaches before the start, so that no output is missed.
+/// Starts a container and streams its output. Attaches before the start, so that no output is
+/// missed.
 async fn execute(layer: &PortLayer, id: &ContainerId) -> Result<ExitCode> {
     let attached = layer.streams().attach(id, AttachOptions::output()).await?;
     layer.exec().start(id, StartOptions::new()).await?;
@@ -119,7 +120,8 @@ async fn find(name: &str) -> Result<Image> {
     Ok(found.fetch(&Spool::temporary()?, ()).await?)
 }
 
-/// Combines the image's entrypoint and environment with the user's command or that of the image.
+/// Combines the entrypoint and environment of the image with the user's command, or with the
+/// command of the image.
 fn command(config: &ImageConfig, words: &[String]) -> Result<Command> {
     let process = config.process();
     let last = if words.is_empty() {

@@ -1,4 +1,4 @@
-//! Certificates: generated, or loaded and checked.
+//! Generates certificates, and loads and checks existing certificates.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -19,17 +19,18 @@ use rustls::{Error, InconsistentKeys};
 pub(crate) struct Certificates {
     /// The authority, if there is one.
     pub(crate) authority: Option<PathBuf>,
-    /// What the client shows.
+    /// The certificate that the client presents.
     pub(crate) certificate: PathBuf,
-    /// The key of that.
+    /// The private key of the certificate.
     pub(crate) key: PathBuf,
 }
 
-/// Generates one certificate that both sides use, as the script of 0.1 did: `NAME-cert.pem` and
-/// `NAME-key.pem`. Existing ones are used.
+/// Generates one certificate for both server and clients, like the script of VIC 0.1:
+/// `NAME-cert.pem` and `NAME-key.pem`. Existing files are used. Returns whether they were
+/// generated.
 ///
 /// # Errors
-/// Fails when the files cannot be written, or existing ones do not match.
+/// Fails when the files cannot be written, or an existing certificate does not match its key.
 pub(crate) fn single(name: &str) -> Result<(Certificates, bool)> {
     let files = Certificates {
         authority: None,
@@ -53,7 +54,7 @@ pub(crate) fn single(name: &str) -> Result<(Certificates, bool)> {
 /// and for clients `cert.pem` and `key.pem`. Returns whether they were generated.
 ///
 /// # Errors
-/// Fails when the files cannot be written, or existing ones do not match.
+/// Fails when the files cannot be written, or an existing certificate does not match its key.
 pub(crate) fn directory(directory: &Path, cname: &str) -> Result<(Certificates, bool)> {
     let file = |name: &str| directory.join(name);
     let files = Certificates {
@@ -80,7 +81,7 @@ fn generate(directory: &Path, cname: &str) -> Result<()> {
         .push(DnType::CommonName, format!("{cname} authority"));
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    // The key is not kept: what it signed is all there will be.
+    // The authority's private key is not stored, so it cannot sign further certificates.
     let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate()?)?;
     let mut server = CertificateParams::new(vec![cname.to_owned()])?;
     server.distinguished_name.push(DnType::CommonName, cname);
@@ -98,14 +99,14 @@ fn generate(directory: &Path, cname: &str) -> Result<()> {
     write(&file("cert.pem"), &client.pem())?;
     write_secret(&file("key.pem"), &client_key.serialize_pem())?;
     write(&file("server-cert.pem"), &server.pem())?;
-    // Last: its presence says that the others are complete.
+    // Write this file last: its presence means that the other files are complete.
     write_secret(&file("server-key.pem"), &server_key.serialize_pem())
 }
 
-/// Refuses a certificate that does not belong to its key.
+/// Checks that a certificate belongs to a private key.
 ///
 /// # Errors
-/// Fails when a file cannot be read, or they do not match.
+/// Fails when a file cannot be read, or the certificate does not match the key.
 pub(crate) fn check(certificate: &Path, key: &Path) -> Result<()> {
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(certificate)
         .and_then(Iterator::collect)
@@ -120,7 +121,7 @@ pub(crate) fn check(certificate: &Path, key: &Path) -> Result<()> {
     let secret = any_supported_type(&secret)
         .with_context(|| format!("cannot use the private key {}", key.display()))?;
     match CertifiedKey::new(chain, secret).keys_match() {
-        // A key that does not show its public half cannot be compared.
+        // Accept a key whose public key is not available: it cannot be compared.
         Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(()),
         Err(Error::InconsistentKeys(_)) => bail!(
             "the certificate {} does not belong to the key {}: name a pair",

@@ -1,4 +1,4 @@
-//! What the operator needs after an installation.
+//! Prints how to use a host after its installation.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -9,11 +9,11 @@ use portlayer::vsphere::HostInfo;
 use crate::Context;
 use crate::certificates::Certificates;
 
-/// The ports of Docker with and without TLS.
+/// The port of the Docker API with TLS; the next constant is the port without TLS.
 const TLS: u16 = 2376;
 const PLAIN: u16 = 2375;
 
-/// The lines of the script of VIC 0.1.
+/// Prints the lines of the script of VIC 0.1.
 pub(crate) async fn script(
     context: &Context<'_>,
     host: &HostInfo,
@@ -34,8 +34,8 @@ pub(crate) async fn script(
     json(context, host)
 }
 
-/// The lines of vic-machine, and the environment file `NAME.env`, in the directory of the
-/// certificates if there is one.
+/// Prints the lines of vic-machine, and writes the environment file `NAME.env` to the
+/// directory of the certificates if there is one.
 pub(crate) async fn machine(
     context: &Context<'_>,
     host: &HostInfo,
@@ -73,7 +73,7 @@ pub(crate) async fn machine(
     json(context, host)
 }
 
-/// Where the Docker API is.
+/// Returns the address of the Docker API.
 async fn docker_host(context: &Context<'_>, host: &HostInfo, tls: bool) -> Result<String> {
     let addresses = context.hosts.addresses(&host.name).await?;
     let port = if tls { TLS } else { PLAIN };

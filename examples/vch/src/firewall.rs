@@ -8,8 +8,8 @@ use crate::Context;
 const FIREWALL: Property<mo::HostSystem, Ref<mo::HostFirewallSystem>> =
     Property::new("configManager.firewallSystem");
 
-/// The rule set of serial lines that go out over the network. vic-machine used it where the rule
-/// set `vic-engine` of vSphere 6.7 was missing.
+/// The rule set for outbound network connections of serial ports. vic-machine used it if the
+/// rule set `vic-engine` of vSphere 6.7 was missing.
 const RULE_SET: &str = "vSPC";
 
 pub(crate) async fn update(context: &Context<'_>, allow: bool) -> Result<()> {

@@ -66,7 +66,7 @@ fn state(host: &HostInfo) -> String {
     format!("{:?}", host.state).to_lowercase()
 }
 
-/// The command that would create the host, as far as its record tells.
+/// Returns the command that would create the host, as far as its record contains the options.
 fn command(context: &Context<'_>, host: &HostInfo) -> String {
     let url = &context.endpoint.url;
     let mut target = url.host_str().unwrap_or_default().to_owned();
@@ -88,7 +88,7 @@ fn command(context: &Context<'_>, host: &HostInfo) -> String {
     words.join(" ")
 }
 
-/// A word of a shell command.
+/// Quotes a word for a shell if necessary.
 fn quoted(text: &str) -> String {
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_./:@".contains(&b);
     if !text.is_empty() && text.bytes().all(is_plain) {

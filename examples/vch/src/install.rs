@@ -1,4 +1,4 @@
-//! Both forms of installation.
+//! Installs hosts, with the options and output of VIC 0.1's script or of vic-machine.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::finish;
 use crate::log::InstallLog;
 use crate::options::{Create, DEFAULT_NETWORK, Install, image};
 
-/// `vch install`, as the script of VIC 0.1.
+/// Runs `vch install`, which behaves like the script of VIC 0.1.
 pub(crate) async fn script(context: &Context<'_>, install: &Install) -> Result<()> {
     let log = &context.log;
     let files = if install.generate && !install.dry_run {
@@ -63,7 +63,7 @@ pub(crate) async fn script(context: &Context<'_>, install: &Install) -> Result<(
     finish::script(context, &host, files.as_ref()).await
 }
 
-/// `vch create`, as vic-machine.
+/// Runs `vch create`, which behaves like vic-machine.
 pub(crate) async fn machine(context: &Context<'_>, create: &Create) -> Result<()> {
     let log = &context.log;
     let name = create.named.name();
@@ -122,7 +122,7 @@ pub(crate) async fn machine(context: &Context<'_>, create: &Create) -> Result<()
     finish::machine(context, &host, files.as_ref(), directory.as_deref()).await
 }
 
-/// The default network, unless the containers are on it.
+/// Returns the public network, except if it is only the default and also the bridge network.
 fn public(name: &str, bridge: Option<&str>) -> Option<String> {
     let is_default = name == DEFAULT_NETWORK && bridge == Some(name);
     (!is_default).then(|| name.to_owned())
@@ -156,7 +156,7 @@ fn spec(
     Ok(spec)
 }
 
-/// Plans and applies; `None` after a dry run.
+/// Plans the installation and applies the plan; returns `None` after a dry run.
 async fn carry_out(
     context: &Context<'_>,
     spec: HostSpec,
@@ -206,7 +206,7 @@ fn print_plan(context: &Context<'_>, plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-/// The roles that have no card of their own.
+/// Returns a line for each network role that has no network card of its own.
 fn sharing(spec: &HostSpec, outside: &str) -> Vec<String> {
     let public = spec.public_network.as_deref();
     let roles = [

@@ -1,4 +1,4 @@
-//! The log: lines of the script of VIC 0.1, or of vic-machine.
+//! The log, with lines in the style of VIC 0.1's script or of vic-machine.
 
 use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
@@ -9,16 +9,16 @@ use portlayer::vsphere::{
     InstallProgress, InstallStatus, InstallStep, ObserveInstall, Plan, Severity,
 };
 
-/// How lines look.
+/// The style of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Style {
-    /// `# text`, as the script of 0.1 wrote.
+    /// `# text`, like the script of VIC 0.1.
     Script,
-    /// `INFO[2016-07-08T19:04:37Z] text`, as vic-machine wrote.
+    /// `INFO[2016-07-08T19:04:37Z] text`, like vic-machine.
     Machine,
 }
 
-/// A log on standard output, or on standard error if the output is for machines.
+/// A log on standard output, or on standard error if standard output is JSON.
 #[derive(Debug)]
 pub(crate) struct Log {
     style: Style,
@@ -47,7 +47,7 @@ impl Log {
         self.line("ERRO", text);
     }
 
-    /// A line without any decoration.
+    /// Writes a line without prefix.
     pub(crate) fn bare(&self, text: &str) {
         self.write(text);
     }
@@ -65,7 +65,7 @@ impl Log {
     }
 
     fn write(&self, text: &str) {
-        // A log that cannot be written must not stop an installation.
+        // Ignore the error: a failure to write the log must not stop an installation.
         let _ = if self.to_stderr {
             writeln!(std::io::stderr(), "{text}")
         } else {
@@ -73,7 +73,7 @@ impl Log {
         };
     }
 
-    /// The findings of a plan, as vic-machine listed them.
+    /// Writes the findings of a plan, in the words of vic-machine.
     pub(crate) fn findings(&self, plan: &Plan) {
         for finding in plan.findings() {
             let text = finding.to_string();
@@ -121,7 +121,7 @@ impl Log {
 pub(crate) struct InstallLog<'l> {
     pub(crate) log: &'l Log,
     pub(crate) name: String,
-    /// Lines on roles of networks that share a card.
+    /// Lines about network roles that share a card.
     pub(crate) sharing: Vec<String>,
 }
 

@@ -8,10 +8,11 @@
 //! $ cargo run --release -p vch -- delete --force vch-1
 //! ```
 //!
-//! Options have the names of vic-machine's; `vch install` takes those of the script of VIC 0.1.
-//! The endpoint and the password may come from the environment, whose variables are those of
-//! [`examples::endpoint`]; a password that is not there is asked for. A password in an argument is
-//! seen in the list of processes. What vic-machine has beyond these commands is refused by name.
+//! Options have the same names as in vic-machine; `vch install` accepts the options of the
+//! script of VIC 0.1. The endpoint and the password may be set in the environment (see
+//! [`examples::endpoint`] for the variables); the command asks for a missing password. A
+//! password in an argument is visible in the list of processes. Options of vic-machine that
+//! are not supported are refused with an error that names them.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -57,7 +58,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// What the jobs work with.
+/// The objects that all jobs use.
 #[derive(Debug)]
 struct Context<'c> {
     hosts: Hosts,

@@ -1,4 +1,5 @@
-//! The options, named as those of vic-machine and of the script that came with VIC 0.1.
+//! The command-line options, which have the same names as in vic-machine and in the script of
+//! VIC 0.1.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,8 +18,8 @@ pub(crate) struct Options {
     /// The user. Default: GOVC_USERNAME.
     #[arg(long, short, global = true)]
     pub(crate) user: Option<String>,
-    /// The password. Everybody on this machine can read it here: leave it out to be asked, or set
-    /// GOVC_PASSWORD.
+    /// The password. Everybody on this machine can read it in the arguments: omit it to be
+    /// asked, or set GOVC_PASSWORD.
     #[arg(long, short, global = true, hide = true)]
     pub(crate) password: Option<String>,
     /// The thumbprint of the endpoint's certificate, as `govc about.cert -thumbprint` prints it.
@@ -32,7 +33,7 @@ pub(crate) struct Options {
 }
 
 impl std::fmt::Debug for Options {
-    // Target and password are secrets.
+    // Do not print target and password, which may contain secrets.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Options")
             .field("job", &self.job)
@@ -42,7 +43,7 @@ impl std::fmt::Debug for Options {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Job {
-    /// Installs a host, as the script of VIC 0.1 did.
+    /// Installs a host, like the script of VIC 0.1.
     Install(Box<Install>),
     /// Installs a host.
     Create(Box<Create>),
@@ -52,12 +53,12 @@ pub(crate) enum Job {
     Inspect(Named),
     /// Deletes a host with its images.
     Delete(Delete),
-    /// Changes the endpoint for hosts.
+    /// Changes settings of the endpoint that hosts need.
     Update {
         #[command(subcommand)]
         part: Update,
     },
-    /// Not there: the appliance has no shell.
+    /// Not supported: the appliance has no shell.
     Debug {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
         _rest: Vec<String>,
@@ -89,17 +90,17 @@ impl Named {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Update {
-    /// Opens or closes the hosts' firewalls for the serial lines of containers.
+    /// Opens or closes the firewalls of the ESXi hosts for the serial ports of containers.
     Firewall(Firewall),
 }
 
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub(crate) struct Firewall {
-    /// Permit what is needed.
+    /// Permit the connections of the serial ports.
     #[arg(long)]
     pub(crate) allow: bool,
-    /// Forbid it again.
+    /// Forbid the connections of the serial ports.
     #[arg(long)]
     pub(crate) deny: bool,
 }
@@ -108,7 +109,7 @@ pub(crate) struct Firewall {
 pub(crate) struct Delete {
     #[command(flatten)]
     pub(crate) named: Named,
-    /// Also delete its containers.
+    /// Also delete the containers of the host.
     #[arg(long, short)]
     pub(crate) force: bool,
 }
@@ -120,25 +121,28 @@ pub(crate) struct Install {
     /// Generate a certificate and a key: NAME-cert.pem and NAME-key.pem.
     #[arg(short)]
     pub(crate) generate: bool,
-    /// The datastore of its files. Default: the only one.
+    /// The datastore for the files of the host. Default: the only one.
     #[arg(short, value_name = "DATASTORE")]
     pub(crate) image_store: Option<String>,
     /// The host, cluster or resource pool to run on. Default: the only one.
     #[arg(short = 'r', value_name = "COMPUTE")]
     pub(crate) compute_resource: Option<String>,
-    /// The network that connects its appliance to the outside.
+    /// The network that connects the appliance to the outside.
     #[arg(short, value_name = "NETWORK", default_value = DEFAULT_NETWORK)]
     pub(crate) external_network: String,
     /// The network on which the appliance reaches the endpoint. Default: the external network.
     #[arg(short, value_name = "NETWORK")]
     pub(crate) management_network: Option<String>,
-    /// The network of its containers. Default: one of the host's name, created if it is missing.
+    /// The network of the containers. Default: a network with the host's name, which is
+    /// created if it is missing.
     #[arg(short, value_name = "NETWORK")]
     pub(crate) bridge_network: Option<String>,
-    /// The image that the appliance boots. Default: appliance.iso, here or next to this command.
+    /// The image that the appliance boots. Default: appliance.iso in the current directory or
+    /// next to this command.
     #[arg(short, value_name = "FILE")]
     pub(crate) appliance_iso: Option<PathBuf>,
-    /// The image that containers boot. Default: bootstrap.iso, here or next to this command.
+    /// The image that containers boot. Default: bootstrap.iso in the current directory or next
+    /// to this command.
     #[arg(short = 'c', value_name = "FILE")]
     pub(crate) bootstrap_iso: Option<PathBuf>,
     /// An existing certificate.
@@ -149,10 +153,10 @@ pub(crate) struct Install {
         conflicts_with = "generate"
     )]
     pub(crate) certificate: Option<PathBuf>,
-    /// The key of that certificate.
+    /// The private key of the given certificate.
     #[arg(short = 'y', value_name = "FILE", requires = "certificate")]
     pub(crate) key: Option<PathBuf>,
-    /// Delete a host of this name first, with its containers.
+    /// Delete an existing host with this name first, with its containers.
     #[arg(short)]
     pub(crate) force: bool,
     /// How long to wait for the appliance's address, such as `3m`; 0 does not wait.
@@ -163,7 +167,7 @@ pub(crate) struct Install {
     pub(crate) dry_run: bool,
 }
 
-/// The network of VIC's defaults.
+/// The default network in VIC.
 pub(crate) const DEFAULT_NETWORK: &str = "VM Network";
 
 #[derive(Debug, Args)]
@@ -173,14 +177,14 @@ pub(crate) struct Create {
     /// The host, cluster or resource pool to run on. Default: the only one.
     #[arg(long, short = 'r')]
     pub(crate) compute_resource: Option<String>,
-    /// The datastore of its files. Default: the only one.
+    /// The datastore for the files of the host. Default: the only one.
     #[arg(long, short, alias = "image-datastore")]
     pub(crate) image_store: Option<String>,
-    /// The network of its containers. Default on ESXi: one of the host's name, created if it is
-    /// missing.
+    /// The network of the containers. Default on ESXi: a network with the host's name, which
+    /// is created if it is missing.
     #[arg(long, short = 'b')]
     pub(crate) bridge_network: Option<String>,
-    /// The network that connects its appliance to the outside.
+    /// The network that connects the appliance to the outside.
     #[arg(long, visible_alias = "external-network", default_value = DEFAULT_NETWORK)]
     pub(crate) public_network: String,
     /// The network of the appliance's clients. Default: the public network.
@@ -189,17 +193,19 @@ pub(crate) struct Create {
     /// The network on which the appliance reaches the endpoint. Default: the public network.
     #[arg(long)]
     pub(crate) management_network: Option<String>,
-    /// The address that the containers' serial lines connect to: `HOST[:PORT]`. Default: the host's
-    /// name.
+    /// The address that the serial ports of containers connect to: `HOST[:PORT]`. Default: the
+    /// host's name.
     #[arg(long)]
     pub(crate) line_address: Option<String>,
-    /// The image that the appliance boots. Default: appliance.iso, here or next to this command.
+    /// The image that the appliance boots. Default: appliance.iso in the current directory or
+    /// next to this command.
     #[arg(long, visible_alias = "ai", value_name = "FILE")]
     pub(crate) appliance_iso: Option<PathBuf>,
-    /// The image that containers boot. Default: bootstrap.iso, here or next to this command.
+    /// The image that containers boot. Default: bootstrap.iso in the current directory or next
+    /// to this command.
     #[arg(long, visible_alias = "bi", value_name = "FILE")]
     pub(crate) bootstrap_iso: Option<PathBuf>,
-    /// Processors of the appliance.
+    /// Number of processors of the appliance.
     #[arg(long, visible_alias = "endpoint-cpu", default_value_t = 1)]
     pub(crate) appliance_cpu: u32,
     /// Memory of the appliance in MiB.
@@ -208,8 +214,8 @@ pub(crate) struct Create {
     /// The name or address in the generated server certificate. Default: the host's name.
     #[arg(long)]
     pub(crate) tls_cname: Option<String>,
-    /// The directory of certificates: existing ones are used, missing ones generated. Default: the
-    /// host's name.
+    /// The directory of the certificates. Existing certificates are used, missing certificates
+    /// are generated. Default: the host's name.
     #[arg(long, visible_alias = "cert-path", value_name = "DIRECTORY")]
     pub(crate) tls_cert_path: Option<PathBuf>,
     /// An existing server certificate.
@@ -220,7 +226,7 @@ pub(crate) struct Create {
         requires = "tls_server_key"
     )]
     pub(crate) tls_server_cert: Option<PathBuf>,
-    /// The key of that certificate.
+    /// The private key of the given certificate.
     #[arg(
         long,
         visible_alias = "key",
@@ -228,10 +234,10 @@ pub(crate) struct Create {
         requires = "tls_server_cert"
     )]
     pub(crate) tls_server_key: Option<PathBuf>,
-    /// Without certificates.
+    /// Do not use TLS, so that no certificates are needed.
     #[arg(long, conflicts_with_all = ["tls_server_cert", "tls_server_key", "tls_cname"])]
     pub(crate) no_tls: bool,
-    /// Without certificates for clients.
+    /// Do not require certificates of clients.
     #[arg(long, visible_alias = "no-tlsverify")]
     pub(crate) no_tls_verify: bool,
     /// How long to wait for the appliance's address, such as `3m`; 0 does not wait.
@@ -247,12 +253,12 @@ fn time(text: &str) -> Result<Duration, String> {
         return Ok(Duration::ZERO);
     }
     let parsed: Result<jiff::SignedDuration, _> = text.parse();
-    let is_wrong = || format!("{text:?} is no time: write 180s, 3m or 1m30s");
+    let is_wrong = || format!("{text:?} is not a time: write 180s, 3m or 1m30s");
     let span = parsed.map_err(|_unparsable| is_wrong())?;
     Duration::try_from(span).map_err(|_negative| is_wrong())
 }
 
-/// Options of vic-machine that this command does not have.
+/// Options of vic-machine that this command does not support.
 const REFUSED: &[&str] = &[
     "--affinity-vm-group",
     "--base-image-size",
@@ -279,7 +285,8 @@ const REFUSED: &[&str] = &[
     "--whitelist-registry",
 ];
 
-/// Refuses options of vic-machine by name: that they were overlooked would be worse.
+/// Refuses unsupported options of vic-machine with an error that names them, rather than
+/// ignoring them.
 ///
 /// # Errors
 /// Fails with the first such option.
@@ -293,10 +300,11 @@ pub(crate) fn refuse_unknown(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Finds an image: the given file, or the default here or next to this command.
+/// Finds a boot image: the given file, or a file with the default name in the current
+/// directory or next to this command.
 ///
 /// # Errors
-/// Fails when there is none.
+/// Fails when there is no such file.
 pub(crate) fn image(given: Option<&PathBuf>, name: &str) -> Result<PathBuf> {
     if let Some(file) = given {
         return Ok(file.clone());
@@ -307,7 +315,7 @@ pub(crate) fn image(given: Option<&PathBuf>, name: &str) -> Result<PathBuf> {
         .find(|file| file.is_file())
         .with_context(|| {
             let option = name.replace('.', "-");
-            format!("there is no {name} here: name one with --{option}")
+            format!("there is no {name} here: set --{option}")
         })
 }
 

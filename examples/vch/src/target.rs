@@ -1,4 +1,4 @@
-//! The endpoint in the arguments, completed from the environment and by questions.
+//! Determines the endpoint from the arguments, the environment, and questions to the user.
 
 use anyhow::{Context as _, Result};
 use examples::endpoint::{Endpoint, Trust};
@@ -7,17 +7,17 @@ use examples::stage::Stage;
 use crate::options::Options;
 use crate::terminal;
 
-/// Returns the endpoint.
+/// Determines the endpoint; asks for a missing password.
 ///
 /// # Errors
-/// Fails when it is not named, or a part of it is missing or invalid.
+/// Fails when no endpoint is named, or a part of it is missing or invalid.
 pub(crate) fn endpoint(options: &Options) -> Result<Endpoint> {
     endpoint_in(options, |name| {
         std::env::var(name).ok().filter(|text| !text.is_empty())
     })
 }
 
-/// Returns whether a password is among the arguments.
+/// Returns whether the arguments contain a password.
 pub(crate) fn shows_password(options: &Options) -> bool {
     options.password.is_some() || options.target.as_deref().is_some_and(holds_password)
 }
@@ -71,14 +71,14 @@ fn endpoint_in(
     Ok(endpoint)
 }
 
-/// Splits a target into an https address and the datacenter that is its path.
+/// Splits a target into an https address and the datacenter in its path.
 fn address(target: &str) -> (Option<String>, Option<String>) {
     let bare = target.strip_prefix("https://").unwrap_or(target);
     if bare.contains("://") {
-        // Another scheme: the reader of addresses refuses it.
+        // Keep another scheme, which is refused when the address is parsed.
         return (Some(target.to_owned()), None);
     }
-    // A password may contain a slash.
+    // Search the host after the last `@`, because a password may contain a slash.
     let host = bare.rfind('@').map_or(0, |at| at + 1);
     let (place, path) = match bare[host..].find('/') {
         Some(slash) => bare.split_at(host + slash),
@@ -96,8 +96,8 @@ fn address(target: &str) -> (Option<String>, Option<String>) {
     }
 }
 
-/// Escapes what may not stand in the first part of an address. A percent sign begins an escape
-/// already.
+/// Escapes the characters that the user part of an address must not contain. Percent signs are
+/// kept, because they begin existing escapes.
 fn escaped(user: &str) -> String {
     let mut text = String::new();
     for letter in user.chars() {
@@ -111,7 +111,7 @@ fn escaped(user: &str) -> String {
     text
 }
 
-/// Connects; a certificate that is not trusted is a question to the user.
+/// Connects to the endpoint. If the certificate is not trusted, asks the user.
 ///
 /// # Errors
 /// Fails when the endpoint cannot be reached or is not trusted.
@@ -124,7 +124,7 @@ pub(crate) async fn connect(endpoint: &mut Endpoint) -> Result<Stage> {
         .downcast_ref::<vsphere_client::Error>()
         .and_then(vsphere_client::Error::untrusted)
         .map(|certificate| certificate.thumbprint().to_owned());
-    // One that is not the pinned one is no question.
+    // Do not ask if a thumbprint is pinned and the certificate differs.
     let Some(thumbprint) = untrusted.filter(|_| endpoint.trust == Trust::Roots) else {
         return Err(error);
     };

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 /// Asks for a password without showing it.
 ///
 /// # Errors
-/// Fails without a terminal.
+/// Fails if there is no terminal.
 pub(crate) fn password(user: &str, server: &str) -> Result<String> {
     if !std::io::stdin().is_terminal() {
         bail!("there is no password for {user}@{server}: set GOVC_PASSWORD");
@@ -21,7 +21,7 @@ pub(crate) fn password(user: &str, server: &str) -> Result<String> {
 /// Asks whether to trust a certificate, in the words of ssh.
 ///
 /// # Errors
-/// Fails without a terminal, and when the answer is no.
+/// Fails if there is no terminal, or if the answer is no.
 pub(crate) fn trust(server: &str, thumbprint: &str) -> Result<()> {
     if !std::io::stdin().is_terminal() {
         bail!(

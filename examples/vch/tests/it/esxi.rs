@@ -1,11 +1,11 @@
-//! The sessions on an ESXi host.
+//! Tests of sessions on an ESXi host.
 
 use vim25::types::{HostNetworkPolicy, HostPortGroupSpec};
 use vim25::{Property, Ref, mo};
 
 use crate::scene::Scene;
 
-/// The session of VIC 0.1: keys are generated, a switch and a port group are made.
+/// A session of VIC 0.1, which generates keys and creates a switch and a port group.
 #[tokio::test]
 async fn the_script_of_0_1_installs_with_generated_keys_and_its_own_network() {
     let scene = Scene::esxi().await;
@@ -55,7 +55,7 @@ async fn the_script_of_0_1_installs_with_generated_keys_and_its_own_network() {
     assert_eq!(scene.inventory().await, before);
 }
 
-/// The session of VIC 0.4: the bridge network exists, and outlives the host.
+/// A session of VIC 0.4, in which the bridge network exists before and is kept.
 #[tokio::test]
 async fn create_and_delete_leave_a_bridge_network_that_they_did_not_make() {
     let scene = Scene::esxi().await;
@@ -99,7 +99,7 @@ async fn create_and_delete_leave_a_bridge_network_that_they_did_not_make() {
         "{environment}"
     );
 
-    // A second one of the name is refused, and nothing is changed.
+    // A second host with the same name is refused, and nothing is changed.
     let made = scene.inventory().await;
     let said = scene.vch(&create).await.failed();
     said.has(&[
@@ -132,7 +132,7 @@ async fn an_appliance_without_an_address_is_waited_for_again() {
     said.has(&["`vch delete vch-1` removes it"]);
     let said = scene.vch(&["ls"]).await.ok();
     assert!(said.stdout.contains("unfinished"), "{said:#?}");
-    // The same again finishes what is there.
+    // The same command again finishes the installation.
     let said = scene
         .vch(&["create", "--no-tls", "--timeout", "0", "vch-1"])
         .await

@@ -1,4 +1,5 @@
-//! The command against the simulator: as ESXi, and as a vCenter with a cluster.
+//! Tests of the command against the simulator, as an ESXi host and as a vCenter with a
+//! cluster.
 #![allow(clippy::unwrap_used, reason = "a panic is the failure of a test")]
 
 mod esxi;

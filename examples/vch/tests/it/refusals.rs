@@ -1,4 +1,4 @@
-//! What the command refuses, and how it says so.
+//! Tests of what the command refuses, and of its error messages.
 
 use crate::scene::Scene;
 
@@ -65,7 +65,10 @@ async fn wrong_options_are_named_each() {
             &["create", "--volume-store=ds://x:y", "vch-1"][..],
             "--volume-store of vic-machine",
         ),
-        (&["create", "--timeout", "soon", "vch-1"][..], "is no time"),
+        (
+            &["create", "--timeout", "soon", "vch-1"][..],
+            "is not a time",
+        ),
         (
             &["create", "--appliance-cpu", "0", "vch-1", "--no-tls"][..],
             "invalid value for cpus",

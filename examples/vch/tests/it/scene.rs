@@ -1,4 +1,4 @@
-//! A simulator, a directory to work in, and the command.
+//! The environment of a test: a simulator, a working directory, and the command.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,7 +9,7 @@ use tokio::process::Command;
 use vim25::{mo, props};
 use vsphere_client::{Client, Credentials};
 
-/// An appliance that reports an address.
+/// A guest that plays the appliance: it reports an address, if it has one.
 #[derive(Debug)]
 struct Appliance {
     address: Option<[u8; 4]>,
@@ -33,7 +33,7 @@ pub(crate) struct Scene {
     pub(crate) client: Client,
 }
 
-/// What a run of the command said.
+/// The result and the output of a run of the command.
 #[derive(Debug)]
 pub(crate) struct Said {
     pub(crate) success: bool,
@@ -76,14 +76,14 @@ impl Scene {
         }
     }
 
-    /// `host:port` of the simulator.
+    /// Returns the simulator's address, as `host:port`.
     pub(crate) fn server(&self) -> String {
         let url = self.simulator.url();
         let place = url.trim_start_matches("https://");
         place.split('/').next().unwrap().to_owned()
     }
 
-    /// Runs the command, with target, user, password and thumbprint given.
+    /// Runs the command with arguments for target, user, password and thumbprint.
     pub(crate) async fn vch(&self, arguments: &[&str]) -> Said {
         let server = self.server();
         let thumbprint = self.simulator.thumbprint();
@@ -97,7 +97,7 @@ impl Scene {
         self.bare(&all, &[user, password]).await
     }
 
-    /// Runs the command with nothing but these arguments and variables.
+    /// Runs the command with only these arguments and environment variables.
     pub(crate) async fn bare(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Said {
         let output = Command::new(env!("CARGO_BIN_EXE_vch"))
             .args(arguments)
@@ -116,8 +116,8 @@ impl Scene {
         }
     }
 
-    /// Everything on the endpoint, found without the port layer: entities by type and name,
-    /// switches, and files of the datastore.
+    /// Returns everything on the endpoint, read without the port layer: entities by type and
+    /// name, switches, and files of the datastore.
     pub(crate) async fn inventory(&self) -> BTreeSet<String> {
         let root = &self.client.service_content().root_folder;
         let mut all = BTreeSet::new();
@@ -163,19 +163,20 @@ fn files(directory: &Path, all: &mut BTreeSet<String>) {
 }
 
 impl Said {
-    /// Fails unless the command succeeded.
+    /// Panics unless the command succeeded.
     pub(crate) fn ok(self) -> Self {
         assert!(self.success, "{self:#?}");
         self
     }
 
-    /// Fails unless the command failed.
+    /// Panics unless the command failed.
     pub(crate) fn failed(self) -> Self {
         assert!(!self.success, "{self:#?}");
         self
     }
 
-    /// Fails unless the log has these lines, in this order, each after its decoration.
+    /// Panics unless the log has these lines in this order. The prefixes of the log lines are
+    /// ignored.
     pub(crate) fn has(&self, lines: &[&str]) {
         let mut log = self.stdout.lines();
         for line in lines {

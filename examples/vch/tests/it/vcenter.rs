@@ -1,4 +1,4 @@
-//! The sessions on a vCenter with a cluster.
+//! Tests of sessions on a vCenter with a cluster.
 
 use crate::scene::Scene;
 

@@ -1,11 +1,11 @@
-//! The command against `vcsim`: a server that nobody here wrote, whose guests report nothing.
+//! Tests of the command against `vcsim`, an independent server whose guests report nothing.
 //!
 //! The tests start the program that `VCSIM` names, and are ignored by default.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdin, Command, Stdio};
 
-/// A running vcsim; it ends when its standard input is closed.
+/// A running vcsim, which exits when its standard input is closed.
 struct Vcsim {
     server: String,
     program: Child,
@@ -57,7 +57,7 @@ impl Vcsim {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// The life of one host.
+    /// Creates, lists, inspects and deletes one host.
     fn create_ls_inspect_delete(&self, options: &[&str]) {
         let directory = tempfile::tempdir().unwrap();
         for image in ["appliance.iso", "bootstrap.iso"] {
@@ -91,7 +91,7 @@ impl Drop for Vcsim {
 #[test]
 #[ignore = "needs vcsim: VCSIM=path/to/vcsim"]
 fn esxi() {
-    // Its network is created, and goes with it.
+    // The bridge network is created, and deleted with the host.
     Vcsim::start(&["-esx"]).create_ls_inspect_delete(&[]);
 }
 
