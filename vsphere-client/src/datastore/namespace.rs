@@ -1,4 +1,5 @@
-//! Top-level directories, which object stores make by another manager.
+//! Creates top-level directories, for which object stores need another manager than other
+//! datastores.
 
 use vim25::{Property, Ref, mo, path};
 
@@ -6,18 +7,18 @@ use super::DatastorePath;
 use super::files::Files;
 use crate::error::{Error, Result};
 
-/// Absent before vSphere 5.5, where every datastore has plain directories.
+/// Not set before vSphere 5.5, where every datastore has plain directories.
 const HAS_TOP_DIRECTORIES: Property<mo::Datastore, bool> =
     path!(Datastore, capability.topLevelDirectoryCreateSupported);
 
 impl Files<'_> {
-    /// Creates a directory at the top of the datastore, and returns its path. On a
-    /// datastore that cannot make one as a plain directory, such as vSAN or Virtual
-    /// Volumes, the server makes a namespace object, and the path has the name that the
-    /// server chose, a UUID: use the returned path, not `name`.
+    /// Creates a directory at the top of the datastore, and returns its path. On a datastore
+    /// without plain top-level directories, such as vSAN or Virtual Volumes, the server
+    /// creates a namespace object and chooses a UUID as its name in the path: use the returned
+    /// path, not `name`.
     ///
     /// # Errors
-    /// `FileAlreadyExists` when there is one of this name; otherwise see [`Error`].
+    /// `FileAlreadyExists` when there is a directory with this name; otherwise see [`Error`].
     pub async fn make_top_directory(&self, name: &str) -> Result<DatastorePath> {
         let datastore = self.datastore.reference();
         if self.client.try_get(datastore, HAS_TOP_DIRECTORIES).await? != Some(false) {
@@ -33,7 +34,7 @@ impl Files<'_> {
             .create_directory(datastore)
             .display_name(name);
         let stable = self.client.call(call).await?;
-        // `/vmfs/volumes/vsan:52…/d7a8…`: the last part is the directory's name.
+        // In `/vmfs/volumes/vsan:52…/d7a8…`, the last component is the directory's name.
         let chosen = stable.trim_end_matches('/').rsplit('/').next();
         match chosen.filter(|chosen| !chosen.is_empty()) {
             Some(chosen) => Ok(self.datastore.path(chosen)),

@@ -1,4 +1,4 @@
-//! Tickets for the console of a machine.
+//! Acquires tickets for the console of a machine.
 
 use std::fmt;
 
@@ -11,13 +11,13 @@ use crate::error::{Error, Result};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConsoleKind {
-    /// Screen, keyboard and mouse over a WebSocket, for browsers: `webmks`.
+    /// `webmks`: screen, keyboard and mouse over a WebSocket, for browsers.
     WebMks,
-    /// Screen, keyboard and mouse for VMware's own client: `mks`.
+    /// `mks`: screen, keyboard and mouse for VMware's own client.
     Mks,
 }
 
-/// The right to open a machine's console once, within about a minute.
+/// A ticket that allows opening a machine's console once, within about a minute.
 ///
 /// It is a credential: `Debug` prints neither the ticket nor the URL.
 #[derive(Clone)]
@@ -28,7 +28,7 @@ pub struct ConsoleTicket {
     /// The URL to open, which contains the ticket; for [`ConsoleKind::WebMks`], with the
     /// scheme `wss`.
     pub url: Option<SecretString>,
-    /// The ESXi host to connect to; `None`: the server that issued the ticket.
+    /// The ESXi host to connect to; `None` means the server that issued the ticket.
     pub host: Option<String>,
     /// The port of the host.
     pub port: Option<u16>,
@@ -59,7 +59,7 @@ impl Machine<'_> {
     /// Acquires a ticket for the machine's console. The machine has to be on.
     ///
     /// # Errors
-    /// `InvalidState` when it is not on; `InvalidArgument` when the server does not
+    /// `InvalidState` when the machine is not on; `InvalidArgument` when the server does not
     /// have consoles of this kind; otherwise see [`Error`].
     pub async fn console_ticket(&self, kind: ConsoleKind) -> Result<ConsoleTicket> {
         let call = self.vm.acquire_ticket(kind.wire());
@@ -68,7 +68,7 @@ impl Machine<'_> {
         let port = port.map_err(|_| Error::config("the server returned an impossible port"))?;
         let url = match (&ticket.url, kind, &ticket.host, port) {
             (Some(url), ..) => Some(url.clone()),
-            // Servers before 7.0 leave it to the client.
+            // Servers before 7.0 return no URL, so the client has to build it.
             (None, ConsoleKind::WebMks, Some(host), port) => {
                 let port = port.unwrap_or(443);
                 Some(format!("wss://{host}:{port}/ticket/{}", ticket.ticket))

@@ -1,4 +1,4 @@
-//! Clones, moves and customization of a machine. All of them need a vCenter.
+//! Clones, moves and customizes machines. These operations require a vCenter.
 
 use vim25::types::{
     CustomizationSpec, VirtualMachineCloneSpec, VirtualMachineInstantCloneSpec,
@@ -10,7 +10,7 @@ use super::Machine;
 use crate::error::Result;
 
 impl Machine<'_> {
-    /// Clones the machine into a folder, and returns the new one.
+    /// Clones the machine into a folder, and returns the new machine.
     ///
     /// # Errors
     /// See [`Error`](crate::Error).
@@ -23,9 +23,9 @@ impl Machine<'_> {
         self.client.run(self.vm.clone_vm(folder, name, spec)).await
     }
 
-    /// Clones the machine while it runs, and returns the new one, which runs too and
-    /// shares memory and disks with this one until either writes to them. Name, folder
-    /// and pool are part of `spec.location` and `spec.name`.
+    /// Clones the running machine, and returns the new machine. The clone is also running, and
+    /// shares memory and disks with this machine until either writes to them. `spec.name` is
+    /// its name; `spec.location` has its folder and pool.
     ///
     /// # Errors
     /// `InvalidPowerState` when the machine is not powered on; `NotSupported` before
@@ -46,7 +46,7 @@ impl Machine<'_> {
     }
 
     /// Changes the identity of the guest's operating system, such as its host name and
-    /// addresses, at the next power-on. The machine has to be off, and its guest to have
+    /// addresses, at the next power-on. The machine has to be off, and its guest must have
     /// VMware Tools.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! Machines that a server knows, and the files that they are made of.
+//! Registers machines from their files, unregisters them, and converts them to templates.
 
 use vim25::{Ref, mo};
 
@@ -8,8 +8,9 @@ use crate::datastore::DatastorePath;
 use crate::error::Result;
 
 impl Client {
-    /// Adds a machine whose `.vmx` file is on a datastore to the inventory. `name` is
-    /// that of the file if it is `None`; `host` is needed in a cluster without DRS.
+    /// Adds a machine whose `.vmx` file is on a datastore to the inventory. If `name` is
+    /// `None`, the machine has the name in the file. `host` is required in a cluster without
+    /// DRS.
     ///
     /// ```no_run
     /// # use vim25::{Ref, mo};
@@ -26,9 +27,9 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// `AlreadyExists` when a machine with this file is registered, `DuplicateName` when
-    /// the folder has one of this name, `FileNotFound`; otherwise see
-    /// [`Error`](crate::Error).
+    /// `AlreadyExists` when a machine with this file is already registered; `DuplicateName`
+    /// when the folder has a machine with this name; `FileNotFound` when the file does not
+    /// exist; otherwise see [`Error`](crate::Error).
     pub async fn register_machine(
         &self,
         folder: &Ref<mo::Folder>,
@@ -50,16 +51,16 @@ impl Client {
 }
 
 impl Machine<'_> {
-    /// Removes the machine from the inventory and leaves its files. It has to be off.
+    /// Removes the machine from the inventory and keeps its files. The machine has to be off.
     ///
     /// # Errors
-    /// `InvalidPowerState` when it is not; otherwise see [`Error`](crate::Error).
+    /// `InvalidPowerState` when the machine is not off; otherwise see [`Error`](crate::Error).
     pub async fn unregister(&self) -> Result<()> {
         self.client.call(self.vm.unregister_vm()).await
     }
 
-    /// Makes the machine a template: it cannot be powered on or changed, only cloned.
-    /// It has to be off.
+    /// Converts the machine to a template, which cannot be powered on or changed, only cloned.
+    /// The machine has to be off.
     ///
     /// # Errors
     /// `NotSupported` on an ESXi host; otherwise see [`Error`](crate::Error).

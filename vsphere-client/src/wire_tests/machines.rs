@@ -1,4 +1,4 @@
-//! Operations of machines that our own server does not have.
+//! Tests of machine operations that our simulator does not support.
 
 use secrecy::ExposeSecret as _;
 

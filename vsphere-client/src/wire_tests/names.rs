@@ -19,7 +19,7 @@ fn peer() -> Arc<Replay> {
     peer_with(|_| None)
 }
 
-/// The same, with other answers where `answer` has one.
+/// Returns the same vCenter as [`peer`], except for the requests that `answer` responds to.
 pub(super) fn peer_with(
     mut answer: impl FnMut(&Seen) -> Option<Reply> + Send + 'static,
 ) -> Arc<Replay> {

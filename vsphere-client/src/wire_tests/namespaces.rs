@@ -1,4 +1,4 @@
-//! Directories at the top of datastores.
+//! Tests of creating top-level directories of datastores.
 
 use super::connect;
 use super::names::peer_with;

@@ -148,7 +148,8 @@ pub(crate) async fn a_machine_is_registered_again(url: &str) {
     client.close().await.unwrap();
 }
 
-/// Needs a machine that is off; our simulator has no customization.
+/// Not run against our simulator, which does not support customization. Requires a machine
+/// that is off.
 pub(crate) async fn a_guest_is_customized(url: &str) {
     let client = super::client(url).await;
     let vm = super::create(&client, "customization-test").await;
@@ -171,7 +172,7 @@ pub(crate) async fn a_guest_is_customized(url: &str) {
         ..Default::default()
     };
     let outcome = client.machine(&vm).customize(&spec).await;
-    // The machine has no network card.
+    // The specification has a network card, but the machine has none.
     let error = outcome.unwrap_err();
     assert!(error.is_fault::<NicSettingMismatch>(), "{error}");
     client.run(vm.destroy()).await.unwrap();
