@@ -16,7 +16,7 @@ use crate::workspace;
 struct Row {
     /// The package's name.
     package: &'static str,
-    /// What it may depend on.
+    /// What the package may depend on.
     allowed: Allowed,
 }
 
@@ -24,14 +24,14 @@ struct Row {
 enum Allowed {
     /// Any of our crates.
     Any,
-    /// These and no others.
+    /// Only these.
     Only(&'static [Arrow]),
 }
 
 /// One dependency in the table.
 struct Arrow {
     to: &'static str,
-    /// The feature that enables it; `None` for an unconditional one.
+    /// The feature that enables the dependency; `None` if it is unconditional.
     feature: Option<&'static str>,
 }
 
@@ -46,7 +46,8 @@ const fn with_feature(feature: &'static str, to: &'static str) -> Arrow {
     }
 }
 
-/// The complete list of normal dependencies between our crates.
+/// The complete table of allowed dependencies between our crates, except
+/// dev-dependencies.
 const TABLE: &[Row] = &[
     Row {
         package: "vim25",
@@ -154,14 +155,14 @@ const TABLE: &[Row] = &[
 struct Package {
     /// Normal and build dependencies on packages of the workspace.
     ours: BTreeMap<String, Use>,
-    /// Features, each with what it enables.
+    /// The features, each with what it enables.
     features: BTreeMap<String, Vec<String>>,
 }
 
-/// How a manifest refers to one dependency.
+/// How a manifest declares one dependency.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Use {
-    /// Its name in the manifest, which features use.
+    /// The name of the dependency in the manifest, which features use.
     alias: String,
     optional: bool,
 }
@@ -194,7 +195,7 @@ pub(crate) fn run() -> Result<()> {
     )
 }
 
-/// Extracts what the check needs from cargo's metadata.
+/// Extracts the information that the check needs from cargo's metadata.
 fn packages(metadata: &Metadata) -> BTreeMap<String, Package> {
     let members = metadata.workspace_packages();
     let ours: BTreeSet<&str> = members
@@ -218,8 +219,8 @@ fn packages(metadata: &Metadata) -> BTreeMap<String, Package> {
                     .as_ref()
                     .unwrap_or(&dependency.name)
                     .clone();
-                // A crate may be named twice, once per platform: it is optional
-                // only if it is so everywhere.
+                // A crate may be declared twice, once per platform. It is optional only
+                // if both declarations are.
                 found
                     .ours
                     .entry(dependency.name.clone())

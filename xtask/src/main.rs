@@ -1,5 +1,5 @@
-//! The project's development commands, run as `cargo xtask <command>`; each is one
-//! file or one folder.
+//! The project's development commands, run as `cargo xtask <command>`. Each command is
+//! one file or one folder.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -60,7 +60,7 @@ enum Chore {
     },
     /// Count the words that our text avoids, and fail if there are more than recorded
     Words {
-        /// Record the counts of crates that have fewer now
+        /// Lower the recorded counts of crates that have fewer now
         #[arg(long)]
         write: bool,
         /// Print every occurrence

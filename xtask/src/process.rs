@@ -1,4 +1,4 @@
-//! Running other programs: to completion, or in the background until dropped.
+//! Runs other programs, to completion or in the background until dropped.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 
-/// How long a program may take to exit after a termination request.
+/// The time that a program has to exit after a termination request.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Formats a command line as a person would type it, for messages.
@@ -20,7 +20,7 @@ pub(crate) fn describe(command: &Command) -> String {
         .filter_map(|(name, value)| {
             let value = value?.to_string_lossy();
             let name = name.to_string_lossy();
-            // The value of a password must not reach a log.
+            // A password in the environment must not appear in a log.
             Some(if name.contains("PASSWORD") {
                 format!("{name}=…")
             } else {
@@ -61,7 +61,7 @@ pub(crate) fn is_root() -> bool {
 /// Runs `command` to completion with our own standard streams.
 ///
 /// # Errors
-/// Fails when it cannot be started or exits with a non-zero status.
+/// Fails when the command cannot be started or exits with a non-zero status.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let status = command
         .status()
@@ -75,8 +75,8 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 /// Runs `command` to completion and returns its standard output.
 ///
 /// # Errors
-/// Fails when it cannot be started or exits with a non-zero status; the error then
-/// contains what it wrote to both streams.
+/// Fails when the command cannot be started or exits with a non-zero status; the error
+/// then contains what it wrote to both streams.
 pub(crate) fn capture(command: &mut Command) -> Result<String> {
     let output = output(command)?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -96,7 +96,7 @@ pub(crate) fn capture(command: &mut Command) -> Result<String> {
 /// status and output.
 ///
 /// # Errors
-/// Fails when it cannot be started.
+/// Fails when the command cannot be started.
 pub(crate) fn output(command: &mut Command) -> Result<Output> {
     command
         .stdin(Stdio::null())
@@ -104,11 +104,11 @@ pub(crate) fn output(command: &mut Command) -> Result<Output> {
         .with_context(|| format!("start `{}`", describe(command)))
 }
 
-/// A program in the background: killed and reaped when dropped.
+/// A program in the background, which is killed and reaped when dropped.
 ///
-/// Its standard input stays open as long as the value lives, so a program that
-/// exits at the end of its input exits even when this process is killed. Its
-/// standard error is ours; its standard output is read line by line.
+/// Its standard input stays open as long as this value lives, so a program that exits at
+/// the end of its input exits even if this process is killed. It inherits our standard
+/// error; its standard output is read line by line.
 #[derive(Debug)]
 pub(crate) struct Background {
     name: String,
@@ -122,7 +122,7 @@ impl Background {
     /// Starts `command`.
     ///
     /// # Errors
-    /// Fails when it cannot be started.
+    /// Fails when the program cannot be started.
     pub(crate) fn start(command: &mut Command) -> Result<Self> {
         let name = describe(command);
         let mut child = command
@@ -193,10 +193,10 @@ impl Background {
         writeln!(input, "{line}").with_context(|| format!("write to `{}`", self.name))
     }
 
-    /// Waits for the program to exit; returns whether it did within `patience`.
+    /// Waits for the program to exit. Returns whether it did so within `patience`.
     fn ended_within(&mut self, patience: Duration) -> bool {
         let deadline = Instant::now() + patience;
-        // Its output closes when it exits, which needs no polling.
+        // The output closes when the program exits, so no polling is needed.
         while let Ok(line) = self
             .lines
             .recv_timeout(deadline.saturating_duration_since(Instant::now()))
@@ -209,7 +209,7 @@ impl Background {
     /// Waits until the program exits by itself and returns everything it printed.
     ///
     /// # Errors
-    /// Fails when it exits with a non-zero status or `patience` runs out.
+    /// Fails when the program exits with a non-zero status or `patience` runs out.
     pub(crate) fn finish(mut self, patience: Duration) -> Result<String> {
         let deadline = Instant::now() + patience;
         while let Ok(line) = self
@@ -243,8 +243,8 @@ impl Background {
 impl Drop for Background {
     fn drop(&mut self) {
         drop(self.input.take());
-        // SIGTERM first, so that it can remove its temporary files. All of
-        // this fails only when the program has already exited.
+        // SIGTERM is sent first, so that the program can remove its temporary files.
+        // These calls fail only if the program has already exited.
         if !self.ended_within(Duration::ZERO) {
             let id = self.child.id().to_string();
             let _ = Command::new("kill")
@@ -274,9 +274,10 @@ fn follow(output: impl Read + Send + 'static) -> Receiver<String> {
     receiver
 }
 
-/// Returns a command that runs cargo: the cargo that started us, if one did. What that
-/// cargo says of our own package is not passed on: build scripts that read it would
-/// run again, and their dependents be built again, after each cargo of a person.
+/// Returns a command that runs cargo: the same cargo that started this program, if one
+/// did. The environment variables in which that cargo describes our own package are
+/// removed. Otherwise, build scripts that read them would run again, and their dependents
+/// would be rebuilt, whenever a person runs cargo.
 pub(crate) fn cargo<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command

@@ -1,4 +1,4 @@
-//! Records responses of vcsim, for the tests of the bindings.
+//! Records responses of vcsim for the tests of the bindings.
 //!
 //! The recorder is a Go program in `xtask/peers/record`, which documents what it
 //! records. This command builds it and runs it on the folder that the tests read.
@@ -12,13 +12,13 @@ use crate::peers::{self, Lock, Peer, go};
 use crate::process::run;
 use crate::workspace;
 
-/// The folder that the tests of the bindings read.
+/// The folder from which the tests of the bindings read.
 const FOLDER: &str = "vim25/tests/data/vcsim";
 
 /// Records the responses again.
 ///
 /// # Errors
-/// Fails when the recorder is not available here or fails.
+/// Fails when the recorder is not available here or fails to record.
 pub(crate) fn start() -> Result<()> {
     let target = workspace::metadata()?.target_directory.into_std_path_buf();
     let bin = peers::folder(&target).join("bin");

@@ -1,9 +1,9 @@
-//! Counts the words that our text avoids, per crate, with a ratchet: the counts are
-//! recorded in `xtask/words.txt` and may only fall.
+//! Counts words that our text avoids, per crate. The counts are recorded in
+//! `xtask/words.txt` and may only fall.
 //!
-//! CONTRIBUTING.md says how we write. These words belong to a private vocabulary:
-//! a reader who searches for the words of the trade does not find them. They are
-//! counted in Rust sources and Markdown, except for generated code and test data.
+//! CONTRIBUTING.md describes how we write. These words belong to a private vocabulary: a
+//! reader who searches for the usual technical words does not find the text. The words
+//! are counted in Rust sources and Markdown, except in generated code and test data.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -60,7 +60,7 @@ pub(crate) fn run(write: bool) -> Result<()> {
     Ok(())
 }
 
-/// Returns the differences from the record; with `write`, only counts that rose.
+/// Returns the differences from the record, or, with `write`, only the counts that rose.
 fn compare(
     counts: &BTreeMap<String, usize>,
     recorded: &BTreeMap<String, usize>,
@@ -68,7 +68,7 @@ fn compare(
 ) -> Vec<String> {
     let mut problems = Vec::new();
     for (package, count) in counts {
-        // A crate without a line is new, and new text must have none.
+        // A crate without a line is new, and new text must not contain any of the words.
         let allowed = recorded.get(package).copied().unwrap_or(0);
         let first = write && recorded.is_empty();
         if *count > allowed && !first {
@@ -103,7 +103,7 @@ pub(crate) fn list() -> Result<()> {
     Ok(())
 }
 
-/// Counts the words per package; files outside of any package count as `docs`.
+/// Counts the words per package; files outside any package count as `docs`.
 fn count(root: &Path) -> Result<BTreeMap<String, usize>> {
     let mut counts = BTreeMap::new();
     for path in sources(root)? {
@@ -114,7 +114,7 @@ fn count(root: &Path) -> Result<BTreeMap<String, usize>> {
     Ok(counts)
 }
 
-/// Returns the folder of the nearest manifest above a file, which is what we call a crate.
+/// Returns the folder of the nearest manifest above a file, by which we identify a crate.
 fn package(root: &Path, path: &Path) -> String {
     path.ancestors()
         .skip(1)
@@ -124,7 +124,7 @@ fn package(root: &Path, path: &Path) -> String {
         .map_or_else(|| "docs".to_owned(), |folder| folder.display().to_string())
 }
 
-/// Returns the tracked files that people write.
+/// Returns the tracked files that are written by people.
 fn sources(root: &Path) -> Result<Vec<PathBuf>> {
     let mut command = Command::new("git");
     command.current_dir(root);
@@ -132,7 +132,7 @@ fn sources(root: &Path) -> Result<Vec<PathBuf>> {
     Ok(listed
         .lines()
         .filter(|path| !path.contains("/generated/") && !path.contains("/data/"))
-        // This file has to name the words.
+        // This file has to mention the words.
         .filter(|path| *path != "xtask/src/words.rs")
         .map(PathBuf::from)
         .filter(|path| root.join(path).is_file())

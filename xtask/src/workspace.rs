@@ -12,8 +12,8 @@ pub(crate) fn root() -> PathBuf {
         .map_or_else(|| PathBuf::from("."), Path::to_path_buf)
 }
 
-/// Returns the workspace's resolved metadata with all features enabled, so that it
-/// includes optional dependencies.
+/// Returns the metadata of the workspace with all features enabled, so that it includes
+/// optional dependencies.
 pub(crate) fn metadata() -> Result<Metadata> {
     MetadataCommand::new()
         .manifest_path(root().join("Cargo.toml"))

@@ -1,4 +1,5 @@
-//! Builds the programs; records where they are, how long that took, how large they are.
+//! Builds the measured programs, and records where they are, how long the builds took,
+//! and how large the programs are.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -14,10 +15,11 @@ use crate::peers::{Lock, Peer, go};
 use crate::process::{capture, cargo, describe, on_path, output, run};
 use crate::workspace;
 
-/// Builds benches of the bindings and returns the paths of their programs, in the same order.
+/// Builds benches of the bindings and returns the paths of their programs, in the order
+/// of `names`.
 ///
 /// # Errors
-/// Fails when they do not build.
+/// Fails when the benches do not build.
 pub(super) fn benches(names: &[&str]) -> Result<Vec<PathBuf>> {
     let mut command = cargo(["bench", "--locked", "--no-run", "--package", "vim25"]);
     command.args(["--message-format", "json-render-diagnostics"]);
@@ -55,7 +57,7 @@ pub(super) fn benches(names: &[&str]) -> Result<Vec<PathBuf>> {
 /// Returns how long a clean release build of the bindings takes, in seconds.
 ///
 /// # Errors
-/// Fails when they do not build.
+/// Fails when the bindings do not build.
 pub(super) fn bindings_seconds(folder: &Path) -> Result<f64> {
     let target = folder.join("ours");
     if target.exists() {
@@ -74,14 +76,14 @@ pub(super) fn bindings_seconds(folder: &Path) -> Result<f64> {
 pub(super) struct VimRs {
     pub(super) decode: PathBuf,
     pub(super) allocations: PathBuf,
-    /// How long the clean build took, in seconds, if it was done now.
+    /// The duration of the clean build in seconds, if it was built in this run.
     pub(super) seconds: Option<f64>,
 }
 
-/// Builds the programs that use vim_rs; the first build takes long.
+/// Builds the programs that use vim_rs. The first build takes long.
 ///
 /// # Errors
-/// Fails when it can be downloaded but does not build.
+/// Fails when vim_rs can be downloaded but does not build.
 pub(super) fn vim_rs(folder: &Path) -> Result<Had<VimRs>> {
     let manifest = workspace::root().join("xtask/peers/vim_rs/Cargo.toml");
     let target = folder.join("vim_rs");
@@ -127,12 +129,12 @@ pub(super) fn vim_rs(folder: &Path) -> Result<Had<VimRs>> {
 /// Builds the program that uses govmomi.
 ///
 /// # Errors
-/// Fails when it is available but does not build.
+/// Fails when govmomi is available but the program does not build.
 pub(super) fn govmomi(lock: &Lock, folder: &Path) -> Result<Peer> {
     go::over_module(lock, "decode", &folder.join("bin"))
 }
 
-/// Returns the size of a program without symbols, in bytes; `None` where there is no
+/// Returns the size of a program without symbols, in bytes; `None` if there is no
 /// `strip`.
 ///
 /// # Errors

@@ -40,14 +40,14 @@ impl Spread {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Row {
     pub(super) program: String,
-    /// Megabytes of XML per second, decoded.
+    /// Megabytes of XML decoded per second.
     pub(super) decode: Option<Spread>,
     pub(super) machines: Option<f64>,
-    /// Megabytes of XML per second, written.
+    /// Megabytes of XML encoded per second.
     pub(super) encode: Option<f64>,
     pub(super) allocations_per_machine: Option<f64>,
     pub(super) allocations_per_element: Option<f64>,
-    /// How many times as long it takes as our decoding to structs, round by round.
+    /// The time relative to our decoding to structs, in each round.
     pub(super) times_ours: Option<Spread>,
     pub(super) stripped_bytes: Option<u64>,
     pub(super) build_seconds: Option<f64>,
@@ -59,9 +59,9 @@ pub(super) struct Figures {
     pub(super) rows: Vec<Row>,
     pub(super) document_to_events: Option<Spread>,
     pub(super) structs_to_events: Option<Spread>,
-    /// The same with every lazy value converted.
+    /// The rate to structs relative to bare events, with every lazy value converted.
     pub(super) whole_to_events: Option<Spread>,
-    /// Our rate to structs relative to that of each peer, or why there is none.
+    /// Our rate to structs relative to that of each peer, or why it was not measured.
     pub(super) structs_to_peers: Vec<(Subject, Had<Spread>)>,
     pub(super) encode: Option<Spread>,
     pub(super) elements: Option<f64>,
@@ -79,7 +79,8 @@ impl Figures {
         let counted = |name| ours.counted.get(name);
         let elements = counted("elements");
         let document_allocations = counted("document_allocations");
-        // Structs are built from a document, whose cost is added.
+        // Structs are built from a document, so the allocations of the document are
+        // added.
         let on_top = |name| Some(document_allocations? + counted(name)?);
         let structs_allocations = on_top("structs_allocations");
         let per_element = |count: Option<f64>| Some(count? / elements?);
@@ -191,7 +192,7 @@ fn peer(
     }
 }
 
-/// Returns our rate to structs relative to a peer's, round by round.
+/// Returns our rate to structs relative to a peer's, in each round.
 fn against(ours: &Reading, full: &Payload, theirs: &Reading, payload: &Payload) -> Option<Spread> {
     let ours = rates(ours, "structs_seconds", full);
     let theirs = rates(theirs, "decode_seconds", payload);
@@ -296,7 +297,7 @@ mod tests {
     fn a_peer_with_a_part_of_the_payload_is_compared_by_its_rate() {
         let figures = figures();
         let (_, pyvmomi) = &figures.structs_to_peers[2];
-        // 1 MB/s against 100, 0.25 against 25, 1 against 50.
+        // 1 MB/s compared with 100, 0.25 with 25, and 1 with 50.
         assert_eq!(pyvmomi.as_ref().unwrap().median, 100.0);
         let row = figures.rows.last().unwrap();
         assert_eq!(row.program, "pyvmomi, 100 machines");

@@ -1,8 +1,8 @@
-//! Compares the codec of the bindings with others on the same payload, in one
-//! table with the targets.
+//! Compares the codec of the bindings with other codecs on the same payload, and prints
+//! one table with the targets.
 //!
-//! A peer that is not available here is printed as NOT MEASURED with the reason,
-//! and so is every target that needs it.
+//! A peer that is not available on this machine is printed as NOT MEASURED with the
+//! reason, and so is every target that needs it.
 
 mod build;
 mod figures;

@@ -25,7 +25,7 @@ impl Output {
             .with_context(|| format!("expected lines of name=number, found:\n{printed}"))
     }
 
-    /// Returns one value; `None` where the program does not print it.
+    /// Returns one value, or `None` if the program did not print it.
     pub(super) fn get(&self, name: &str) -> Option<f64> {
         self.0.get(name).copied()
     }

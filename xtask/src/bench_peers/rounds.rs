@@ -12,7 +12,7 @@ use super::output::Output;
 use super::subject::{Subject, Subjects};
 use crate::process::{capture, describe};
 
-/// A file that contains a reply.
+/// A file that contains a server's reply.
 #[derive(Clone, Debug)]
 pub(super) struct Payload {
     pub(super) file: PathBuf,
@@ -26,7 +26,7 @@ impl Payload {
     }
 }
 
-/// The payload, and the smaller parts of it for slow programs.
+/// The payload, and smaller versions of it for slow programs.
 #[derive(Debug)]
 pub(super) struct Payloads {
     pub(super) full: Payload,
@@ -34,7 +34,7 @@ pub(super) struct Payloads {
 }
 
 impl Payloads {
-    /// Writes the payloads with our program.
+    /// Writes the payloads, using our own program.
     ///
     /// # Errors
     /// Fails when the program fails.
@@ -89,7 +89,7 @@ impl Readings {
     /// Runs all programs.
     ///
     /// # Errors
-    /// Fails when a program fails, or did not decode the whole payload.
+    /// Fails when a program fails or does not decode the whole payload.
     pub(super) fn take(subjects: &Subjects, payloads: &Payloads, rounds: usize) -> Result<Self> {
         let had: Vec<_> = subjects.had().collect();
         let mut readings = Self::default();
@@ -114,7 +114,7 @@ impl Readings {
         Ok(readings)
     }
 
-    /// Returns the output of one subject; `None` when it is missing.
+    /// Returns the output of one subject, or `None` if it is missing.
     pub(super) fn of(&self, subject: Subject) -> Option<&Reading> {
         self.0.get(subject.name())
     }

@@ -13,7 +13,7 @@ use crate::workspace;
 /// The number of machines above which pyvmomi would take too long.
 const PYVMOMI_MACHINES: usize = 100;
 
-/// A value, or why it is not available here.
+/// A value, or the reason why it is not available on this machine.
 pub(super) type Had<T> = Result<T, String>;
 
 /// A measured codec. Ours is always available.
@@ -49,12 +49,12 @@ impl Subject {
     }
 }
 
-/// The programs of one subject. Each takes the payload as its last argument.
+/// The programs of one subject. Each accepts the payload as its last argument.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Programs {
     /// The program that measures time.
     timer: Vec<OsString>,
-    /// The program that counts allocations, if it is a different one.
+    /// The program that counts allocations, if it is not the timer.
     counter: Option<Vec<OsString>>,
     pub(super) stripped_bytes: Option<u64>,
     pub(super) build_seconds: Option<f64>,
@@ -71,7 +71,7 @@ impl Programs {
         self.counter.as_deref().map(command)
     }
 
-    /// Returns the program that measures time, without arguments, for its other uses.
+    /// Returns the program that measures time, without arguments, for other uses.
     pub(super) fn program(&self) -> Command {
         command(self.timer.get(..1).unwrap_or_default())
     }
@@ -84,14 +84,14 @@ fn command(words: &[OsString]) -> Command {
     command
 }
 
-/// Returns a program and the arguments before the payload.
+/// Joins a program with the arguments that precede the payload.
 fn words(program: &Path, arguments: &[&str]) -> Vec<OsString> {
     std::iter::once(program.as_os_str().to_owned())
         .chain(arguments.iter().map(OsString::from))
         .collect()
 }
 
-/// All subjects, available or missing for a reason.
+/// All subjects, each available or missing with a reason.
 #[derive(Debug)]
 pub(super) struct Subjects(pub(super) Vec<(Subject, Had<Programs>)>);
 
@@ -132,7 +132,7 @@ impl Subjects {
         })
     }
 
-    /// Prints again, at the end, which subjects are missing.
+    /// Prints again which subjects are missing, at the end of the output.
     pub(super) fn print_missing(&self) {
         for subject in Subject::ALL {
             if let Some(reason) = self.missing(subject) {

@@ -1,4 +1,4 @@
-//! The targets of the bindings, which are fixed, and whether they are met.
+//! The fixed targets of the bindings, and whether they are met.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use super::table::{columns, pipes};
 /// The required value of a figure.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Needed {
-    /// At least this; and the ambition, if there is one.
+    /// At least this value, with an optional, more ambitious value.
     AtLeast(f64, Option<f64>),
     AtMost(f64),
 }
@@ -20,7 +20,8 @@ pub(super) struct Target {
     what: String,
     needed: Needed,
     measured: Had<Spread>,
-    /// Whether it depends neither on a peer nor on the machine's speed.
+    /// Whether the gate checks the target, because it depends neither on a peer nor on
+    /// the machine's speed.
     gated: bool,
 }
 
@@ -28,7 +29,7 @@ pub(super) struct Target {
 #[derive(Debug, PartialEq)]
 enum Verdict {
     Met,
-    /// Met, and the ambition as well.
+    /// The target and the ambitious value are met.
     MetWithAmbition,
     Missed,
     NotMeasured(String),
@@ -44,7 +45,7 @@ impl Target {
         }
     }
 
-    /// Returns the same target, checked by the gate as well.
+    /// Returns the target, marked to be checked by the gate.
     fn gated(self) -> Self {
         Self {
             gated: true,
@@ -52,7 +53,7 @@ impl Target {
         }
     }
 
-    /// Compares the median; an unavailable figure is never met.
+    /// Compares the median with the target; an unavailable figure never meets it.
     fn verdict(&self) -> Verdict {
         let figure = match &self.measured {
             Err(reason) => return Verdict::NotMeasured(reason.clone()),
@@ -62,7 +63,7 @@ impl Target {
             Needed::AtLeast(_, Some(ambition)) if figure >= ambition => Verdict::MetWithAmbition,
             Needed::AtLeast(least, _) if figure >= least => Verdict::Met,
             Needed::AtMost(most) if figure <= most => Verdict::Met,
-            // Also for NaN.
+            // This arm also covers NaN.
             Needed::AtLeast(..) | Needed::AtMost(_) => Verdict::Missed,
         }
     }
@@ -105,7 +106,7 @@ pub(super) fn judge(figures: &Figures) -> Vec<Target> {
             here(figures.structs_to_events),
         )
         .gated(),
-        // "Full" in the strictest sense: including what a struct converts lazily.
+        // "Full" in the strictest sense: including values that a struct converts lazily.
         Target::new(
             "the same, none lazy",
             Needed::AtLeast(0.42, Some(0.55)),
@@ -125,7 +126,7 @@ pub(super) fn judge(figures: &Figures) -> Vec<Target> {
             measured.clone(),
         ));
     }
-    // O(log n): twice the logarithm allows for a few growing buffers.
+    // O(log n): the factor of two allows for a few growing buffers.
     let logarithm = 2.0 * figures.elements.unwrap_or(1.0).log2().floor();
     targets.extend([
         Target::new(
@@ -160,12 +161,12 @@ pub(super) fn judge(figures: &Figures) -> Vec<Target> {
     targets
 }
 
-/// How far a rate may fall below its target before the gate fails: targets are for a
-/// quiet machine, and the gate runs on any. Counts have no such tolerance.
+/// How far a rate may fall below its target before the gate fails: targets apply to a
+/// quiet machine, but the gate runs on any machine. Counts have no tolerance.
 const SLACK: f64 = 0.85;
 
 /// Returns the targets that fail the gate: missed by more than the tolerance, or not
-/// measured although that needs only our own program.
+/// measured although they need only our own program.
 pub(super) fn missed(targets: &[Target]) -> Vec<&str> {
     let closes = |target: &&Target| {
         let figure = target
@@ -263,7 +264,7 @@ mod tests {
                 "memory of a document, of its XML: <= 0.65",
             ]
         );
-        // Nothing was measured, so nothing is met.
+        // Nothing was measured, so no target is met.
         assert!(
             targets
                 .iter()

@@ -9,7 +9,7 @@ use super::{Outcome, README_JOB, expectation};
 use crate::process::{capture, cargo};
 use crate::workspace;
 
-/// How long the example may run once everything is built.
+/// The maximum run time of the example once everything is built.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Builds `hello_world`, runs it with a generated and with a given name, and
@@ -54,7 +54,7 @@ pub(super) fn run() -> Result<Outcome> {
         println!("as expected, in {:.2} s", took.as_secs_f64());
         least = least.min(took);
     }
-    // The first run after a build also reads the program from the disk.
+    // The first run after a build also loads the program from disk.
     if least > PATIENCE {
         bail!("hello_world took {least:?}; its limit is {PATIENCE:?}");
     }

@@ -1,10 +1,10 @@
 //! Compares a program's output with a file that marks the parts that may differ.
 //!
-//! In the file, `[..]` matches anything within its line, and a word in
-//! brackets and capitals, such as `[ID]`, matches a run of letters, digits and
-//! `_ - . :` that must be the same wherever the word occurs. A line of `...`
-//! matches any number of lines. Any run of blanks equals one blank, because the
-//! width of a column depends on its content.
+//! In the file, `[..]` matches any text within its line. A word in brackets and capitals,
+//! such as `[ID]`, matches a run of letters, digits and `_ - . :`, and must match the
+//! same text wherever the word occurs. A line of `...` matches any number of lines. Every
+//! run of blanks matches any other run of blanks, because the width of a column depends
+//! on its content.
 
 use std::collections::BTreeMap;
 
@@ -33,12 +33,12 @@ pub(super) fn compare(expected: &str, printed: &str) -> Result<()> {
     )
 }
 
-/// Replaces each run of blanks in a line with one, and removes trailing ones.
+/// Replaces each run of blanks in a line with one blank, and removes trailing blanks.
 fn squeeze(line: &str) -> String {
     line.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Returns whether `printed[at..]` matches `expected`; `furthest` is the last line
+/// Returns whether `printed[at..]` matches `expected`. `furthest` is set to the last line
 /// that was compared.
 fn lines<'t>(
     expected: &[String],
@@ -76,7 +76,8 @@ fn text<'t>(pattern: &str, text: &'t str, bound: &mut Bindings<'t>) -> bool {
             .unwrap_or(text.len()),
     };
     let shortest = usize::from(name != "..");
-    // The longest match first, as a reader would read to the end of a word.
+    // The longest match is tried first, because a placeholder usually extends to the end
+    // of a word.
     for end in (shortest..=limit)
         .rev()
         .filter(|end| text.is_char_boundary(*end))

@@ -1,6 +1,7 @@
-//! What costs minutes to measure and depends on few files is measured again
-//! only when one of those files changed: `xtask/measured.txt` holds, for each
-//! such step, the digest of what it depends on at the time it last passed.
+//! Skips measurements whose inputs have not changed. Some steps take minutes and depend
+//! on few files, so they run again only when one of these files has changed:
+//! `xtask/measured.txt` contains, for each such step, the digest of its inputs when it
+//! last passed.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,8 +16,8 @@ use crate::workspace;
 
 const RECORD: &str = "xtask/measured.txt";
 
-/// What the figures of the bindings depend on, relative to the workspace. A
-/// compiler and the locked dependencies of the bindings are added by [`digest`].
+/// The inputs of the bindings' figures, relative to the workspace. [`digest`] adds the
+/// compiler and the locked dependencies of the bindings.
 const BINDINGS: &[&str] = &[
     "vim25",
     "xtask/cost",
@@ -24,7 +25,7 @@ const BINDINGS: &[&str] = &[
     "xtask/src/bench_peers",
 ];
 
-/// The packages outside the workspace that the figures depend on.
+/// The packages outside the workspace that influence the figures.
 const LOCKED: &[&str] = &[
     "memchr",
     "quick-xml",
@@ -34,11 +35,11 @@ const LOCKED: &[&str] = &[
     "syn",
 ];
 
-/// Runs `measure` unless nothing it depends on changed since it last passed,
-/// and writes the record when it passes.
+/// Runs `measure` unless its inputs are unchanged since it last passed, and updates the
+/// record when it passes.
 ///
 /// # Errors
-/// Those of `measure`, and when the files cannot be read.
+/// Fails when `measure` fails or the files cannot be read.
 pub(super) fn unless_unchanged(step: &str, measure: fn() -> Result<()>) -> Result<Outcome> {
     let root = workspace::root();
     let path = root.join(RECORD);
@@ -46,19 +47,19 @@ pub(super) fn unless_unchanged(step: &str, measure: fn() -> Result<()>) -> Resul
     let digest = digest(&root)?;
     if record.get(step) == Some(&digest) {
         println!(
-            "nothing that this measures changed since it last passed: {RECORD}. \
-             Without its line it is measured again"
+            "skipped: the inputs are unchanged since it last passed, see {RECORD}; \
+             delete its line there to measure again"
         );
         return Ok(Outcome::Passed);
     }
     measure()?;
     record.insert(step.to_owned(), digest);
     fs::write(&path, print(&record)).with_context(|| format!("write {}", path.display()))?;
-    println!("measured; {RECORD} is to be committed");
+    println!("measured; commit {RECORD}");
     Ok(Outcome::Passed)
 }
 
-/// A digest of the sources, of their locked dependencies and of the compiler.
+/// Returns a digest of the sources, of their locked dependencies and of the compiler.
 fn digest(root: &Path) -> Result<String> {
     let mut hasher = Sha256::new();
     hasher.update(capture(
@@ -91,7 +92,7 @@ fn digest(root: &Path) -> Result<String> {
         .collect())
 }
 
-/// The entries of the lock file that matter, as they stand there.
+/// Returns the entries of the lock file for the relevant packages, unchanged.
 fn locked(lock: &str) -> String {
     lock.split("[[package]]")
         .filter(|entry| {
@@ -103,7 +104,7 @@ fn locked(lock: &str) -> String {
         .collect()
 }
 
-/// The lines that are not comments: what is compiled.
+/// Returns the lines that are not comments, because only these are compiled.
 fn code(source: &[u8]) -> Vec<u8> {
     source
         .split_inclusive(|byte| *byte == b'\n')
@@ -113,7 +114,7 @@ fn code(source: &[u8]) -> Vec<u8> {
         .collect()
 }
 
-/// Adds the files below `folder`.
+/// Adds all files below `folder`.
 fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     let entries = fs::read_dir(folder).with_context(|| format!("list {}", folder.display()))?;
     for entry in entries {

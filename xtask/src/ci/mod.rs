@@ -1,5 +1,5 @@
-//! The gate: the checks that every change must pass, the same for people and for
-//! `.ci/run`.
+//! The gate: the checks that every change must pass. People and `.ci/run` run the same
+//! command.
 
 mod example;
 mod expectation;
@@ -36,7 +36,7 @@ pub(crate) struct Args {
 /// The result of a step that did not fail.
 enum Outcome {
     Passed,
-    /// It could not run here; contains the reason.
+    /// The step could not run on this machine, for this reason.
     NotRun(String),
 }
 
@@ -239,7 +239,7 @@ fn deny() -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
-/// A separate step, because the advisories are downloaded from a place that not
+/// This is a separate step because the advisories are downloaded from a server that not
 /// every machine can reach.
 fn advisories() -> Result<Outcome> {
     if !on_path("cargo-deny") {
@@ -267,9 +267,10 @@ fn clippy() -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
-/// Builds every library by itself: in a workspace build, one crate's features
-/// are enabled for the others and hide what is missing. The generated namespaces
-/// of the bindings are independent by construction and are not built one by one.
+/// Builds every library by itself, because in a workspace build the features that one
+/// crate enables also apply to the others and hide missing declarations. The generated
+/// namespaces of the bindings are independent by construction and are not built one by
+/// one.
 fn features() -> Result<Outcome> {
     let metadata = workspace::metadata()?;
     for package in metadata.workspace_packages() {
@@ -310,9 +311,9 @@ fn test() -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
-/// Tests the leaf crates again with all their features: their commands, and the
-/// codec on every type of the schema. The tests of the other crates enable what
-/// they need, so the README's command runs them.
+/// Tests the leaf crates again with all their features: their commands, and the codec
+/// with every type of the schema. The tests of the other crates enable the features that
+/// they need, so the README's command covers them.
 fn optional() -> Result<Outcome> {
     let mut command = cargo([
         "test",

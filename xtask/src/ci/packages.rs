@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, Result};
 use cargo_metadata::{DependencyKind, Metadata, PackageId};
 
-/// Prints, for each published crate of ours, how many packages of others a program
-/// gets with it, with all features enabled.
+/// Prints, for each published crate of ours, how many third-party packages a program that
+/// uses it builds, with all features enabled.
 pub(super) fn print(metadata: &Metadata) -> Result<()> {
     let resolve = metadata
         .resolve

@@ -11,7 +11,7 @@ impl<'s> Model<'s> {
     /// Returns the fields that must be boxed, as (type, field): without the box, the type
     /// would contain itself.
     pub(crate) fn boxed(&self) -> Result<BTreeSet<(&'s str, &'s str)>> {
-        // What each type stores inline: its base and its required single objects.
+        // What each type stores inline: its base and its required, non-list objects.
         let mut holds: HashMap<&str, Vec<(&'s str, Option<&'s str>)>> = HashMap::new();
         for data in &self.namespace.data {
             let mut parts = Vec::new();
@@ -40,7 +40,7 @@ impl<'s> Model<'s> {
     }
 }
 
-/// Returns whether `from` stores `to` inline, at any depth, or is it.
+/// Returns whether `from` is `to` or stores it inline, at any depth.
 fn reaches(holds: &HashMap<&str, Vec<(&str, Option<&str>)>>, from: &str, to: &str) -> bool {
     let mut seen = BTreeSet::new();
     let mut open = vec![from];

@@ -6,14 +6,14 @@ use super::declared::{Kind, Type};
 use super::model::{Called, Model};
 use super::{docs, methods, names, spelling};
 
-/// The number of optional parameters from which on a method returns a builder: more
-/// than two `None` in a row tell the reader nothing.
+/// The number of optional parameters from which a method returns a builder, because a
+/// call with more than two `None` in a row is hard to read.
 const MANY: usize = 3;
 
 /// Names that a builder's setters cannot have.
 const TAKEN: [&str; 3] = ["build", "clone", "fmt"];
 
-/// The names of the crate that the file may use.
+/// The names of the crate that the generated file may import.
 const NAMES: [&str; 9] = [
     "Any",
     "Arguments",
@@ -45,7 +45,8 @@ pub(crate) fn borrows(model: &Model<'_>, called: &Called<'_>) -> Result<bool> {
         .any(|a| a.held.contains("'a")))
 }
 
-/// Returns the parameters of the method itself, and the builder's fields set from them.
+/// Returns the parameters of the method itself, and the builder's fields that are set
+/// from them.
 pub(crate) fn required(model: &Model<'_>, called: &Called<'_>) -> Result<(String, String)> {
     let (mut parameters, mut fields) = (String::new(), String::new());
     for Argument {
@@ -70,7 +71,7 @@ pub(crate) fn required(model: &Model<'_>, called: &Called<'_>) -> Result<(String
     Ok((parameters, fields))
 }
 
-/// Returns the text of the file.
+/// Generates the file.
 pub(crate) fn write(model: &Model<'_>) -> Result<String> {
     let mut out = String::from(
         "//! Builders for calls with many options: optional parameters are set by name.\n\
@@ -95,7 +96,8 @@ struct Argument {
     name: String,
     ty: Type,
     doc: String,
-    /// The type of the parameter, and that of the builder's field for a required argument.
+    /// The type of the parameter, and the type of the builder's field for a required
+    /// argument.
     given: String,
     held: String,
     /// The expression that converts the parameter to the field.
@@ -136,7 +138,7 @@ fn arguments(model: &Model<'_>, called: &Called<'_>) -> Result<Vec<Argument>> {
     members.map(argument).collect()
 }
 
-/// Returns the statement that writes an argument as field `index` of the request.
+/// Generates the statement that writes an argument as field `index` of the request.
 fn write_of(ty: &Type, name: &str, index: usize) -> String {
     if ty.kind == Kind::Ref && !ty.array {
         return if ty.optional {

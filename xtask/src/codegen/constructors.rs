@@ -1,6 +1,6 @@
-//! Generates `new` for types with numbers that have no safe default: zero kilobytes
-//! and device 0 are valid values, so a number that was forgotten could not be
-//! distinguished from one that was meant.
+//! Generates `new` for types with numbers that have no safe default: zero kilobytes and
+//! device 0 are valid values, so a forgotten number could not be distinguished from an
+//! intended zero.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,10 +12,10 @@ use super::names;
 use super::schema::{Data, Member};
 use super::spelling;
 
-/// The bases of types that only servers create.
+/// The bases of types that only servers construct.
 const SERVED: [&str; 2] = ["Event", "MethodFault"];
 
-/// Returns the constructor of a type that clients send and that has such a number.
+/// Generates the constructor of a type that clients send and that has such a number.
 pub(crate) fn write(
     model: &Model<'_>,
     data: &Data,
@@ -78,8 +78,8 @@ const fn is_number(kind: Kind) -> bool {
 }
 
 impl Model<'_> {
-    /// Returns the data types that arguments consist of: those of parameters, of their
-    /// fields, and all types derived from either.
+    /// Returns the data types of which arguments consist: the types of parameters and,
+    /// recursively, of their fields, and all types derived from these.
     pub(crate) fn sent(&self) -> Result<BTreeSet<&str>> {
         let mut derived: BTreeMap<&str, Vec<&Data>> = BTreeMap::new();
         for data in &self.namespace.data {

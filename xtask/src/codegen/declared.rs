@@ -24,7 +24,7 @@ pub(crate) enum Kind {
 #[derive(Clone, Debug)]
 pub(crate) struct Type {
     pub(crate) kind: Kind,
-    /// Type id and Rust path of a reference, enum or object type.
+    /// The type id and the Rust path of a reference, enum or object type.
     pub(crate) named: Option<(u16, String)>,
     /// Whether it is an object whose declared type has subtypes.
     pub(crate) poly: bool,

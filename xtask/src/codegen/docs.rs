@@ -1,5 +1,5 @@
-//! The documentation of generated items: one short line each, with facts from the schema
-//! and none of VMware's prose.
+//! Generates the documentation of generated items: one short line each, with facts from
+//! the schema but none of VMware's prose.
 
 use super::model::Model;
 use super::schema::{Member, Method};
@@ -14,8 +14,8 @@ fn preview(is_one: bool) -> &'static str {
 /// The URL of the API reference, which has a page per dotted name of vim25.
 const REFERENCE: &str = "https://developer.broadcom.com/xapis/vsphere-web-services-api/latest";
 
-/// Returns `` `VirtualDisk` (`vim.vm.device.VirtualDisk`), since vSphere API 2.0.``, where the
-/// dotted name is a link.
+/// Returns text such as `` `VirtualDisk` (`vim.vm.device.VirtualDisk`), since vSphere API
+/// 2.0.``, where the dotted name is a link.
 pub(crate) fn item(model: &Model<'_>, name: &str, vmodl: &str, since: &str, new: bool) -> String {
     let dotted = if vmodl == name {
         String::new()
@@ -32,7 +32,7 @@ pub(crate) fn item(model: &Model<'_>, name: &str, vmodl: &str, since: &str, new:
     format!("`{name}`{dotted}{since}.{}", preview(new))
 }
 
-/// Returns `` `capacityInBytes`, since 5.5.``
+/// Returns text such as `` `capacityInBytes`, since 5.5.``
 pub(crate) fn member(model: &Model<'_>, member: &Member) -> String {
     let mut line = format!("`{}`", member.name);
     let declared = &member.ty.name;
@@ -59,7 +59,7 @@ pub(crate) fn member(model: &Model<'_>, member: &Member) -> String {
     line
 }
 
-/// Returns wire name, version, privilege and faults of a method.
+/// Returns the wire name, version, privilege and faults of a method, as text.
 pub(crate) fn method(model: &Model<'_>, method: &Method) -> String {
     let mut line = format!("`{}`", method.name);
     if let Some(version) = short_version(model, &method.since) {
@@ -77,7 +77,8 @@ pub(crate) fn method(model: &Model<'_>, method: &Method) -> String {
     line
 }
 
-/// Returns the number of a vSphere API version, or product and number of any other version.
+/// Returns only the number of a vSphere API version, or product and number of any other
+/// version.
 fn short_version(model: &Model<'_>, id: &str) -> Option<String> {
     version(model, id).map(|(family, number)| match family {
         "vSphere API" => number.to_owned(),

@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::model::Model;
 use super::{docs, names};
 
-/// Returns the text of the file.
+/// Generates the file.
 pub(crate) fn write(model: &Model<'_>) -> Result<String> {
     let mut out = String::from(
         "//! The enum types of the vSphere API, by wire name. All are open: text that is\n\

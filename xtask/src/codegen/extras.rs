@@ -1,5 +1,6 @@
-//! What only govmomi has: `vim25/schema/extras.json`, which is maintained
-//! by hand. Each item is marked, and its documentation says so.
+//! Adds items that are in govmomi but not in the registry, from
+//! `vim25/schema/extras.json`, which is maintained by hand. Each item is marked as such,
+//! and its documentation says so.
 
 use std::path::Path;
 
@@ -15,7 +16,7 @@ struct Extras {
     enums: Vec<Enum>,
     methods: Vec<Of<Method>>,
     fields: Vec<Of<Member>>,
-    /// Values missing from enums of the registry.
+    /// Values that enums of the registry lack.
     #[serde(default)]
     values: Vec<Of<Values>>,
     /// Secret fields that the registry does not mark.
@@ -72,7 +73,7 @@ fn merge(schema: &mut Schema, extras: Extras) -> Result<()> {
             .find(|managed| managed.name == owner);
         let managed = managed.with_context(|| format!("no managed type is called {owner}"))?;
         item.preview = true;
-        // The model refuses duplicate names, so that is not checked here.
+        // The model refuses duplicate names, so they are not checked here.
         managed.methods.push(item);
     }
     for mut item in extras.data {

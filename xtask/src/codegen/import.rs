@@ -1,10 +1,9 @@
-//! Converts a dump of the vSphere registry to the schema file in the
-//! crate.
+//! Converts a dump of the vSphere registry to the schema file in the crate.
 //!
-//! The dump is one JSON object with the lists `data`, `enums` and `managed` and
-//! the map `versions`, extracted from the type registry of the pyvmomi package:
-//! names, types, flags and versions, no prose. All differences between the registry and the
-//! wire format are corrected here and nowhere else.
+//! The dump is one JSON object with the lists `data`, `enums` and `managed` and the map
+//! `versions`, extracted from the type registry of the pyvmomi package. It contains
+//! names, types, flags and versions, but no prose. All differences between the registry
+//! and the wire format are corrected here and nowhere else.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
@@ -16,7 +15,7 @@ use super::schema::{
     Data, Enum, Header, Managed, Member, Method, Name, Namespace, Schema, Source, TypeExpr,
 };
 
-/// The namespaces and their short names, in the order of the file.
+/// The namespaces and their short names, in the order of the schema file.
 const NAMESPACES: [(&str, &str); 6] = [
     ("vim25", "urn:vim25"),
     ("vsan", "urn:vsan"),
@@ -26,15 +25,16 @@ const NAMESPACES: [(&str, &str); 6] = [
     ("vslm", "urn:vslm"),
 ];
 
-/// The roots of the type tree. They have no fields on the wire, so no type has them as its base.
+/// The roots of the type tree. They have no fields on the wire, so they are not recorded
+/// as base types.
 const ROOTS: [&str; 2] = ["DataObject", "DynamicData"];
 
-/// The base of all faults, and the type that wraps one used as a value.
+/// The base of all faults; a fault that is used as a value is wrapped in another type.
 const FAULT: &str = "MethodFault";
 const LOCALIZED_FAULT: &str = "LocalizedMethodFault";
 
-/// Secrets that the registry does not mark: (type or method, field or parameter).
-/// `*` matches every method.
+/// Secrets that the registry does not mark, as (type or method, field or parameter). `*`
+/// matches every method.
 const MORE_SECRETS: [(&str, &str); 9] = [
     ("*", "esxRootPassword"),
     ("GatewayToHostTrustVerifyFault", "verificationToken"),
@@ -125,7 +125,7 @@ struct DumpMember {
 struct DumpType {
     /// The wire name of the declared type.
     t: String,
-    /// Its dotted name, if the dump has it.
+    /// The dotted name of the declared type, if the dump contains it.
     q: Option<String>,
     #[serde(default)]
     a: u8,
@@ -262,8 +262,8 @@ fn position(uri: &str) -> Result<usize> {
         .with_context(|| format!("the dump has a namespace {uri} that has no short name here"))
 }
 
-/// Returns the number of a version: that of the registry, or the one in the id if
-/// the registry has a hash (`m5CA1EF4D`).
+/// Returns the number of a version: the one in the registry, or the one in the id if the
+/// registry contains a hash (`m5CA1EF4D`).
 fn number(id: &str, number: &str) -> String {
     let hash = number
         .strip_prefix('m')
@@ -300,7 +300,7 @@ impl Index {
         Ok(index)
     }
 
-    /// Resolves a dotted name from within a namespace; `None` for the roots.
+    /// Resolves a dotted name as seen from a namespace; `None` for the roots.
     fn dotted(&self, vmodl: &str, home: usize) -> Result<Option<Name>> {
         let (at, wire) = self
             .dotted
@@ -309,7 +309,8 @@ impl Index {
         Ok((!ROOTS.contains(&wire.as_str())).then(|| qualified(*at, wire, home)))
     }
 
-    /// Resolves a wire name from within a namespace: first its own types, then vim25's.
+    /// Resolves a wire name as seen from a namespace: first among its own types, then
+    /// among those of vim25.
     fn name(&self, wire: &str, vmodl: Option<&str>, home: usize) -> Result<Name> {
         if let Some(vmodl) = vmodl
             && let Some((at, wire)) = self.dotted.get(vmodl)

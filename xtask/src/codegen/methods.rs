@@ -8,7 +8,7 @@ use super::model::{Called, Model, VIM25};
 use super::schema::{Method, TypeExpr};
 use super::{calls, docs, names, spelling};
 
-/// The own methods of `Ref`: a generated method with such a name could not be called.
+/// The methods of `Ref` itself. A generated method with such a name could not be called.
 const TAKEN: [&str; 17] = [
     "clone",
     "cmp",
@@ -29,7 +29,7 @@ const TAKEN: [&str; 17] = [
     "value",
 ];
 
-/// The names of the crate that a signature may use.
+/// The names of the crate that a signature may contain.
 const NAMES: [&str; 9] = [
     "Any",
     "Arguments",
@@ -42,7 +42,7 @@ const NAMES: [&str; 9] = [
     "Timestamp",
 ];
 
-/// Returns the text of the file.
+/// Generates the file.
 pub(crate) fn write(model: &Model<'_>) -> Result<String> {
     let mut out = String::from(
         "//! The methods of managed objects, in wire order of their parameters. Each\n\
@@ -138,8 +138,8 @@ fn begin(model: &Model<'_>, called: &Called<'_>, name: &str) -> Result<String> {
     ))
 }
 
-/// Returns whether a method returns a task of vim25: tasks of other namespaces are objects
-/// of their own kind.
+/// Returns whether a method returns a task of vim25. Tasks of other namespaces are
+/// objects of other types.
 fn is_task(model: &Model<'_>, returns: &TypeExpr) -> bool {
     let of_vim25 = match &returns.name.namespace {
         Some(namespace) => namespace == VIM25,
@@ -148,7 +148,8 @@ fn is_task(model: &Model<'_>, returns: &TypeExpr) -> bool {
     of_vim25 && returns.name.name == "Task" && !returns.array
 }
 
-/// Returns the result type of a call; for a method that starts a task, that of the task.
+/// Returns the result type of a call. For a method that starts a task, this is the result
+/// of the task.
 pub(super) fn result(model: &Model<'_>, method: &Method) -> Result<String> {
     let Some(returns) = &method.returns else {
         return Ok("()".to_owned());

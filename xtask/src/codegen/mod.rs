@@ -2,10 +2,9 @@
 //! schema in `vim25/schema`; `cargo xtask schema-import` creates that schema from
 //! a dump of the registry.
 //!
-//! The generated files contain tables of integers, plain structs and thin
-//! wrappers. Their common parts are written once, in macros of the runtime:
-//! `data_object!`, `enumeration!`, `managed_object!` and `is_a!` in
-//! `vim25/src/object.rs`.
+//! The generated files contain tables of integers, plain structs and thin wrappers. The
+//! code that they share is in macros of the runtime: `data_object!`, `enumeration!`,
+//! `managed_object!` and `is_a!` in `vim25/src/object.rs`.
 
 mod boxed;
 mod calls;
@@ -59,9 +58,9 @@ mod prelude {
     pub(super) use super::types::*;
 ";
 
-/// Whether a feature of the bindings is a generated namespace. Each is made of
-/// its own part of the schema and of the main one, so it compiles with all of
-/// the others exactly when it compiles alone.
+/// Returns whether a feature of the bindings enables a generated namespace. Each
+/// namespace depends only on its own part of the schema and on the main one, so if it
+/// compiles alone, it also compiles with all the others.
 pub(crate) fn is_namespace(feature: &str) -> bool {
     model::FIRST_IDS.iter().any(|(name, _)| *name == feature)
 }

@@ -2,9 +2,10 @@
 //!
 //! A namespace may refer to its own types and to those of vim25, which is always compiled in.
 //!
-//! Type ids are `first_id` plus the row in the namespace's type table. The rows
-//! are the data types by wire name, the enums, the managed object types, one
-//! request per method by wire name and one response per method in that order.
+//! A type id is `first_id` plus the row in the namespace's type table. The rows are, in
+//! this order: the data types by wire name, the enums, the managed object types, one
+//! request per method by wire name, and one response per method in the order of the
+//! requests.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -34,11 +35,11 @@ pub(crate) struct Called<'s> {
     pub(crate) id: u16,
 }
 
-/// A type that another one refers to.
+/// A type to which another one refers.
 pub(crate) struct Found<'s, T> {
     pub(crate) item: &'s T,
     pub(crate) id: u16,
-    /// Whether it is a type of vim25, seen from another namespace.
+    /// Whether it is a type of vim25, used in another namespace.
     pub(crate) foreign: bool,
 }
 
@@ -57,8 +58,8 @@ impl<T> Found<'_, T> {
     }
 }
 
-/// Returns the module of markers. Data types are in scope by name wherever they are used; the
-/// markers of managed object types are in a separate module.
+/// Returns the module that contains the markers of managed object types. Data types are
+/// always in scope by name, but markers are in a separate module.
 const fn markers(foreign: bool) -> &'static str {
     if foreign { "crate::mo" } else { "mo" }
 }
@@ -68,21 +69,22 @@ pub(crate) struct Model<'s> {
     pub(crate) namespace: &'s Namespace,
     pub(crate) first_id: u16,
     pub(crate) versions: &'s BTreeMap<String, String>,
-    /// The methods by wire name, in the order of the request rows.
+    /// The methods by wire name, in the order of their request rows.
     pub(crate) methods: Vec<Called<'s>>,
     data: HashMap<&'s str, u16>,
     enums: HashMap<&'s str, u16>,
     managed: HashMap<&'s str, u16>,
-    /// Data types of this namespace with subtypes in it, and those of vim25 with
-    /// subtypes here.
+    /// The data types that have subtypes in this namespace, whether they are declared
+    /// here or in vim25.
     bases: BTreeSet<&'s str>,
     schema: &'s Schema,
-    /// The model of vim25; `None` if this is it.
+    /// The model of vim25; `None` if this is vim25 itself.
     vim25: Option<&'s Self>,
 }
 
 impl<'s> Model<'s> {
-    /// Resolves one namespace of the schema; any but vim25 needs vim25's model.
+    /// Resolves one namespace of the schema. Every namespace except vim25 needs the model
+    /// of vim25.
     pub(crate) fn of(schema: &'s Schema, name: &str, vim25: Option<&'s Self>) -> Result<Self> {
         let find = |ns: &&Namespace| ns.name == name;
         let namespace = schema
@@ -184,12 +186,12 @@ impl<'s> Model<'s> {
         Ok(())
     }
 
-    /// Returns whether this is the namespace that is always compiled in.
+    /// Returns whether this is vim25, the namespace that is always compiled in.
     pub(crate) const fn is_vim25(&self) -> bool {
         self.vim25.is_none()
     }
 
-    /// Returns the imports of vim25's data types, if they are not its own.
+    /// Returns the imports of vim25's data types, or an empty text in vim25 itself.
     pub(crate) const fn scope(&self) -> &'static str {
         if self.is_vim25() {
             ""
@@ -222,8 +224,8 @@ impl<'s> Model<'s> {
             .with_context(|| format!("no managed object type is called {name}"))
     }
 
-    /// Returns the model in which to look up a name, and whether it is another
-    /// one; `None` for a namespace that may not be compiled in.
+    /// Returns the model in which to look up a name, and whether it is a different model;
+    /// `None` for a namespace that may not be compiled in.
     fn home(&self, name: &Name) -> Option<(&Self, bool)> {
         match &name.namespace {
             None => Some((self, false)),
@@ -277,7 +279,8 @@ impl<'s> Model<'s> {
         Ok(chain)
     }
 
-    /// Returns the type of a member. The wire has the key of a linked object, a string.
+    /// Returns the type of a member. For a linked object, the wire contains its key, a
+    /// string.
     pub(crate) fn member(&self, member: &Member) -> Result<Type> {
         let mut ty = self
             .ty(&member.ty)
@@ -290,7 +293,7 @@ impl<'s> Model<'s> {
         Ok(ty)
     }
 
-    /// Returns the type of a member of a base, which may be one of vim25's.
+    /// Returns the type of a member of a base, which may be a type of vim25.
     pub(crate) fn inherited(&self, member: &Member, foreign: bool) -> Result<Type> {
         let Some(vim25) = self.vim25.filter(|_| foreign) else {
             return self.member(member);
@@ -302,8 +305,8 @@ impl<'s> Model<'s> {
         Ok(ty)
     }
 
-    /// Resolves a declared type. A type of a namespace that may not be
-    /// compiled in becomes `Any`, with the id that it has if it is.
+    /// Resolves a declared type. A type of a namespace that may not be compiled in
+    /// becomes `Any`, with the id that it has if it is compiled in.
     pub(crate) fn ty(&self, expr: &TypeExpr) -> Result<Type> {
         let Some((home, foreign)) = self.home(&expr.name) else {
             let id = data_id_elsewhere(self.schema, &expr.name)?;
@@ -344,7 +347,8 @@ fn first_id(namespace: &str) -> Result<u16> {
         .with_context(|| format!("the namespace {namespace} has no range of type ids"))
 }
 
-/// Returns the id of a data type named with its namespace, in which data types come first.
+/// Returns the id of a data type of another namespace. Data types come first in each
+/// namespace.
 fn data_id_elsewhere(schema: &Schema, name: &Name) -> Result<u16> {
     let short = name.namespace.as_deref().unwrap_or(VIM25);
     let namespace = schema.namespaces.iter().find(|ns| ns.name == short);

@@ -1,9 +1,9 @@
 //! Converts wire names to Rust names.
 //!
 //! A wire name is split into words, which are joined again in Rust's spelling.
-//! Acronyms stay whole (`numCPUs` is `num_cpus`), as do the names of products
-//! and units whose inner capitals are not word boundaries (`NVMe`, `MBps`), and
-//! a single letter before a word belongs to it where vSphere treats them as one
+//! Acronyms are kept whole (`numCPUs` is `num_cpus`), and so are the names of products
+//! and units whose inner capitals are not word boundaries (`NVMe`, `MBps`). A single
+//! letter before a word is joined with it where vSphere treats the two as one word
 //! (`vApp`, `iScsi`, `PMem`).
 
 /// Words whose capitals are not word boundaries, in the wire's spelling.
@@ -14,7 +14,7 @@ const WHOLE: [&str; 44] = [
     "VMware", "VSAN", "hB", "iPv4", "iPv6", "iSCSI", "ipV4", "ipV6", "vSAN",
 ];
 
-/// Single letters that belong to the word after them; with `Some`, only to a
+/// Single letters that belong to the word after them. With `Some`, this applies only to a
 /// word that starts like this.
 const PREFIXES: [(&str, Option<&str>); 5] = [
     ("i", None),
@@ -24,7 +24,7 @@ const PREFIXES: [(&str, Option<&str>); 5] = [
     ("v", None),
 ];
 
-/// Words that cannot be identifiers. `base` is the field that holds the base.
+/// Words that cannot be identifiers. `base` is the field that contains the base.
 const RESERVED: [&str; 53] = [
     "Self", "abstract", "as", "async", "await", "base", "become", "box", "break", "const",
     "continue", "crate", "do", "dyn", "else", "enum", "extern", "false", "final", "fn", "for",
@@ -63,7 +63,7 @@ pub(crate) fn type_name(wire: &str) -> String {
     ))
 }
 
-/// Returns the variants for an enum's values, in order, each name once.
+/// Returns the variants for an enum's values, in order, without duplicate names.
 pub(crate) fn variants(values: &[String]) -> Vec<String> {
     let mut names: Vec<String> = Vec::with_capacity(values.len());
     for value in values {
@@ -104,7 +104,7 @@ fn capitalised(word: &str) -> String {
     }
 }
 
-/// Makes an identifier valid: it must not be empty or start with a digit.
+/// Makes an identifier valid: it must neither be empty nor start with a digit.
 fn legal(name: String) -> String {
     if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
         return format!("_{name}");
@@ -115,7 +115,7 @@ fn legal(name: String) -> String {
 /// Splits a name into words, in lower case.
 fn words(name: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
-    // A single letter is held back for the word after it.
+    // A single letter is kept to be joined with the word after it.
     let mut letter: Option<String> = None;
     let mut rest = name;
     while let Some(first) = rest.chars().next() {
@@ -168,9 +168,9 @@ fn first_word(text: &str) -> usize {
     }
 }
 
-/// Returns the length of the longest of [`WHOLE`] that the text starts with. It does not
-/// count if a lower-case letter follows, unless another of them starts there:
-/// then it is part of a different word.
+/// Returns the length of the longest of [`WHOLE`] with which the text starts. If a
+/// lower-case letter follows, it is part of a different word and does not count, unless
+/// another of them starts there.
 fn whole(text: &str) -> Option<usize> {
     let ends = |word: &&&str| {
         text.strip_prefix(**word).is_some_and(|rest| {

@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 use super::model::Model;
 use super::{docs, names, spelling};
 
-/// Returns the text of the file.
+/// Generates the file.
 pub(crate) fn write(model: &Model<'_>) -> Result<String> {
     let mut out = String::from(
         "//! The properties of managed objects: a module per managed object type, with its\n\

@@ -1,5 +1,5 @@
-//! The schema file in the crate: its content, how it is read, and how
-//! it is written so that changing one field changes one line.
+//! The schema file in the crate: its content, and how it is read and written. Each item
+//! is on its own line, so that changing one field changes one line.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,10 +21,10 @@ pub(crate) struct Schema {
 /// The origin of the facts.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Header {
-    /// A sentence about what the file is.
+    /// A sentence that describes the file.
     pub(crate) about: String,
     pub(crate) sources: Vec<Source>,
-    /// The deliberate differences from the sources, a sentence each.
+    /// The deliberate differences from the sources, one sentence each.
     pub(crate) corrections: Vec<String>,
 }
 
@@ -39,7 +39,7 @@ pub(crate) struct Source {
 /// One WSDL namespace. Every list is sorted by wire name, by bytes.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Namespace {
-    /// Short name, also the prefix of a reference from another namespace.
+    /// The short name, also the prefix of a reference from another namespace.
     pub(crate) name: String,
     pub(crate) uri: String,
     pub(crate) data: Vec<Data>,
@@ -58,10 +58,10 @@ pub(crate) struct Data {
     pub(crate) since: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) base: Option<Name>,
-    /// Own fields in wire order.
+    /// The type's own fields in wire order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) fields: Vec<Member>,
-    /// Whether it is not in the registry: see `extras`.
+    /// Whether the type is not in the registry, see `extras`.
     #[serde(skip)]
     pub(crate) preview: bool,
 }
@@ -74,7 +74,7 @@ pub(crate) struct Enum {
     pub(crate) since: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) values: Vec<String>,
-    /// Whether it is not in the registry: see `extras`.
+    /// Whether the type is not in the registry, see `extras`.
     #[serde(skip)]
     pub(crate) preview: bool,
 }
@@ -99,19 +99,20 @@ pub(crate) struct Member {
     pub(crate) name: String,
     #[serde(rename = "type")]
     pub(crate) ty: TypeExpr,
-    /// The version id, if it differs from that of the type or method it belongs to.
+    /// The version id, if it differs from that of the type or method to which the member
+    /// belongs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) since: Option<String>,
-    /// Whether the wire has the key of the object, a string, instead.
+    /// Whether the wire contains the key of the object, a string, instead of the object.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) link: bool,
-    /// Whether it must never be printed.
+    /// Whether the value must never be printed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) secret: bool,
     /// The privilege required for this property or parameter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) privilege: Option<String>,
-    /// Whether it is not in the registry: see `extras`.
+    /// Whether the member is not in the registry, see `extras`.
     #[serde(skip)]
     pub(crate) preview: bool,
 }
@@ -121,7 +122,8 @@ pub(crate) struct Member {
 pub(crate) struct Method {
     /// Wire name, unique in its namespace.
     pub(crate) name: String,
-    /// The namespace it is called in, if not that of its managed object type.
+    /// The namespace in which the method is called, if it is not that of its managed
+    /// object type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) namespace: Option<String>,
     pub(crate) since: String,
@@ -133,7 +135,8 @@ pub(crate) struct Method {
     /// Whether the result must never be printed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) secret: bool,
-    /// The result of the task that it returns, if it is declared; `void` for nothing.
+    /// The result of the task that the method returns, if it is declared; `void` if there
+    /// is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) result: Option<TypeExpr>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -141,7 +144,7 @@ pub(crate) struct Method {
     /// The wire names of the declared faults.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) faults: Vec<String>,
-    /// Whether it is not in the registry: see `extras`.
+    /// Whether the method is not in the registry, see `extras`.
     #[serde(skip)]
     pub(crate) preview: bool,
 }
@@ -150,7 +153,7 @@ pub(crate) struct Method {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(try_from = "String", into = "String")]
 pub(crate) struct Name {
-    /// The short name of the namespace, if it is another one.
+    /// The short name of the namespace, if the name refers to another one.
     pub(crate) namespace: Option<String>,
     pub(crate) name: String,
 }
@@ -230,7 +233,7 @@ impl TryFrom<String> for TypeExpr {
 }
 
 impl Schema {
-    /// Reads `vsphere-api.json` in `folder`, after comparing it with its lock.
+    /// Reads `vsphere-api.json` in `folder`, after checking it against its lock.
     pub(crate) fn load(folder: &Path) -> Result<Self> {
         let (file, lock) = (folder.join("vsphere-api.json"), folder.join("schema.lock"));
         let text = std::fs::read_to_string(&file)
@@ -318,7 +321,7 @@ fn head<T: Serialize>(item: &T, lists: &[&str]) -> Result<String> {
     Ok(text[..end.unwrap_or(text.len() - 1)].to_owned())
 }
 
-/// Writes a list with one line per member; nothing if it is empty.
+/// Writes a list with one line per member. Writes nothing if the list is empty.
 fn list<T: Serialize>(out: &mut String, key: &str, members: &[T]) -> Result<()> {
     for (i, member) in members.iter().enumerate() {
         if i == 0 {

@@ -1,8 +1,8 @@
-//! The Rust spelling of declared types, by where they are used.
+//! The Rust spelling of declared types, depending on where they are used.
 
 use super::declared::{Kind, Type};
 
-/// Returns the type of one value: an item of a list, or the inside of an option.
+/// Returns the type of one value: an item of a list, or the content of an option.
 fn value(ty: &Type) -> String {
     let name = ty.named.as_ref().map_or("", |(_, name)| name.as_str());
     match ty.kind {
@@ -37,7 +37,8 @@ pub(crate) fn field(ty: &Type, boxed: bool) -> String {
     }
 }
 
-/// Returns the type of a property's value; never optional, since clients handle absence.
+/// Returns the type of a property's value. It is never optional, because clients handle
+/// absence.
 pub(crate) fn property(ty: &Type) -> String {
     let inner = value(ty);
     if ty.array {

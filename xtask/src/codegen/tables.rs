@@ -1,6 +1,6 @@
-//! `tables.rs`: the schema as rows of integers over one string of names. The rows are
-//! integers that `fields` and `types` in the runtime's `table.rs` unpack: constructor calls
-//! would cost the compiler more than the rows do.
+//! `tables.rs`: the schema as rows of integers and one string that contains all names.
+//! `fields` and `types` in the runtime's `table.rs` unpack the integers: constructor
+//! calls would take the compiler more time than the rows do.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -14,11 +14,11 @@ use super::schema::Member;
 /// The type id that means "no type".
 const NONE: u16 = u16::MAX;
 
-/// The rows of one namespace while they are written.
+/// The rows of one namespace, during generation.
 struct Tables {
     names: Names,
     fields: Vec<u64>,
-    /// The positions of rows in `fields`.
+    /// The positions of each row in `fields`.
     places: HashMap<u64, Vec<usize>>,
     types: Vec<String>,
 }
@@ -42,7 +42,7 @@ enum RowKind {
     Response,
 }
 
-/// Returns the text of the file.
+/// Generates the file.
 pub(crate) fn write(model: &Model<'_>) -> Result<String> {
     let mut tables = Tables {
         names: Names::of(&all_names(model)),
@@ -157,8 +157,8 @@ impl Tables {
         Ok(())
     }
 
-    /// Returns where these rows are consecutive in the table: hundreds of methods have the same
-    /// parameters or results, and share rows.
+    /// Returns the position at which these rows are consecutive in the table. Hundreds of
+    /// methods have the same parameters or results and share rows.
     fn place(&mut self, rows: &[u64]) -> usize {
         let Some(first) = rows.first() else { return 0 };
         let starts = self.places.get(first).into_iter().flatten();
@@ -240,7 +240,7 @@ fn all_names<'m>(model: &'m Model<'_>) -> BTreeSet<&'m str> {
     names
 }
 
-/// Names in one string; a name that is part of another one shares its text.
+/// All names in one string. A name that is part of another one shares its text.
 struct Names {
     blob: String,
     offsets: HashMap<String, usize>,

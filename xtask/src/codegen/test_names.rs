@@ -1,9 +1,9 @@
-//! The names of all structs, for the test that fills each of them.
+//! Generates the names of all structs, for a test that fills each of them.
 
 use super::model::Model;
 use super::{names, output};
 
-/// Returns the text of the file: one list per namespace, for a macro of the test.
+/// Generates the file: one list per namespace, for a macro of the test.
 pub(crate) fn write(vim25: &Model<'_>, others: &[Model<'_>]) -> String {
     let mut out = String::from("// The data types of each namespace.\n");
     for model in [vim25].into_iter().chain(others) {

@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 use super::model::Model;
 use super::{constructors, docs, names, spelling};
 
-/// Names that the generated code uses and no type may have.
+/// Names that the generated code uses, so no type may have them.
 const TAKEN: [&str; 24] = [
     "Any",
     "Binary",
@@ -33,7 +33,7 @@ const TAKEN: [&str; 24] = [
     "Vec",
 ];
 
-/// Returns the text of the file.
+/// Generates the file.
 pub(crate) fn write(model: &Model<'_>) -> Result<String> {
     let mut out = String::from(
         "//! The data object types of the vSphere API, by wire name.\n\

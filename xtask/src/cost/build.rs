@@ -13,7 +13,7 @@ use crate::workspace;
 /// The package id of the crate that build times are compared with.
 const REFERENCE: &str = "syn@2.0.117";
 
-/// How often each build is repeated; the cheapest one counts.
+/// How often each build is repeated; the cheapest build counts.
 const ROUNDS: usize = 2;
 
 /// All measurements.
@@ -22,9 +22,10 @@ pub(super) struct Costs {
     pub(super) release: Usage,
     pub(super) sample: Usage,
     pub(super) reference: Usage,
-    /// Bytes.
+    /// The size of the machine code in bytes.
     pub(super) machine_code: f64,
-    /// Bytes by which the sample program is larger than a hello-world program.
+    /// The number of bytes by which the sample program is larger than a hello-world
+    /// program.
     pub(super) sample_size: f64,
 }
 
@@ -36,16 +37,16 @@ pub(super) fn measure(target: &Path) -> Result<Costs> {
     let builds = Builds {
         target: target.join("cost"),
     };
-    // Dependencies are built first and do not count.
+    // Dependencies are built first, because their cost does not count.
     run(&mut builds.command("build", true))?;
     run(builds.command("build", false).args(["--package", "vim25"]))?;
     let mut costs: Option<Costs> = None;
-    // In turns, so that a machine that slows down affects all of them.
+    // The builds alternate, so that a machine that slows down affects all of them.
     for _ in 0..ROUNDS {
         let reference = builds.again(REFERENCE, true)?;
         let release = builds.again("vim25", true)?;
         let dev = builds.again("vim25", false)?;
-        // The bindings were rebuilt, so the sample is linked again in any case.
+        // The bindings were just rebuilt, so the sample is linked again in any case.
         run(&mut builds.command("build", true))?;
         let sample = builds.again("sample", true)?;
         let least = |new: Usage, old: Option<Usage>| Usage {
@@ -81,12 +82,12 @@ impl Builds {
         if verb == "build" {
             command.arg("--locked");
         }
-        // Like a user's first build, whatever this machine's settings are.
+        // Like a user's first build, regardless of the settings of this machine.
         command.env("CARGO_INCREMENTAL", "0");
         command
     }
 
-    /// Rebuilds one package and nothing else.
+    /// Rebuilds one package, but not its dependencies.
     fn again(&self, package: &str, release: bool) -> Result<Usage> {
         run(self.command("clean", release).args(["--package", package]))?;
         usage::of(self.command("build", release).args(["--package", package]))

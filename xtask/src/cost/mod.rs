@@ -1,8 +1,8 @@
-//! Measures what the bindings cost their users at build time: time, memory, size.
+//! Measures the cost of the bindings in a user's build: time, memory, size.
 //!
-//! Seconds depend on the machine, so they are compared with those of a widely used
-//! crate in the same run. A target applies to a quiet machine with two cores; a
-//! value beyond its gate fails anywhere.
+//! Seconds depend on the machine, so they are compared with those of a widely used crate
+//! in the same run. A target applies to a quiet machine with two cores; the gate's limit
+//! applies on every machine.
 
 mod build;
 mod size;
@@ -22,13 +22,13 @@ struct Figure {
     what: &'static str,
     value: f64,
     unit: &'static str,
-    /// At most this, on a quiet machine of two cores.
+    /// The maximum value on a quiet machine with two cores.
     target: f64,
-    /// Above this the gate fails; `None` for what depends on the machine.
+    /// The value above which the gate fails; `None` if the value depends on the machine.
     gate: Option<f64>,
 }
 
-/// Builds, prints the figures, and fails if any is beyond its gate.
+/// Builds everything, prints the figures, and fails if any is beyond its gate.
 ///
 /// # Errors
 /// Fails when a figure is beyond its gate, or something does not build.

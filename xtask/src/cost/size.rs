@@ -7,8 +7,9 @@ use anyhow::{Context, Result};
 use object::read::archive::ArchiveFile;
 use object::{Object, ObjectSection, SectionKind};
 
-/// Returns the bytes of machine code in a library: what every program pays even if it
-/// uses no type. It stays small only if code per type is generated where it is used.
+/// Returns the bytes of machine code in a library, which every program includes even if
+/// it uses no type. The number stays small only if code for a type is generated where the
+/// type is used.
 ///
 /// # Errors
 /// Fails when the library cannot be read.
@@ -18,7 +19,7 @@ pub(super) fn machine_code(library: &Path) -> Result<f64> {
         .with_context(|| format!("read {} as an archive", library.display()))?;
     let mut code = 0;
     for member in archive.members() {
-        // The crate's metadata is a member too, but not an object file.
+        // The archive also contains the crate's metadata, which is not an object file.
         let Ok(file) = object::File::parse(member?.data(&*bytes)?) else {
             continue;
         };
@@ -31,7 +32,7 @@ pub(super) fn machine_code(library: &Path) -> Result<f64> {
 /// Returns the size of a file in bytes.
 ///
 /// # Errors
-/// Fails when it does not exist.
+/// Fails when the file does not exist.
 pub(super) fn file(path: &Path) -> Result<f64> {
     let metadata =
         fs::metadata(path).with_context(|| format!("read the size of {}", path.display()))?;

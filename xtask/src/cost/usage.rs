@@ -1,8 +1,8 @@
 //! The cost of a command: its processor time and the memory of its largest process.
 //!
-//! The operating system adds up the children of a process over its whole life, so
-//! each command is measured by a process of its own: this program, started again
-//! as `cargo xtask measure`.
+//! The operating system adds up the children of a process over its whole life, so each
+//! command is measured by a separate process: this program, started again as
+//! `cargo xtask measure`.
 
 use std::ffi::OsString;
 use std::process::Command;
@@ -25,7 +25,7 @@ pub(super) struct Usage {
 /// Runs a command and measures it.
 ///
 /// # Errors
-/// Fails when it cannot be started or fails.
+/// Fails when the command cannot be started or fails.
 pub(super) fn of(command: &Command) -> Result<Usage> {
     println!("$ {}", describe(command));
     let mut outer = Command::new(std::env::current_exe().context("find this program")?);
@@ -49,10 +49,12 @@ pub(super) fn of(command: &Command) -> Result<Usage> {
     Ok(Usage { cpu, wall, memory })
 }
 
-/// The measuring process: runs the command and prints its figures as the last line.
+/// The entry point of the measuring process: runs the command and prints its figures as
+/// the last line.
 ///
 /// # Errors
-/// Fails when it cannot be started or fails, and where the system does not report usage.
+/// Fails when the command cannot be started or fails, or if the system does not report
+/// usage.
 #[cfg(unix)]
 pub(crate) fn measure(command: &[OsString]) -> Result<()> {
     use nix::sys::resource::{UsageWho, getrusage};
@@ -71,7 +73,7 @@ pub(crate) fn measure(command: &[OsString]) -> Result<()> {
     let seconds =
         |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1_000_000.0;
     let cpu = seconds(usage.user_time()) + seconds(usage.system_time());
-    // Kilobytes on Linux, bytes on Apple's systems.
+    // The unit is kilobytes on Linux, and bytes on Apple's systems.
     let unit = if cfg!(target_vendor = "apple") {
         1.0
     } else {
@@ -81,10 +83,10 @@ pub(crate) fn measure(command: &[OsString]) -> Result<()> {
     Ok(())
 }
 
-/// The measuring process, on a system that does not report usage.
+/// The entry point of the measuring process, on a system that does not report usage.
 ///
 /// # Errors
-/// Always.
+/// Always fails.
 #[cfg(not(unix))]
 pub(crate) fn measure(_: &[OsString]) -> Result<()> {
     bail!("this system does not report the resource usage of a command")

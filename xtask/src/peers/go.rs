@@ -1,9 +1,9 @@
 //! Installs the Go peers: vcsim and govc.
 //!
-//! There are three ways, in order of preference: the upstream command through `go
-//! install`; the upstream packages of the pinned module with a `main` of ours, in
-//! `xtask/peers`; and, for vcsim only, the same `main` with the older simulator
-//! package in Debian.
+//! There are three ways, in order of preference: the upstream command through
+//! `go install`; the upstream packages of the pinned module with our own `main`, in
+//! `xtask/peers`; and, for vcsim only, the same `main` with the older simulator package
+//! from Debian.
 
 use std::path::Path;
 use std::process::Command;
@@ -65,7 +65,7 @@ fn one(pin: &Pin, name: &str, bin: &Path) -> Result<Peer> {
     main_of_ours(pin, name, bin)
 }
 
-/// Builds a program of ours that uses the pinned module: `xtask/peers/<name>`.
+/// Builds one of our programs that use the pinned module: `xtask/peers/<name>`.
 ///
 /// # Errors
 /// Fails when the module is available but the program does not build.
@@ -128,7 +128,7 @@ fn debian(pin: &Pin, without: &str, bin: &Path) -> Result<Peer> {
         .arg(&program)
         .arg("main.go");
     build.current_dir(workspace::root().join("xtask/peers/vcsim"));
-    // Debian installs the sources in the layout from before modules.
+    // Debian installs the sources in the layout that predates modules.
     run(build
         .env("GO111MODULE", "off")
         .env("GOPATH", DEBIAN_GOPATH)
@@ -139,8 +139,8 @@ fn debian(pin: &Pin, without: &str, bin: &Path) -> Result<Peer> {
     ))
 }
 
-/// Returns the Go tool without the environment variables that would change which
-/// sources it uses.
+/// Returns the Go tool without the environment variables that would change which sources
+/// it uses.
 fn go() -> Command {
     let mut command = Command::new("go");
     command

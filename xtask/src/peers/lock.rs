@@ -12,11 +12,11 @@ pub(crate) struct Pin {
     pub(crate) ecosystem: String,
     pub(crate) name: String,
     pub(crate) version: String,
-    /// The checksum that the ecosystem's own tool verifies; `None` where there is none.
+    /// The checksum, which the ecosystem's own tool verifies; `None` if there is none.
     pub(crate) checksum: Option<String>,
 }
 
-/// Everything pinned.
+/// All pinned peers.
 #[derive(Debug)]
 pub(crate) struct Lock(Vec<Pin>);
 
@@ -61,7 +61,7 @@ impl Lock {
     /// Returns the first pin of `ecosystem`.
     ///
     /// # Errors
-    /// Fails when there is none.
+    /// Fails when no peer of the ecosystem is pinned.
     pub(crate) fn pin<'a>(&'a self, ecosystem: &'a str) -> Result<&'a Pin> {
         self.pins(ecosystem)
             .next()

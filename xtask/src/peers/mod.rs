@@ -1,8 +1,8 @@
 //! Third-party programs, pinned in `xtask/peers.lock` and installed below the
 //! target folder.
 //!
-//! A peer that is not available is a value with the reason, which the caller prints;
-//! one that is available but does not build is an error.
+//! A peer that is not available is represented by a value with the reason, which the
+//! caller prints. A peer that is available but does not build is an error.
 
 pub(crate) mod engine;
 pub(crate) mod go;

@@ -1,17 +1,17 @@
-//! A third-party program: available, or missing for a reason.
+//! A third-party program, available or missing with a reason.
 
 use std::path::PathBuf;
 
 /// Whether a peer is available here, and where.
 #[derive(Debug, Clone)]
 pub(crate) enum Peer {
-    /// Ready to run.
+    /// The peer is ready to run.
     Had {
         program: PathBuf,
         /// What exactly was installed, for the log.
         what: String,
     },
-    /// It is not available here. A peer that is available but does not build is an
+    /// The peer is not available here. A peer that is available but does not build is an
     /// error instead.
     Missing { reason: String },
 }

@@ -1,4 +1,4 @@
-//! Installs the pinned Python packages into a virtual environment of its own.
+//! Installs the pinned Python packages into a separate virtual environment.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -46,7 +46,7 @@ pub(crate) fn get(lock: &Lock, folder: &Path) -> Result<Peer> {
         )));
     }
 
-    // Only a requirements file can give pip a checksum.
+    // pip accepts checksums only in a requirements file.
     let requirements = folder.join("requirements.txt");
     let mut lines = String::new();
     for pin in pins {
