@@ -1,4 +1,4 @@
-//! Settings of a simulator.
+//! The builder of a simulator, and its settings.
 
 use std::io;
 use std::path::PathBuf;
@@ -232,8 +232,8 @@ impl SimulatorBuilder {
 
     /// Sets the maximum number of connections. Default 256.
     ///
-    /// At the limit, a new connection replaces the one that was idle for the longest. If all
-    /// are in use, the new connection waits for 5 seconds, or for
+    /// At the limit, a new connection replaces the connection that has been idle for the
+    /// longest. If all are in use, the new connection waits for 5 seconds, or for
     /// [`read_timeout`](Self::read_timeout) if that is less, and then receives status 503.
     pub fn connection_limit(mut self, connections: usize) -> Self {
         self.settings.connections = connections.max(1);

@@ -81,12 +81,12 @@ impl Invocation<'_, '_> {
     }
 }
 
-/// Returns the answer of a method without a result.
+/// Returns the response of a method without a result.
 pub(crate) fn nothing() -> Answer {
     Ok(Any::default())
 }
 
-/// Returns the answer of a method with a result.
+/// Returns the response of a method with a result.
 pub(crate) fn value<T: Slot>(value: &T) -> Answer {
     Ok(Any::new(value))
 }

@@ -53,9 +53,10 @@ impl Object {
         Self::of(Ref::<T>::new(value).retype())
     }
 
+    /// Creates an object without property values. If its type is unknown, it has no properties.
+    ///
     /// # Panics
-    /// Never, because the schema has `ManagedObject`. An object of an unknown type has no
-    /// properties.
+    /// Never, because the schema has `ManagedObject`.
     pub(crate) fn of(reference: AnyRef) -> Self {
         let ty = schema::find(TypeKind::Managed, reference.type_name())
             .or_else(|| schema::find(TypeKind::Managed, "ManagedObject"))

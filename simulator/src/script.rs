@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use vim25::Fault;
 
-/// A disturbance of a call, before or instead of carrying it out.
+/// The reaction of the simulator to a call: what it does before, or instead of, carrying the
+/// call out.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Reaction {
@@ -67,8 +68,7 @@ impl Script {
         self.nth(method, 1, reaction);
     }
 
-    /// Adds a reaction to the `n`th call of a method from now on; the next call has the number
-    /// 1.
+    /// Adds a reaction to the `n`th call of a method from now on; 1 is the next call.
     pub fn nth(&self, method: &str, n: usize, reaction: Reaction) {
         self.add(method, n.saturating_sub(1), 1, reaction);
     }

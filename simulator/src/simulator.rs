@@ -11,7 +11,7 @@ use crate::topology::Topology;
 
 /// A running vSphere endpoint.
 ///
-/// Dropping it stops everything: connections, guests and tasks end, the port is released as
+/// Dropping it stops the simulator: connections, guests and tasks end, the port is released as
 /// soon as the runtime has run its tasks, and a temporary datastore is removed.
 /// [`shutdown`](Self::shutdown) does the same and waits until it is done.
 #[derive(Debug)]
@@ -114,7 +114,7 @@ impl Simulator {
         crate::model::session_manager::drop_all(&self.shared);
     }
 
-    /// Stops everything and waits until it has ended.
+    /// Stops the simulator, and waits until its connections, guests and tasks have ended.
     pub async fn shutdown(self) {
         self.shared.stop.cancel();
         self.shared.tracker.close();

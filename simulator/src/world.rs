@@ -18,7 +18,7 @@ use crate::script::Reaction;
 use crate::session::Sessions;
 use crate::shared::{Effect, Shared};
 
-/// All objects and sessions.
+/// The inventory: all objects, indexes and sessions.
 #[derive(Debug)]
 pub(crate) struct World {
     objects: BTreeMap<Box<str>, Arc<Object>>,
@@ -73,7 +73,7 @@ impl Registry {
     }
 }
 
-/// Changes to the inventory that take effect together when they are committed.
+/// A transaction: changes to the inventory that take effect together when they are committed.
 ///
 /// Sessions are an exception: they change immediately.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use super::Store;
 use super::path::DatastorePath;
 use crate::fault;
 
-/// Bytes of a sector.
+/// The size of a sector in bytes.
 const SECTOR: u64 = 512;
 
 /// The properties of an existing disk.
@@ -53,7 +53,7 @@ pub(crate) fn create(
     }
     let extent = extent(path);
     let failed = |error| fault::file_fault(&extent.to_string(), &error);
-    // Sparse: a terabyte costs nothing.
+    // The file is sparse, so even a terabyte takes no space.
     std::fs::File::create_new(store.file(&extent))
         .and_then(|file| file.set_len(bytes.next_multiple_of(SECTOR)))
         .map_err(failed)?;
@@ -144,7 +144,7 @@ pub(crate) fn copy(
     copied
 }
 
-/// Grows a disk.
+/// Grows a disk to a new capacity.
 pub(crate) fn extend(store: &Store, path: &DatastorePath, bytes: u64) -> Result<(), Fault> {
     let mut descriptor = descriptor(store, path)?;
     if descriptor.parent_hint().is_some() || descriptor.create_type() != CreateType::Vmfs {
@@ -233,7 +233,7 @@ fn extents(store: &Store, path: &DatastorePath) -> Result<Vec<DatastorePath>, Fa
         return Ok(Vec::new());
     }
     let descriptor = descriptor(store, path)?;
-    // Extents in other directories are not the disk's own.
+    // Extents in other directories do not belong to the disk.
     let own = descriptor
         .extents()
         .map(|extent| extent.file.clone())

@@ -1,4 +1,4 @@
-//! The datastore: a directory of files.
+//! The datastore, which is a directory of files.
 
 pub(crate) mod disk;
 pub(crate) mod path;

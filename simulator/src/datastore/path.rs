@@ -1,4 +1,4 @@
-//! Datastore paths.
+//! Datastore paths, which never lead out of the datastore.
 
 use std::fmt;
 
@@ -39,7 +39,7 @@ impl DatastorePath {
         self.parts.is_empty()
     }
 
-    /// Returns the last component.
+    /// Returns the last component of the path.
     pub(crate) fn file_name(&self) -> &str {
         self.parts.last().map_or("", String::as_str)
     }

@@ -1,4 +1,4 @@
-//! Adding, editing and removing devices.
+//! Adds, edits and removes devices.
 
 use std::collections::HashMap;
 
@@ -16,7 +16,7 @@ use crate::datastore::path::DatastorePath;
 use crate::fault;
 use crate::world::Transaction;
 
-/// What a list of device changes did to the files of disks.
+/// The effects of a list of device changes on the files of disks, which may have to be undone.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     /// Disks that were created; they are deleted if the rest of the change fails.

@@ -93,7 +93,7 @@ pub(super) fn seat(
     Ok(Some((controller, unit)))
 }
 
-/// Returns a key for a new device, derived from its place like on real servers.
+/// Returns a key for a new device, derived from its place in the same way as on real servers.
 pub(super) fn new_key(
     devices: &Devices,
     kind: Kind,

@@ -1,4 +1,4 @@
-//! A machine as seen by its guest.
+//! The interface of a machine that its guest sees.
 
 use std::sync::Arc;
 
@@ -205,7 +205,7 @@ impl GuestMachine {
         self.shutdown.cancelled().await;
     }
 
-    /// Switches the machine off. Its guest is dropped at its next await.
+    /// Powers the machine off. The guest's future is dropped at its next await.
     pub fn power_off(&self) {
         drop(self.transact(|tx| virtual_machine::power_off(tx, &self.vm)));
     }

@@ -172,7 +172,8 @@ fn signal(running: &mut Vec<Running>, command: GuestProgram) -> Vec<(String, i32
         return Vec::new();
     };
     let user = command.user.clone();
-    // Any other id is the container's id, which means its main process, in the first session.
+    // Any other id is that of the container. It stands for the container's main process, which
+    // is in the first session.
     let named = running.iter().position(|running| running.id == user);
     let first = named.unwrap_or(0);
     command.started(1);

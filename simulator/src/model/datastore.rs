@@ -1,4 +1,4 @@
-//! The datastore, and browsing it.
+//! The datastore, and its browser, which searches for files.
 
 use jiff::Timestamp;
 use vim25::types::{
@@ -202,7 +202,7 @@ fn walk(
     }
 }
 
-/// Returns the matching files of one folder, and its subfolders.
+/// Returns the matching files of one folder, and the paths of its subfolders.
 fn list(
     store: &Store,
     folder: &DatastorePath,

@@ -1,4 +1,4 @@
-//! Folders, and creating and registering machines in them.
+//! Folders, in which machines are created and registered.
 
 use vim25::types::VirtualMachineConfigSpec;
 use vim25::{AnyRef, Fault, Ref, mo};

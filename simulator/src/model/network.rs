@@ -1,4 +1,4 @@
-//! Networks: one per port group.
+//! Networks. There is one for each port group.
 
 use vim25::types::NetworkSummary;
 use vim25::{AnyRef, Fault, Poly, Ref, mo};

@@ -139,7 +139,7 @@ fn create(inv: &mut Invocation<'_, '_>) -> Answer {
     value(&reference)
 }
 
-/// Adds a pool to its parent.
+/// Adds a new pool to its parent pool.
 pub(super) fn put(
     tx: &mut Transaction<'_>,
     id: &str,

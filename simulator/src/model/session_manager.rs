@@ -1,4 +1,4 @@
-//! Logging in and out.
+//! `SessionManager`: logging in and out.
 
 use std::sync::{Arc, PoisonError};
 

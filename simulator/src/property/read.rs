@@ -1,4 +1,4 @@
-//! Reading one property, including computed ones.
+//! Reads one property, which may be stored or computed.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Waiting for updates.
+//! Handles requests that wait for updates.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -48,7 +48,8 @@ pub(super) struct Connection {
     ended: Pin<Box<WaitForCancellationFutureOwned>>,
     seat: Seat,
     limits: Limits,
-    /// The number of requests before the current one, and the time of its first byte.
+    /// The number of requests before the current one, and the time when the current one's
+    /// first byte arrived.
     started: Option<(u64, Instant)>,
     reading: Option<(Instant, Pin<Box<Sleep>>)>,
     writing: Option<Pin<Box<Sleep>>>,
@@ -118,7 +119,7 @@ impl Connections {
     }
 }
 
-/// A client that has just connected, and what is needed to admit it.
+/// A client that has just connected, with the data that is needed to admit it.
 struct Arrival {
     acceptor: TlsAcceptor,
     seats: Arc<Seats>,

@@ -78,7 +78,7 @@ impl Activity {
         Request(Arc::clone(self))
     }
 
-    /// Returns the time since when the connection is idle; `None` while it serves a request.
+    /// Returns the time when the connection became idle; `None` while it serves a request.
     pub(super) fn idle_since(&self) -> Option<Instant> {
         let doing = self.lock();
         (doing.requests == 0).then_some(doing.since)
