@@ -18,7 +18,7 @@ pub enum Error {
     /// A file or directory could not be read or written.
     #[error("cannot {attempt} {}", path.display())]
     Io {
-        /// The attempted operation, as a verb: `open`, `read`.
+        /// The attempted operation, as a verb: `open` or `read`, for example.
         attempt: &'static str,
         /// The path of the file.
         path: PathBuf,
@@ -132,7 +132,7 @@ pub enum Error {
     Transport {
         /// The registry, `host` or `host:port`.
         registry: String,
-        /// What the user can do about it, or empty.
+        /// A hint for the user about how to fix the problem; may be empty.
         hint: &'static str,
         /// The cause.
         source: Source,

@@ -1,4 +1,4 @@
-//! Names of images, as users write them.
+//! References: names of images, in the form in which users write them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -127,7 +127,7 @@ impl Reference {
 }
 
 impl fmt::Display for Reference {
-    /// The complete form, with registry and tag.
+    /// Formats the complete reference, with registry and tag.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut suffix = String::new();
         self.suffix(&mut suffix);

@@ -1,4 +1,4 @@
-//! Credentials for registries, and docker's configuration file that stores them.
+//! Credentials for registries, and the configuration file in which docker stores them.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -36,7 +36,7 @@ pub enum Credentials {
     },
     /// A token from a login, which is exchanged for the tokens of requests.
     IdentityToken(SecretString),
-    /// A token that is sent with requests as it is.
+    /// A token that is sent unmodified with requests.
     RegistryToken(SecretString),
 }
 

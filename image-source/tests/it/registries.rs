@@ -201,7 +201,7 @@ async fn a_mirror_is_asked_first_and_may_be_gone() {
 
 #[tokio::test]
 async fn a_self_signed_registry_is_refused_with_a_hint_and_accepted_by_its_thumbprint() {
-    // A certificate as lab installers make it: its own authority.
+    // Lab installers often create such a certificate, which is its own authority.
     let mut parameters = rcgen::CertificateParams::new(vec!["127.0.0.1".into()]).unwrap();
     parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     let key = rcgen::KeyPair::generate().unwrap();
