@@ -86,8 +86,8 @@ impl ClientBuilder {
         self
     }
 
-    /// With `true`, accepts every certificate: an attacker in between can read the password.
-    /// No other option turns verification off.
+    /// Accepts every certificate if `accept` is true, so that an attacker in between can read
+    /// the password. No other option turns verification off.
     pub fn danger_accept_invalid_certs(mut self, accept: bool) -> Self {
         self.trust.anything = accept;
         self
@@ -100,7 +100,7 @@ impl ClientBuilder {
     }
 
     /// Sets the timeout from sending a call to the end of its response. Default 120 s. Waits
-    /// for updates, and transfers, have other limits.
+    /// for updates and transfers have their own limits.
     pub fn request_timeout(mut self, limit: Duration) -> Self {
         self.request_timeout = limit;
         self

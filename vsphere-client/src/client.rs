@@ -212,7 +212,7 @@ impl Client {
     /// is closed, and the next call logs in and calls the hook again. A later hook replaces an
     /// earlier one.
     ///
-    /// Inside the hook, only use the client that it receives: calls of its other clones wait
+    /// Inside the hook, only use the client that it receives. Calls of any other clone wait
     /// until the hook returns, so they would deadlock.
     pub fn on_login_again<F, O>(&self, hook: F)
     where

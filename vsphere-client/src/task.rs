@@ -76,7 +76,7 @@ enum Start<R> {
 pub struct TaskProgress {
     /// The task.
     pub task: Ref<mo::Task>,
-    /// From 0 to 100, if the server reported it.
+    /// The progress in percent, from 0 to 100, if the server reported it.
     pub percent: Option<u8>,
     /// Whether the task is still queued.
     pub queued: bool,

@@ -1,4 +1,4 @@
-//! Listing, creating and deleting files.
+//! Lists, creates, copies, moves and deletes files.
 
 use vim25::types::{
     FileAlreadyExists, FileNotFound, FileQueryFlags, FolderFileInfo, HostDatastoreBrowserSearchSpec,
@@ -47,13 +47,13 @@ pub struct Files<'c> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FileEntry {
-    /// The name in the directory.
+    /// The name of the entry in its directory.
     pub name: String,
-    /// Whether it is a directory.
+    /// Whether the entry is a directory.
     pub is_directory: bool,
     /// The size in bytes, if the server reported it.
     pub size: Option<u64>,
-    /// The time of the last change of its content, if the server reported it.
+    /// The time when the content was last changed, if the server reported it.
     pub modified: Option<Timestamp>,
 }
 
@@ -144,8 +144,8 @@ impl Files<'_> {
         }
     }
 
-    /// Copies a file or directory on the server, also to another datastore. A virtual
-    /// disk is copied by [`Client::virtual_disks`]: this copies only its descriptor.
+    /// Copies a file or directory on the server, also to another datastore. To copy a virtual
+    /// disk, use [`Client::virtual_disks`]: this method copies only its descriptor.
     ///
     /// # Errors
     /// [`Error::NotFound`] when it does not exist; [`FileAlreadyExists`] when the destination

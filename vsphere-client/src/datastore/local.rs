@@ -1,4 +1,4 @@
-//! Transfers between local paths and datastores.
+//! Transfers files between local paths and datastores.
 
 use std::fmt;
 use std::future::{Future, IntoFuture};

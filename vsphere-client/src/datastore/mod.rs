@@ -1,4 +1,4 @@
-//! Files on datastores: managing and transferring them.
+//! Manages and transfers files on datastores.
 
 mod disks;
 mod files;

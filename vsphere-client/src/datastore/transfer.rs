@@ -39,7 +39,7 @@ const PIECE: usize = 64 << 10;
 pub struct TransferProgress {
     /// The bytes transferred so far.
     pub bytes: u64,
-    /// The total bytes, if known.
+    /// The total number of bytes, if known.
     pub total: Option<u64>,
 }
 
@@ -307,7 +307,7 @@ impl Download {
     /// Reads the rest of the content, which must be at most `limit` bytes long.
     ///
     /// # Errors
-    /// [`Error::Transport`] when it is longer; otherwise see [`Error`].
+    /// [`Error::Transport`] when the content is longer; otherwise see [`Error`].
     pub async fn read_to_end(mut self, limit: u64) -> Result<Bytes> {
         let mut content = bytes::BytesMut::new();
         while let Some(piece) = self.next().await {
@@ -384,7 +384,7 @@ impl fmt::Debug for Download {
     }
 }
 
-/// Counts the bytes of a body as they are sent.
+/// A stream that counts the bytes of a body as they are sent.
 pub(crate) struct Counted {
     content: BoxStream<'static, std::io::Result<Bytes>>,
     bytes: u64,

@@ -13,7 +13,7 @@ pub enum TransportProblem {
     Unreachable,
     /// The connection ended before the response was complete.
     Broken,
-    /// The server, or something in front of it, responded with this HTTP status.
+    /// The server, or a proxy in front of it, responded with this HTTP status.
     Status(u16),
     /// The response is longer than [`vim25::Limits`] allow.
     TooLong {

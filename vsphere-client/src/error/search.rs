@@ -6,7 +6,7 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EntityKind {
-    /// Any object of the inventory, by its path.
+    /// Any object of the inventory, looked up by its path.
     Entity,
     /// A datacenter.
     Datacenter,

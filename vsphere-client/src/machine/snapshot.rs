@@ -1,4 +1,4 @@
-//! Snapshots: listing, taking, reverting and removing them.
+//! Lists, takes, reverts to and removes snapshots.
 
 use vim25::types::{VirtualMachinePowerState, VirtualMachineSnapshotTree};
 use vim25::{Ref, Timestamp, mo, props};
@@ -13,14 +13,14 @@ use crate::escape::{escape_name, unescape_name};
 pub struct Snapshot {
     /// The snapshot object.
     pub reference: Ref<mo::VirtualMachineSnapshot>,
-    /// The name; not unique.
+    /// The name, which need not be unique.
     pub name: String,
     /// The names from the root snapshot to this one, such as `installed/updated`; a slash
     /// within a name is written `%2f`.
     pub path: String,
-    /// The description given when it was taken.
+    /// The description given when the snapshot was taken.
     pub description: String,
-    /// The time when it was taken.
+    /// The time when the snapshot was taken.
     pub created: Timestamp,
     /// The power state of the machine in the snapshot.
     pub state: VirtualMachinePowerState,

@@ -30,7 +30,7 @@ pub(super) enum End {
 pub(super) struct Tally {
     /// The bytes transferred so far.
     pub(super) moved: AtomicU64,
-    /// The total bytes, as far as they were announced.
+    /// The total number of bytes, as far as they were announced.
     pub(super) announced: AtomicU64,
     /// Whether the server ended the lease.
     pub(super) lost: AtomicBool,

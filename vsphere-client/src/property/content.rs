@@ -12,7 +12,7 @@ pub enum PropertyState<V> {
     Value(V),
     /// The property has no value, or was not requested.
     Unset,
-    /// The server refused to return it, for this reason: a missing permission, a
+    /// The server refused to return the property, for this reason: a missing permission, a
     /// property that the object does not have, …
     Missing(Fault),
     /// The value cannot be converted to the property's type, or lacks a required field. If

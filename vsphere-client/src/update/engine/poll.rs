@@ -1,4 +1,4 @@
-//! The single poll of the collector, and the distribution of its responses.
+//! Polls the collector, and distributes the responses to the subscribers.
 
 use std::time::Duration;
 
