@@ -1,9 +1,9 @@
 //! Stores the state of a virtual machine in the machine itself: Rust values as flat keys.
 //!
 //! A container that is a virtual machine carries its state in its own configuration, as
-//! pairs of key and text. The form of a key determines who may see and change the value:
-//! only the host; the host and, for reading, the guest; or both. This crate reads
-//! everything that VIC (vSphere Integrated Containers) wrote there, in both of its
+//! pairs of key and text. The form of a key determines whether the guest cannot see the
+//! value, may read it, or may read and write it; the host may always do both. This crate
+//! reads everything that VIC (vSphere Integrated Containers) wrote there, in both of its
 //! dialects, and writes what VIC's tools can read. It knows neither vSphere nor a
 //! network: it converts values to maps of text and back.
 //!
@@ -61,8 +61,8 @@
 //! Decoding and updating accept any keys: no panic, no overflow, bounded work. The fuzz
 //! targets in `fuzz/` ran with overflow checks on 2026-11-26, next to another target on
 //! two busy cores: `key` for an hour with 5,109,384 executions, and `decode` for 45
-//! minutes with 15,158 executions, without findings. An earlier run of `decode` had found
-//! that an empty struct in an `Option` was read back as `None`.
+//! minutes with 15,158 executions. An earlier run of `decode` had found that an empty
+//! struct in an `Option` was read back as `None`.
 //!
 //! # Features
 //!

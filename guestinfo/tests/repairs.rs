@@ -95,7 +95,7 @@ fn a_length_that_announces_too_much() {
         Some(vec![item("a")]),
         &[("k", "0"), ("k|0/id", "a")],
     );
-    // Even if nobody could have counted that far.
+    // This also holds for an index larger than any list could have.
     repairs(
         &[("k", "2147483647"), ("k|0/id", "a")],
         None::<Vec<Item>>,

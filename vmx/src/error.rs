@@ -53,7 +53,7 @@ struct Report {
     caret: (usize, usize),
 }
 
-/// The reason for which VMware refuses a file.
+/// Why VMware refuses a file.
 ///
 /// `Debug` prints the message, because the bytes of a value may be secret.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]

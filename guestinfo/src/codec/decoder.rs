@@ -378,7 +378,7 @@ impl<'a> Decoder<'a> {
         matches!(self.source, Source::Index(_))
     }
 
-    /// Whether the current key is stored; does not mark it as read.
+    /// Whether the current key is stored. Does not decode its text.
     pub(crate) fn is_stored(&mut self) -> bool {
         !self.is_known_absent()
     }

@@ -32,7 +32,7 @@ const GROUPS: [(&str, &str); 10] = [
 
 const READ_ONLY: &str = "guestinfo.vice./";
 
-/// Migrates the keys of a 1.x machine to the newest form. The keys must be a complete
+/// Migrates the keys of a 1.x machine to the newest form. The keys must come from a
 /// listing. Keys of 0.4, keys in the newest form, and foreign keys are returned
 /// unchanged.
 ///

@@ -7,7 +7,8 @@ use crate::view::{
 
 use super::construct::Construct;
 
-/// The allowed memory in MB, up to 24 TiB, the most that any virtual hardware supports.
+/// The allowed memory in MB. The minimum is a quarter of the minimum in early versions of
+/// the format; the maximum is 24 TiB, the most that any virtual hardware supports.
 const MEMORY_MB: std::ops::RangeInclusive<u32> = 4..=24 * 1024 * 1024;
 
 /// The maximum number of processors that any virtual hardware supports.
