@@ -73,10 +73,9 @@ impl Interrupts {
         }
     }
 
-    /// Runs `work` to its end and returns its result. After a first request to stop, `say` is
-    /// called, and the request takes effect when the work is done, because an object that an
-    /// endpoint is still creating cannot be removed yet. A second request takes effect
-    /// immediately.
+    /// Runs `work` to its end and returns its result. A first request to stop calls `say`, and
+    /// takes effect when the work is done: an object that an endpoint is still creating cannot
+    /// be removed yet. A second request takes effect immediately.
     ///
     /// # Errors
     /// Those of `work`, and [`Interrupted`] after a request to stop.

@@ -70,7 +70,7 @@ pub enum Error {
         actual: u64,
     },
     /// The image uses a feature that this crate does not support: foreign or encrypted layers,
-    /// an artifact that is not an image, a manifest of schema 1, or another compression.
+    /// an artifact that is not an image, a manifest of schema 1, or an unknown compression.
     #[error("the image cannot be used: {reason}")]
     Unsupported {
         /// The unsupported feature.

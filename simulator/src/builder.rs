@@ -166,12 +166,13 @@ impl SimulatorBuilder {
     /// Sets the directory of the datastore's files; it is created if it does not exist, and
     /// kept. Default: a temporary directory, removed with the simulator.
     ///
-    /// Starting a simulator on the directory of a previous one restarts the same
-    /// host: certificate, machines (powered off) and pools with their references,
-    /// switches and port groups are restored. Sessions and tasks are not. The state is
-    /// persisted in the subdirectory `.vsphere-simulator`, which clients cannot access,
-    /// within 100 ms of each change and at shutdown; a killed process may lose
-    /// the most recent changes. A directory must not be used by two simulators at a time.
+    /// Starting a simulator on the directory of a previous one restarts the same host. The
+    /// certificate, machines (powered off), pools, switches and port groups are restored;
+    /// machines and pools keep their references. Sessions and tasks are not restored. The
+    /// state is persisted in the subdirectory `.vsphere-simulator`, which clients cannot
+    /// access. It is written within 100 ms of each change and at shutdown, so a killed process
+    /// may lose the most recent changes. A directory must not be used by two simulators at a
+    /// time.
     pub fn datastore_directory(mut self, directory: impl Into<PathBuf>) -> Self {
         self.directory = Some(directory.into());
         self

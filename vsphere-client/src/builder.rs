@@ -211,8 +211,7 @@ impl ClientBuilder {
     ///
     /// Servers limit the number of sessions (to some hundreds per user) and keep an idle
     /// session for half an hour. Dropping the last clone of a client also ends its session,
-    /// but only if the runtime lives long enough to log out, which it does not in a short
-    /// program.
+    /// but only if the runtime lives long enough to log out. In a short program, it does not.
     ///
     /// ```no_run
     /// use vsphere_client::{Client, Error};

@@ -20,13 +20,13 @@ const TERMINATED: i32 = SIGNALLED + 15;
 
 /// A guest that imitates the agent of VIC, called tether, in either of its dialects.
 ///
-/// At power-on it reads the container's sessions, starts the program of each, writes
-/// `started`, waits for them to exit, writes their exit status and switches the machine off.
-/// An unknown program is not started: its `started` contains the reason, and the machine is
-/// switched off. A machine without sessions, such as an appliance, stays on without tools,
-/// like a machine without an operating system. When the host requests a shutdown, the
-/// processes end with status 143. The agent's commands `kill` and `group-kill` are supported:
-/// a process that is ended by a signal has the status 128 plus the signal's number.
+/// At power-on, it reads the container's sessions, starts their programs and writes `started`.
+/// When the programs have exited, it writes their exit status and powers the machine off. An
+/// unknown program is not started: its `started` contains the reason, and the machine is
+/// powered off. A machine without sessions, such as an appliance, stays on without tools, like
+/// a machine without an operating system. When the host requests a shutdown, the processes end
+/// with status 143. The agent's commands `kill` and `group-kill` are supported: a process that
+/// is ended by a signal has the status 128 plus the signal's number.
 ///
 /// The built-in programs are `/hello` and `/bin/true` (status 0), `/bin/false` (status 1) and
 /// `/bin/sleep`, which accepts seconds as its last argument.

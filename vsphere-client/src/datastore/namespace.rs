@@ -12,10 +12,9 @@ const HAS_TOP_DIRECTORIES: Property<mo::Datastore, bool> =
     path!(Datastore, capability.topLevelDirectoryCreateSupported);
 
 impl Files<'_> {
-    /// Creates a directory at the top of the datastore, and returns its path. On a datastore
-    /// without plain top-level directories, such as vSAN or Virtual Volumes, the server
-    /// creates a namespace object and chooses a UUID as its name in the path: use the returned
-    /// path, not `name`.
+    /// Creates a directory at the top of the datastore, and returns its path. Datastores such
+    /// as vSAN or Virtual Volumes have no plain top-level directories: the server creates a
+    /// namespace object, whose name in the path is a UUID. Use the returned path, not `name`.
     ///
     /// # Errors
     /// `FileAlreadyExists` when there is a directory with this name; otherwise see [`Error`].

@@ -5,21 +5,20 @@
 //! [`Slot`]s. They do not create objects on the server themselves, so a dropped future leaks
 //! nothing there.
 //!
-//! Two kinds of sets are watched. *Lists* hold objects that were requested by reference: all
-//! objects with the same type and properties share a list view and a filter, so any number of
-//! them is added with one call, and removals are combined with the next addition. *Selections*
-//! hold the objects that a traversal or a container view finds; each selection has its own
-//! filter.
+//! Two kinds of sets are watched. *Lists* hold objects that were requested by reference. All
+//! objects with the same type and properties share a list view and a filter. One call adds any
+//! number of them, and removals are combined with the next addition. *Selections* hold the
+//! objects that a traversal or a container view finds; each selection has its own filter.
 //!
 //! A subscriber never receives a state that is older than its subscription. The server reports
 //! an object that is new in a list. For an object that is already in the list, the engine
-//! needs a response that is newer than the subscription: either to a poll that was sent later
-//! or, if a poll is open, a response that reports a later change of the list. If no such
-//! response is due, the engine changes the list to cause one (see [`list::Fence`]). An object
-//! that the server does not report within a moment is read, because ESXi does not report tasks
-//! that ended before they were added, and other servers evaluate new filters only when
-//! something changes. For the same reason, a selection for which nothing was reported is read
-//! before it counts as complete.
+//! needs a response that is newer than the subscription. This is a response to a poll that was
+//! sent later or, if a poll is open, a response that reports a later change of the list. If no
+//! such response is due, the engine changes the list to cause one (see [`list::Fence`]). If
+//! the server does not report an object within a moment, the engine reads it. This is
+//! necessary because ESXi does not report tasks that ended before they were added, and other
+//! servers evaluate new filters only when something changes. For the same reason, a selection
+//! for which nothing was reported is read before it counts as complete.
 
 mod list;
 mod poll;
