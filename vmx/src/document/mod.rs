@@ -27,8 +27,8 @@ pub use self::read::{Entries, Entry, Line, LineKind, Lines};
 /// A document is one buffer and a table of its lines. Unedited lines are written byte for
 /// byte as they were read: odd spacing, comments, the spelling of escapes, duplicates,
 /// malformed lines, mixed line endings, a byte order mark, and bytes in an unknown
-/// charset are all kept. Edited lines are written as VMware writes them, `name =
-/// "value"`.
+/// charset are all kept. Edited lines are written as VMware writes them,
+/// `name = "value"`.
 ///
 /// Parsing copies nothing and allocates nothing per line. [`get`](Self::get) takes
 /// constant time, except that the first call builds the index.
