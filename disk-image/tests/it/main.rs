@@ -2,6 +2,7 @@
 //! the interoperability suite.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod boot;
 mod disks;
 mod errors;
 mod hostile;

@@ -17,7 +17,7 @@ use tempfile::tempdir;
 use crate::support::{Tar, merge, options};
 
 /// Runs a program, and returns what it printed.
-fn run(program: &str, arguments: &[&str]) -> String {
+pub(crate) fn run(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let (printed, errors) = (text(&output.stdout), text(&output.stderr));
@@ -30,7 +30,7 @@ fn run(program: &str, arguments: &[&str]) -> String {
 }
 
 /// Layers with one of everything, a large directory, fragments, and whiteouts.
-fn layers() -> [Vec<u8>; 2] {
+pub(crate) fn layers() -> [Vec<u8>; 2] {
     let fragments: Vec<u8> = (0..1500u32)
         .flat_map(|n| [vec![n as u8 | 1; 4096], vec![0; 16 * 4096]].concat())
         .collect();

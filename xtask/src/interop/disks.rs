@@ -26,6 +26,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("mke2fs", "e2fsprogs"),
     ("qemu-img", "qemu-utils"),
     ("umoci", "umoci"),
+    ("qemu-system-x86_64", "qemu-system-x86"),
 ];
 
 /// Runs every check whose programs are installed.

@@ -4,12 +4,15 @@
 //! A peer that is not available here is named, and its checks are printed as NOT
 //! RUN; the checks of an available peer must pass.
 
+mod boot;
 mod built;
 mod disks;
+mod disks_boot;
 mod docker;
 mod endpoint;
 mod govc;
 mod hello_world;
+mod initramfs;
 mod ours;
 mod report;
 mod suites;
@@ -107,6 +110,7 @@ pub(crate) fn start(args: &Args) -> Result<()> {
     }
     if wanted(Part::Disks) {
         disks::checks(&mut report, &built);
+        disks_boot::check(&mut report, &built, &folder);
     }
     docker_parts(&mut report, &peers, built.command("docker")?, wanted)?;
     report.finish()

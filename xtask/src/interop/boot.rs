@@ -1,0 +1,218 @@
+//! A Linux kernel under QEMU: Debian's packages, unpacked and never installed, with an
+//! initramfs of our own.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use object::{Object, ObjectSection};
+
+use super::initramfs::Initramfs;
+use crate::process::{Background, capture, on_path, run};
+
+const QEMU: &str = "qemu-system-x86_64";
+/// Depends on the current kernel for clouds, which has ext4 and the serial console built
+/// in, and VMware's disks and network cards as modules.
+const PACKAGE: &str = "linux-image-cloud-amd64";
+const BUSYBOX: &str = "busybox-static";
+
+/// Boots on a loaded machine take ten seconds.
+pub(super) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// An unpacked kernel with its modules, and a static busybox.
+#[derive(Debug)]
+pub(super) struct Kernel {
+    root: PathBuf,
+    image: PathBuf,
+    modules: PathBuf,
+}
+
+impl Kernel {
+    /// Returns the kernel in `folder`; downloads and unpacks it the first time.
+    ///
+    /// # Errors
+    /// A sentence that says which program or package is missing, for the report of checks
+    /// that did not run.
+    pub(super) fn get(folder: &Path) -> Result<Self, String> {
+        if !on_path(QEMU) {
+            return Err(format!("{QEMU} is not installed"));
+        }
+        let root = folder.join("kernel");
+        if let Some(kernel) = Self::find(&root) {
+            return Ok(kernel);
+        }
+        for program in ["apt-get", "apt-cache", "dpkg-deb"] {
+            if !on_path(program) {
+                return Err(format!("there is no kernel, and no {program} to get one"));
+            }
+        }
+        unpack(folder, &root).map_err(|error| format!("no kernel could be had: {error:#}"))?;
+        Self::find(&root).ok_or_else(|| format!("the package {PACKAGE} has no kernel"))
+    }
+
+    fn find(root: &Path) -> Option<Self> {
+        let first = |folder: &Path, prefix: &str| {
+            let mut found: Vec<PathBuf> = fs::read_dir(folder)
+                .ok()?
+                .filter_map(|entry| Some(entry.ok()?.path()))
+                .filter(|path| {
+                    let name = path.file_name().unwrap_or_default().to_string_lossy();
+                    name.starts_with(prefix)
+                })
+                .collect();
+            found.sort();
+            found.pop()
+        };
+        let image = first(&root.join("boot"), "vmlinuz-")?;
+        let modules = first(&root.join("lib/modules"), "")?;
+        let root = root.to_owned();
+        root.join("bin/busybox").is_file().then_some(Self {
+            root,
+            image,
+            modules,
+        })
+    }
+
+    /// Returns an initramfs with busybox and the modules `names`, which `/init` has to load
+    /// in the order of their names in `/modules`.
+    ///
+    /// # Errors
+    /// Fails when there is no such module.
+    pub(super) fn initramfs(&self, names: &[&str]) -> Result<Initramfs> {
+        let mut initramfs = Initramfs::new();
+        for directory in ["bin", "dev", "proc", "sys", "mnt", "modules"] {
+            initramfs.directory(directory);
+        }
+        initramfs.file("bin/busybox", 0o755, &read(&self.root.join("bin/busybox"))?);
+        for (index, module) in self.load_order(names)?.iter().enumerate() {
+            let name = module.file_name().unwrap_or_default().to_string_lossy();
+            let name = format!("modules/{index:02}-{name}");
+            initramfs.file(&name, 0o644, &read(module)?);
+        }
+        Ok(initramfs)
+    }
+
+    /// The files of the modules and of everything that they depend on. A module that is not
+    /// in the package is built into the kernel, if others depend on it.
+    fn load_order(&self, names: &[&str]) -> Result<Vec<PathBuf>> {
+        let mut files = Vec::new();
+        find_modules(&self.modules, &mut files)?;
+        let file_of = |name: &str| files.iter().find(|path| module_name(path) == name);
+        let (mut order, mut seen) = (Vec::new(), BTreeSet::new());
+        for &name in names {
+            ensure!(file_of(name).is_some(), "the kernel has no module {name}");
+            // Depth first, a module after those that it depends on.
+            let mut open = vec![(name.to_owned(), false)];
+            while let Some((name, is_ready)) = open.pop() {
+                let Some(file) = file_of(&name) else { continue };
+                if is_ready {
+                    order.push(file.clone());
+                } else if seen.insert(name.clone()) {
+                    open.push((name, true));
+                    open.extend(dependencies(file)?.into_iter().map(|name| (name, false)));
+                }
+            }
+        }
+        Ok(order)
+    }
+
+    /// Returns QEMU's command line for this kernel, without any device. Standard output is
+    /// the console.
+    pub(super) fn machine(&self, initramfs: &Path) -> Command {
+        let mut command = Command::new(QEMU);
+        // Hosts that are virtual machines themselves often have a KVM that starts no kernel.
+        command.args(["-accel", "tcg", "-machine", "pc", "-m", "256", "-smp", "1"]);
+        command.args(["-nodefaults", "-no-user-config", "-display", "none"]);
+        command.args(["-no-reboot", "-serial", "stdio"]);
+        command.arg("-kernel").arg(&self.image);
+        command.arg("-initrd").arg(initramfs);
+        command.args(["-append", "console=ttyS0 quiet panic=-1"]);
+        command
+    }
+}
+
+/// Adds a disk on VMware's paravirtual controller. `format` is QEMU's name of it.
+pub(super) fn add_disk(command: &mut Command, number: usize, path: &Path, format: &str) {
+    if number == 0 {
+        command.args(["-device", "pvscsi,id=scsi0"]);
+    }
+    command.arg("-drive").arg(format!(
+        "if=none,id=d{number},format={format},file={}",
+        path.display()
+    ));
+    let device = format!("scsi-hd,bus=scsi0.0,scsi-id={number},drive=d{number}");
+    command.args(["-device", &device]);
+}
+
+/// Runs a machine until it powers off, and returns what it printed on its console.
+///
+/// # Errors
+/// Fails when it does not power off within [`PATIENCE`], with what it printed.
+pub(super) fn boot(command: &mut Command) -> Result<String> {
+    Background::start(command)?.finish(PATIENCE)
+}
+
+/// Downloads the packages as any user may, and unpacks them.
+fn unpack(folder: &Path, root: &Path) -> Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
+    let download = tempfile::tempdir_in(folder).context("create a folder for packages")?;
+    let depends = capture(Command::new("apt-cache").args(["depends", PACKAGE]))?;
+    let image = depends
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("Depends: "))
+        .find(|name| name.starts_with("linux-image-"))
+        .with_context(|| format!("{PACKAGE} depends on no kernel"))?;
+    println!("downloading {image} and {BUSYBOX}");
+    run(Command::new("apt-get")
+        .args(["download", "-q", image, BUSYBOX])
+        .current_dir(download.path())
+        .stdout(Stdio::null()))?;
+    let half = tempfile::tempdir_in(folder).context("create a folder for the kernel")?;
+    for package in fs::read_dir(download.path()).context("list the packages")? {
+        let package = package.context("list the packages")?.path();
+        let mut unpack = Command::new("dpkg-deb");
+        run(unpack.arg("-x").arg(package).arg(half.path()))?;
+    }
+    // Only a complete kernel gets the name that is looked for.
+    fs::rename(half.keep(), root).with_context(|| format!("create {}", root.display()))
+}
+
+fn find_modules(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    for entry in fs::read_dir(folder).with_context(|| format!("list {}", folder.display()))? {
+        let path = entry.context("list modules")?.path();
+        if path.is_dir() && !path.is_symlink() {
+            find_modules(&path, files)?;
+        } else if path.extension().is_some_and(|extension| extension == "ko") {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// The kernel takes dashes in names for underscores.
+fn module_name(path: &Path) -> String {
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    name.replace('-', "_")
+}
+
+/// The modules that a module says it depends on. The packages have no `modules.dep`.
+fn dependencies(module: &Path) -> Result<Vec<String>> {
+    let bytes = read(module)?;
+    let describe = || format!("read {}", module.display());
+    let file = object::File::parse(&*bytes).with_context(describe)?;
+    let section = file.section_by_name(".modinfo").with_context(describe)?;
+    let records = section.data().with_context(describe)?;
+    let depends = records
+        .split(|&byte| byte == 0)
+        .find_map(|record| record.strip_prefix(b"depends="));
+    let names = String::from_utf8_lossy(depends.unwrap_or_default()).into_owned();
+    let names = names.split(',').filter(|name| !name.is_empty());
+    Ok(names.map(|name| name.replace('-', "_")).collect())
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("read {}", path.display()))
+}
