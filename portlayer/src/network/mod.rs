@@ -40,6 +40,11 @@ use crate::{ContainerId, Result};
 /// - A port of the host is published for one container at a time: if two request it, the
 ///   second one to start fails with [`InUse`](crate::ErrorKind::InUse).
 /// - Dropping a future is safe; a dropped `create` may leave the scope created.
+///
+/// Of an address that two machines have nevertheless, for example because one was copied by other
+/// means, the container that was created first is the owner. The other is
+/// [quarantined](crate::exec::Listing::quarantined), and cannot be started until it is connected
+/// again or the owner is removed. The owner is not started while the other is on.
 #[async_trait]
 pub trait Networks: std::fmt::Debug + Send + Sync + 'static {
     /// Creates a scope.

@@ -226,6 +226,10 @@ pub struct ScopeInfo {
     pub free: Option<u128>,
     /// The connected containers.
     pub containers: Vec<ContainerId>,
+    /// The network of the back end that a bridge scope has to itself; `None`: it shares the
+    /// host's with other scopes, or it is external.
+    #[serde(default)]
+    pub network: Option<String>,
 }
 
 impl ScopeInfo {
@@ -237,6 +241,7 @@ impl ScopeInfo {
             is_default: false,
             free: None,
             containers: Vec::new(),
+            network: None,
         }
     }
 }

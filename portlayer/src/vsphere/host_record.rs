@@ -33,6 +33,8 @@ pub(super) struct HostRecord {
     pub(super) created_bridge: bool,
     /// The bridge network, by name.
     pub(super) bridge_network: String,
+    /// The networks of which each bridge scope has one to itself; empty: all share the bridge.
+    pub(super) scope_networks: Vec<String>,
     /// The range from which bridge scopes are assigned subnets.
     pub(super) bridge_range: BridgeRange,
     /// Where the containers' serial lines connect to.
@@ -80,6 +82,9 @@ struct HostOnly {
     /// The range of bridge scopes, as JSON. VIC 0.4 had no key for it.
     #[guestinfo(vic04(key = "bridgerange", scope = "hidden"))]
     bridge_range: Option<String>,
+    /// The networks of bridge scopes. VIC had one for all.
+    #[guestinfo(key = "scopenetworks", scope = "hidden")]
+    scope_networks: Vec<String>,
 }
 
 impl HostRecord {
@@ -150,6 +155,7 @@ impl HostRecord {
                 probed: self.probed.clone(),
                 installing: self.unfinished.then(|| INSTALLING.to_owned()),
                 bridge_range: serde_json::to_string(&self.bridge_range).ok(),
+                scope_networks: self.scope_networks.clone(),
             },
         };
         keys.extend(encode(&extra, dialect)?);
@@ -192,6 +198,7 @@ impl HostRecord {
             probed,
             installing,
             bridge_range,
+            scope_networks,
         } = decode::<Extra>(keys).value.host;
         Some(Self {
             unfinished: installing.as_deref() == Some(INSTALLING),
@@ -209,6 +216,7 @@ impl HostRecord {
                 .or_else(|| range_of(&config.networks))
                 .unwrap_or_else(range_of_vic_0_4),
             bridge_network: config.networks.bridge_network,
+            scope_networks,
             client_key,
         })
     }
@@ -255,6 +263,7 @@ mod tests {
             unfinished: false,
             created_bridge: true,
             bridge_network: "VM Network".into(),
+            scope_networks: vec!["blue".into(), "a|b".into()],
             bridge_range: BridgeRange::new("10.64.0.0/16".parse().unwrap(), 24).unwrap(),
             address: "10.0.0.7".into(),
             client_key: Some(Redacted(b"key".to_vec())),

@@ -26,6 +26,8 @@ pub(super) struct Place {
     pub(super) datastore: Datastore,
     /// The bridge network, as the backing of a network card.
     pub(super) bridge: Poly<VirtualDeviceBackingInfo>,
+    /// The networks of which each bridge scope has one to itself; empty: all share the bridge.
+    pub(super) scope_networks: Vec<String>,
     /// The range from which bridge scopes are assigned subnets.
     pub(super) bridge_range: BridgeRange,
     /// The common settings of all machines.

@@ -1,19 +1,22 @@
 //! Networks on vSphere, seen with the client and under failures.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use async_trait::async_trait;
+use portlayer::conformance::{self, Case, Fixture, Process};
 use portlayer::exec::{Command, ContainerSpec, Edit, StartOptions};
 use portlayer::network::{BridgeRange, EndpointSpec, ScopeSpec};
-use portlayer::vsphere::{Dialect, Hosts, InstallProgress, Options};
-use portlayer::{ContainerId, ErrorKind, PortLayer, Resource};
+use portlayer::vsphere::{Dialect, HostSpec, Hosts, InstallProgress, Options};
+use portlayer::{Capability, ContainerId, ErrorKind, PortLayer, Resource, Result};
 use proptest::prelude::ProptestConfig;
-use simulator::{Platform, Reaction};
+use simulator::{Platform, Program, Reaction, Simulator, Tether, Topology};
 use vim25::types::{
     OptionValue, VirtualDevice, VirtualDevicePciBusSlotInfo, VirtualEthernetCard,
-    VirtualMachineConfigSpec,
+    VirtualEthernetCardDistributedVirtualPortBackingInfo, VirtualMachineConfigSpec,
 };
 use vim25::{Poly, Property, Ref, mo, props};
+use vsphere_client::{Client, Credentials};
 
 use super::random_networks::{self, World};
 use super::{Endpoint, spec};
@@ -164,6 +167,40 @@ async fn a_network_that_is_not_there_is_named_with_those_that_are() {
             .unwrap_err()
             .is_not_found()
     );
+}
+
+/// What DHCP assigned is what the guest reports.
+#[tokio::test]
+async fn addresses_by_dhcp_are_resolved_both_ways() {
+    let endpoint = Endpoint::start(Dialect::Vic1, Platform::default()).await;
+    let layer = endpoint.hosts.open("vch").await.unwrap();
+    let networks = layer.networks();
+    let lab = ScopeSpec::external("lab.x", "VM Network");
+    networks.create(lab).await.unwrap();
+    let spec = ContainerSpec::new("c", Command::new("/run"));
+    let spec = spec.endpoint(EndpointSpec::new("lab.x").alias("db"));
+    let id = layer.exec().create(spec).await.unwrap();
+    let vm = endpoint.machine(&id).await;
+    // A dot in the scope's name is no separator of the keys' names.
+    let change = VirtualMachineConfigSpec {
+        extra_config: [("IP", "CgAACQ=="), ("Mask", "////AA==")]
+            .map(|(leaf, text)| {
+                let key = format!("guestinfo.vice..networks|lab~x.assigned.{leaf}");
+                Poly::new(OptionValue::new(&key, text))
+            })
+            .into(),
+        ..Default::default()
+    };
+    endpoint.client.run(vm.reconfig_vm(&change)).await.unwrap();
+    let again = endpoint.another().await;
+    let address: IpAddr = [10, 0, 0, 9].into();
+    let networks = again.networks();
+    let resolved = networks.resolve("lab.x", None, "db").await.unwrap();
+    assert_eq!(resolved, [address]);
+    let names = networks.reverse("lab.x", address).await.unwrap();
+    assert_eq!(names, ["c", "db"]);
+    let other = networks.reverse("lab.x", [10, 0, 0, 8].into()).await;
+    assert_eq!(other.unwrap(), Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -325,6 +362,176 @@ async fn an_unknown_outcome_costs_no_address() {
     assert!(kept.is_err(), "{kept:?}");
     // The next reader sees what was kept.
     assert_eq!(layer.networks().inspect("b").await.unwrap().free, Some(5));
+}
+
+/// Port groups of a distributed switch: as the bridge, and as the network of external scopes.
+struct Distributed(Endpoint);
+
+impl Distributed {
+    async fn start(hosts: impl Fn(HostSpec) -> HostSpec) -> Self {
+        let topology = Topology::vcenter().port_groups(3).cluster_hosts(1);
+        let simulator = Simulator::builder()
+            .topology(topology)
+            .guest(Tether::new().program("/run", Program::forever()));
+        let simulator = simulator.start().await.unwrap();
+        let client = Client::builder(simulator.url())
+            .credentials(Credentials::password(
+                simulator.user(),
+                simulator.password(),
+            ))
+            .thumbprint(simulator.thumbprint().parse().unwrap())
+            .connect()
+            .await
+            .unwrap();
+        let hosts_here = Hosts::new(client.clone(), Options::default());
+        let spec = hosts(spec("vch").compute("DC0_C0").bridge_network("DC0_DVPG0"));
+        let quiet = |_: InstallProgress| {};
+        hosts_here.install(spec, &quiet).await.unwrap();
+        Self(Endpoint {
+            dialect: Dialect::Vic1,
+            simulator,
+            client,
+            hosts: hosts_here,
+        })
+    }
+
+    /// The keys of the distributed port groups of a container's cards.
+    async fn port_groups(&self, id: &ContainerId) -> Vec<String> {
+        let vm = self.0.machine(id).await;
+        let devices = self.0.client.get(&vm, DEVICES).await.unwrap();
+        let cards = devices
+            .iter()
+            .filter_map(|device| device.base::<VirtualEthernetCard>().unwrap());
+        cards
+            .map(|card| {
+                let backing = card.base.backing.as_ref().unwrap();
+                let backing = backing
+                    .get::<VirtualEthernetCardDistributedVirtualPortBackingInfo>()
+                    .unwrap()
+                    .unwrap();
+                assert!(!backing.port.switch_uuid.is_empty());
+                backing.port.portgroup_key.clone().unwrap()
+            })
+            .collect()
+    }
+
+    /// The key of a port group by name.
+    async fn key_of(&self, name: &str) -> String {
+        let root = &self.0.client.service_content().root_folder;
+        let named = props::distributed_virtual_portgroup::NAME;
+        let groups = self
+            .0
+            .client
+            .retrieve::<mo::DistributedVirtualPortgroup>()
+            .property(named)
+            .within(root)
+            .collect()
+            .await
+            .unwrap();
+        let group = groups.iter().find(|g| g.value(named).unwrap() == name);
+        let key = props::distributed_virtual_portgroup::KEY;
+        let group = group.unwrap().object().clone();
+        self.0.client.get(&group, key).await.unwrap()
+    }
+}
+
+#[async_trait]
+impl Fixture for Distributed {
+    async fn open(&self) -> Result<PortLayer> {
+        Fixture::open(&self.0).await
+    }
+
+    fn command(&self, process: Process) -> Command {
+        self.0.command(process)
+    }
+
+    fn external_network(&self) -> String {
+        "DC0_DVPG1".to_owned()
+    }
+}
+
+#[tokio::test]
+async fn distributed_port_groups_conform() {
+    let fixture = Distributed::start(|spec| spec).await;
+    let about_networks = |case: &Case| case.needs.contains(&Capability::Networks);
+    let report = conformance::run_where(&fixture, about_networks).await;
+    assert!(report.is_success(), "{report}");
+    assert!(report.outcomes().len() > 10);
+    assert_eq!(report.skipped().count(), 0, "{report}");
+}
+
+#[tokio::test]
+async fn distributed_port_groups_are_chosen_by_name_or_path() {
+    let fixture = Distributed::start(|spec| spec).await;
+    let layer = fixture.0.hosts.open("vch").await.unwrap();
+    let path = "/DC0/network/DC0_DVPG1";
+    let lab = ScopeSpec::external("lab", path);
+    layer.networks().create(lab).await.unwrap();
+    let spec = on("c", "bridge").endpoint(EndpointSpec::new("lab"));
+    let id = layer.exec().create(spec).await.unwrap();
+    let mut expected = Vec::new();
+    for name in ["DC0_DVPG0", "DC0_DVPG1"] {
+        expected.push(fixture.key_of(name).await);
+    }
+    assert_eq!(fixture.port_groups(&id).await, expected);
+    // One name for each network: a container has one card on it.
+    let again = ScopeSpec::external("again", "DC0_DVPG1");
+    let error = layer.networks().create(again).await.unwrap_err();
+    assert!(
+        matches!(error.kind, ErrorKind::InvalidArgument { field } if field == "kind.network"),
+        "{error:?}"
+    );
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.contains("\"lab\"") && cause.contains(path), "{cause}");
+    let none = ScopeSpec::external("none", "DC0_DVPG9");
+    let error = layer.networks().create(none).await.unwrap_err();
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(
+        error.is_not_found() && cause.contains("DC0_DVPG2"),
+        "{cause}"
+    );
+}
+
+#[tokio::test]
+async fn scopes_have_a_network_each_where_the_host_is_configured_so() {
+    let own = |spec: HostSpec| {
+        spec.scope_network("DC0_DVPG1")
+            .scope_network("/DC0/network/DC0_DVPG2")
+    };
+    let fixture = Distributed::start(own).await;
+    let layer = fixture.0.hosts.open("vch").await.unwrap();
+    let networks = layer.networks();
+    let a = networks.create(ScopeSpec::bridge("a")).await.unwrap();
+    assert_eq!(a.network.as_deref(), Some("DC0_DVPG1"));
+    networks.create(ScopeSpec::bridge("b")).await.unwrap();
+    let full = networks.create(ScopeSpec::bridge("c")).await.unwrap_err();
+    assert!(matches!(full.kind, ErrorKind::Exhausted { .. }), "{full:?}");
+    let lab = ScopeSpec::external("lab", "DC0_DVPG1");
+    let refused = networks.create(lab).await.unwrap_err();
+    assert!(
+        matches!(refused.kind, ErrorKind::InvalidArgument { .. }),
+        "{refused:?}"
+    );
+    let spec = on("c", "bridge")
+        .endpoint(EndpointSpec::new("a"))
+        .endpoint(EndpointSpec::new("b"));
+    // Another program knows which scope has which network.
+    let other = fixture.0.another().await;
+    assert_eq!(other.networks().inspect("a").await.unwrap(), a);
+    let id = other.exec().create(spec).await.unwrap();
+    let mut expected = Vec::new();
+    for name in ["DC0_DVPG0", "DC0_DVPG1", "DC0_DVPG2"] {
+        expected.push(fixture.key_of(name).await);
+    }
+    assert_eq!(fixture.port_groups(&id).await, expected);
+    let endpoints = other.exec().inspect(&id).await.unwrap().endpoints;
+    let macs: BTreeSet<_> = endpoints.iter().map(|e| e.mac).collect();
+    assert_eq!(macs.len(), 3);
+    // The network of a removed scope is the next one's.
+    other.exec().remove(&id).await.unwrap();
+    networks.remove("a").await.unwrap();
+    let c = networks.create(ScopeSpec::bridge("c")).await.unwrap();
+    assert_eq!(c.network, a.network);
 }
 
 impl World for Endpoint {

@@ -23,6 +23,7 @@ use jiff::Timestamp;
 
 #[cfg(any(test, feature = "vsphere"))]
 pub(crate) use self::assign::Assignment;
+pub(crate) use self::scope::KeptScope;
 #[cfg(feature = "vsphere")]
 pub(crate) use self::scope::Segment;
 use self::scope::{Phase, Scope};
@@ -83,14 +84,15 @@ impl Table {
     }
 
     /// Creates a scope that is hidden until [`open_scope`](Self::open_scope).
-    pub(crate) fn make_scope(&mut self, spec: ScopeSpec) -> Result<ScopeInfo> {
+    pub(crate) fn make_scope(&mut self, kept: impl Into<KeptScope>) -> Result<ScopeInfo> {
+        let KeptScope { spec, network } = kept.into();
         spec.validate()?;
         let name = spec.name.clone();
         if self.scopes.contains_key(&name) {
             return Err(Error::already_exists(Resource::network(name)));
         }
         let spec = self.resolved(spec)?;
-        let mut scope = Scope::new(spec, self.rest);
+        let mut scope = Scope::new(KeptScope { spec, network }, self.rest);
         if let Some(pool) = &mut scope.pool {
             for (address, at) in &self.freed {
                 if pool.claim(*address).is_ok() {
@@ -161,11 +163,12 @@ impl Table {
     )]
     pub(crate) fn reconcile(
         &mut self,
-        kept: impl IntoIterator<Item = ScopeSpec>,
+        kept: impl IntoIterator<Item = impl Into<KeptScope>>,
     ) -> Vec<(String, Error)> {
-        let kept: BTreeMap<_, _> = kept.into_iter().map(|s| (s.name.clone(), s)).collect();
+        let kept = kept.into_iter().map(Into::into);
+        let kept: BTreeMap<_, KeptScope> = kept.map(|s| (s.spec.name.clone(), s)).collect();
         let is_gone = |(name, scope): (&String, &Scope)| {
-            let stays = scope.is_default || kept.get(name) == Some(&scope.spec);
+            let stays = scope.is_default || kept.get(name).is_some_and(|k| scope.is(k));
             (!stays).then(|| name.clone())
         };
         let gone: Vec<_> = self.scopes.iter().filter_map(is_gone).collect();
@@ -187,6 +190,26 @@ impl Table {
             }
         }
         refused
+    }
+
+    /// The first of these networks that no scope is on.
+    #[cfg(feature = "vsphere")]
+    pub(crate) fn unused_network<'a>(&self, all: &'a [String]) -> Option<&'a str> {
+        let segments: Vec<_> = self.scopes.values().map(Scope::segment).collect();
+        let is_used = |name: &String| segments.iter().any(|s| s.0.as_ref() == Some(name));
+        all.iter().find(|name| !is_used(name)).map(String::as_str)
+    }
+
+    /// The networks of external scopes.
+    #[cfg(feature = "vsphere")]
+    pub(crate) fn external_networks(&self) -> BTreeMap<String, String> {
+        let scopes = self.scopes.iter();
+        scopes
+            .filter_map(|(scope, known)| match &known.spec.kind {
+                ScopeKind::External { network } => Some((network.clone(), scope.clone())),
+                ScopeKind::Bridge => None,
+            })
+            .collect()
     }
 
     /// One scope.

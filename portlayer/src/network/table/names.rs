@@ -120,13 +120,26 @@ impl Table {
             IpAddr::V4(address) => ready.by_address.get(&address),
             IpAddr::V6(_) => None,
         };
-        let Some(id) = holder else {
-            return Ok(Vec::new());
-        };
+        Ok(holder.map_or_else(Vec::new, |id| self.names_of(scope, id)))
+    }
+
+    /// What a container is called in a scope: its name, then its aliases.
+    pub(crate) fn names_of(&self, scope: &str, id: &ContainerId) -> Vec<String> {
         let name = self.holders.get(id).map(|holder| holder.name.clone());
         let endpoint = self.endpoint(id, scope);
         let aliases = endpoint.into_iter().flat_map(|e| &e.spec.aliases).cloned();
-        Ok(name.into_iter().chain(aliases).collect())
+        name.into_iter().chain(aliases).collect()
+    }
+
+    /// The containers of a scope whose addresses we did not assign.
+    #[cfg(feature = "vsphere")]
+    pub(crate) fn unaddressed(&self, scope: &str) -> Result<Vec<ContainerId>> {
+        let is_unknown = |id: &&ContainerId| {
+            self.endpoint(id, scope)
+                .is_some_and(|endpoint| endpoint.address.is_none())
+        };
+        let members = self.ready(scope)?.members();
+        Ok(members.filter(is_unknown).copied().collect())
     }
 
     /// A container's connection to a scope.

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net};
+use serde::{Deserialize, Serialize};
 
 use super::names::Names;
 use crate::ContainerId;
@@ -18,9 +19,30 @@ pub(super) enum Phase {
     Ready,
 }
 
+/// A scope as a back end persists it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct KeptScope {
+    #[serde(flatten)]
+    pub(crate) spec: ScopeSpec,
+    /// The network that a bridge scope has to itself; `None`: it shares the host's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) network: Option<String>,
+}
+
+impl From<ScopeSpec> for KeptScope {
+    fn from(spec: ScopeSpec) -> Self {
+        Self {
+            spec,
+            network: None,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Scope {
     pub(super) spec: ScopeSpec,
+    /// The network that it has to itself.
+    network: Option<String>,
     pub(super) is_default: bool,
     pub(super) phase: Phase,
     /// Its addresses, where it has a subnet.
@@ -31,7 +53,8 @@ pub(super) struct Scope {
 }
 
 impl Scope {
-    pub(super) fn new(spec: ScopeSpec, rest: Duration) -> Self {
+    pub(super) fn new(kept: impl Into<KeptScope>, rest: Duration) -> Self {
+        let KeptScope { spec, network } = kept.into();
         let v4 = |address: IpAddr| match address {
             IpAddr::V4(address) => Some(address),
             IpAddr::V6(_) => None,
@@ -57,6 +80,7 @@ impl Scope {
         });
         Self {
             spec,
+            network,
             is_default: false,
             phase: Phase::Hidden,
             pool,
@@ -104,10 +128,15 @@ impl Scope {
         self.spec.gateway.filter(|_| !self.spec.internal)
     }
 
+    /// Whether this is what was persisted of it.
+    pub(super) fn is(&self, kept: &KeptScope) -> bool {
+        self.spec == kept.spec && self.network == kept.network
+    }
+
     /// The network that its cards are put on: scopes that share one share a container's card.
     pub(super) fn segment(&self) -> Segment {
         match &self.spec.kind {
-            ScopeKind::Bridge => Segment(None),
+            ScopeKind::Bridge => Segment(self.network.clone()),
             ScopeKind::External { network } => Segment(Some(network.clone())),
         }
     }
@@ -115,6 +144,7 @@ impl Scope {
     pub(super) fn info(&self) -> ScopeInfo {
         let mut info = ScopeInfo::new(self.spec.clone());
         info.is_default = self.is_default;
+        info.network.clone_from(&self.network);
         let assigning = self.pool.as_ref().filter(|_| self.is_assigning());
         info.free = assigning.map(|pool| pool.free().into());
         info.containers = self.members.iter().copied().collect();

@@ -2,6 +2,7 @@
 
 mod complaints;
 mod crashes;
+mod figures;
 
 use std::net::IpAddr;
 

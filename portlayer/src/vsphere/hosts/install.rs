@@ -346,6 +346,7 @@ impl Shared {
             unfinished: true,
             created_bridge,
             bridge_network: resolved.bridge_name.clone(),
+            scope_networks: spec.scope_networks.clone(),
             bridge_range: spec.bridge_range,
             address: spec.address.clone().unwrap_or_else(|| spec.name.clone()),
             client_key: line_keys::client_key(&job.host)?,

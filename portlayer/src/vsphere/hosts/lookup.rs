@@ -154,6 +154,7 @@ impl Shared {
             datacenter: home.datacenter,
             datastore,
             bridge: Poly::default(),
+            scope_networks: found.record.scope_networks.clone(),
             bridge_range: found.record.bridge_range,
             defaults,
         })

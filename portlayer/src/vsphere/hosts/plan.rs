@@ -341,7 +341,9 @@ impl Shared {
         };
         let backing = self.endpoint.backing(&network).await;
         let backing = found.keep(backing, remedy)?;
-        let name = network.facts.name.clone();
+        // A path is recorded as it is: the name alone may be ambiguous.
+        let path = spec.bridge_network.as_ref().filter(|n| n.contains('/'));
+        let name = path.unwrap_or(&network.facts.name).clone();
         survey.bridge = Some(network.facts);
         Ok(backing.map(|backing| (name, Bridge::Exists(backing))))
     }
@@ -372,6 +374,13 @@ impl Shared {
                 backings.extend(found.keep(backing, &remedy)?);
             }
             survey.others.push((role, network.facts));
+        }
+        for name in &spec.scope_networks {
+            let remedy = "name existing networks for the scopes";
+            let network = self.endpoint.find_network(datacenter, Some(name)).await;
+            if let Some(network) = found.keep(network, remedy)? {
+                survey.others.push(("scopes'", network.facts));
+            }
         }
         Ok(backings)
     }

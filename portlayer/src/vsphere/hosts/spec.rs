@@ -38,6 +38,11 @@ pub struct HostSpec {
     pub datastore: Option<String>,
     /// The network of its containers, by name. `None`: the only one there is.
     pub bridge_network: Option<String>,
+    /// Existing networks, by name or inventory path, of which each bridge scope but the default one
+    /// gets one to itself, such as port groups with a VLAN each. Empty: all bridge scopes share the
+    /// [bridge network](Self::bridge_network), and only their subnets separate them. Hosts must not
+    /// share these networks, and the appliance is not connected to them.
+    pub scope_networks: Vec<String>,
     /// The range from which its bridge scopes get their subnets. Choose one that is not in use on
     /// the networks that containers have to reach.
     pub bridge_range: BridgeRange,
@@ -79,6 +84,7 @@ impl HostSpec {
             compute: None,
             datastore: None,
             bridge_network: None,
+            scope_networks: Vec::new(),
             bridge_range: BridgeRange::default(),
             public_network: None,
             client_network: None,
@@ -118,6 +124,13 @@ impl HostSpec {
     #[must_use]
     pub fn bridge_network(mut self, bridge_network: impl Into<String>) -> Self {
         self.bridge_network = Some(bridge_network.into());
+        self
+    }
+
+    /// Adds an existing network that one bridge scope gets to itself.
+    #[must_use]
+    pub fn scope_network(mut self, network: impl Into<String>) -> Self {
+        self.scope_networks.push(network.into());
         self
     }
 
@@ -248,6 +261,17 @@ impl HostSpec {
                 .is_some_and(|n| n.is_empty() || n.chars().any(char::is_control))
             {
                 refuse(field, "it is empty or holds a control character");
+            }
+        }
+        for (position, name) in self.scope_networks.iter().enumerate() {
+            if name.is_empty() || name.chars().any(char::is_control) {
+                refuse(
+                    "scope_networks",
+                    "a name is empty or holds a control character",
+                );
+            }
+            if self.scope_networks.iter().take(position).any(|n| n == name) {
+                refuse("scope_networks", &format!("{name:?} is named twice"));
             }
         }
         if let Some(reason) = refused_cpus(self.cpus) {

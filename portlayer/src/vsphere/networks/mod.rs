@@ -32,8 +32,8 @@ const LOOKED_UP: usize = 32;
 
 /// The scopes of one virtual container host on ESXi or vCenter.
 ///
-/// All bridge scopes share the host's bridge network, on which a container has one card; each
-/// network of an external scope adds one. The default route leads through the first
+/// All bridge scopes share the host's bridge network, on which a container has one card, unless the
+/// host has [networks for them](super::HostSpec::scope_networks); each further network adds one. The default route leads through the first
 /// external scope of the container, or else through its first scope that is not internal.
 #[derive(Clone, Debug)]
 pub struct VsphereNetworks {
@@ -47,6 +47,15 @@ impl VsphereNetworks {
 
     fn host(&self) -> &HostNetworks {
         self.exec.host_networks()
+    }
+
+    /// The address that a container's guest reports in a scope; `None` also for an unreadable
+    /// container.
+    async fn reported(&self, id: &ContainerId, scope: &str) -> Option<IpAddr> {
+        let info = self.exec.inspect(id).await.ok()?;
+        let mut endpoints = info.endpoints.into_iter();
+        let endpoint = endpoints.find(|endpoint| endpoint.spec.scope == scope)?;
+        Some(endpoint.address?.addr())
     }
 }
 
@@ -77,24 +86,17 @@ impl Networks for VsphereNetworks {
         name: &str,
     ) -> Result<Vec<IpAddr>> {
         self.host().load().await?;
+        self.host().sync().await?;
         let (mut found, by_dhcp) = {
             let table = self.host().table();
             let called = table.called(scope, from, name)?;
-            let is_unknown = |id: &ContainerId| {
-                let endpoint = table.endpoint(id, scope);
-                endpoint.is_some_and(|endpoint| endpoint.address.is_none())
-            };
-            let by_dhcp: Vec<_> = called.into_iter().filter(is_unknown).collect();
+            let unaddressed = table.unaddressed(scope)?;
+            let is_called = |id: &ContainerId| called.contains(id);
+            let by_dhcp: Vec<_> = unaddressed.into_iter().filter(is_called).collect();
             (table.resolve(scope, from, name)?, by_dhcp)
         };
         for id in by_dhcp.into_iter().take(LOOKED_UP) {
-            // The address of an unreadable container is unknown.
-            let Ok(info) = self.exec.inspect(&id).await else {
-                continue;
-            };
-            let mut endpoints = info.endpoints.into_iter();
-            let endpoint = endpoints.find(|endpoint| endpoint.spec.scope == scope);
-            found.extend(endpoint.and_then(|e| e.address).map(|net| net.addr()));
+            found.extend(self.reported(&id, scope).await);
         }
         found.sort_unstable();
         Ok(found)
@@ -102,7 +104,20 @@ impl Networks for VsphereNetworks {
 
     async fn reverse(&self, scope: &str, address: IpAddr) -> Result<Vec<String>> {
         self.host().load().await?;
-        self.host().table().reverse(scope, address)
+        self.host().sync().await?;
+        let (names, by_dhcp) = {
+            let table = self.host().table();
+            (table.reverse(scope, address)?, table.unaddressed(scope)?)
+        };
+        if !names.is_empty() {
+            return Ok(names);
+        }
+        for id in by_dhcp.into_iter().take(LOOKED_UP) {
+            if self.reported(&id, scope).await == Some(address) {
+                return Ok(self.host().table().names_of(scope, &id));
+            }
+        }
+        Ok(names)
     }
 
     async fn connect(

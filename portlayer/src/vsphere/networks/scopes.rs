@@ -7,10 +7,11 @@ use serde_json::Value;
 use vim25::types::VirtualMachineConfigSpec;
 
 use super::HostNetworks;
+use crate::network::table::KeptScope;
 use crate::network::{ScopeInfo, ScopeKind, ScopeSpec};
 use crate::vsphere::machine_spec::options;
 use crate::vsphere::record::Keys;
-use crate::{Error, Resource, Result};
+use crate::{Error, ErrorKind, Resource, Result};
 
 /// Maximum number of attempts of a change while the appliance is changed concurrently.
 const TRIES: usize = 5;
@@ -60,9 +61,11 @@ impl HostNetworks {
         let appliance = self.endpoint.machine(&self.place.appliance, &host).await?;
         let mut specs = Vec::new();
         for (name, value) in read(&appliance.keys) {
-            match serde_json::from_value::<ScopeSpec>(value) {
-                Ok(spec) if spec.name == name => specs.push(spec),
-                Ok(spec) => tracing::warn!(name, kept = spec.name, "a scope under another name"),
+            match serde_json::from_value::<KeptScope>(value) {
+                Ok(kept) if kept.spec.name == name => specs.push(kept),
+                Ok(kept) => {
+                    tracing::warn!(name, kept = kept.spec.name, "a scope under another name");
+                }
                 Err(error) => tracing::warn!(name, %error, "a scope that cannot be read"),
             }
         }
@@ -78,14 +81,16 @@ impl HostNetworks {
         let _turn = self.scopes.lock().await;
         self.read_scopes().await?;
         if let ScopeKind::External { network } = &spec.kind {
-            // Looked up now, so that a wrong name is noticed before a container is created.
-            self.endpoint
-                .network(&self.place.datacenter, network)
-                .await?;
+            self.refuse_network(&spec.name, network).await?;
         }
-        let info = self.table().make_scope(spec)?;
+        let network = self.network_of_its_own(&spec)?;
+        let info = self.table().make_scope(KeptScope { spec, network })?;
         let name = info.spec.name.clone();
-        let value = serde_json::to_value(&info.spec)
+        let kept = KeptScope {
+            spec: info.spec.clone(),
+            network: info.network.clone(),
+        };
+        let value = serde_json::to_value(&kept)
             .map_err(|error| Error::internal(Resource::network(&name), error));
         // If the future is dropped here, the scope stays invisible until the next change reads the
         // stored scopes.
@@ -104,6 +109,69 @@ impl HostNetworks {
         table.inspect(&name)
     }
 
+    /// Fails if containers cannot have cards on this network. It is looked up before a container is
+    /// created, so that a wrong name is noticed.
+    async fn refuse_network(&self, scope: &str, network: &str) -> Result<()> {
+        let datacenter = &self.place.datacenter;
+        let found = self
+            .endpoint
+            .find_network(datacenter, Some(network))
+            .await?;
+        let refuse = |reason: String| {
+            let field = "kind.network";
+            Err(Error::invalid_argument(
+                Resource::network(scope),
+                field,
+                reason,
+            ))
+        };
+        if self.place.scope_networks.iter().any(|own| own == network) {
+            return refuse(format!(
+                "{network:?} is one of those that the host's bridge scopes have to themselves"
+            ));
+        }
+        if found.facts.is_uplink {
+            return refuse(format!(
+                "{network:?} carries the uplinks of its distributed switch: choose another port \
+                 group"
+            ));
+        }
+        self.endpoint.backing(&found).await?;
+        // A container has one card per network: each network goes by one name.
+        let others = self.table().external_networks();
+        for (known, other) in others.iter().filter(|(known, _)| *known != network) {
+            let same = self.endpoint.find_network(datacenter, Some(known)).await;
+            if same.is_ok_and(|same| same.reference == found.reference) {
+                return refuse(format!(
+                    "{network:?} is the network that the scope {other:?} calls {known:?}: use that \
+                     name"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the network that a new bridge scope has to itself, if the host is configured so.
+    fn network_of_its_own(&self, spec: &ScopeSpec) -> Result<Option<String>> {
+        let all = &self.place.scope_networks;
+        if spec.kind != ScopeKind::Bridge || all.is_empty() {
+            return Ok(None);
+        }
+        let table = self.table();
+        match table.unused_network(all) {
+            Some(network) => Ok(Some(network.to_owned())),
+            None => {
+                let reason = format!(
+                    "each scope of this host has a network to itself, and all {} are in use: \
+                     remove a scope",
+                    all.len()
+                );
+                let resource = Resource::network(&spec.name);
+                Err(Error::exhausted(resource, "network").with_source(reason))
+            }
+        }
+    }
+
     pub(super) async fn remove_scope(&self, name: &str) -> Result<()> {
         self.refresh().await?;
         let _turn = self.scopes.lock().await;
@@ -114,7 +182,10 @@ impl HostNetworks {
         match kept {
             Ok(()) => table.drop_scope(name),
             Err(error) => {
-                table.open_scope(name);
+                // It may be gone: then it stays hidden until the stored scopes are read.
+                if !matches!(error.kind, ErrorKind::OutcomeUnknown { .. }) {
+                    table.open_scope(name);
+                }
                 return Err(error);
             }
         }
@@ -176,7 +247,16 @@ mod tests {
             // Enough for more than one value.
             for n in 0..500 {
                 let spec = ScopeSpec::bridge(format!("scope.{n}")).label("a", "b".repeat(200));
-                scopes.insert(spec.name.clone(), serde_json::to_value(spec).unwrap());
+                let kept = KeptScope {
+                    network: (n % 2 == 0).then(|| format!("port group {n}")),
+                    spec: spec.subnet("10.0.0.0/24".parse().unwrap()).mtu(1400),
+                };
+                let value = serde_json::to_value(&kept).unwrap();
+                assert_eq!(
+                    serde_json::from_value::<KeptScope>(value.clone()).unwrap(),
+                    kept
+                );
+                scopes.insert(kept.spec.name, value);
             }
             assert!(apply(&scopes) > 1);
             scopes.retain(|name, _| name == "scope.1");
