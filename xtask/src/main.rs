@@ -30,6 +30,8 @@ use clap::Parser;
 enum Chore {
     /// Check that the crates depend on each other only as the architecture allows
     Arrows,
+    /// Measure the Docker front end and a real engine
+    BenchDocker(interop::docker::figures::Args),
     /// Compare the bindings' codec with other codecs, and with its targets
     BenchPeers(bench_peers::Args),
     /// Run the gate that every change must pass
@@ -53,6 +55,8 @@ enum Chore {
     },
     /// Record vcsim's responses again, for the tests of the bindings
     Record,
+    /// Record the first session of the Docker front end, for its documentation
+    RecordDocker(interop::docker::recorded::Args),
     /// Create the schema of the vSphere API from a dump of the registry
     SchemaImport {
         /// The dump, a JSON file
@@ -72,6 +76,7 @@ enum Chore {
 fn main() -> ExitCode {
     let outcome = match Chore::parse() {
         Chore::Arrows => arrows::run(),
+        Chore::BenchDocker(args) => interop::docker::figures::start(&args),
         Chore::BenchPeers(args) => bench_peers::start(&args),
         Chore::Ci(args) => ci::start(&args),
         Chore::Codegen { check } => codegen::run(check),
@@ -79,6 +84,7 @@ fn main() -> ExitCode {
         Chore::Interop(args) => interop::start(&args),
         Chore::Measure { command } => cost::measure(&command),
         Chore::Record => record::start(),
+        Chore::RecordDocker(args) => interop::docker::recorded::start(&args),
         Chore::SchemaImport { dump } => codegen::import(&dump),
         Chore::Words { list: true, .. } => words::list(),
         Chore::Words { write, .. } => words::run(write),

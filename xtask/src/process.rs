@@ -144,6 +144,11 @@ impl Background {
         })
     }
 
+    /// Returns the id of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits for the first line for which `pick` returns a value.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ mod boot;
 mod built;
 mod disks;
 mod disks_boot;
-mod docker;
+pub(crate) mod docker;
 mod endpoint;
 mod govc;
 mod hello_world;

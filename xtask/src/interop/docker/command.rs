@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) struct FrontEnd {
     directory: tempfile::TempDir,
     lines: Vec<String>,
-    _server: Background,
+    server: Background,
 }
 
 impl FrontEnd {
@@ -46,13 +46,18 @@ impl FrontEnd {
         Ok(Self {
             directory,
             lines: printed,
-            _server: server,
+            server,
         })
     }
 
     /// Returns the printed lines, which say how to connect.
     pub(super) fn lines(&self) -> &[String] {
         &self.lines
+    }
+
+    /// Returns the id of the front end's process.
+    pub(super) fn process(&self) -> u32 {
+        self.server.id()
     }
 
     pub(super) fn directory(&self) -> &Path {
@@ -102,7 +107,10 @@ impl Docker {
         Self { api, ..self }
     }
 
-    fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
+    pub(super) fn command<A: AsRef<OsStr>>(
+        &self,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Command {
         let mut command = Command::new("docker");
         command
             .env_remove("DOCKER_HOST")

@@ -38,7 +38,7 @@ pub(super) fn check(report: &mut Report, program: &Path) {
 
 /// Copies the front end's CA certificate to where the docker command looks for it, which
 /// it does with `--tls` too.
-fn trust(front_end: &FrontEnd) -> Result<()> {
+pub(super) fn trust(front_end: &FrontEnd) -> Result<()> {
     let config = front_end.directory().join("config");
     std::fs::create_dir_all(&config)?;
     std::fs::copy(
@@ -234,7 +234,7 @@ fn is_a_while_ago(text: &str) -> bool {
 }
 
 /// Returns the text of the `.vmx` below this directory that contains a container's id.
-fn find(directory: &Path, id: &str) -> Result<String> {
+pub(super) fn find(directory: &Path, id: &str) -> Result<String> {
     let mut folders = vec![directory.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder)? {

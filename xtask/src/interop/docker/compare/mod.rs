@@ -84,18 +84,8 @@ impl Sides {
             ours,
             theirs,
         };
-        let directory = tempfile::tempdir()?;
-        let tar = root_fs(dockerd, directory.path()).context("make an image of busybox")?;
         for docker in [sides.ours.docker(), sides.theirs.docker()] {
-            docker.ok([
-                "import".as_ref(),
-                "--change".as_ref(),
-                r#"CMD ["sh"]"#.as_ref(),
-                "--change".as_ref(),
-                "ENV PATH=/bin".as_ref(),
-                tar.as_os_str(),
-                "box".as_ref(),
-            ])?;
+            import_box(&docker, dockerd)?;
         }
         Ok(sides)
     }
@@ -183,6 +173,22 @@ fn words(line: &str) -> Vec<String> {
         }
     }
     words
+}
+
+/// Imports the image `box`: the busybox that was unpacked with the engine.
+pub(super) fn import_box(docker: &Docker, dockerd: &Path) -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let tar = root_fs(dockerd, directory.path()).context("make an image of busybox")?;
+    docker.ok([
+        "import".as_ref(),
+        "--change".as_ref(),
+        r#"CMD ["sh"]"#.as_ref(),
+        "--change".as_ref(),
+        "ENV PATH=/bin".as_ref(),
+        tar.as_os_str(),
+        "box".as_ref(),
+    ])?;
+    Ok(())
 }
 
 /// Makes the tar of a root file system with busybox by the names of all its commands.
