@@ -17,6 +17,23 @@
 //! container, which is single-threaded and does everything that requires that. See
 //! [`sys`] for its side.
 //!
+//! # A machine of its own
+//!
+//! [`run_machine`] is the agent as the first process of a machine, as the binary runs it. The kernel
+//! starts it as `/init` of an initramfs, with the kernel's modules in `/modules`:
+//!
+//! | | |
+//! | --- | --- |
+//! | keys | VMware's backdoor; otherwise a virtio-serial port called `com.vmware.guestinfo`, with the messages of VMware's sockets |
+//! | control line | the first serial port, `ttyS0` |
+//! | log line | the last serial port, if there are several |
+//! | root file system | the ext4 file system with the label `containerfs`, which the agent itself does not use |
+//! | network | fixed addresses, routes and packet sizes, the card found by its PCI slot |
+//! | shutdown | the power button |
+//!
+//! The program that the machine runs cannot reach the agent's files, but it is root of the machine.
+//! What is not done, such as DHCP and volumes, is named in the container's diagnostics.
+//!
 //! # Features
 //!
 //! | feature | adds |
@@ -40,8 +57,10 @@
 mod agent;
 #[cfg(feature = "ssh")]
 mod control;
+mod files;
 mod lines;
 mod log;
+mod machine;
 mod platform;
 mod process;
 mod run;
@@ -55,7 +74,9 @@ pub use guestinfo;
 pub use tether_sys as sys;
 
 pub use agent::{Agent, AgentError};
+pub use files::{container_files, host_name};
 pub use lines::{Line, Lines};
+pub use machine::run_machine;
 pub use platform::{Platform, PlatformError, Prepared};
 pub use process::{Process, ProcessInput, ProcessOutput};
 pub use session::{Attachment, Output, Session, SessionError, Sessions};

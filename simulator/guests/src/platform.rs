@@ -10,14 +10,14 @@ use async_trait::async_trait;
 use simulator::{GuestAddress, GuestMachine, GuestNicAddresses};
 use tether::guestinfo::vic::ExecutorConfig;
 use tether::sys::{ContainerSetup, Isolation, Launch};
-use tether::{Platform, PlatformError, Prepared, Process, Supervisor, SupervisorError};
+use tether::{
+    Platform, PlatformError, Prepared, Process, Supervisor, SupervisorError, container_files,
+    host_name,
+};
 
 use crate::container::Container;
 use crate::guest::Shared;
 use crate::probe::RootMethod;
-
-/// Characters of a container's id that stand for a host name.
-const SHORT_ID: usize = 12;
 
 /// A machine whose processes run on this host.
 #[derive(Debug)]
@@ -128,7 +128,7 @@ impl MachinePlatform {
         setup.addresses = addresses(config)
             .map(|(_, ip, prefix)| (ip, prefix))
             .collect();
-        setup.files = files(config, &setup.hostname);
+        setup.files = container_files(config);
 
         let (supervisor, mut child) = self.shared.helper.start().map_err(|error| {
             PlatformError::new(format!(
@@ -226,14 +226,6 @@ fn refused(error: SupervisorError) -> PlatformError {
     }
 }
 
-fn host_name(config: &ExecutorConfig) -> String {
-    if config.hostname.is_empty() {
-        config.common.id.chars().take(SHORT_ID).collect()
-    } else {
-        config.hostname.clone()
-    }
-}
-
 /// The fixed addresses of a container: network, address, length of the prefix.
 fn addresses(config: &ExecutorConfig) -> impl Iterator<Item = (&str, IpAddr, u8)> {
     let endpoints = config.networks.iter();
@@ -241,41 +233,6 @@ fn addresses(config: &ExecutorConfig) -> impl Iterator<Item = (&str, IpAddr, u8)
         let address = endpoint.address?.net()?;
         Some((name.as_str(), address.addr(), address.prefix_len()))
     })
-}
-
-/// The files with which the agent of a container replaces those of the image.
-fn files(config: &ExecutorConfig, host_name: &str) -> Vec<(String, Vec<u8>)> {
-    let mut hosts = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n".to_owned();
-    for (_, address, _) in addresses(config) {
-        let _ = writeln!(hosts, "{address}\t{host_name}");
-    }
-    let mut files = vec![
-        (
-            "/etc/hostname".to_owned(),
-            format!("{host_name}\n").into_bytes(),
-        ),
-        ("/etc/hosts".to_owned(), hosts.into_bytes()),
-    ];
-    let servers = config
-        .networks
-        .values()
-        .flat_map(|endpoint| &endpoint.network.nameservers);
-    let domains: Vec<_> = config
-        .networks
-        .values()
-        .filter_map(|endpoint| endpoint.network.search_domain.as_deref())
-        .collect();
-    let mut resolver = String::new();
-    if !domains.is_empty() {
-        let _ = writeln!(resolver, "search {}", domains.join(" "));
-    }
-    for server in servers {
-        let _ = writeln!(resolver, "nameserver {server}");
-    }
-    if !resolver.is_empty() {
-        files.push(("/etc/resolv.conf".to_owned(), resolver.into_bytes()));
-    }
-    files
 }
 
 /// The addresses of a container by card: an endpoint names the PCI slot of its card.
@@ -294,39 +251,4 @@ fn nics(
         let address = GuestAddress::new(address.addr(), address.prefix_len());
         Some(GuestNicAddresses::new(&nic.mac).address(address))
     })
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "a panic is the failure of a test")]
-
-    use super::*;
-    use tether::guestinfo::vic::{ContainerNetwork, NetworkEndpoint};
-
-    #[test]
-    fn name_servers_and_search_domains_reach_the_resolver() {
-        let network = ContainerNetwork {
-            nameservers: vec!["10.0.0.53".parse().unwrap()],
-            search_domain: Some("team.example".into()),
-            ..ContainerNetwork::default()
-        };
-        let endpoint = NetworkEndpoint {
-            network,
-            ..NetworkEndpoint::default()
-        };
-        let config = ExecutorConfig {
-            networks: [("bridge".to_owned(), endpoint)].into(),
-            ..ExecutorConfig::default()
-        };
-        let files = files(&config, "web");
-        let resolver = files.iter().find(|(path, _)| path == "/etc/resolv.conf");
-        let expected = b"search team.example\nnameserver 10.0.0.53\n";
-        assert_eq!(resolver.unwrap().1, expected);
-        assert!(
-            super::files(&ExecutorConfig::default(), "web")
-                .iter()
-                .all(|(path, _)| path != "/etc/resolv.conf"),
-            "the image's own stays"
-        );
-    }
 }

@@ -1,12 +1,19 @@
-//! The agent's binary. Under the name `tether-supervisor` it is the first process of
-//! a container, which receives requests over the socket that is its standard input.
+//! The agent's binary. As the first process of a machine, it is the machine's agent. Under the
+//! name `tether-supervisor` it is the first process of a container, which receives requests over
+//! the socket that is its standard input.
 
 use std::ffi::OsStr;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if std::process::id() == 1 {
+        let Err(error) = tether::run_machine();
+        // The kernel panics when this process ends: the host sees the machine stop.
+        let _ = writeln!(io::stderr(), "tether: {error}");
+        return ExitCode::FAILURE;
+    }
     if std::env::args_os().next().as_deref() != Some(OsStr::new("tether-supervisor")) {
         return ExitCode::from(2);
     }

@@ -10,13 +10,13 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::{Gid, Pid, Uid, chdir, chroot, pipe2, setgid, setgroups, sethostname, setuid};
+use nix::unistd::{Gid, Pid, Uid, chdir, chroot, pipe2, setgid, setgroups, setuid};
 
 use crate::capability;
 use crate::error::{Step, SysError};
 use crate::fork::{Forked, SingleThreaded, leave};
 use crate::message::{Event, Request};
-use crate::netlink::Netlink;
+use crate::netlink::{LOOPBACK, Netlink};
 use crate::rootfs;
 use crate::setup::{ContainerSetup, Isolation, RootDirectory};
 use crate::socket::{receive_request, send_event};
@@ -34,7 +34,12 @@ use crate::supervisor::{Reach, supervise};
 /// set-up are reported over the socket.
 pub fn run_container(socket: OwnedFd) -> Result<(), SysError> {
     let alone = SingleThreaded::verify()?;
-    let Some(first) = receive_request(&socket).step("receive the first order")? else {
+    serve(&socket, &alone)
+}
+
+/// Serves the agent at the other end of a socket until it has ended.
+pub(crate) fn serve(socket: &OwnedFd, alone: &SingleThreaded) -> Result<(), SysError> {
+    let Some(first) = receive_request(socket).step("receive the first order")? else {
         return Ok(());
     };
     let Request::SetUp(setup) = first else {
@@ -46,14 +51,18 @@ pub fn run_container(socket: OwnedFd) -> Result<(), SysError> {
     };
     let made = match setup.isolation {
         Isolation::Chroot => enter_chroot(&setup).map(|notes| {
-            ready(&socket, notes);
-            supervise(&socket, &alone, Reach::Sessions);
+            ready(socket, notes);
+            supervise(socket, alone, Reach::Sessions);
         }),
-        Isolation::Namespaces => enter_namespaces(&setup, &socket, &alone),
+        Isolation::Namespaces => enter_namespaces(&setup, socket, alone),
+        Isolation::Machine => enter_machine(&setup).map(|notes| {
+            ready(socket, notes);
+            supervise(socket, alone, Reach::Everything);
+        }),
     };
     if let Err(error) = made {
         let (id, reason) = (0, error.line());
-        send_event(&socket, &Event::Failed { id, reason }, &[]).step("report a failure")?;
+        send_event(socket, &Event::Failed { id, reason }, &[]).step("report a failure")?;
     }
     Ok(())
 }
@@ -77,6 +86,13 @@ fn enter_chroot(setup: &ContainerSetup) -> Result<Vec<String>, SysError> {
          the host name and the network are those of the host"
             .to_owned(),
     ])
+}
+
+/// Makes the disk's file system the root. The agent keeps the one of the boot, so that nothing in
+/// the container can reach its files.
+fn enter_machine(setup: &ContainerSetup) -> Result<Vec<String>, SysError> {
+    unshare(CloneFlags::CLONE_NEWNS).step("make a mount namespace")?;
+    rootfs::enter(setup, false)
 }
 
 /// The ids of this process and those that it may map into a namespace.
@@ -227,13 +243,11 @@ fn first_process(
     }
     let own = CloneFlags::CLONE_NEWUTS | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWNET;
     unshare(own).step("make namespaces for host name, IPC and network")?;
-    sethostname(&setup.hostname).step(format_args!("set the host name {:?}", setup.hostname))?;
-    crate::hostname::set_domain_name(&setup.domainname)
-        .step(format_args!("set the domain name {:?}", setup.domainname))?;
+    crate::hostname::set_host_name(&setup.hostname, &setup.domainname)?;
     let mut network = Netlink::open()?;
-    network.loopback_up()?;
+    network.link_up(LOOPBACK, None)?;
     for (address, prefix) in &setup.addresses {
-        if let Err(error) = network.add_address(*address, *prefix) {
+        if let Err(error) = network.add_address(LOOPBACK, *address, *prefix) {
             notes.push(error.line());
         }
     }

@@ -19,10 +19,13 @@
 mod account;
 mod capability;
 mod container;
+mod disk;
 mod error;
 mod fork;
 mod hostname;
 mod launch;
+mod link;
+mod machine;
 mod message;
 mod netlink;
 mod rootfs;
@@ -34,8 +37,11 @@ mod wire;
 
 pub use container::run_container;
 pub use error::SysError;
+pub use hostname::set_host_name;
 pub use launch::Launch;
+pub use link::{LinkSetup, configure_link, configure_loopback};
+pub use machine::run_machine;
 pub use message::{Event, Exit, Request, TerminalSize, Transport};
 pub use setup::{Bind, ContainerSetup, Isolation, RootDirectory};
 pub use socket::{hang_up, pair, receive_event, send_request, set_nonblocking};
-pub use terminal::set_terminal_size;
+pub use terminal::{set_raw, set_terminal_size};

@@ -1,4 +1,4 @@
-//! The loopback device of a network namespace, configured with rtnetlink.
+//! Links, addresses and routes, set with rtnetlink.
 
 use std::io;
 use std::net::IpAddr;
@@ -11,19 +11,27 @@ use nix::sys::socket::{
 use crate::error::{Step, SysError};
 
 /// The loopback device is the first of each network namespace.
-const LOOPBACK: u32 = 1;
+pub(crate) const LOOPBACK: u32 = 1;
 
 // linux/rtnetlink.h, linux/netlink.h, linux/if.h, linux/if_addr.h
 const RTM_NEWLINK: u16 = 16;
 const RTM_NEWADDR: u16 = 20;
+const RTM_NEWROUTE: u16 = 24;
 const NLMSG_ERROR: u16 = 2;
 const NLM_F_REQUEST: u16 = 0x1;
 const NLM_F_ACK: u16 = 0x4;
 const NLM_F_REPLACE: u16 = 0x100;
 const NLM_F_CREATE: u16 = 0x400;
 const IFF_UP: u32 = 1;
+const IFLA_MTU: u16 = 4;
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
+const RTA_DST: u16 = 1;
+const RTA_OIF: u16 = 4;
+const RTA_GATEWAY: u16 = 5;
+const RT_TABLE_MAIN: u8 = 254;
+const RTPROT_STATIC: u8 = 4;
+const RTN_UNICAST: u8 = 1;
 const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
 
@@ -47,34 +55,65 @@ impl Netlink {
         })
     }
 
-    /// Switches the loopback device on.
-    pub(crate) fn loopback_up(&mut self) -> Result<(), SysError> {
+    /// Switches a link on.
+    pub(crate) fn link_up(&mut self, link: u32, mtu: Option<u32>) -> Result<(), SysError> {
         // struct ifinfomsg: family, pad, type, index, flags, change
         let mut body = vec![0; 4];
-        body.extend(LOOPBACK.to_ne_bytes());
+        body.extend(link.to_ne_bytes());
         body.extend(IFF_UP.to_ne_bytes());
         body.extend(IFF_UP.to_ne_bytes());
+        if let Some(mtu) = mtu {
+            attribute(&mut body, IFLA_MTU, &mtu.to_ne_bytes());
+        }
         self.call(RTM_NEWLINK, 0, &body)
-            .step("switch the loopback device on")
+            .step(format_args!("switch network device {link} on"))
     }
 
-    /// Gives the loopback device an address.
-    pub(crate) fn add_address(&mut self, address: IpAddr, prefix: u8) -> Result<(), SysError> {
-        let (family, bytes) = match address {
-            IpAddr::V4(address) => (AF_INET, address.octets().to_vec()),
-            IpAddr::V6(address) => (AF_INET6, address.octets().to_vec()),
-        };
+    /// Gives a link an address.
+    pub(crate) fn add_address(
+        &mut self,
+        link: u32,
+        address: IpAddr,
+        prefix: u8,
+    ) -> Result<(), SysError> {
+        let (family, bytes) = octets(address);
         // struct ifaddrmsg: family, prefixlen, flags, scope, index
         let mut body = vec![family, prefix, 0, 0];
-        body.extend(LOOPBACK.to_ne_bytes());
+        body.extend(link.to_ne_bytes());
         for kind in [IFA_LOCAL, IFA_ADDRESS] {
-            let length = u16::try_from(4 + bytes.len()).unwrap_or(u16::MAX);
-            body.extend(length.to_ne_bytes());
-            body.extend(kind.to_ne_bytes());
-            body.extend(&bytes);
+            attribute(&mut body, kind, &bytes);
         }
         self.call(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, &body)
             .step(format_args!("take the address {address}/{prefix}"))
+    }
+
+    /// Adds a route to a network; to everything if its prefix is 0.
+    pub(crate) fn add_route(
+        &mut self,
+        link: u32,
+        (network, prefix): (IpAddr, u8),
+        gateway: IpAddr,
+    ) -> Result<(), SysError> {
+        let (family, bytes) = octets(network);
+        // struct rtmsg: family, dst_len, src_len, tos, table, protocol, scope, type, flags
+        let mut body = vec![
+            family,
+            prefix,
+            0,
+            0,
+            RT_TABLE_MAIN,
+            RTPROT_STATIC,
+            0,
+            RTN_UNICAST,
+        ];
+        body.extend(0_u32.to_ne_bytes());
+        if prefix > 0 {
+            attribute(&mut body, RTA_DST, &bytes);
+        }
+        attribute(&mut body, RTA_GATEWAY, &octets(gateway).1);
+        attribute(&mut body, RTA_OIF, &link.to_ne_bytes());
+        self.call(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, &body)
+            .step(format_args!("reach {network}/{prefix} by {gateway}"))
     }
 
     fn call(&mut self, kind: u16, flags: u16, body: &[u8]) -> io::Result<()> {
@@ -105,6 +144,21 @@ impl Netlink {
             )),
         }
     }
+}
+
+fn octets(address: IpAddr) -> (u8, Vec<u8>) {
+    match address {
+        IpAddr::V4(address) => (AF_INET, address.octets().to_vec()),
+        IpAddr::V6(address) => (AF_INET6, address.octets().to_vec()),
+    }
+}
+
+/// Appends an attribute. All values here are multiples of four bytes, so no padding is needed.
+fn attribute(body: &mut Vec<u8>, kind: u16, value: &[u8]) {
+    let length = u16::try_from(4 + value.len()).unwrap_or(u16::MAX);
+    body.extend(length.to_ne_bytes());
+    body.extend(kind.to_ne_bytes());
+    body.extend(value);
 }
 
 /// The error number of an acknowledgement, negative as the kernel has it.

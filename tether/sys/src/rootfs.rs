@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::stat::Mode;
-use nix::unistd::{chdir, fchdir, pivot_root};
+use nix::unistd::{chdir, chroot, fchdir, pivot_root};
 
 use crate::error::{Step, SysError};
 use crate::setup::{ContainerSetup, RootDirectory, fits_options};
@@ -69,7 +69,15 @@ pub(crate) fn enter(
     let old = open("/", directory, Mode::empty()).step("open the root directory")?;
     let base = open(".", directory, Mode::empty()).step("open the base directory")?;
     chdir(&setup.mount_point).step("enter the new root")?;
-    pivot_root(".", ".").step("change the root directory")?;
+    let can_let_go = match pivot_root(".", ".") {
+        // The root that a kernel boots with cannot be replaced, only covered.
+        Err(Errno::EINVAL) => {
+            mount(Some("."), "/", NONE, MsFlags::MS_MOVE, NONE).step("cover the root directory")?;
+            chroot(".").step("change the root directory")?;
+            false
+        }
+        done => done.map(|()| true).step("change the root directory")?,
+    };
 
     // Absolute paths are the container's from here on; relative ones are the
     // host's, below the base directory, until the old root is let go.
@@ -93,8 +101,10 @@ pub(crate) fn enter(
                 .step(format_args!("mount {} read-only", bind.target))?;
         }
     }
-    fchdir(old.as_fd()).step("enter the old root")?;
-    umount2(".", MntFlags::MNT_DETACH).step("let the old root go")?;
+    if can_let_go {
+        fchdir(old.as_fd()).step("enter the old root")?;
+        umount2(".", MntFlags::MNT_DETACH).step("let the old root go")?;
+    }
     chdir("/").step("enter the root")?;
     Ok(notes)
 }
@@ -138,6 +148,12 @@ fn mount_root(setup: &ContainerSetup, in_user_namespace: bool) -> Result<(), Sys
         RootDirectory::Plain(path) => {
             let flags = MsFlags::MS_BIND | MsFlags::MS_REC;
             mount(Some(path), target, NONE, flags, NONE).step("mount the root directory")
+        }
+        RootDirectory::Disk { label } => {
+            let device = crate::disk::by_label(label)?;
+            let flags = MsFlags::MS_NOATIME;
+            mount(Some(&device), target, Some("ext4"), flags, NONE)
+                .step(format_args!("mount {} ({label:?})", device.display()))
         }
     }
 }

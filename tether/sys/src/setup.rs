@@ -19,6 +19,9 @@ pub enum Isolation {
     /// Only a different root directory. Requires root. Processes see those
     /// of the host, and there is no `/proc`.
     Chroot,
+    /// None: the container has its machine to itself. Only for the first process of a machine,
+    /// [`run_machine`](crate::run_machine).
+    Machine,
 }
 
 /// The origin of a container's root directory. Paths are relative to
@@ -37,6 +40,11 @@ pub enum RootDirectory {
     },
     /// A directory that the container writes to directly.
     Plain(PathBuf),
+    /// The ext4 file system with this label, on a disk that may take some seconds to appear.
+    Disk {
+        /// The label, at most 16 bytes.
+        label: String,
+    },
 }
 
 /// A directory of the host that is visible in the container.
@@ -118,10 +126,17 @@ impl ContainerSetup {
                 to.u8(1);
                 path(to, root);
             }
+            RootDirectory::Disk { label } => {
+                to.u8(2).text(label);
+            }
         }
         path(to, &self.mount_point);
         path(to, &self.stage);
-        to.bool(self.isolation == Isolation::Chroot);
+        to.u8(match self.isolation {
+            Isolation::Namespaces => 0,
+            Isolation::Chroot => 1,
+            Isolation::Machine => 2,
+        });
         to.text(&self.hostname).text(&self.domainname);
         to.list(&self.files, |to, (path, content)| {
             to.text(path).bytes(content);
@@ -145,14 +160,18 @@ impl ContainerSetup {
                     work: take_path(from)?,
                 },
                 1 => RootDirectory::Plain(take_path(from)?),
+                2 => RootDirectory::Disk {
+                    label: from.text()?,
+                },
                 _ => return None,
             },
             mount_point: take_path(from)?,
             stage: take_path(from)?,
-            isolation: if from.bool()? {
-                Isolation::Chroot
-            } else {
-                Isolation::Namespaces
+            isolation: match from.u8()? {
+                0 => Isolation::Namespaces,
+                1 => Isolation::Chroot,
+                2 => Isolation::Machine,
+                _ => return None,
             },
             hostname: from.text()?,
             domainname: from.text()?,

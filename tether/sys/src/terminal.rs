@@ -8,6 +8,7 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::libc;
 use nix::pty::{PtyMaster, ptsname_r, unlockpt};
+use nix::sys::termios;
 
 use crate::error::{Step, SysError};
 use crate::message::TerminalSize;
@@ -32,6 +33,22 @@ pub fn set_terminal_size(terminal: impl AsFd, size: TerminalSize) -> io::Result<
     // value of the type that this request reads, alive during the call.
     let done = unsafe { libc::ioctl(file, libc::TIOCSWINSZ, &raw const size) };
     Errno::result(done).map(drop).map_err(Into::into)
+}
+
+/// Makes a serial line carry all bytes as they are, at 115200 baud.
+///
+/// # Errors
+/// Fails when the file is not a terminal.
+pub fn set_raw(terminal: impl AsFd) -> io::Result<()> {
+    let mut settings = termios::tcgetattr(&terminal)?;
+    termios::cfmakeraw(&mut settings);
+    settings.control_flags |= termios::ControlFlags::CLOCAL | termios::ControlFlags::CREAD;
+    termios::cfsetospeed(&mut settings, termios::BaudRate::B115200)?;
+    Ok(termios::tcsetattr(
+        &terminal,
+        termios::SetArg::TCSANOW,
+        &settings,
+    )?)
 }
 
 /// A terminal of the container's own `devpts`: the master and the slave.

@@ -5,6 +5,8 @@
     reason = "a test that is skipped says so where people look"
 )]
 
+#[cfg(target_arch = "x86_64")]
+mod boot;
 mod dialer;
 mod elf;
 mod line_relay;

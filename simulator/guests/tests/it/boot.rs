@@ -1,0 +1,322 @@
+//! The agent's binary as the first process of a machine under QEMU. Ignored: it needs the variables
+//! `TETHER_KERNEL` and `TETHER_INITRAMFS`, files for QEMU; the initramfs has the agent as `/init`
+//! and the kernel's modules in `/modules`.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use disk_image::{FileLayer, FsOptions, LayerDigests, Limits, Merge, Monitor};
+use guest_io::Stream;
+use guest_io::log::{Decoder, Format, Item};
+use guest_io::ssh::client::{Attach, Connector, Event};
+use guest_io::ssh::{Exit, PrivateKey};
+use tempfile::TempDir;
+use tether::guestinfo::rpc::{GuestRpc as _, Memory};
+use tether::guestinfo::vic::{
+    Command, ContainerNetwork, ExecutorConfig, NetworkEndpoint, Redacted, SessionConfig, Started,
+};
+use tether::guestinfo::{Dialect, decode, encode};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::time::timeout;
+
+use crate::elf;
+
+/// A boot takes two seconds of a quiet processor, and tests run on busy ones.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The PCI slot of the machine's network card.
+const SLOT: u32 = 5;
+
+/// A machine's keys, on the host's side.
+type Keys = Arc<Mutex<Memory>>;
+
+struct Machine {
+    folder: TempDir,
+    keys: Keys,
+    host_key: PrivateKey,
+    client_key: PrivateKey,
+}
+
+impl Machine {
+    fn new(command: Command) -> Self {
+        let (host_key, client_key) = (key(), key());
+        let session = SessionConfig {
+            command,
+            attach: true,
+            active: true,
+            open_stdin: true,
+            run_block: true,
+            ..SessionConfig::default()
+        };
+        let network = ContainerNetwork {
+            gateway: Some("10.0.2.2/24".parse().expect("a gateway")),
+            is_default: true,
+            nameservers: vec!["10.0.2.3".parse().expect("an address")],
+            ..ContainerNetwork::default()
+        };
+        let address: ipnet::IpNet = "10.0.2.15/24".parse().expect("an address");
+        let mut endpoint = NetworkEndpoint {
+            address: Some(address.into()),
+            network,
+            ..NetworkEndpoint::default()
+        };
+        endpoint.common.id = SLOT.to_string();
+        let config = ExecutorConfig {
+            sessions: [("main".to_owned(), session)].into(),
+            networks: [("bridge".to_owned(), endpoint)].into(),
+            key: Redacted(host_key.to_openssh().expect("a key").into_bytes()),
+            client_key: Some(client_key.public().to_string()),
+            hostname: "booted".to_owned(),
+            ..ExecutorConfig::default()
+        };
+        let keys = encode(&config, Dialect::Vic1).expect("keys");
+        Self {
+            folder: TempDir::new().expect("a directory"),
+            keys: Arc::new(Mutex::new(Memory::from_iter(keys))),
+            host_key,
+            client_key,
+        }
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).display().to_string()
+    }
+
+    /// Starts it. The listeners must be there before.
+    fn start(&self, with_disk: bool) -> tokio::process::Child {
+        let kernel = std::env::var_os("TETHER_KERNEL").expect("TETHER_KERNEL is a kernel");
+        let initramfs = std::env::var_os("TETHER_INITRAMFS").expect("TETHER_INITRAMFS");
+        let mut qemu = tokio::process::Command::new("qemu-system-x86_64");
+        qemu.args("-accel tcg -machine pc -m 256 -smp 1 -nodefaults -no-user-config".split(' '))
+            .args("-display none -no-reboot".split(' '));
+        for (id, device) in [("control", "socket"), ("console", "file"), ("log", "file")] {
+            let more = if device == "socket" {
+                ",reconnect=1"
+            } else {
+                ""
+            };
+            let backing = format!("{device},id={id},path={}{more}", self.path(id));
+            qemu.args(["-chardev", &backing]);
+            qemu.args(["-device", &format!("isa-serial,chardev={id}")]);
+        }
+        let keys = format!("socket,id=keys,path={}", self.path("keys"));
+        qemu.args(["-chardev", &keys, "-device", "virtio-serial-pci", "-device"]);
+        qemu.arg("virtserialport,chardev=keys,name=com.vmware.guestinfo");
+        if with_disk {
+            let drive = format!("if=none,id=d0,format=raw,file={}", self.path("disk"));
+            qemu.args(["-drive", &drive, "-device", "pvscsi,id=scsi0"]);
+            qemu.args(["-device", "scsi-hd,bus=scsi0.0,drive=d0"]);
+        }
+        let card = format!("vmxnet3,netdev=n0,addr={SLOT:#x}");
+        qemu.args(["-netdev", "user,id=n0,restrict=on", "-device", &card]);
+        qemu.arg("-kernel")
+            .arg(kernel)
+            .arg("-initrd")
+            .arg(initramfs);
+        qemu.args(["-append", "console=ttyS1 quiet panic=-1"]);
+        qemu.stdin(Stdio::null()).kill_on_drop(true);
+        qemu.spawn().expect("QEMU")
+    }
+
+    fn console(&self) -> String {
+        let text = fs::read(self.path("console")).unwrap_or_default();
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
+    /// Waits until it is off.
+    async fn off(&self, mut qemu: tokio::process::Child) {
+        match timeout(PATIENCE, qemu.wait()).await {
+            Ok(ended) => assert!(ended.expect("an end").success(), "{}", self.console()),
+            Err(_elapsed) => panic!("the machine stays on: {}", self.console()),
+        }
+    }
+
+    fn config(&self) -> ExecutorConfig {
+        decode(self.keys.lock().expect("keys").keys()).value
+    }
+}
+
+fn key() -> PrivateKey {
+    PrivateKey::generate().expect("a key")
+}
+
+/// A disk with the programs of these tests.
+fn make_disk(folder: &Path) {
+    let layer = folder.join("layer.tar");
+    let mut tar = tar::Builder::new(File::create(&layer).expect("a file"));
+    let mut add = |path: &str, content: &[u8]| {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o755);
+        tar.append_data(&mut header, path, content).expect("a file");
+    };
+    add("echo", &elf::echoes());
+    add("etc/hostname", b"image\n");
+    tar.finish().expect("a layer");
+    let monitor = Monitor::new();
+    let mut merge = Merge::new(Limits::default());
+    let source = Arc::new(FileLayer::new(&layer));
+    merge
+        .layer(source, LayerDigests::none(), &monitor)
+        .expect("a layer");
+    let options = FsOptions::new(64 << 20, uuid::Uuid::from_u128(1)).label("containerfs");
+    let plan = merge.plan(&options).expect("a file system");
+    let disk = File::create(folder.join("disk")).expect("a file");
+    disk.set_len(64 << 20).expect("a length");
+    plan.write_file(&disk, &monitor).expect("a disk");
+}
+
+/// Answers the guest's questions for keys: the frames of VMware's sockets.
+async fn serve_keys(mut port: UnixStream, keys: Keys) -> std::io::Result<()> {
+    loop {
+        let length = port.read_u32().await?;
+        let mut fields = vec![0; usize::try_from(length).expect("a length")];
+        port.read_exact(&mut fields).await?;
+        // A number (16 bytes), then the message: type, field, length, text.
+        let message = fields.split_off(16 + 8);
+        let length = u32::from_be_bytes(message[..4].try_into().expect("a length"));
+        let message = &message[4..4 + usize::try_from(length).expect("a length")];
+        let answer = answer(&keys, &String::from_utf8_lossy(message));
+        let mut fields = Vec::new();
+        for word in [
+            1,
+            1,
+            1,
+            0,
+            2,
+            2,
+            u32::try_from(answer.len()).expect("a length"),
+        ] {
+            fields.extend(u32::to_be_bytes(word));
+        }
+        fields.extend(answer.as_bytes());
+        port.write_u32(u32::try_from(fields.len()).expect("a length"))
+            .await?;
+        port.write_all(&fields).await?;
+    }
+}
+
+fn answer(keys: &Keys, message: &str) -> String {
+    let mut keys = keys.lock().expect("keys");
+    let words: Vec<_> = message.splitn(3, ' ').collect();
+    match words.as_slice() {
+        ["info-get", key] => match keys.get(key) {
+            Ok(Some(value)) => format!("1 {value}"),
+            _ => "0 No value found".to_owned(),
+        },
+        ["info-set", key, value] => match keys.set(key, value) {
+            Ok(()) => "1 ".to_owned(),
+            Err(error) => format!("0 {error}"),
+        },
+        _ => "0 Unknown command".to_owned(),
+    }
+}
+
+async fn expect(attach: &mut Attach, wanted: &str) {
+    let mut text = String::new();
+    while text != wanted {
+        match timeout(PATIENCE, attach.output.next())
+            .await
+            .expect("output")
+        {
+            Some(Event::Data(Stream::Stdout, data)) => {
+                text.push_str(std::str::from_utf8(&data).expect("a text"));
+            }
+            Some(Event::Data(..)) => {}
+            other => panic!("{other:?} after {text:?}"),
+        }
+        assert!(wanted.starts_with(&text), "{text:?}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs QEMU, a kernel and the agent's static binary"]
+async fn a_machine_runs_its_program_is_attached_to_and_powers_off() {
+    let command = Command {
+        path: "/echo".to_owned(),
+        ..Command::default()
+    };
+    let machine = Machine::new(command);
+    make_disk(machine.folder.path());
+    let control = UnixListener::bind(machine.path("control")).expect("a socket");
+    let port = UnixListener::bind(machine.path("keys")).expect("a socket");
+    let qemu = machine.start(true);
+    let (port, _) = port.accept().await.expect("a port");
+    tokio::spawn(serve_keys(port, Arc::clone(&machine.keys)));
+
+    let (line, _) = control.accept().await.expect("a line");
+    let connector = Connector::new(machine.client_key.clone()).handshake_timeout(PATIENCE);
+    let pinned = machine.host_key.fingerprint();
+    let session = connector
+        .connect(line, move |found| std::future::ready(found == pinned))
+        .await;
+    let session = session.unwrap_or_else(|error| panic!("{error:?}\n{}", machine.console()));
+    let mut attach = session.attach("main").await.expect("a session");
+    attach.control.unblock().expect("a line");
+    expect(&mut attach, "ready\n").await;
+    attach.input.send("hello\n".into()).await.expect("input");
+    expect(&mut attach, "hello\n").await;
+    let Attach { input, output, .. } = attach;
+    input.close().await.expect("an end of the input");
+    let mut output = output;
+    let mut rest = Vec::new();
+    let exit = loop {
+        match timeout(PATIENCE, output.next()).await.expect("an end") {
+            Some(Event::Data(Stream::Stdout, data)) => rest.extend_from_slice(&data),
+            Some(Event::Exit(exit)) => break exit,
+            Some(_) => {}
+            None => panic!("the line was lost"),
+        }
+    };
+    assert_eq!((rest.as_slice(), exit), (&b"bye\n"[..], Exit::Code(7)));
+    // It waits for those who have not taken the end.
+    drop((output, session));
+    machine.off(qemu).await;
+
+    let config = machine.config();
+    let session = &config.sessions["main"];
+    assert_eq!(session.started, Started::Yes);
+    assert_eq!(session.exit_status, Some(7));
+    let notes: Vec<_> = config
+        .diagnostics
+        .exit_logs
+        .iter()
+        .map(|log| &log.message)
+        .collect();
+    assert_eq!(
+        config.networks["bridge"].assigned, config.networks["bridge"].address,
+        "{notes:?}"
+    );
+    assert!(notes.is_empty(), "{notes:?}");
+    let mut decoder = Decoder::new(Format::Records);
+    decoder.push(&fs::read(machine.path("log")).expect("a log"));
+    let mut stdout = Vec::new();
+    while let Some(item) = decoder.next() {
+        if let Item::Record(record) = item
+            && record.stream == Stream::Stdout
+        {
+            stdout.extend_from_slice(&record.data);
+        }
+    }
+    assert_eq!(String::from_utf8_lossy(&stdout), "ready\nhello\nbye\n");
+}
+
+#[tokio::test]
+#[ignore = "needs QEMU, a kernel and the agent's static binary"]
+async fn a_machine_without_its_disk_says_so_and_powers_off() {
+    let machine = Machine::new(Command::default());
+    let _control = UnixListener::bind(machine.path("control")).expect("a socket");
+    let port = UnixListener::bind(machine.path("keys")).expect("a socket");
+    let qemu = machine.start(false);
+    let (port, _) = port.accept().await.expect("a port");
+    tokio::spawn(serve_keys(port, Arc::clone(&machine.keys)));
+    machine.off(qemu).await;
+    let Started::Failed(reason) = &machine.config().sessions["main"].started else {
+        panic!("{:?}", machine.config().sessions["main"].started);
+    };
+    assert!(reason.contains("containerfs"), "{reason}");
+}

@@ -1,0 +1,96 @@
+//! The names that a container has for itself and others.
+
+use std::fmt::Write as _;
+
+use guestinfo::vic::ExecutorConfig;
+
+/// Characters of a container's id that stand for a host name.
+const SHORT_ID: usize = 12;
+
+/// Returns the host name of a container: that of its configuration, or the beginning of its id.
+#[must_use]
+pub fn host_name(config: &ExecutorConfig) -> String {
+    if config.hostname.is_empty() {
+        config.common.id.chars().take(SHORT_ID).collect()
+    } else {
+        config.hostname.clone()
+    }
+}
+
+/// Returns the files with which an agent replaces those of the image, path and content: the host
+/// name, the hosts, and the resolver's configuration where there are name servers.
+#[must_use]
+pub fn container_files(config: &ExecutorConfig) -> Vec<(String, Vec<u8>)> {
+    let host_name = host_name(config);
+    let addresses = config.networks.values().filter_map(|endpoint| {
+        // What DHCP assigned counts as well.
+        let address = endpoint.address.or(endpoint.assigned)?;
+        Some(address.net()?.addr())
+    });
+    let mut hosts = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n".to_owned();
+    for address in addresses {
+        let _ = writeln!(hosts, "{address}\t{host_name}");
+    }
+    let mut files = vec![
+        (
+            "/etc/hostname".to_owned(),
+            format!("{host_name}\n").into_bytes(),
+        ),
+        ("/etc/hosts".to_owned(), hosts.into_bytes()),
+    ];
+    let servers = config
+        .networks
+        .values()
+        .flat_map(|endpoint| &endpoint.network.nameservers);
+    let domains: Vec<_> = config
+        .networks
+        .values()
+        .filter_map(|endpoint| endpoint.network.search_domain.as_deref())
+        .collect();
+    let mut resolver = String::new();
+    if !domains.is_empty() {
+        let _ = writeln!(resolver, "search {}", domains.join(" "));
+    }
+    for server in servers {
+        let _ = writeln!(resolver, "nameserver {server}");
+    }
+    if !resolver.is_empty() {
+        files.push(("/etc/resolv.conf".to_owned(), resolver.into_bytes()));
+    }
+    files
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is the failure of a test")]
+
+    use super::*;
+    use guestinfo::vic::{ContainerNetwork, NetworkEndpoint};
+
+    #[test]
+    fn name_servers_and_search_domains_reach_the_resolver() {
+        let network = ContainerNetwork {
+            nameservers: vec!["10.0.0.53".parse().unwrap()],
+            search_domain: Some("team.example".into()),
+            ..ContainerNetwork::default()
+        };
+        let endpoint = NetworkEndpoint {
+            network,
+            ..NetworkEndpoint::default()
+        };
+        let config = ExecutorConfig {
+            networks: [("bridge".to_owned(), endpoint)].into(),
+            ..ExecutorConfig::default()
+        };
+        let files = container_files(&config);
+        let resolver = files.iter().find(|(path, _)| path == "/etc/resolv.conf");
+        let expected = b"search team.example\nnameserver 10.0.0.53\n";
+        assert_eq!(resolver.unwrap().1, expected);
+        assert!(
+            container_files(&ExecutorConfig::default())
+                .iter()
+                .all(|(path, _)| path != "/etc/resolv.conf"),
+            "the image's own stays"
+        );
+    }
+}

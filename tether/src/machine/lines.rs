@@ -1,0 +1,124 @@
+//! Serial ports as lines.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use async_trait::async_trait;
+use tokio::io::unix::AsyncFd;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::lines::{Line, Lines};
+
+/// The serial ports of a PC that are looked for.
+const PORTS: usize = 4;
+
+/// The lines of a machine: clients attach over the first serial port, output goes to the last of
+/// several.
+#[derive(Debug)]
+pub(super) struct SerialLines {
+    control: Option<PathBuf>,
+    log: Option<PathBuf>,
+}
+
+impl SerialLines {
+    pub(super) fn find() -> Self {
+        let mut ports: Vec<_> = (0..PORTS).map(|port| format!("ttyS{port}")).collect();
+        ports.retain(|port| is_there(&Path::new("/sys/class/tty").join(port)));
+        let path = |port: &String| Path::new("/dev").join(port);
+        Self {
+            control: ports.first().map(path),
+            log: ports.get(1..).and_then(<[_]>::last).map(path),
+        }
+    }
+}
+
+/// The kernel lists ports that do not exist, as those of an unknown kind.
+fn is_there(port: &Path) -> bool {
+    fs::read_to_string(port.join("type")).is_ok_and(|kind| kind.trim() != "0")
+}
+
+#[async_trait]
+impl Lines for SerialLines {
+    async fn control(&self) -> io::Result<Option<Box<dyn Line>>> {
+        let port = self.control.as_deref().map(Port::open).transpose()?;
+        Ok(port.map(|port| Box::new(port) as Box<dyn Line>))
+    }
+
+    async fn log(&self) -> io::Result<Option<Box<dyn AsyncWrite + Send + Unpin>>> {
+        let port = self.log.as_deref().map(Port::open).transpose()?;
+        Ok(port.map(|port| Box::new(port) as Box<dyn AsyncWrite + Send + Unpin>))
+    }
+}
+
+/// An open serial port.
+#[derive(Debug)]
+struct Port(AsyncFd<File>);
+
+impl Port {
+    fn open(path: &Path) -> io::Result<Self> {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        const NOCTTY: i32 = 0o400;
+        const NONBLOCK: i32 = 0o4000;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true);
+        let file = options.custom_flags(NOCTTY | NONBLOCK).open(path)?;
+        tether_sys::set_raw(&file)?;
+        let file = File::from(OwnedFd::from(file));
+        #[expect(
+            deprecated,
+            reason = "its successor is unsafe for all files alike; a File keeps its descriptor open, as that demands"
+        )]
+        AsyncFd::new(file).map(Self)
+    }
+}
+
+impl AsyncRead for Port {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            let mut ready = ready!(self.0.poll_read_ready(cx))?;
+            let room = buffer.initialize_unfilled();
+            match ready.try_io(|file| file.get_ref().read(room)) {
+                Ok(Ok(length)) => {
+                    buffer.advance(length);
+                    return Poll::Ready(Ok(()));
+                }
+                Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(Err(error)) => return Poll::Ready(Err(error)),
+                Err(_would_block) => {}
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Port {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let mut ready = ready!(self.0.poll_write_ready(cx))?;
+            match ready.try_io(|file| file.get_ref().write(bytes)) {
+                Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(done) => return Poll::Ready(done),
+                Err(_would_block) => {}
+            }
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}

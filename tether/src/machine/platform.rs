@@ -1,0 +1,102 @@
+//! A machine that the agent has to itself.
+
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+use guestinfo::vic::ExecutorConfig;
+use tether_sys::{ContainerSetup, Isolation, Launch, RootDirectory, set_host_name};
+
+use super::button::PowerButton;
+use super::{causes, network};
+use crate::files::{container_files, host_name};
+use crate::platform::{Platform, PlatformError, Prepared};
+use crate::process::Process;
+use crate::supervisor::{Supervisor, SupervisorError};
+
+/// The label of the file system that is the container's root, as with VIC.
+const ROOT: &str = "containerfs";
+/// Where the root is mounted, and where `/dev` is prepared.
+const MOUNT_POINT: &str = "mnt/root";
+const STAGE: &str = "mnt/stage";
+
+/// The machine of the first process.
+#[derive(Debug)]
+pub(super) struct OwnMachine {
+    supervisor: Supervisor,
+    button: PowerButton,
+    /// What did not work at the boot.
+    notes: Mutex<Vec<String>>,
+}
+
+impl OwnMachine {
+    pub(super) fn new(supervisor: Supervisor, button: PowerButton, notes: Vec<String>) -> Self {
+        Self {
+            supervisor,
+            button,
+            notes: Mutex::new(notes),
+        }
+    }
+
+    fn take_notes(&self) -> Vec<String> {
+        std::mem::take(&mut self.notes.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[async_trait]
+impl Platform for OwnMachine {
+    async fn prepare(&self, config: &ExecutorConfig) -> Result<Prepared, PlatformError> {
+        let mut prepared = Prepared {
+            notes: self.take_notes(),
+            ..Prepared::default()
+        };
+        let name = host_name(config);
+        if let Err(error) = set_host_name(&name, &config.domainname) {
+            prepared.notes.push(causes(&error));
+        }
+        prepared.addresses = network::configure(config, &mut prepared.notes);
+        for volume in config.mounts.keys() {
+            let note = format!("the volume {volume} is not mounted: this agent mounts none yet");
+            prepared.notes.push(note);
+        }
+        let directory = |path: &str| {
+            std::fs::create_dir_all(Path::new("/").join(path)).map_err(|error| {
+                PlatformError::new(format!("the directory /{path} cannot be made")).caused_by(error)
+            })
+        };
+        directory(MOUNT_POINT)?;
+        directory(STAGE)?;
+        let root = RootDirectory::Disk {
+            label: ROOT.to_owned(),
+        };
+        let mut setup = ContainerSetup::new("/", root, MOUNT_POINT, STAGE);
+        setup.isolation = Isolation::Machine;
+        setup.files = container_files(config);
+        let notes = self.supervisor.set_up(setup).await.map_err(refused)?;
+        prepared.notes.extend(notes);
+        Ok(prepared)
+    }
+
+    async fn launch(&self, launch: Launch) -> Result<Process, PlatformError> {
+        self.supervisor.launch(launch).await.map_err(refused)
+    }
+
+    async fn signal(&self, pid: i32, signal: i32) -> Result<(), PlatformError> {
+        let sent = self.supervisor.signal(pid, signal).await;
+        sent.map_err(refused)
+    }
+
+    async fn shutdown_requested(&self) {
+        self.button.pressed().await;
+    }
+
+    /// The machine goes off when the agent has ended.
+    async fn power_off(&self) {}
+}
+
+fn refused(error: SupervisorError) -> PlatformError {
+    match error {
+        SupervisorError::Refused(reason) => PlatformError::new(reason),
+        error => PlatformError::new(causes(&error)).caused_by(error),
+    }
+}

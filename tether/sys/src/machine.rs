@@ -1,0 +1,107 @@
+//! The first process of a machine.
+
+use std::convert::Infallible;
+use std::fs::{self, File};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use nix::kmod::{ModuleInitFlags, finit_module};
+use nix::mount::{MsFlags, mount};
+use nix::sys::reboot::{RebootMode, reboot};
+use nix::unistd::sync;
+
+use crate::container::serve;
+use crate::error::{Step, SysError};
+use crate::fork::{Forked, SingleThreaded, leave};
+use crate::socket::pair;
+
+/// Where the kernel's modules are, in the order of their names.
+const MODULES: &str = "/modules";
+
+/// Runs a machine as its first process: mounts `/proc`, `/sys` and `/dev`, loads the kernel modules
+/// in `/modules` in the order of their names, calls `agent` in a process of its own with one end of
+/// a socket and what did not work so far, and is the supervisor at the other end. When the agent
+/// ends, everything in the machine is killed, and the machine is switched off.
+///
+/// # Errors
+/// Fails in a process other than the first, and when the machine cannot be switched off. Never
+/// returns otherwise.
+pub fn run_machine(
+    agent: impl FnOnce(OwnedFd, Vec<String>) -> i32,
+) -> Result<Infallible, SysError> {
+    if std::process::id() != 1 {
+        let other = std::io::Error::other("it is not the first process of a machine");
+        return Err(SysError::new("run a machine", other));
+    }
+    let mut notes = Vec::new();
+    for (kind, path, flags) in [
+        (
+            "proc",
+            "/proc",
+            MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC,
+        ),
+        (
+            "sysfs",
+            "/sys",
+            MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC,
+        ),
+        ("devtmpfs", "/dev", MsFlags::MS_NOSUID),
+    ] {
+        note(
+            &mut notes,
+            fs::create_dir_all(path).step(format_args!("make {path}")),
+        );
+        let mounted = mount(Some(kind), path, Some(kind), flags, None::<&str>);
+        note(&mut notes, mounted.step(format_args!("mount {path}")));
+    }
+    load_modules(&mut notes);
+    let ran = run_agent(agent, notes);
+    sync();
+    // The caller has nobody to report to but the console; the machine goes off all the same.
+    let off = reboot(RebootMode::RB_POWER_OFF).step("switch the machine off");
+    ran.and(off)
+}
+
+fn run_agent(
+    agent: impl FnOnce(OwnedFd, Vec<String>) -> i32,
+    notes: Vec<String>,
+) -> Result<(), SysError> {
+    let alone = SingleThreaded::verify()?;
+    let (ours, theirs) = pair().step("make a pair of sockets")?;
+    match alone.fork().step("start the agent")? {
+        Forked::Child => {
+            drop(ours);
+            leave(agent(theirs, notes))
+        }
+        Forked::Parent(_) => {
+            drop(theirs);
+            serve(&ours, &alone)
+        }
+    }
+}
+
+fn note(notes: &mut Vec<String>, done: Result<(), SysError>) {
+    if let Err(error) = done {
+        notes.push(error.line());
+    }
+}
+
+fn load_modules(notes: &mut Vec<String>) {
+    let Ok(entries) = fs::read_dir(MODULES) else {
+        // A kernel may have everything built in.
+        return;
+    };
+    let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    for path in paths {
+        note(
+            notes,
+            load(&path).step(format_args!("load {}", path.display())),
+        );
+    }
+}
+
+fn load(path: &Path) -> std::io::Result<()> {
+    let file = File::open(path)?;
+    Ok(finit_module(&file, c"", ModuleInitFlags::empty())?)
+}
