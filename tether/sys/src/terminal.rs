@@ -42,8 +42,11 @@ pub fn set_terminal_size(terminal: impl AsFd, size: TerminalSize) -> io::Result<
 pub fn set_raw(terminal: impl AsFd) -> io::Result<()> {
     let mut settings = termios::tcgetattr(&terminal)?;
     termios::cfmakeraw(&mut settings);
-    settings.control_flags |= termios::ControlFlags::CLOCAL | termios::ControlFlags::CREAD;
-    termios::cfsetospeed(&mut settings, termios::BaudRate::B115200)?;
+    // The function for this, cfsetospeed, cannot be linked statically: libc names it with the
+    // version of its symbol in the shared library.
+    let speed = termios::ControlFlags::from_bits_retain(libc::B115200);
+    settings.control_flags -= termios::ControlFlags::from_bits_retain(libc::CBAUD);
+    settings.control_flags |= termios::ControlFlags::CLOCAL | termios::ControlFlags::CREAD | speed;
     Ok(termios::tcsetattr(
         &terminal,
         termios::SetArg::TCSANOW,
