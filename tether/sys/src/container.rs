@@ -4,11 +4,13 @@ use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
 
+use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
+use nix::sys::stat::Mode;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{Gid, Pid, Uid, chdir, chroot, pipe2, setgid, setgroups, setuid};
 
@@ -34,11 +36,16 @@ use crate::supervisor::{Reach, supervise};
 /// set-up are reported over the socket.
 pub fn run_container(socket: OwnedFd) -> Result<(), SysError> {
     let alone = SingleThreaded::verify()?;
-    serve(&socket, &alone)
+    serve(&socket, &alone, None)
 }
 
 /// Serves the agent at the other end of a socket until it has ended.
-pub(crate) fn serve(socket: &OwnedFd, alone: &SingleThreaded) -> Result<(), SysError> {
+/// `agent` is its process in a machine.
+pub(crate) fn serve(
+    socket: &OwnedFd,
+    alone: &SingleThreaded,
+    agent: Option<i32>,
+) -> Result<(), SysError> {
     let Some(first) = receive_request(socket).step("receive the first order")? else {
         return Ok(());
     };
@@ -55,9 +62,9 @@ pub(crate) fn serve(socket: &OwnedFd, alone: &SingleThreaded) -> Result<(), SysE
             supervise(socket, alone, Reach::Sessions);
         }),
         Isolation::Namespaces => enter_namespaces(&setup, socket, alone),
-        Isolation::Machine => enter_machine(&setup).map(|notes| {
+        Isolation::Machine => enter_machine(&setup, agent).map(|(reach, notes)| {
             ready(socket, notes);
-            supervise(socket, alone, Reach::Everything);
+            supervise(socket, alone, reach);
         }),
     };
     if let Err(error) = made {
@@ -90,9 +97,19 @@ fn enter_chroot(setup: &ContainerSetup) -> Result<Vec<String>, SysError> {
 
 /// Makes the disk's file system the root. The agent keeps the one of the boot, so that nothing in
 /// the container can reach its files.
-fn enter_machine(setup: &ContainerSetup) -> Result<Vec<String>, SysError> {
+fn enter_machine(
+    setup: &ContainerSetup,
+    agent: Option<i32>,
+) -> Result<(Reach, Vec<String>), SysError> {
+    let Some(agent) = agent else {
+        let other = std::io::Error::other("it is not the first process of a machine");
+        return Err(SysError::new("take a machine", other));
+    };
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let proc = Dir::open("/proc", flags, Mode::empty()).step("open /proc")?;
     unshare(CloneFlags::CLONE_NEWNS).step("make a mount namespace")?;
-    rootfs::enter(setup, false)
+    let notes = rootfs::enter(setup, false)?;
+    Ok((Reach::Machine { agent, proc }, notes))
 }
 
 /// The ids of this process and those that it may map into a namespace.

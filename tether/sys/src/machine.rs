@@ -4,11 +4,15 @@ use std::convert::Infallible;
 use std::fs::{self, File};
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::kmod::{ModuleInitFlags, finit_module};
 use nix::mount::{MsFlags, mount};
 use nix::sys::reboot::{RebootMode, reboot};
-use nix::unistd::sync;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{Pid, sync};
 
 use crate::container::serve;
 use crate::error::{Step, SysError};
@@ -17,6 +21,10 @@ use crate::socket::pair;
 
 /// Where the kernel's modules are, in the order of their names.
 const MODULES: &str = "/modules";
+/// How long the agent may take for its last report.
+const LAST_REPORT: Duration = Duration::from_secs(30);
+/// The pause between two looks.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Runs a machine as its first process: mounts `/proc`, `/sys` and `/dev`, loads the kernel modules
 /// in `/modules` in the order of their names, calls `agent` in a process of its own with one end of
@@ -73,10 +81,30 @@ fn run_agent(
             drop(ours);
             leave(agent(theirs, notes))
         }
-        Forked::Parent(_) => {
+        Forked::Parent(child) => {
             drop(theirs);
-            serve(&ours, &alone)
+            let served = serve(&ours, &alone, Some(child.as_raw()));
+            drop(ours);
+            // The agent may still have to report why.
+            wait_for(child);
+            served
         }
+    }
+}
+
+/// Waits until the agent has ended, in bounded time.
+fn wait_for(agent: Pid) {
+    let begun = Instant::now();
+    while begun.elapsed() < LAST_REPORT {
+        match waitpid(agent, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::StillAlive) | Err(Errno::EINTR) => {}
+            _ => return,
+        }
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the first process of a machine has one thread and nothing else to do any more"
+        )]
+        sleep(PAUSE);
     }
 }
 

@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
+use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
@@ -22,13 +23,18 @@ use crate::message::{Event, Exit, Request, Transport};
 use crate::socket::{receive_request, send_event};
 
 /// The processes that the supervisor may signal.
-#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reach {
     /// It is the first process of a namespace, so "all" are the container's.
     Everything,
     /// Only the sessions that it started.
     Sessions,
+    /// Everything in its machine but itself and the agent. The directory is a `/proc` that nothing
+    /// in the container can unmount.
+    Machine { agent: i32, proc: Dir },
 }
+
+/// How often processes that start others are looked for when all are killed.
+const ROUNDS: usize = 10;
 
 struct Supervisor<'a> {
     socket: &'a OwnedFd,
@@ -128,7 +134,7 @@ impl Supervisor<'_> {
         Ok((pid.as_raw(), files))
     }
 
-    fn signal(&self, pid: i32, signal: i32) -> nix::Result<()> {
+    fn signal(&mut self, pid: i32, signal: i32) -> nix::Result<()> {
         match pid {
             0 => self.kill_all(signal),
             pid if self.sessions.contains(&pid) => raw_kill(pid, signal),
@@ -136,13 +142,29 @@ impl Supervisor<'_> {
         }
     }
 
-    fn kill_all(&self, signal: i32) -> nix::Result<()> {
-        if self.reach == Reach::Everything && Pid::this().as_raw() == 1 {
-            return match raw_kill(-1, signal) {
-                // No process is left.
-                Err(Errno::ESRCH) => Ok(()),
-                done => done,
-            };
+    fn kill_all(&mut self, signal: i32) -> nix::Result<()> {
+        match &mut self.reach {
+            Reach::Everything if Pid::this().as_raw() == 1 => {
+                return match raw_kill(-1, signal) {
+                    // No process is left.
+                    Err(Errno::ESRCH) => Ok(()),
+                    done => done,
+                };
+            }
+            Reach::Machine { agent, proc } => {
+                let rounds = if signal == Signal::SIGKILL as i32 {
+                    ROUNDS
+                } else {
+                    1
+                };
+                for _ in 0..rounds {
+                    if !kill_but(*agent, proc, signal) {
+                        break;
+                    }
+                }
+                return Ok(());
+            }
+            Reach::Everything | Reach::Sessions => {}
         }
         for session in &self.sessions {
             // Each leads its process group.
@@ -150,6 +172,21 @@ impl Supervisor<'_> {
         }
         Ok(())
     }
+}
+
+/// Sends a signal to all processes but the first one and the agent; says whether there were any.
+fn kill_but(agent: i32, proc: &mut Dir, signal: i32) -> bool {
+    let mut any = false;
+    for entry in proc.iter().flatten() {
+        let Ok(Ok(pid)) = entry.file_name().to_str().map(str::parse::<i32>) else {
+            continue;
+        };
+        // The kernel's own threads ignore it.
+        if pid != 1 && pid != agent {
+            any |= raw_kill(pid, signal).is_ok();
+        }
+    }
+    any
 }
 
 /// Sends a signal by its number, so that real-time signals go, too.

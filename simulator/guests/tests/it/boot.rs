@@ -91,8 +91,11 @@ impl Machine {
         let kernel = std::env::var_os("TETHER_KERNEL").expect("TETHER_KERNEL is a kernel");
         let initramfs = std::env::var_os("TETHER_INITRAMFS").expect("TETHER_INITRAMFS");
         let mut qemu = tokio::process::Command::new("qemu-system-x86_64");
-        qemu.args("-accel tcg -machine pc -m 256 -smp 1 -nodefaults -no-user-config".split(' '))
-            .args("-display none -no-reboot".split(' '));
+        // The processor has random numbers: without them, the kernel has too few for keys.
+        qemu.args(
+            "-accel tcg -cpu max -machine pc -m 256 -smp 1 -nodefaults -no-user-config".split(' '),
+        )
+        .args("-display none -no-reboot".split(' '));
         for (id, device) in [("control", "socket"), ("console", "file"), ("log", "file")] {
             let more = if device == "socket" {
                 ",reconnect=1"
@@ -249,7 +252,9 @@ async fn a_machine_runs_its_program_is_attached_to_and_powers_off() {
     tokio::spawn(serve_keys(port, Arc::clone(&machine.keys)));
 
     let (line, _) = control.accept().await.expect("a line");
-    let connector = Connector::new(machine.client_key.clone()).handshake_timeout(PATIENCE);
+    let connector = Connector::new(machine.client_key.clone())
+        .handshake_timeout(PATIENCE)
+        .ssh_timeout(PATIENCE);
     let pinned = machine.host_key.fingerprint();
     let session = connector
         .connect(line, move |found| std::future::ready(found == pinned))
