@@ -17,7 +17,14 @@ pub(crate) fn name(method: &Method, path: &[&str]) -> Option<ApiError> {
         ["containers", _, "checkpoints", ..] => "docker checkpoint",
         ["commit"] => "docker commit",
         ["images", "search"] => "docker search",
-        ["images", "get"] | ["images", .., "get"] => "docker save",
+        ["images", "get"] | ["images", .., "get"] => {
+            let mut refusal = ApiError::not_supported("docker save");
+            refusal.message.push_str(
+                ": an image's layers are merged into one disk when it is stored, and the image is \
+                 named by them",
+            );
+            return Some(refusal);
+        }
         ["images", .., "push"] => "docker push",
         ["distribution", ..] => "docker manifest",
         ["volumes", ..] => "docker volume",

@@ -13,7 +13,7 @@ use super::engine::Engine;
 use super::registry::Registry;
 use super::{compare, image};
 use crate::peers::{self, Peer, engine};
-use crate::process::run;
+use crate::process::{capture, run};
 use crate::workspace;
 
 /// What to measure.
@@ -149,7 +149,7 @@ fn at_once(docker: &Docker, arguments: &[&str]) -> Result<Duration> {
     timed(|| {
         std::thread::scope(|scope| {
             let all: Vec<_> = (0..AT_ONCE)
-                .map(|_| scope.spawn(|| docker.ok(arguments).map(drop)))
+                .map(|_| scope.spawn(|| docker.ends(arguments)))
                 .collect();
             let mut ended = all.into_iter().map(std::thread::ScopedJoinHandle::join);
             ended.try_for_each(|ended| ended.unwrap_or_else(|_| anyhow::bail!("it panicked")))
@@ -310,6 +310,22 @@ fn load() -> String {
 }
 
 impl Docker {
+    /// Runs docker, which must succeed before it is ended: a busy engine may lose an event, and
+    /// the command then waits for ever.
+    fn ends(&self, arguments: &[&str]) -> Result<()> {
+        let docker = self.command(arguments);
+        let mut command = Command::new("timeout");
+        command.args(["--kill-after=5", "120"]);
+        command.arg(docker.get_program()).args(docker.get_args());
+        for (name, value) in docker.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        capture(&mut command).map(drop)
+    }
+
     /// Runs docker and returns the number of bytes on its standard output.
     fn count<A: AsRef<std::ffi::OsStr>>(
         &self,
