@@ -119,6 +119,11 @@ impl Kernel {
         Ok(order)
     }
 
+    /// Returns the kernel's file.
+    pub(super) fn image(&self) -> &Path {
+        &self.image
+    }
+
     /// Returns QEMU's command line for this kernel, without any device. Standard output is
     /// the console.
     pub(super) fn machine(&self, initramfs: &Path) -> Command {

@@ -11,6 +11,7 @@ mod disks_boot;
 pub(crate) mod docker;
 mod endpoint;
 mod govc;
+mod guest_boot;
 mod hello_world;
 mod initramfs;
 mod ours;
@@ -51,6 +52,8 @@ enum Part {
     Vcsim,
     /// Linux tools on our disks.
     Disks,
+    /// The agent's binary as the first process of a machine.
+    Guests,
     /// Third-party clients on our simulator.
     Simulator,
     /// The docker command on our front end.
@@ -111,6 +114,9 @@ pub(crate) fn start(args: &Args) -> Result<()> {
     if wanted(Part::Disks) {
         disks::checks(&mut report, &built);
         disks_boot::check(&mut report, &built, &folder);
+    }
+    if wanted(Part::Guests) {
+        guest_boot::checks(&mut report, &built, &folder);
     }
     docker_parts(&mut report, &peers, built.command("docker")?, wanted)?;
     report.finish()

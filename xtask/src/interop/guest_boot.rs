@@ -1,0 +1,91 @@
+//! The agent's binary, linked statically, as the first process of a machine under QEMU. The checks
+//! are ignored tests of the simulator's guests.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use super::boot::Kernel;
+use super::built::Built;
+use super::report::Report;
+use crate::process::{cargo, run};
+
+const CHECKS: [&str; 2] = [
+    "a_machine_runs_its_program_is_attached_to_and_powers_off",
+    "a_machine_without_its_disk_says_so_and_powers_off",
+];
+
+/// The drivers of the machine's disk, network card, keys and power button.
+const MODULES: [&str; 7] = [
+    "virtio_pci",
+    "virtio_console",
+    "vmw_pvscsi",
+    "sd_mod",
+    "vmxnet3",
+    "button",
+    "evdev",
+];
+
+/// Runs the checks if there are QEMU and a kernel, in `folder` or to be downloaded.
+pub(super) fn checks(report: &mut Report, built: &Built, folder: &Path) {
+    let kernel = Kernel::get(folder);
+    let mut initramfs = None;
+    for check in CHECKS {
+        let name = format!("tether: {}", check.replace('_', " "));
+        match &kernel {
+            Err(reason) => report.not_run(&name, reason),
+            Ok(_) if cfg!(not(target_arch = "x86_64")) => {
+                report.not_run(&name, "the agent's machine is an x86-64");
+            }
+            Ok(kernel) => report.check(&name, || {
+                if initramfs.is_none() {
+                    initramfs = Some(make_initramfs(kernel)?);
+                }
+                let path = initramfs.as_ref().context("make an initramfs")?.path();
+                let mut command = built.test("guests", "it")?;
+                let test = format!("boot::{check}");
+                run(command
+                    .args(["--ignored", "--exact", &test])
+                    .env("TETHER_KERNEL", kernel.image())
+                    .env("TETHER_INITRAMFS", path.join("initramfs")))
+            }),
+        }
+    }
+}
+
+/// Builds the binary and packs it as `/init`. Only its last step differs from the build of the
+/// workspace's tests: the C library is linked statically.
+fn make_initramfs(kernel: &Kernel) -> Result<tempfile::TempDir> {
+    let folder = tempfile::tempdir().context("create a folder for an initramfs")?;
+    let mut build = cargo([
+        "rustc",
+        "-p",
+        "tether",
+        "--bin",
+        "tether",
+        "--features",
+        "ssh",
+    ]);
+    build.args(["--target-dir"]).arg(target()?.join("static"));
+    build.args([
+        "--",
+        "-C",
+        "target-feature=+crt-static",
+        "-C",
+        "strip=symbols",
+    ]);
+    run(&mut build)?;
+    let program = target()?.join("static/debug/tether");
+    let program = fs::read(&program).with_context(|| format!("read {}", program.display()))?;
+    let mut initramfs = kernel.initramfs(&MODULES)?;
+    initramfs.file("init", 0o755, &program);
+    initramfs.write(&folder.path().join("initramfs"))?;
+    Ok(folder)
+}
+
+fn target() -> Result<std::path::PathBuf> {
+    Ok(crate::workspace::metadata()?
+        .target_directory
+        .into_std_path_buf())
+}
