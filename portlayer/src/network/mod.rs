@@ -1,7 +1,7 @@
 //! Networks: the scopes that containers are connected to, and their addresses.
 //!
 //! `NETWORKS.md` in the crate's directory describes the behaviour: how addresses are chosen and
-//! kept, the rule of the default route, what the guest is told, and what happens to duplicates.
+//! kept, the rule of the default route, which keys the guest reads, and what happens to duplicates.
 
 mod address_pool;
 mod bridge_range;
