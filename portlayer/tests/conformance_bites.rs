@@ -57,6 +57,8 @@ enum Broken {
     FirstExitForEver,
     /// `only_if_never_started` is ignored.
     StartsAgain,
+    /// While a container starts, others see it as lost.
+    LosesStarts,
     /// A dropped `stop` leaves the container stopping for ever.
     StopsForEver,
     /// A container that was switched off ends as lost.
@@ -80,6 +82,7 @@ struct Breaking {
 struct BrokenState {
     exits: BTreeMap<ContainerId, ExitStatus>,
     stopping: BTreeSet<ContainerId>,
+    starting: BTreeSet<ContainerId>,
 }
 
 impl Breaking {
@@ -103,6 +106,11 @@ impl Breaking {
         }
         if self.state().stopping.contains(&info.id) && info.state == State::Running {
             info.state = State::Stopping;
+        }
+        if self.state().starting.contains(&info.id) {
+            info.state = State::Stopped {
+                exit: ExitStatus::Lost,
+            };
         }
         if let (Broken::LosesKills, State::Stopped { exit }) = (self.broken, &mut info.state)
             && *exit == ExitStatus::KILLED
@@ -160,6 +168,11 @@ impl Exec for Breaking {
             Broken::StartsAgain => StartOptions::new(),
             _ => options,
         };
+        if let Broken::LosesStarts = self.broken {
+            self.state().starting.insert(*id);
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            self.state().starting.remove(id);
+        }
         match (self.broken, self.exec.start(id, options).await) {
             (
                 Broken::StartsTwice,
@@ -324,6 +337,7 @@ async fn every_broken_promise_is_noticed() {
             "a_new_run_forgets_the_exit_of_the_last",
         ),
         (Broken::StartsAgain, "only_one_start_is_the_first"),
+        (Broken::LosesStarts, "a_start_is_no_end_for_anybody"),
         (
             Broken::StopsForEver,
             "a_dropped_stop_leaves_the_process_running",

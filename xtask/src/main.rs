@@ -8,6 +8,7 @@
 
 mod arrows;
 mod bench_peers;
+mod chaos;
 mod ci;
 mod codegen;
 mod cost;
@@ -34,6 +35,8 @@ enum Chore {
     BenchDocker(interop::docker::figures::Args),
     /// Compare the bindings' codec with other codecs, and with its targets
     BenchPeers(bench_peers::Args),
+    /// Run random operations and faults against the port layer for minutes
+    Chaos(chaos::Args),
     /// Run the gate that every change must pass
     Ci(ci::Args),
     /// Generate the Rust source of the vSphere API from its schema
@@ -78,6 +81,7 @@ fn main() -> ExitCode {
         Chore::Arrows => arrows::run(),
         Chore::BenchDocker(args) => interop::docker::figures::start(&args),
         Chore::BenchPeers(args) => bench_peers::start(&args),
+        Chore::Chaos(args) => chaos::run(&args),
         Chore::Ci(args) => ci::start(&args),
         Chore::Codegen { check } => codegen::run(check),
         Chore::Cost => cost::run(),

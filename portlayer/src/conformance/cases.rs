@@ -52,6 +52,7 @@ pub(super) static ALL: &[Case] = &[
     case!(life::a_container_can_be_started_again),
     case!(life::a_new_run_forgets_the_exit_of_the_last, needs GuestKeys),
     case!(life::only_one_start_is_the_first),
+    case!(life::a_start_is_no_end_for_anybody),
     case!(life::a_dropped_stop_leaves_the_process_running),
     case!(life::a_stop_that_switches_off_ends_with_kill),
     case!(life::an_edit_changes_what_it_names),

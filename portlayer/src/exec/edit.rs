@@ -18,6 +18,9 @@ use crate::{ContainerId, Error, Resource, Result, StateKind};
 /// | `name`, `labels`, `annotations`, `restart_count` | every state but `Removing`, `Broken` and `Unknown` |
 /// | `command`, `resources`, `endpoints` | `Created` and `Stopped` |
 ///
+/// What is changed while the container is on may be undone when it goes off, on an endpoint that
+/// forgets then which keys were written meanwhile.
+///
 /// ```
 /// use portlayer::exec::Edit;
 ///

@@ -192,6 +192,30 @@ pub(super) async fn only_one_start_is_the_first(bench: &Bench<'_>) -> Check {
     Ok(())
 }
 
+pub(super) async fn a_start_is_no_end_for_anybody(bench: &Bench<'_>) -> Check {
+    let id = bench.create(Process::Runs).await?;
+    let other = bench.reopen().await?;
+    ensure_eq!(other.exec().inspect(&id).await?.state, State::Created);
+    let mut start = std::pin::pin!(bench.exec().start(&id, StartOptions::new()));
+    loop {
+        tokio::select! {
+            started = &mut start => {
+                started?;
+                break;
+            }
+            seen = other.exec().inspect(&id) => {
+                ensure!(
+                    seen?.state.kind(),
+                    StateKind::Created | StateKind::Starting | StateKind::Running
+                );
+            }
+        }
+        tokio::task::yield_now().await;
+    }
+    bench.exec().stop(&id, StopOptions::AT_ONCE).await?;
+    Ok(())
+}
+
 pub(super) async fn a_dropped_stop_leaves_the_process_running(bench: &Bench<'_>) -> Check {
     let id = bench.create(Process::Runs).await?;
     let state = bench.exec().start(&id, StartOptions::new()).await?;

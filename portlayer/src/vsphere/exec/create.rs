@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::Shared;
 use crate::exec::ContainerSpec;
 use crate::volume::MountSource;
+use crate::vsphere::index::Written;
 use crate::vsphere::line_keys;
 use crate::vsphere::record::Record;
 use crate::{Capability, ContainerId, Error, Resource, Result};
@@ -75,7 +76,7 @@ impl Shared {
                 return Err(error);
             }
         };
-        self.shown(&vm, &resource, |_| true).await;
+        self.shown(&vm, &resource, Written::New, |_| true).await;
         pending.commit(Some(vm.clone()));
         tracing::debug!(container = %id, machine = %vm, "created");
         if let Some((image, root)) = &root

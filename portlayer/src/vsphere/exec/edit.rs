@@ -6,7 +6,7 @@ use std::sync::Arc;
 use vim25::types::VirtualMachineConfigSpec;
 
 use super::{Shared, Snapshot};
-use crate::vsphere::index::Seen;
+use crate::vsphere::index::{Seen, Written};
 use crate::vsphere::record::Keys;
 use crate::{Capability, ContainerId, Error, ErrorKind, Resource, Result, StateKind};
 
@@ -70,7 +70,7 @@ impl Shared {
             .contains(Capability::StaleChangeVersionRefused);
         if has_versions && version.is_some() {
             let shows = |machine: &Seen| machine.change_version != *version;
-            self.shown(vm, resource, shows).await;
+            self.shown(vm, resource, Written::Change, shows).await;
         } else if let Err(error) = self.index.read(vm, resource).await {
             // Its reports may be incomplete: vcsim's lack the hardware.
             tracing::debug!(%resource, %error, "a change is not seen");

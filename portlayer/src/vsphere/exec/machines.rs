@@ -6,7 +6,7 @@ use vim25::{Ref, mo};
 
 use super::Shared;
 use crate::exec::the_one;
-use crate::vsphere::index::Seen;
+use crate::vsphere::index::{Seen, Written};
 use crate::{ContainerId, Error, ErrorKind, Resource, Result};
 
 impl Shared {
@@ -62,9 +62,10 @@ impl Shared {
         &self,
         vm: &Ref<mo::VirtualMachine>,
         resource: &Resource,
+        kind: Written,
         shows: impl Fn(&Seen) -> bool + Send + Sync,
     ) -> Option<Arc<Seen>> {
-        match self.index.written(vm, resource, shows).await {
+        match self.index.written(vm, resource, kind, shows).await {
             Ok(seen) => Some(seen),
             Err(error) => {
                 tracing::debug!(%resource, %error, "a change is not seen");

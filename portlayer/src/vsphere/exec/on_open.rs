@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};
 
 use super::{Shared, VsphereExec, WeakExec};
@@ -14,7 +13,7 @@ use crate::{ContainerId, Resource, Result};
 /// Maximum number of concurrent recoveries of one kind.
 const AT_A_TIME: usize = 4;
 
-/// The kinds of leftovers that are looked for, concurrently.
+/// The kinds of leftovers that are looked for.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     Removals,
@@ -41,8 +40,13 @@ impl VsphereExec {
     pub(in crate::vsphere) fn recover(&self) {
         let exec = self.downgrade();
         tokio::spawn(async move {
-            let kinds = [Kind::Removals, Kind::Images, Kind::Files, Kind::Probes];
-            join_all(kinds.map(|kind| recover(&exec, kind))).await;
+            let containers = async {
+                recover(&exec, Kind::Removals).await;
+                // Also those of a machine that its former writer destroyed meanwhile.
+                recover(&exec, Kind::Files).await;
+            };
+            let (images, probes) = (recover(&exec, Kind::Images), recover(&exec, Kind::Probes));
+            tokio::join!(containers, images, probes);
         });
     }
 }

@@ -8,7 +8,7 @@ use vim25::types::VirtualMachineConfigSpec;
 use super::{Shared, Snapshot};
 use crate::exec::StartOptions;
 use crate::vsphere::derive_state::Power;
-use crate::vsphere::index::Seen;
+use crate::vsphere::index::{Seen, Written};
 use crate::vsphere::machine_spec::options as key_changes;
 use crate::vsphere::run_state::RunState;
 use crate::{Capability, ContainerId, Error, ErrorKind, Resource, Result, State, StateKind};
@@ -129,7 +129,7 @@ impl Shared {
         }
         let is_shown =
             |machine: &Seen| machine.power != Power::Off || !machine.run().started(id).is_empty();
-        if let Some(on) = self.shown(vm, &resource, is_shown).await {
+        if let Some(on) = self.shown(vm, &resource, Written::Power, is_shown).await {
             self.heard_exits.see_on(*id, on.run().starts());
         }
         Ok(())

@@ -8,6 +8,7 @@ use tokio::time::error::Elapsed;
 use super::{Shared, Snapshot};
 use crate::exec::{Signal, StopOptions};
 use crate::vsphere::derive_state::Power;
+use crate::vsphere::index::Written;
 use crate::vsphere::record::Record;
 use crate::{
     Capability, ContainerId, Error, ErrorKind, ExitStatus, Resource, Result, State, StateKind,
@@ -230,8 +231,10 @@ impl Shared {
         // Before the power-off, so that a reader that sees the machine off knows the reason.
         self.heard_exits.hear_kill(*id, snapshot.run.starts());
         self.endpoint.power_off(vm, &resource).await?;
-        self.shown(vm, &resource, |machine| machine.power == Power::Off)
-            .await;
+        self.shown(vm, &resource, Written::Power, |machine| {
+            machine.power == Power::Off
+        })
+        .await;
         Ok(())
     }
 }

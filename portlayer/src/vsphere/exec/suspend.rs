@@ -2,7 +2,7 @@
 
 use super::Shared;
 use crate::vsphere::derive_state::Power;
-use crate::vsphere::index::Seen;
+use crate::vsphere::index::{Seen, Written};
 use crate::{Capability, ContainerId, Error, Resource, Result, State, StateKind};
 
 impl Shared {
@@ -17,7 +17,8 @@ impl Shared {
         let vm = &snapshot.machine.vm;
         self.endpoint.suspend(vm, &resource).await?;
         let is_suspended = |machine: &Seen| machine.power == Power::Suspended;
-        self.shown(vm, &resource, is_suspended).await;
+        self.shown(vm, &resource, Written::Power, is_suspended)
+            .await;
         Ok(())
     }
 
@@ -29,7 +30,7 @@ impl Shared {
         let vm = &snapshot.machine.vm;
         self.endpoint.power_on(vm, &resource).await?;
         let is_resumed = |machine: &Seen| machine.power != Power::Suspended;
-        self.shown(vm, &resource, is_resumed).await;
+        self.shown(vm, &resource, Written::Power, is_resumed).await;
         Ok(())
     }
 

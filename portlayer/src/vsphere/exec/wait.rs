@@ -13,6 +13,9 @@ use crate::{
 const RETRY_FIRST: Duration = Duration::from_millis(250);
 const RETRY_MAX: Duration = Duration::from_secs(15);
 
+/// Attempts to persist an exit status.
+const WRITES: usize = 4;
+
 enum Seen {
     Ended {
         exit: ExitStatus,
@@ -138,21 +141,36 @@ impl Shared {
         }
     }
 
-    /// Persists the exit status where the endpoint does not keep it. Best effort: the caller
-    /// already has the answer.
+    /// Persists the exit status where the endpoint does not keep it, before a caller is told it: no
+    /// other program can know it. Tries a few times, and gives up then, because the caller's answer
+    /// is right in any case.
     pub(super) async fn write_down(&self, id: &ContainerId) {
         let _turn = self.ids.turn(*id).await;
-        let written = self.edit(id, StateKind::STOPPABLE, |snapshot| {
-            match snapshot.unwritten {
-                Some(exit) => self
-                    .run_change(id, snapshot, &snapshot.run.ended(exit))
-                    .map(Some),
-                None => Ok(None),
+        for _ in 0..WRITES {
+            let written = self.edit(id, StateKind::STOPPABLE, |snapshot| {
+                match snapshot.unwritten {
+                    Some(exit) => self
+                        .run_change(id, snapshot, &snapshot.run.ended(exit))
+                        .map(Some),
+                    None => Ok(None),
+                }
+            });
+            match written.await {
+                Ok(_) => return self.heard_exits.forget(id),
+                Err(error) => {
+                    tracing::debug!(container = %id, %error, "the exit is not written down");
+                    // Removed, started again, or taken over.
+                    if matches!(
+                        error.kind,
+                        ErrorKind::NotFound
+                            | ErrorKind::InvalidState { .. }
+                            | ErrorKind::InUse { .. }
+                    ) {
+                        return;
+                    }
+                }
             }
-        });
-        match written.await {
-            Ok(_) => self.heard_exits.forget(id),
-            Err(error) => tracing::debug!(container = %id, %error, "the exit is not written down"),
+            tokio::time::sleep(RETRY_FIRST).await;
         }
     }
 

@@ -19,7 +19,7 @@ use super::lookup::Found;
 use super::machine;
 use super::record::{self, ImageRecord, TooLarge};
 use crate::image::{Image, ImageInfo, ImportOptions, ImportPhase};
-use crate::vsphere::index::Seen;
+use crate::vsphere::index::{Seen, Written};
 use crate::vsphere::machine_spec::options;
 use crate::vsphere::record::Keys;
 use crate::{Error, ErrorKind, Resource, Result};
@@ -369,7 +369,8 @@ impl Shared {
             let value = |key| seen.keys.get(key).map_or("", String::as_str);
             wanted.iter().all(|(key, text)| value(key) == text)
         };
-        if let Err(error) = self.index.written(vm, resource, shows).await {
+        let written = self.index.written(vm, resource, Written::Change, shows);
+        if let Err(error) = written.await {
             // The change has been made.
             tracing::debug!(%resource, %error, "a change is not seen");
         }

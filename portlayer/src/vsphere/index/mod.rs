@@ -11,6 +11,7 @@
 
 mod content;
 mod entry;
+mod experience;
 mod feed;
 
 use std::ops::ControlFlow;
@@ -25,12 +26,11 @@ use vim25::{Ref, mo};
 
 use self::content::Content;
 pub(in crate::vsphere) use self::entry::Seen;
+use self::experience::Experience;
+pub(in crate::vsphere) use self::experience::Written;
 use super::endpoint::Endpoint;
 use super::place::Place;
 use crate::{ContainerId, Error, Resource, Result};
-
-/// How long to wait for the report of a write before the machine is read instead.
-const REPORTED_WITHIN: Duration = Duration::from_millis(500);
 
 /// The machines of one host, without its appliance. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -42,6 +42,7 @@ pub(in crate::vsphere) struct Index {
 struct Inner {
     source: Source,
     state: Arc<State>,
+    experience: Experience,
     feed: Mutex<Option<Feed>>,
 }
 
@@ -129,6 +130,7 @@ impl Index {
             inner: Arc::new(Inner {
                 source,
                 state: Arc::new(state),
+                experience: Experience::default(),
                 feed: Mutex::default(),
             }),
         }
@@ -268,11 +270,13 @@ impl Index {
 
     /// Waits until the index shows a write of this process: until the machine satisfies the
     /// condition,
-    /// which it did not before. If no report arrives, the machine is read.
+    /// which it did not before. If no report arrives, the machine is read; if reports of such writes
+    /// do not usually arrive, at once.
     pub(in crate::vsphere) async fn written(
         &self,
         vm: &Ref<mo::VirtualMachine>,
         resource: &Resource,
+        kind: Written,
         shows: impl Fn(&Seen) -> bool + Send + Sync,
     ) -> Result<Arc<Seen>> {
         self.ready().await?;
@@ -290,9 +294,16 @@ impl Index {
                 }
             }
         };
-        match timeout(REPORTED_WITHIN, reported).await {
-            Ok(seen) => Ok(seen),
-            Err(_elapsed) => self.read(vm, resource).await,
+        let experience = &self.inner.experience;
+        match timeout(experience.patience(kind), reported).await {
+            Ok(seen) => {
+                experience.reported(kind);
+                Ok(seen)
+            }
+            Err(_elapsed) => {
+                experience.missed(kind);
+                self.read(vm, resource).await
+            }
         }
     }
 

@@ -1,0 +1,172 @@
+//! Random operations of ten clients on the simulator, as an ESXi host and as a vCenter, with faults
+//! and kills of the port layer, checked against a model.
+//!
+//! A run consists of worlds: simulators of different platforms. In each, clients work until the
+//! port layer is killed or closed. Another one opens the host then, and after its recovery what was
+//! acknowledged has to be there, what was refused must not be, and nothing may be half there.
+//! `cargo xtask chaos` makes a long run. The choices follow from a seed, their interleaving does
+//! not.
+//!
+//! Last long runs, 2026-11-26, debug build on two cores under a load of 10 to 20, seed 20261126:
+//! one of 3,750 operations (749 of unknown outcome, 1,013 faults, 38 kills, 58 openings), ended by
+//! hand without a violation; one that failed after 838 operations. There, a request of a killed
+//! port layer began the removal of a container after its successor had looked for interrupted
+//! removals, so the container stayed half removed until the next opening. 10,000 operations without
+//! a violation have not been seen yet.
+#![cfg(all(feature = "conformance", feature = "vsphere"))]
+#![allow(clippy::unwrap_used, reason = "a panic is the failure of a test")]
+
+mod client;
+mod faults;
+mod model;
+mod random;
+mod verify;
+mod world;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use client::Client;
+use model::Images;
+use random::Random;
+use tokio::sync::Notify;
+use world::{World, Writer};
+
+const CLIENTS: usize = 10;
+
+/// Operations per world of a long run.
+const PER_WORLD: usize = 1_250;
+
+#[test]
+fn a_short_run() {
+    let mut figures = Figures::default();
+    for (seed, vcenter) in [(1, false), (2, true)] {
+        run_world(seed, vcenter, 60, &mut figures);
+    }
+    assert!(figures.operations >= 120, "{figures:?}");
+}
+
+#[test]
+#[ignore = "takes minutes: run by `cargo xtask chaos`"]
+#[expect(clippy::print_stdout, reason = "the figures are for a person")]
+fn a_long_run() {
+    let number = |name: &str| std::env::var(name).ok()?.parse().ok();
+    let seed: u64 = number("CHAOS_SEED").unwrap_or_else(rand_seed);
+    let operations = number("CHAOS_OPERATIONS").unwrap_or(10_000);
+    println!("seed {seed}");
+    let mut random = Random::new(seed);
+    let mut figures = Figures::default();
+    let began = Instant::now();
+    let mut vcenter = false;
+    while figures.operations < operations as usize {
+        let left = operations as usize - figures.operations;
+        run_world(random.next(), vcenter, left.min(PER_WORLD), &mut figures);
+        vcenter = !vcenter;
+        println!("{:?} {figures:?}", began.elapsed());
+    }
+}
+
+fn rand_seed() -> u64 {
+    uuid::Uuid::new_v4().as_u64_pair().0
+}
+
+#[derive(Debug, Default)]
+struct Figures {
+    operations: usize,
+    /// Of those, the ones whose outcome the client did not learn.
+    unknown: usize,
+    faults: usize,
+    kills: usize,
+    reopened: usize,
+    longest_recovery: Duration,
+}
+
+fn run_world(seed: u64, vcenter: bool, operations: usize, figures: &mut Figures) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let mut random = Random::new(seed);
+        let world = World::start(&mut random, vcenter).await;
+        let what = format!("world of seed {seed}: {world:?}");
+        let mut clients: Vec<_> = (0..CLIENTS)
+            .map(|number| Client::new(number, random.fork()))
+            .collect();
+        let images = Arc::new(Images::new());
+        let mut writer = Arc::new(world.open().await.unwrap());
+        let mut done = 0;
+        while done < operations {
+            let quota = (30 + random.below(90)).min(operations - done);
+            let is_kill = random.chance(60);
+            let violations = epoch(&world, &writer, &mut clients, &images, quota, is_kill).await;
+            assert!(violations.is_empty(), "{what}: {violations:#?}");
+            done += quota;
+            world.simulator.script().clear();
+            if is_kill {
+                writer.kill();
+                figures.kills += 1;
+            } else {
+                writer.close().await;
+            }
+            // What is delayed on the endpoint comes to its end.
+            tokio::time::sleep(faults::LONGEST * 2).await;
+            let began = Instant::now();
+            writer = Arc::new(world.open().await.unwrap());
+            figures.reopened += 1;
+            let verified = verify::recovered(&world, &writer, &mut clients, &images).await;
+            if let Err(problems) = verified {
+                panic!("{what}: not recovered after {done} operations: {problems:#?}");
+            }
+            figures.longest_recovery = figures.longest_recovery.max(began.elapsed());
+        }
+        figures.operations += done;
+        for client in &clients {
+            figures.unknown += client.unknown;
+            figures.faults += client.faults;
+        }
+        writer.close().await;
+    });
+    runtime.shutdown_background();
+}
+
+/// Lets the clients work until they have begun this many operations together. A kill hits those
+/// that are in progress.
+async fn epoch(
+    world: &World,
+    writer: &Arc<Writer>,
+    clients: &mut [Client],
+    images: &Arc<Images>,
+    quota: usize,
+    is_kill: bool,
+) -> Vec<String> {
+    let begun = AtomicUsize::new(0);
+    let all_begun = Notify::new();
+    let work = clients.iter_mut().map(|client| async {
+        loop {
+            let number = begun.fetch_add(1, Ordering::Relaxed);
+            if number >= quota {
+                return Ok(());
+            }
+            let step = client.step(world, writer, images);
+            let step = tokio::time::timeout(Duration::from_secs(60), step);
+            if number + 1 == quota {
+                all_begun.notify_one();
+            }
+            match step.await {
+                Ok(done) => done?,
+                Err(_elapsed) => return Err(format!("{} hangs", client.last)),
+            }
+        }
+    });
+    let kill = async {
+        all_begun.notified().await;
+        if is_kill {
+            writer.kill();
+        }
+    };
+    let (results, ()) = tokio::join!(futures_util::future::join_all(work), kill);
+    results.into_iter().filter_map(Result::err).collect()
+}

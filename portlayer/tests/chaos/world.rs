@@ -1,0 +1,179 @@
+//! A simulator with a host, and port layers that can be killed.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use portlayer::vsphere::{HostSpec, Hosts, InstallProgress, Iso, Options, VsphereExec};
+use simulator::{Platform, Program, Simulator, Tether, Topology};
+use tokio::runtime::{Handle, Runtime};
+use vsphere_client::{Client, Credentials, RetryPolicy};
+
+use crate::random::Random;
+
+pub(crate) struct World {
+    pub(crate) simulator: Simulator,
+    /// A connection that no fault is meant for.
+    pub(crate) observer: Client,
+    pub(crate) sole_writer: bool,
+    pub(crate) platform: Platform,
+    vcenter: bool,
+}
+
+impl fmt::Debug for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("World")
+            .field("vcenter", &self.vcenter)
+            .field("sole_writer", &self.sole_writer)
+            .field("platform", &self.platform)
+            .finish()
+    }
+}
+
+impl World {
+    pub(crate) async fn start(random: &mut Random, vcenter: bool) -> Self {
+        let usual = Platform::default();
+        let platform = Platform {
+            guest_keys_survive_power_off: random.chance(70),
+            api_keys_written_while_on_survive: random.chance(50),
+            guest_write_bumps_change_version: random.chance(50),
+            power_change_bumps_change_version: random.chance(50),
+            destroy_deletes_parent_disks: random.chance(50),
+            ..usual
+        };
+        let exit = Program::new(|process| async move {
+            let code = process.args().last().and_then(|code| code.parse().ok());
+            code.unwrap_or(0)
+        });
+        let guest = Tether::new()
+            .program("/exit", exit)
+            .program("/run", Program::forever());
+        let topology = match vcenter {
+            true => Topology::vcenter().standalone_hosts(0).cluster_hosts(1),
+            false => Topology::esx(),
+        };
+        let simulator = Simulator::builder()
+            .topology(topology)
+            .platform(platform.clone())
+            .guest(guest)
+            .lease_timeout(Duration::from_secs(1))
+            .start()
+            .await
+            .unwrap();
+        let observer = connect(&simulator).await.unwrap();
+        let spec = HostSpec::new("vch", Iso::bytes("appliance"), Iso::bytes("bootstrap"));
+        let spec = match vcenter {
+            true => spec.compute("DC0_C0").bridge_network("DC0_DVPG0"),
+            false => spec,
+        };
+        let hosts = Hosts::new(observer.clone(), Options::default());
+        let installed = hosts.install(spec, &|_: InstallProgress| {});
+        Box::pin(installed).await.unwrap();
+        Self {
+            simulator,
+            observer,
+            sole_writer: random.chance(75),
+            platform,
+            vcenter,
+        }
+    }
+
+    /// Opens the host in a runtime of its own, as another program would.
+    pub(crate) async fn open(&self) -> portlayer::Result<Writer> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let options = Options {
+            sole_writer: self.sole_writer,
+            takeover_timeout: Duration::from_millis(200),
+            import_patience: Duration::from_millis(300),
+            settle_timeout: Duration::from_millis(300),
+            guest_timeout: Duration::from_secs(2),
+            start_timeout: Duration::from_secs(20),
+            task_timeout: Duration::from_secs(20),
+            left_behind_after: Duration::ZERO,
+            ..Options::default()
+        };
+        let (url, user, password, pin) = (
+            self.simulator.url().to_owned(),
+            self.simulator.user().to_owned(),
+            self.simulator.password().to_owned(),
+            self.simulator.thumbprint().parse().unwrap(),
+        );
+        let open = runtime.spawn(async move {
+            let mut retry = RetryPolicy::default();
+            retry.budget = Duration::from_secs(2);
+            retry.pause = Duration::from_millis(10);
+            retry.longest_pause = Duration::from_millis(100);
+            let client = Client::builder(url)
+                .credentials(Credentials::password(user, password))
+                .thumbprint(pin)
+                .request_timeout(Duration::from_secs(10))
+                .retry(retry)
+                .connect()
+                .await
+                .unwrap();
+            Hosts::new(client, options).exec("vch").await
+        });
+        let exec = open.await.unwrap()?;
+        Ok(Writer {
+            handle: runtime.handle().clone(),
+            alive: Mutex::new(Some((runtime, exec))),
+        })
+    }
+}
+
+async fn connect(simulator: &Simulator) -> vsphere_client::Result<Client> {
+    let credentials = Credentials::password(simulator.user(), simulator.password());
+    let client = Client::builder(simulator.url())
+        .credentials(credentials)
+        .thumbprint(simulator.thumbprint().parse().unwrap());
+    client.connect().await
+}
+
+/// A port layer in a runtime of its own.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    handle: Handle,
+    alive: Mutex<Option<(Runtime, VsphereExec)>>,
+}
+
+impl Writer {
+    /// Performs an operation; `None` if the port layer was killed meanwhile.
+    pub(crate) async fn run<T, F>(&self, work: impl FnOnce(VsphereExec) -> F + Send) -> Option<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = T> + Send + 'static,
+    {
+        let exec = {
+            let alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
+            alive.as_ref()?.1.clone()
+        };
+        self.handle.spawn(work(exec)).await.ok()
+    }
+
+    /// Ends it where it stands: nothing is written, released or logged out after this.
+    pub(crate) fn kill(&self) {
+        let mut alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((runtime, exec)) = alive.take() {
+            runtime.shutdown_background();
+            drop(exec);
+        }
+    }
+
+    /// Ends it properly.
+    pub(crate) async fn close(&self) {
+        let taken = {
+            let mut alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
+            alive.take()
+        };
+        if let Some((runtime, exec)) = taken {
+            drop(exec);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            runtime.shutdown_background();
+        }
+    }
+}
