@@ -136,8 +136,9 @@ pub enum LayerProblem {
     /// A name that no file system can store.
     #[error("the name {0}")]
     Name(&'static str),
-    /// The parent of the entry leads through too many symbolic links.
-    #[error("the path leads through too many symbolic links")]
+    /// The parent of the entry leads through too many symbolic links, or one of more than
+    /// 4,095 bytes.
+    #[error("the path leads through too many or too long symbolic links")]
     LinkLoop,
     /// The parent of the entry exists and is not a directory.
     #[error("the parent is not a directory")]

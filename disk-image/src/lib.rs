@@ -9,10 +9,12 @@
 //! use disk_image::{FileLayer, FsOptions, LayerDigests, Limits, Merge, Monitor, StreamOptions};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let monitor = Monitor::new(); let mut merge = Merge::new(Limits::default()); let diff_id =
-//! "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad".parse()?; let layer =
-//! Arc::new(FileLayer::new("layer.tar.gz")); merge.layer(layer,
-//! LayerDigests::none().diff_id(diff_id), &monitor)?;
+//! let monitor = Monitor::new();
+//! let mut merge = Merge::new(Limits::default());
+//! let diff_id = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+//! let digests = LayerDigests::none().diff_id(diff_id.parse()?);
+//! let layer = Arc::new(FileLayer::new("layer.tar.gz"));
+//! merge.layer(layer, digests, &monitor)?;
 //!
 //! // Sizes are known, and nothing is written yet.
 //! let plan = merge.plan(&FsOptions::new(8 << 30, uuid::Uuid::from_u128(1)).label("container"))?;
@@ -73,8 +75,16 @@
 //! | attribute of 60,000 bytes | an error when planning a disk | refused by the file system |
 //! | sparse map that overlaps, GNU.sparse of an unknown version | refused | refused (the first) |
 //! | entry of an unknown type | refused | refused |
+//! | directory with data | refused | not tried |
+//! | parent through a symbolic link of more than 4,095 bytes | refused | not tried |
 //! | 5,000 nested directories | created | not tried |
 //! | more than a limit of [`Limits`] | refused | has no limits |
+//!
+//! The fuzz targets in `fuzz/` ran with overflow checks on 2026-11-26, on two busy cores and
+//! for less than the hour each that is wanted: `merge` 386,000 executions in 23 minutes of
+//! processor time without a finding; `vmdk` 428,000 in 74 seconds and `descriptor` 12,000 in
+//! one, until they found an overflow and a lost line, which have been corrected. `ext4` has
+//! not run.
 //!
 //! # Features
 //!

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-/// Limits on the content of layers, against hostile or broken input.
+/// Limits on the content of layers, and of file systems that are read, against hostile or
+/// broken input.
 ///
 /// The defaults admit every ordinary image. Raise a limit if necessary:
 ///
@@ -13,7 +14,8 @@ use std::fmt;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Limits {
-    /// The number of entries in all layers, including directories without an entry. Default
+    /// The number of entries in all layers, including directories without an entry; of a file
+    /// system that is read, the number of names in the directories on one path. Default
     /// 4,000,000.
     pub entries: u64,
     /// The unpacked size of all layers in bytes. Default 256 GiB.
@@ -33,6 +35,12 @@ pub struct Limits {
     pub extension: u64,
     /// The number of data ranges in one sparse file. Default 1,000,000.
     pub sparse: u64,
+    /// The size in bytes of what is kept in memory about all entries: names, link targets,
+    /// attributes, and where files have data. Default 512 MiB.
+    pub metadata: u64,
+    /// The number of path components that symbolic links in parents may add, for all
+    /// entries together. Default 64,000,000.
+    pub followed: u64,
 }
 
 impl Default for Limits {
@@ -47,6 +55,8 @@ impl Default for Limits {
             xattrs: 128 << 10,
             extension: 1 << 20,
             sparse: 1_000_000,
+            metadata: 512 << 20,
+            followed: 64_000_000,
         }
     }
 }
@@ -67,7 +77,7 @@ macro_rules! setters {
 }
 
 setters!(
-    entries, unpacked, ratio, depth, name, path, xattrs, extension, sparse
+    entries, unpacked, ratio, depth, name, path, xattrs, extension, sparse, metadata, followed
 );
 
 /// The exceeded limit of [`Limits`].
@@ -92,6 +102,10 @@ pub enum LimitKind {
     Extension,
     /// [`Limits::sparse`](field@Limits::sparse)
     Sparse,
+    /// [`Limits::metadata`](field@Limits::metadata)
+    Metadata,
+    /// [`Limits::followed`](field@Limits::followed)
+    Followed,
 }
 
 impl fmt::Display for LimitKind {
@@ -106,6 +120,8 @@ impl fmt::Display for LimitKind {
             Self::Xattrs => "bytes of extended attributes",
             Self::Extension => "bytes in an extension header",
             Self::Sparse => "ranges in a sparse file",
+            Self::Metadata => "bytes of names and attributes",
+            Self::Followed => "path components from symbolic links",
         })
     }
 }

@@ -7,7 +7,7 @@ use crate::archive::{Archive, Entry};
 use crate::error::{LayerError, LayerProblem};
 use crate::ext4::{FsOptions, Plan, xattr};
 use crate::layer::{LayerDigests, LayerSource, Unpacked, problem_of};
-use crate::limits::Limits;
+use crate::limits::{LimitKind, Limits};
 use crate::ranges::RangeFinder;
 use crate::tree::{Applied, Tree};
 use crate::{Digest, Error, Monitor};
@@ -142,14 +142,21 @@ impl Merge {
             }
             let applied = content.tree.apply(&entry, index as u32, entries, limits);
             if let Applied::File(node) = applied.map_err(|e| wrap(archive.error(e)))? {
-                let mut finder = RangeFinder::new(entry.segments.is_some());
+                let memory = limits.metadata.saturating_sub(content.tree.metadata);
+                let mut finder = RangeFinder::new(entry.segments.is_some(), memory);
                 for_data(&mut archive, &entry, &mut buf, monitor, |offset, bytes| {
                     finder.seek(offset);
                     finder.data(bytes);
                     Ok(())
                 })
                 .map_err(|error| error.of_layer(index))?;
-                content.tree.set_ranges(node, finder.finish());
+                let ranges = finder.finish().ok_or_else(|| {
+                    wrap(archive.error(LayerProblem::Limit {
+                        kind: LimitKind::Metadata,
+                        limit: limits.metadata,
+                    }))
+                })?;
+                content.tree.set_ranges(node, ranges);
             }
             monitor.add_entry();
             entries += 1;

@@ -14,18 +14,26 @@ pub(crate) struct RangeFinder {
     dirty: bool,
     /// Shortest run of zero blocks that becomes a hole.
     run: u64,
+    /// Most ranges that are kept.
+    most: usize,
+    overflowed: bool,
 }
 
 impl RangeFinder {
     /// Files that the layer says are sparse keep every hole; in others only long runs
     /// of zeros become holes.
-    pub(crate) fn new(sparse: bool) -> Self {
+    ///
+    /// The ranges may take `memory` bytes.
+    pub(crate) fn new(sparse: bool, memory: u64) -> Self {
         let run = if sparse { 1 } else { RUN };
+        let most = memory / size_of::<(u64, u64)>() as u64;
         Self {
             ranges: Vec::new(),
             position: 0,
             dirty: false,
             run,
+            most: usize::try_from(most).unwrap_or(usize::MAX),
+            overflowed: false,
         }
     }
 
@@ -50,20 +58,23 @@ impl RangeFinder {
         self.position = position;
     }
 
-    pub(crate) fn finish(mut self) -> Vec<(u64, u64)> {
+    /// The ranges; `None` if there were more than the memory for them.
+    pub(crate) fn finish(mut self) -> Option<Vec<(u64, u64)>> {
         self.end_block(self.position / BLOCK);
         self.ranges.shrink_to_fit();
-        self.ranges
+        (!self.overflowed).then_some(self.ranges)
     }
 
     fn end_block(&mut self, block: u64) {
         if !std::mem::take(&mut self.dirty) {
             return;
         }
+        let is_full = self.ranges.len() >= self.most;
         match self.ranges.last_mut() {
             Some((start, count)) if block - (*start + *count) < self.run => {
                 *count = block + 1 - *start;
             }
+            _ if is_full => self.overflowed = true,
             // A short run of zeros at the beginning is stored, too.
             None if block < self.run => self.ranges.push((0, block + 1)),
             _ => self.ranges.push((block, 1)),
@@ -86,23 +97,23 @@ mod tests {
 
     #[test]
     fn long_runs_of_zeros_become_holes_and_short_ones_do_not() {
-        let mut finder = RangeFinder::new(false);
+        let mut finder = RangeFinder::new(false, u64::MAX);
         finder.data(&[1; 5000]);
         finder.data(&vec![0; 15 * 4096]);
         finder.data(&[1]);
         finder.data(&vec![0; 40 * 4096]);
         finder.data(&[2; 10]);
-        assert_eq!(finder.finish(), [(0, 17), (56, 1)]);
+        assert_eq!(finder.finish(), Some(vec![(0, 17), (56, 1)]));
     }
 
     #[test]
     fn sparse_files_keep_every_hole() {
-        let mut finder = RangeFinder::new(true);
+        let mut finder = RangeFinder::new(true, u64::MAX);
         finder.seek(8192);
         finder.data(&[1; 100]);
         finder.seek(8192 + 4000);
         finder.data(&[1; 100]);
         finder.seek(1 << 40);
-        assert_eq!(finder.finish(), [(2, 2)]);
+        assert_eq!(finder.finish(), Some(vec![(2, 2)]));
     }
 }

@@ -9,7 +9,7 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     let monitor = Monitor::new();
-    let mut merge = Merge::new(Limits::default().unpacked(4 << 20).entries(10_000));
+    let mut merge = Merge::new(Limits::default().unpacked(2 << 20).entries(10_000));
     let (lower, upper) = data.split_at(data.len() / 2 / 512 * 512);
     for layer in [lower, upper] {
         let source: Arc<dyn LayerSource> = Arc::new(Arc::<[u8]>::from(repaired(layer)));
@@ -17,7 +17,7 @@ fuzz_target!(|data: &[u8]| {
             return;
         }
     }
-    let Ok(plan) = merge.plan(&FsOptions::new(32 << 20, uuid::Uuid::from_u128(1))) else {
+    let Ok(plan) = merge.plan(&FsOptions::new(6 << 20, uuid::Uuid::from_u128(1)).journal(false)) else {
         return;
     };
     let disk = plan

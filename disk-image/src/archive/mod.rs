@@ -214,6 +214,11 @@ impl<R: Read> Archive<R> {
             limit(text.len() as u64, self.limits.path, LimitKind::Path)?;
         }
         if entry.kind == Kind::File && entry.path.ends_with(b"/") {
+            // Readers disagree whether its data follows: what is a file's content to one
+            // would be headers to the other.
+            if stored > 0 {
+                return Err(LayerProblem::Malformed("directory with data"));
+            }
             entry.kind = Kind::Directory;
         }
         if entry.kind != Kind::File {

@@ -10,6 +10,7 @@ use super::layout::LOST_AND_FOUND;
 use super::reader::{NamedInode, Reader, from_io};
 use crate::archive::writer::{Attributes, Item, TarWriter};
 use crate::block::BlockRead;
+use crate::limits::{LimitKind, Limits};
 use crate::{Error, Monitor, Timestamp};
 
 /// The kind of a difference.
@@ -42,6 +43,8 @@ pub struct Changes {
     list: Vec<Change>,
     /// Unchanged names of files with several names.
     unchanged: BTreeMap<u32, Box<[u8]>>,
+    /// Bytes of all paths that were kept.
+    bytes: u64,
 }
 
 impl Changes {
@@ -106,7 +109,7 @@ impl Changes {
                     .map_err(Error::Write)?;
             } else {
                 let inode = new.inode(change.inode)?;
-                new.write_entry(&mut tar, &mut names, &change.path, &inode)?;
+                new.write_entry(&mut tar, &mut names, &change.path, &inode, monitor)?;
             }
             monitor.add_entry();
         }
@@ -147,11 +150,13 @@ impl<A: BlockRead, B: BlockRead> Comparison<'_, A, B> {
     fn run(&mut self) -> Result<(), Error> {
         let (old, new) = (self.old.root()?, self.new.root()?);
         if !self.is_same(&old, &new)? {
-            self.push(b".".as_slice().into(), ChangeKind::Modified, new.number());
+            self.push(b".".as_slice().into(), ChangeKind::Modified, new.number())?;
         }
-        let mut open = vec![(Vec::new(), Some(old), new)];
+        let mut open = vec![(Vec::new(), 1, Some(old), new)];
         let mut seen = std::collections::BTreeSet::new();
-        while let Some((path, old, new)) = open.pop() {
+        while let Some((path, depth, old, new)) = open.pop() {
+            self.new
+                .limit(depth, |limits| limits.depth, LimitKind::Depth)?;
             if !seen.insert(new.number()) {
                 let (inode, what) = (new.number(), "directory, which has two names,");
                 return Err(super::Error::Damaged { inode, what }.into());
@@ -172,8 +177,9 @@ impl<A: BlockRead, B: BlockRead> Comparison<'_, A, B> {
                     path.push(b'/');
                 }
                 path.extend_from_slice(&name);
-                if let Some(below) = self.compare(path, old, new)? {
-                    open.push(below);
+                if let Some((path, old, new)) = self.compare(path, old, new)? {
+                    self.count(&path)?;
+                    open.push((path, depth + 1, old, new));
                 }
             }
         }
@@ -189,7 +195,7 @@ impl<A: BlockRead, B: BlockRead> Comparison<'_, A, B> {
         new: Option<u32>,
     ) -> Result<Option<(Vec<u8>, Option<Inode>, Inode)>, Error> {
         let Some(new) = new else {
-            self.push(path.into(), ChangeKind::Deleted, 0);
+            self.push(path.into(), ChangeKind::Deleted, 0)?;
             return Ok(None);
         };
         let new = self.new.inode(new)?;
@@ -198,11 +204,12 @@ impl<A: BlockRead, B: BlockRead> Comparison<'_, A, B> {
         }
         let old = old.map(|number| self.old.inode(number)).transpose()?;
         match &old {
-            None => self.push(path.clone().into(), ChangeKind::Added, new.number()),
+            None => self.push(path.clone().into(), ChangeKind::Added, new.number())?,
             Some(old) if !self.is_same(old, &new)? => {
-                self.push(path.clone().into(), ChangeKind::Modified, new.number());
+                self.push(path.clone().into(), ChangeKind::Modified, new.number())?;
             }
             Some(_) if new.links() > 1 => {
+                self.count(&path)?;
                 self.changes
                     .unchanged
                     .entry(new.number())
@@ -217,8 +224,18 @@ impl<A: BlockRead, B: BlockRead> Comparison<'_, A, B> {
         Ok(Some((path, old, new)))
     }
 
-    fn push(&mut self, path: Box<[u8]>, kind: ChangeKind, inode: u32) {
+    fn push(&mut self, path: Box<[u8]>, kind: ChangeKind, inode: u32) -> Result<(), Error> {
+        self.count(&path)?;
         self.changes.list.push(Change { path, kind, inode });
+        Ok(())
+    }
+
+    /// Counts a path that is kept in memory.
+    fn count(&mut self, path: &[u8]) -> Result<(), Error> {
+        self.changes.bytes += path.len() as u64;
+        let most = |limits: &Limits| limits.metadata;
+        self.new
+            .limit(self.changes.bytes, most, LimitKind::Metadata)
     }
 
     fn is_same(&self, old: &Inode, new: &Inode) -> Result<bool, Error> {

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::LimitKind;
+
 /// The reason why an ext4 file system cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -22,6 +24,14 @@ pub enum Error {
         inode: u32,
         /// The damaged structure.
         what: &'static str,
+    },
+    /// Reading exceeds one of the [`Limits`](crate::Limits) of the reader.
+    #[error("more than {limit} {kind}")]
+    Limit {
+        /// The limit that was exceeded.
+        kind: LimitKind,
+        /// The value of the limit.
+        limit: u64,
     },
     /// A path does not exist.
     #[error("no such file: {0}")]

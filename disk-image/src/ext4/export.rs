@@ -1,7 +1,8 @@
 //! Traverses a file system, unpacks it, and streams it as tar.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Read, Write};
+use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
+use std::io::{self, Read, Write};
 
 use super::error::Error;
 use super::inode::{FileKind, Inode};
@@ -10,6 +11,7 @@ use super::reader::{Reader, from_io};
 use crate::Monitor;
 use crate::archive::writer::{Attributes, Item, TarWriter};
 use crate::block::BlockRead;
+use crate::limits::LimitKind;
 use crate::tree::Xattr;
 
 /// A name visited by [`Reader::walk`].
@@ -46,12 +48,16 @@ impl<D: BlockRead> Reader<D> {
             return Ok(());
         }
         let mut seen = BTreeSet::from([start.number()]);
-        let mut open = vec![(self.read_dir(start)?.into_iter(), 0)];
+        let names = self.read_dir(start)?;
+        // Names in memory: those of all directories on the path.
+        let mut held = names.len();
+        let mut open = vec![(names.into_iter(), 0, held)];
         let is_root = start.number() == super::ROOT_INODE;
-        while let Some((names, length)) = open.last_mut() {
+        while let Some((names, length, count)) = open.last_mut() {
             monitor.check()?;
             path.truncate(*length);
             let Some((name, number)) = names.next() else {
+                held -= *count;
                 open.pop();
                 continue;
             };
@@ -78,7 +84,13 @@ impl<D: BlockRead> Reader<D> {
                     .into());
                 }
                 if enter {
-                    open.push((self.read_dir(&inode)?.into_iter(), path.len()));
+                    let depth = open.len() as u64;
+                    self.limit(depth, |limits| limits.depth, LimitKind::Depth)?;
+                    let names = self.read_dir(&inode)?;
+                    let count = names.len();
+                    held += count;
+                    self.limit(held as u64, |limits| limits.entries, LimitKind::Entries)?;
+                    open.push((names.into_iter(), path.len(), count));
                 }
             }
         }
@@ -113,7 +125,7 @@ impl<D: BlockRead> Reader<D> {
             let Visited { path, inode } = *visited;
             let xattrs = self.xattrs(inode)?;
             let attributes = attributes(inode, &xattrs);
-            if let Some(first) = names.first(path, inode) {
+            if let Some(first) = names.first(self, path, inode)? {
                 let is_device = matches!(inode.kind, FileKind::Char(..) | FileKind::Block(..));
                 if is_device && !unpacker.exists(first) {
                     return Ok(true);
@@ -170,7 +182,7 @@ impl<D: BlockRead> Reader<D> {
             if !filter(visited) {
                 return Ok(false);
             }
-            self.write_entry(&mut tar, &mut names, visited.path, visited.inode)?;
+            self.write_entry(&mut tar, &mut names, visited.path, visited.inode, monitor)?;
             Ok(true)
         })?;
         tar.finish().map_err(crate::Error::Write)
@@ -183,17 +195,18 @@ impl<D: BlockRead> Reader<D> {
         names: &mut FirstNames,
         path: &[u8],
         inode: &Inode,
+        monitor: &Monitor,
     ) -> Result<(), crate::Error> {
         let xattrs = self.xattrs(inode)?;
         let attributes = attributes(inode, &xattrs);
         let path = if path.is_empty() { b"." } else { path };
-        if let Some(first) = names.first(path, inode) {
+        if let Some(first) = names.first(self, path, inode)? {
             let link = tar.entry(path, &Item::HardLink(first), &attributes);
             return link.map_err(crate::Error::Write);
         }
         match inode.kind {
             FileKind::File => {
-                let file = self.file(inode)?;
+                let file = Watched(self.file(inode)?, monitor);
                 tar.entry(path, &Item::File(inode.size), &attributes)
                     .and_then(|()| tar.data(file, inode.size))
                     .map_err(|error| match error.downcast::<crate::Error>() {
@@ -218,25 +231,51 @@ impl<D: BlockRead> Reader<D> {
 
 /// The first name of every file that has several.
 #[derive(Default)]
-pub(super) struct FirstNames(BTreeMap<u32, Box<[u8]>>);
+pub(super) struct FirstNames {
+    names: BTreeMap<u32, Box<[u8]>>,
+    bytes: u64,
+}
 
 impl FirstNames {
     /// Starts with names that exist elsewhere.
     pub(super) fn of(names: &BTreeMap<u32, Box<[u8]>>) -> Self {
-        Self(names.clone())
+        Self {
+            names: names.clone(),
+            bytes: names.values().map(|name| name.len() as u64).sum(),
+        }
     }
 
     /// The name that this one is a link to; `None` if it is the first.
-    fn first(&mut self, path: &[u8], inode: &Inode) -> Option<&[u8]> {
+    fn first<D: BlockRead>(
+        &mut self,
+        reader: &Reader<D>,
+        path: &[u8],
+        inode: &Inode,
+    ) -> Result<Option<&[u8]>, crate::Error> {
         if inode.links < 2 || inode.kind == FileKind::Directory {
-            return None;
+            return Ok(None);
         }
-        let mut is_first = false;
-        let name = self.0.entry(inode.number).or_insert_with(|| {
-            is_first = true;
-            path.into()
-        });
-        (!is_first).then_some(&**name)
+        match self.names.entry(inode.number) {
+            Entry::Occupied(name) => Ok(Some(&**name.into_mut())),
+            Entry::Vacant(place) => {
+                self.bytes += path.len() as u64;
+                reader.limit(self.bytes, |limits| limits.metadata, LimitKind::Metadata)?;
+                place.insert(path.into());
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// Stops reading when the operation is cancelled: a hole may be of any length.
+struct Watched<'a, R>(R, &'a Monitor);
+
+impl<R: Read> Read for Watched<'_, R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.1.check().map_err(io::Error::other)?;
+        let n = self.0.read(buf)?;
+        self.1.add_bytes(n as u64);
+        Ok(n)
     }
 }
 

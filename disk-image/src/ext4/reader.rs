@@ -14,6 +14,7 @@ use super::runs::{Run, Runs};
 use super::{ROOT_INODE, geometry};
 use crate::block::BlockRead;
 use crate::le;
+use crate::limits::{LimitKind, Limits};
 use crate::tree::Xattr;
 
 /// Reads an ext4 file system, on any disk: raw, virtual, or in memory.
@@ -39,13 +40,11 @@ pub struct Reader<D> {
     checksum_seed: Option<u32>,
     uuid: Uuid,
     label: Vec<u8>,
+    limits: Limits,
 }
 
 /// A name in a directory, and the number of its inode.
 pub type NamedInode = (Box<[u8]>, u32);
-
-/// Longest directory that is read.
-const MAX_DIRECTORY: u64 = 4 << 30;
 
 impl<D: BlockRead> Reader<D> {
     /// Reads the superblock.
@@ -143,7 +142,31 @@ impl<D: BlockRead> Reader<D> {
             checksum_seed,
             uuid,
             label,
+            limits: Limits::default(),
         })
+    }
+
+    /// Sets the limits for hostile file systems: of these, `entries` and `depth` apply to
+    /// directories, and `metadata` to what is remembered of files with several names and of
+    /// changes.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Checks a value that depends on what is read.
+    pub(super) fn limit(
+        &self,
+        value: u64,
+        limit: impl FnOnce(&Limits) -> u64,
+        kind: LimitKind,
+    ) -> Result<(), crate::Error> {
+        let limit = limit(&self.limits);
+        if value > limit {
+            return Err(Error::Limit { kind, limit }.into());
+        }
+        Ok(())
     }
 
     /// Returns the UUID of the file system.
@@ -189,7 +212,8 @@ impl<D: BlockRead> Reader<D> {
         let group = u64::from((number - 1) / self.inodes_per_group);
         let index = u64::from((number - 1) % self.inodes_per_group);
         let mut descriptor = vec![0; self.descriptor_size];
-        self.read(&mut descriptor, self.descriptor_offset(group))?;
+        let offset = self.descriptor_offset(group);
+        self.read(&mut descriptor, offset.ok_or_else(|| damaged("group"))?)?;
         let mut table = u64::from(le::u32_at(&descriptor, 0x08));
         if self.descriptor_size >= 64 {
             table |= u64::from(le::u32_at(&descriptor, 0x28)) << 32;
@@ -214,7 +238,7 @@ impl<D: BlockRead> Reader<D> {
             inode: directory.number,
             what: "directory",
         };
-        if directory.kind != FileKind::Directory || directory.size > MAX_DIRECTORY {
+        if directory.kind != FileKind::Directory {
             return Err(damaged().into());
         }
         let mut names = Vec::new();
@@ -231,6 +255,8 @@ impl<D: BlockRead> Reader<D> {
                 for index in 0..run.len {
                     let block = self.block(run.physical + index)?;
                     parse_entries(&block, &mut names).ok_or_else(damaged)?;
+                    let most = |limits: &Limits| limits.entries;
+                    self.limit(names.len() as u64, most, LimitKind::Entries)?;
                 }
             }
         }
@@ -353,7 +379,8 @@ impl<D: BlockRead> Reader<D> {
         self.disk.read_exact_at(buf, offset)
     }
 
-    fn descriptor_offset(&self, group: u64) -> u64 {
+    /// `None` if the numbers of the superblock make no sense.
+    fn descriptor_offset(&self, group: u64) -> Option<u64> {
         let per_block = self.block_size / self.descriptor_size as u64;
         let (index, within) = (
             group / per_block,
@@ -364,11 +391,12 @@ impl<D: BlockRead> Reader<D> {
                 let first_group = index * per_block;
                 let has_super =
                     !self.sparse_super || geometry::Geometry::has_superblock(first_group);
-                self.first_data_block + first_group * self.blocks_per_group + u64::from(has_super)
+                let start = first_group.checked_mul(self.blocks_per_group)?;
+                start.checked_add(self.first_data_block + u64::from(has_super))?
             }
             _ => self.first_data_block + 1 + index,
         };
-        block * self.block_size + within
+        block.checked_mul(self.block_size)?.checked_add(within)
     }
 
     fn refuse_encrypted(&self, inode: &Inode) -> Result<(), crate::Error> {

@@ -29,14 +29,30 @@ pub(super) struct Runs {
 }
 
 enum Kind {
-    /// Nodes from the root down, with the next entry of each.
-    Extents(Vec<Node>),
+    Extents {
+        /// Nodes from the root down, with the next entry of each.
+        nodes: Vec<Node>,
+        /// First block of the file that the next entry may be about.
+        floor: u64,
+    },
     Map {
         root: [u8; 60],
-        cached: Vec<(u64, Vec<u8>)>,
+        cached: Cached,
     },
     Nothing,
 }
+
+/// The blocks of a map on the way to the last block that was looked up.
+#[derive(Default)]
+struct Cached {
+    blocks: Vec<(u64, Vec<u8>)>,
+    /// Look-ups since the last one that found data.
+    fruitless: u32,
+}
+
+/// A kernel frees blocks of a map in which nothing is left, so that there are hardly any.
+/// A hostile map may refer to one of them billions of times.
+const MAX_FRUITLESS: u32 = 1 << 16;
 
 struct Node {
     bytes: Vec<u8>,
@@ -58,11 +74,14 @@ impl Runs {
                 inode: inode.number,
                 what: "extent tree",
             })?;
-            Kind::Extents(vec![root])
+            Kind::Extents {
+                nodes: vec![root],
+                floor: 0,
+            }
         } else {
             Kind::Map {
                 root: inode.block,
-                cached: Vec::new(),
+                cached: Cached::default(),
             }
         };
         Ok(Self {
@@ -80,9 +99,11 @@ impl Runs {
     ) -> Result<Option<Run>, crate::Error> {
         let run = match &mut self.kind {
             Kind::Nothing => None,
-            Kind::Extents(nodes) => next_extent(nodes, reader, self.inode)?,
+            Kind::Extents { nodes, floor } => next_extent(nodes, floor, reader, self.inode)?,
             Kind::Map { root, cached } => {
-                next_mapped(root, cached, reader, self.next, self.blocks)?
+                let run = next_mapped(root, cached, reader, self.inode, self.next, self.blocks)?;
+                cached.fruitless = 0;
+                run
             }
         };
         let Some(mut run) = run else { return Ok(None) };
@@ -108,13 +129,28 @@ impl Runs {
     }
 }
 
+impl Cached {
+    fn block<D: BlockRead>(
+        &mut self,
+        level: usize,
+        number: u64,
+        reader: &Reader<D>,
+    ) -> Result<&[u8], crate::Error> {
+        if self.blocks.get(level).is_none_or(|(at, _)| *at != number) {
+            self.blocks.truncate(level);
+            self.blocks.push((number, reader.block(number)?));
+        }
+        Ok(&self.blocks[level].1)
+    }
+}
+
 impl Node {
-    /// Checks the header. `depth` is what the node above says.
+    /// Checks the header. `depth` is what the node above says. Only the root may be empty.
     fn new(bytes: Vec<u8>, depth: Option<u16>) -> Option<Self> {
         let entries = le::u16_at(&bytes, 2) as usize;
         let found = le::u16_at(&bytes, 6);
         let fits = 12 + entries * 12 <= bytes.len();
-        let expected = depth.is_none_or(|depth| depth == found);
+        let expected = depth.is_none_or(|depth| depth == found && entries > 0);
         (le::u16_at(&bytes, 0) == MAGIC && fits && expected && found <= MAX_DEPTH).then_some(Self {
             bytes,
             entry: 0,
@@ -124,8 +160,10 @@ impl Node {
     }
 }
 
+/// The entries of a sound tree ascend, so that no node is visited twice.
 fn next_extent<D: BlockRead>(
     nodes: &mut Vec<Node>,
+    floor: &mut u64,
     reader: &Reader<D>,
     inode: u32,
 ) -> Result<Option<Run>, crate::Error> {
@@ -138,18 +176,27 @@ fn next_extent<D: BlockRead>(
         node.entry += 1;
         let bytes = &node.bytes;
         let logical = u64::from(le::u32_at(bytes, at));
+        let damaged = || Error::Damaged {
+            inode,
+            what: "extent tree",
+        };
+        if logical < *floor {
+            return Err(damaged().into());
+        }
         if node.depth > 0 {
             let block =
                 u64::from(le::u32_at(bytes, at + 4)) | u64::from(le::u16_at(bytes, at + 8)) << 32;
             let depth = node.depth - 1;
             let below = Node::new(reader.block(block)?, Some(depth));
-            nodes.push(below.ok_or(Error::Damaged {
-                inode,
-                what: "extent tree",
-            })?);
+            nodes.push(below.ok_or_else(damaged)?);
             continue;
         }
         let len = u64::from(le::u16_at(bytes, at + 4));
+        let covered = if len > 32768 { len - 32768 } else { len };
+        if covered == 0 {
+            return Err(damaged().into());
+        }
+        *floor = logical + covered;
         let physical =
             u64::from(le::u16_at(bytes, at + 6)) << 32 | u64::from(le::u32_at(bytes, at + 8));
         // Longer means allocated and never written: it reads as zeros, as a hole.
@@ -168,8 +215,9 @@ fn next_extent<D: BlockRead>(
 /// levels.
 fn next_mapped<D: BlockRead>(
     root: &[u8; 60],
-    cached: &mut Vec<(u64, Vec<u8>)>,
+    cached: &mut Cached,
     reader: &Reader<D>,
+    inode: u32,
     from: u64,
     blocks: u64,
 ) -> Result<Option<Run>, crate::Error> {
@@ -178,7 +226,14 @@ fn next_mapped<D: BlockRead>(
     while logical < blocks {
         let (physical, absent) = lookup(root, cached, reader, logical)?;
         match &mut run {
-            None if physical == 0 => logical += absent,
+            None if physical == 0 => {
+                logical += absent;
+                cached.fruitless += 1;
+                if cached.fruitless > MAX_FRUITLESS {
+                    let what = "map of blocks";
+                    return Err(Error::Damaged { inode, what }.into());
+                }
+            }
             None => {
                 run = Some(Run {
                     logical,
@@ -200,7 +255,7 @@ fn next_mapped<D: BlockRead>(
 /// The block, or 0 and how many blocks are absent at least.
 fn lookup<D: BlockRead>(
     root: &[u8; 60],
-    cached: &mut Vec<(u64, Vec<u8>)>,
+    cached: &mut Cached,
     reader: &Reader<D>,
     logical: u64,
 ) -> Result<(u64, u64), crate::Error> {
@@ -217,20 +272,20 @@ fn lookup<D: BlockRead>(
             continue;
         }
         let mut block = u64::from(le::u32_at(root, (11 + levels as usize) * 4));
+        if block == 0 {
+            return Ok((0, span - index));
+        }
         for level in 0..levels as usize {
-            if block == 0 {
-                return Ok((0, span - index % span));
-            }
             span /= per_block;
-            let key = block;
-            if cached.get(level).is_none_or(|(number, _)| *number != key) {
-                cached.truncate(level);
-                cached.push((key, reader.block(block)?));
+            let entries = cached.block(level, block, reader)?;
+            let entry = (index / span % per_block) as usize;
+            block = u64::from(le::u32_at(entries, entry * 4));
+            if block == 0 {
+                // Up to the next entry of this block that is not zero.
+                let (rest, _) = entries[entry * 4..].as_chunks::<4>();
+                let zeros = rest.iter().take_while(|word| **word == [0; 4]).count();
+                return Ok((0, zeros as u64 * span - index % span));
             }
-            block = u64::from(le::u32_at(
-                &cached[level].1,
-                (index / span % per_block) as usize * 4,
-            ));
         }
         return Ok((block, 1));
     }

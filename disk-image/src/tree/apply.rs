@@ -60,6 +60,12 @@ impl Tree {
             self.link(entry, parent, name, layer, limits)?;
             return Ok(Applied::Other);
         }
+        let xattrs = entry
+            .xattrs
+            .iter()
+            .map(|(name, value)| name.len() + value.len());
+        let bytes = name.len() + entry.link.len() + xattrs.sum::<usize>();
+        self.count_metadata(bytes, limits)?;
         let meta = meta_of(entry)?;
         let existing = self.child(parent, name);
         if entry.kind == Kind::Directory
@@ -80,14 +86,7 @@ impl Tree {
         let kind = kind_of(entry, layer, index)?;
         let is_file = matches!(kind, NodeKind::File(_));
         self.remove(parent, name);
-        let node = self.add(
-            Node {
-                kind,
-                meta,
-                links: 1,
-            },
-            limits,
-        )?;
+        let node = self.add(Node::new(kind, meta), limits)?;
         self.set_link(parent, name, Link { node, layer });
         Ok(if is_file {
             Applied::File(node)
@@ -98,6 +97,7 @@ impl Tree {
 
     /// Sets where a file has data.
     pub(crate) fn set_ranges(&mut self, id: NodeId, found: Vec<(u64, u64)>) {
+        self.metadata += size_of_val(&found[..]) as u64;
         if let NodeKind::File(data) = &mut self.node_mut(id).kind {
             data.ranges = found;
         }
@@ -143,6 +143,7 @@ impl Tree {
             self.set_link(parent, name, Link { node, layer });
             return Ok(());
         }
+        self.count_metadata(name.len(), limits)?;
         // Counted first: the name that is replaced may hold the target's directory.
         self.node_mut(node).links += 1;
         self.remove(parent, name);
@@ -220,19 +221,21 @@ impl Tree {
     }
 
     /// Hides what lower layers have in a directory. Directories are visited before and
-    /// after what is below them, with a stack of our own: they may be nested deeply.
+    /// after what is below them, with a stack of our own: they may be nested deeply. Each is
+    /// visited once per layer, however often the layer asks.
     fn hide_children(&mut self, directory: NodeId, layer: u32) {
         let mut order = vec![directory];
         let mut next = 0;
         while let Some(&id) = order.get(next) {
+            if self.node(id).swept > layer {
+                order.swap_remove(next);
+                continue;
+            }
             next += 1;
+            self.node_mut(id).swept = layer + 1;
             let below = self.children(id).into_iter().flat_map(BTreeMap::values);
-            let below: Vec<NodeId> = below.map(|link| link.node).collect();
-            order.extend(
-                below
-                    .into_iter()
-                    .filter(|&node| self.children(node).is_some()),
-            );
+            let below = below.map(|link| link.node);
+            order.extend(below.filter(|&node| self.children(node).is_some()));
         }
         for &id in order.iter().rev() {
             let lower = self.children(id).into_iter().flatten();

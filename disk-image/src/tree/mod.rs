@@ -18,6 +18,10 @@ pub(crate) const ROOT: NodeId = 0;
 #[derive(Debug, Clone)]
 pub(crate) struct Tree {
     pub(crate) nodes: Vec<Node>,
+    /// Bytes that the limit [`Limits::metadata`](crate::Limits) counts: what was ever added.
+    pub(crate) metadata: u64,
+    /// Components of paths that came from symbolic links.
+    followed: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -26,6 +30,20 @@ pub(crate) struct Node {
     pub(crate) meta: Meta,
     /// Names that refer to the node; 0: dead.
     pub(crate) links: u32,
+    /// The layer, plus one, that hid everything of lower layers below this directory:
+    /// looking again would find nothing.
+    swept: u32,
+}
+
+impl Node {
+    fn new(kind: NodeKind, meta: Meta) -> Self {
+        Self {
+            kind,
+            meta,
+            links: 1,
+            swept: 0,
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -81,12 +99,12 @@ impl Meta {
 
 impl Tree {
     pub(crate) fn new() -> Self {
-        let root = Node {
-            kind: NodeKind::Directory(BTreeMap::new()),
-            meta: Meta::implicit(),
-            links: 1,
-        };
-        Self { nodes: vec![root] }
+        let root = Node::new(NodeKind::Directory(BTreeMap::new()), Meta::implicit());
+        Self {
+            nodes: vec![root],
+            metadata: 0,
+            followed: 0,
+        }
     }
 
     pub(crate) fn node(&self, id: NodeId) -> &Node {

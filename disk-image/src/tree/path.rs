@@ -7,6 +7,8 @@ use crate::limits::{LimitKind, Limits};
 
 /// The kernel's limit on symbolic links in one path.
 const MAX_SYMLINKS: u32 = 40;
+/// The kernel's limit on the target of a symbolic link.
+const MAX_TARGET: usize = 4095;
 
 /// The components of a path as an archive has it: absolute is the same as relative,
 /// and `..` may not leave the tree.
@@ -104,13 +106,16 @@ impl Tree {
                 NodeKind::Directory(_) => stack.push(link.node),
                 NodeKind::Symlink(target) => {
                     followed += 1;
-                    if followed > MAX_SYMLINKS {
+                    if followed > MAX_SYMLINKS || target.len() > MAX_TARGET {
                         return Err(LayerProblem::LinkLoop);
                     }
                     if target.starts_with(b"/") {
                         stack.truncate(1);
                     }
+                    let before = rest.len();
                     rest.extend(target.split(|&byte| byte == b'/').rev().map(<[u8]>::to_vec));
+                    self.followed += (rest.len() - before) as u64;
+                    limit(self.followed, limits.followed, LimitKind::Followed)?;
                 }
                 _ if missing == Missing::Stop => return Ok(None),
                 // A whiteout of it may still come: wherever that stands, it hides what lower
@@ -133,18 +138,21 @@ impl Tree {
         limits: &Limits,
     ) -> Result<NodeId, LayerProblem> {
         let kind = NodeKind::Directory(std::collections::BTreeMap::new());
-        let id = self.add(
-            Node {
-                kind,
-                meta: Meta::implicit(),
-                links: 1,
-            },
-            limits,
-        )?;
+        self.count_metadata(name.len(), limits)?;
+        let id = self.add(Node::new(kind, Meta::implicit()), limits)?;
         if let Some(children) = self.children_mut(parent) {
             children.insert(name.into(), Link { node: id, layer });
         }
         Ok(id)
+    }
+
+    pub(super) fn count_metadata(
+        &mut self,
+        bytes: usize,
+        limits: &Limits,
+    ) -> Result<(), LayerProblem> {
+        self.metadata += bytes as u64;
+        limit(self.metadata, limits.metadata, LimitKind::Metadata)
     }
 
     pub(super) fn add(&mut self, node: Node, limits: &Limits) -> Result<NodeId, LayerProblem> {

@@ -270,7 +270,7 @@ impl Descriptor {
         let line = value_line(key, value, !is_number);
         match found {
             Some(index) => self.lines[index] = line,
-            None if key.starts_with("ddb.") => self.lines.push(line),
+            None if key.starts_with("ddb.") => self.insert(self.lines.len(), line),
             None => {
                 let head = |line: &Line| matches!(&line.content, Content::Value { key, .. } if !key.starts_with("ddb."));
                 let at = self
@@ -278,9 +278,19 @@ impl Descriptor {
                     .iter()
                     .rposition(head)
                     .map_or(self.lines.len(), |at| at + 1);
-                self.lines.insert(at, line);
+                self.insert(at, line);
             }
         }
+    }
+
+    /// Inserts a line; the one in front of it may be the last of a file, without an end.
+    fn insert(&mut self, at: usize, line: Line) {
+        if let Some(before) = at.checked_sub(1).and_then(|at| self.lines.get_mut(at))
+            && !before.raw.ends_with(b"\n")
+        {
+            before.raw.push(b'\n');
+        }
+        self.lines.insert(at, line);
     }
 
     /// Returns the content id of the disk; a program that writes to the disk changes it.
@@ -347,8 +357,9 @@ impl Descriptor {
             .position(is_extent)
             .unwrap_or(self.lines.len());
         self.lines.retain(|line| !is_extent(line));
-        self.lines
-            .splice(at..at, extents.into_iter().map(extent_line));
+        for (at, extent) in (at..).zip(extents) {
+            self.insert(at, extent_line(extent));
+        }
     }
 
     /// Returns the capacity in bytes: the sum of the extents.
@@ -539,6 +550,20 @@ mod tests {
             Descriptor::parse(&padded).unwrap(),
             Descriptor::parse(ESX).unwrap()
         );
+    }
+
+    #[test]
+    fn values_are_added_behind_a_last_line_without_an_end() {
+        let text = b"# Disk DescriptorFile\ncreateType=\"vmfs\"";
+        let mut descriptor = Descriptor::parse(text).unwrap();
+        descriptor.set_cid(7);
+        descriptor.set("ddb.comment", "x");
+        descriptor.set_extents([Extent::new(ExtentKind::Vmfs, 8, "f")]);
+        let again = Descriptor::parse(&descriptor.to_bytes()).unwrap();
+        assert_eq!(again, descriptor);
+        assert_eq!(again.cid().unwrap(), 7);
+        assert_eq!(again.create_type(), CreateType::Vmfs);
+        assert_eq!(again.extents().count(), 1);
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! Opens disks of every format for reading, with the chain of their parents.
 
-use std::fs::File;
-use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +11,9 @@ use crate::block::{BlockRead, RawDisk, file_error};
 
 /// Longest chain of parents that is opened.
 const MAX_CHAIN: usize = 64;
+/// Most extents of one disk, each of which is an open file: 62 TiB in pieces of 2 GiB
+/// would be more, but nothing makes them.
+const MAX_EXTENTS: usize = 4096;
 
 /// A virtual disk that is open for reading: monolithicSparse, streamOptimized, flat,
 /// `vmfs`, or split into several extents, with its parents.
@@ -110,7 +111,10 @@ impl Disk {
             return Err(Error::ChainTooLong(MAX_CHAIN).into());
         }
         let mut own = Some(open_file(path, root)?);
-        let descriptor = read_descriptor_of(own.as_ref(), path)?;
+        let descriptor = read_descriptor_of(own.as_ref())?;
+        if descriptor.extents().count() > MAX_EXTENTS {
+            return Err(Error::Unsupported("it has more than 4,096 extents").into());
+        }
         let mut parts = Vec::new();
         let mut start = 0;
         for extent in descriptor.extents() {
@@ -324,7 +328,7 @@ impl BlockRead for Disk {
 pub fn read_descriptor(path: impl AsRef<Path>) -> Result<Descriptor, crate::Error> {
     let path = path.as_ref();
     let file = RawDisk::open(path)?;
-    read_descriptor_of(Some(&file), path)
+    read_descriptor_of(Some(&file))
 }
 
 fn is_sparse(file: Option<&RawDisk>) -> bool {
@@ -332,7 +336,7 @@ fn is_sparse(file: Option<&RawDisk>) -> bool {
     file.is_some_and(|file| file.read_exact_at(&mut magic, 0).is_ok() && &magic == MAGIC)
 }
 
-fn read_descriptor_of(file: Option<&RawDisk>, path: &Path) -> Result<Descriptor, crate::Error> {
+fn read_descriptor_of(file: Option<&RawDisk>) -> Result<Descriptor, crate::Error> {
     let Some(file) = file else {
         return Err(Error::Unsupported("it has no descriptor").into());
     };
@@ -357,10 +361,8 @@ fn read_descriptor_of(file: Option<&RawDisk>, path: &Path) -> Result<Descriptor,
             )),
         };
     }
-    let mut text = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(MAX_BYTES as u64 + 1).read_to_end(&mut text))
-        .map_err(|source| file_error("read", path, source))?;
+    let mut text = vec![0; file.size().min(MAX_BYTES as u64 + 1) as usize];
+    file.read_exact_at(&mut text, 0)?;
     if text.starts_with(b"COWD") {
         return Err(Error::Unsupported("it is an ESXi delta disk without its descriptor").into());
     }
@@ -376,6 +378,14 @@ fn open_file(path: &Path, root: Option<&Path>) -> Result<RawDisk, crate::Error> 
         .map_err(|source| file_error("open", path, source))?;
     if !real.starts_with(root) {
         return Err(Error::Outside(path.to_owned()).into());
+    }
+    // Opening a pipe would wait for somebody to write into it.
+    let meta = real.metadata();
+    if !meta
+        .map_err(|source| file_error("open", path, source))?
+        .is_file()
+    {
+        return Err(Error::Unsupported("a file of it is no regular file").into());
     }
     RawDisk::open(real)
 }

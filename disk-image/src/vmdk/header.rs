@@ -7,6 +7,8 @@ pub(crate) const MAGIC: &[u8; 4] = b"KDMV";
 /// A stream does not know at its beginning where its grain directory will be.
 pub(crate) const AT_END: u64 = u64::MAX;
 
+/// 64 TiB: more than any disk has, so that tables of hostile ones fit into memory.
+const MAX_SECTORS: u64 = 1 << 37;
 const VALID_NEWLINES: u32 = 1;
 const REDUNDANT_TABLE: u32 = 2;
 pub(crate) const COMPRESSED: u32 = 1 << 16;
@@ -109,7 +111,7 @@ impl Header {
         if header.flags & VALID_NEWLINES != 0 && from[0x49..0x4d] != *b"\n \r\n" {
             return Err(damaged("header was changed by a transfer as text, which"));
         }
-        if header.capacity > 1 << 40 {
+        if header.capacity > MAX_SECTORS {
             return Err(damaged("capacity"));
         }
         if !header.grain.is_power_of_two() || !(8..=2048).contains(&header.grain) {

@@ -132,7 +132,13 @@ impl SparseDisk {
         let directory = read_words(&raw, header.directory * SECTOR, tables)?;
         let redundant = match header.redundant_directory {
             0 => Vec::new(),
-            at => read_words(&raw, at * SECTOR, tables)?,
+            at => {
+                let what = "redundant grain directory";
+                let offset = at
+                    .checked_mul(SECTOR)
+                    .ok_or(Error::Damaged { what, offset: 0 })?;
+                read_words(&raw, offset, tables)?
+            }
         };
         if directory.contains(&0) || redundant.contains(&0) {
             return Err(Error::Unsupported("its grain tables are not allocated").into());

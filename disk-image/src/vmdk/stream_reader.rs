@@ -54,17 +54,20 @@ impl<R: Read> StreamReader<R> {
         if header.grain * SECTOR != GRAIN {
             return Err(Error::Unsupported("its grains are not of 64 KiB").into());
         }
+        let damaged = Error::Damaged {
+            what: "header",
+            offset: 0,
+        };
+        if header.overhead > 1 << 20 {
+            return Err(damaged.into());
+        }
         let overhead = header.overhead * SECTOR;
         let (from, size) = (
             header.descriptor_offset * SECTOR,
             header.descriptor_size * SECTOR,
         );
-        if header.overhead > 1 << 20 || (size > 0 && (from < SECTOR || from + size > overhead)) {
-            return Err(Error::Damaged {
-                what: "header",
-                offset: 0,
-            }
-            .into());
+        if size > 0 && (from < SECTOR || from + size > overhead) {
+            return Err(damaged.into());
         }
         if size > 0 {
             reader.skip(from - SECTOR)?;

@@ -259,3 +259,33 @@ fn nothing_is_left_of_a_disk_that_could_not_be_made() {
     assert_eq!(fs::read(&path).unwrap(), b"mine");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
+
+#[test]
+fn disks_of_thousands_of_files_or_of_pipes_are_refused() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("disk.vmdk");
+    let head = "# Disk DescriptorFile\nCID=1\nparentCID=ffffffff\ncreateType=\"custom\"\n";
+    let extent = "RW 1 FLAT \"disk.vmdk\" 0\n";
+    fs::write(&path, format!("{head}{}", extent.repeat(4_096))).unwrap();
+    Disk::open_within(&path, folder.path()).unwrap();
+    fs::write(&path, format!("{head}{}", extent.repeat(4_097))).unwrap();
+    let error = Disk::open_within(&path, folder.path()).unwrap_err();
+    assert!(matches!(error, Error::Vmdk(vmdk::Error::Unsupported(_))));
+
+    let pipe = folder.path().join("pipe");
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    fs::write(&path, format!("{head}RW 1 FLAT \"pipe\" 0\n")).unwrap();
+    let error = Disk::open_within(&path, folder.path()).unwrap_err();
+    assert!(matches!(error, Error::Vmdk(vmdk::Error::Unsupported(_))));
+}
+
+#[test]
+fn streams_with_a_header_of_any_size_are_refused() {
+    let plan = merge([Tar::new().file("a", b"x").done()]);
+    let plan = plan.plan(&options(9 << 20)).unwrap();
+    let mut bytes = stream(&plan, &StreamOptions::new().threads(0));
+    bytes[0x40..0x48].fill(0xff);
+    let error = StreamReader::new(&bytes[..]).unwrap_err();
+    assert!(matches!(error, Error::Vmdk(vmdk::Error::Damaged { .. })));
+}

@@ -5,7 +5,7 @@ use std::error::Error as _;
 use disk_image::{Digest, Error, LayerDigests, LayerProblem, LimitKind, Limits, Merge, Monitor};
 use tar::EntryType;
 
-use crate::support::{Tar, merge, options, source, try_merge};
+use crate::support::{Tar, merge, options, raw, source, tree, try_merge};
 
 fn problem(layer: Vec<u8>) -> String {
     match try_merge([layer]) {
@@ -30,7 +30,7 @@ fn paths_and_links_that_leave_the_tree_are_refused() {
         .file("a/x", b"");
     assert_eq!(
         problem(looped.done()),
-        "the path leads through too many symbolic links"
+        "the path leads through too many or too long symbolic links"
     );
 }
 
@@ -289,6 +289,96 @@ fn a_disk_with_room_but_too_few_groups_for_its_inodes_is_too_small() {
     let Err(Error::DiskTooSmall { needed, .. }) = merge.plan(&options(100 << 20)) else {
         panic!("one group has 32,768 inodes")
     };
-    let disk = crate::support::raw(&merge.plan(&options(needed)).unwrap());
-    assert_eq!(crate::support::tree(&disk).len(), 33_000);
+    let disk = raw(&merge.plan(&options(needed)).unwrap());
+    assert_eq!(tree(&disk).len(), 33_000);
+}
+
+/// Directories that many whiteouts empty are visited once per layer, not once per whiteout.
+#[test]
+fn a_layer_of_opaque_markers_takes_no_more_time_than_its_entries() {
+    let mut lower = Tar::new();
+    let mut upper = Tar::new();
+    for index in 0..5_000 {
+        lower = lower.file(&format!("d/{index}"), b"");
+        upper = upper.file(&format!("d/e/{index}"), b"");
+    }
+    for _ in 0..5_000 {
+        upper = upper.file("d/.wh..wh..opq", b"").file(".wh.d", b"");
+    }
+    let upper = upper.file("d/.wh.e", b"").done();
+    let start = std::time::Instant::now();
+    let merge = merge([lower.done(), upper]);
+    // Ten thousand visits of five thousand names would take many times as long.
+    assert!(start.elapsed() < std::time::Duration::from_secs(5));
+    let tree = tree(&raw(&merge.plan(&options(16 << 20)).unwrap()));
+    assert_eq!(tree.len(), 5_002);
+}
+
+#[test]
+fn what_is_kept_in_memory_is_limited() {
+    let big = [b'v'; 60_000];
+    let xattrs = Tar::new()
+        .pax(&[("SCHILY.xattr.user.a", &big)])
+        .file("a", b"");
+    // A global header applies to every entry that follows.
+    let global = {
+        let record = [b"60027 SCHILY.xattr.user.a=".as_slice(), &big, b"\n"].concat();
+        assert_eq!(record.len(), 60_027);
+        let mut tar = Tar::new().add("g", EntryType::XGlobalHeader, "", &record, |_| {});
+        for index in 0..100 {
+            tar = tar.file(&index.to_string(), b"");
+        }
+        tar
+    };
+    let fragments: Vec<u8> = (0..200)
+        .flat_map(|_| [vec![1; 4096], vec![0; 16 * 4096]].concat())
+        .collect();
+    for (layer, limit) in [
+        (xattrs, 50_000),
+        (global, 3_000_000),
+        (Tar::new().file("fragments", &fragments), 2_000),
+        (Tar::new().symlink("a", &"t".repeat(90)), 80),
+        (Tar::new().file("f", b"").hard_link("long-name", "f"), 5),
+    ] {
+        let mut merge = Merge::new(Limits::default().metadata(limit));
+        let layer = source(layer.done());
+        let error = merge.layer(layer, LayerDigests::none(), &Monitor::new());
+        let Err(Error::Layer { source, .. }) = error else {
+            panic!("{limit} was exceeded");
+        };
+        let text = source.problem().to_string();
+        assert_eq!(
+            text,
+            format!("more than {limit} bytes of names and attributes")
+        );
+    }
+}
+
+#[test]
+fn long_ways_through_symbolic_links_are_refused() {
+    let long = "d/../".repeat(1_000);
+    let mut layer = Tar::new().dir("d").pax(&[("linkpath", long.as_bytes())]);
+    layer = layer.symlink("too-long", "x").file("too-long/a", b"");
+    let text = problem(layer.done());
+    assert!(text.contains("too long symbolic links"), "{text}");
+
+    let mut layer = Tar::new().dir("d").symlink("l", &"d/../".repeat(18));
+    for index in 0..40 {
+        layer = layer.file(&format!("l/{index}"), b"");
+    }
+    let mut merge = Merge::new(Limits::default().followed(1_000));
+    let error = merge.layer(source(layer.done()), LayerDigests::none(), &Monitor::new());
+    let Err(Error::Layer { source, .. }) = error else {
+        panic!("40 times 36 components are more than 1,000");
+    };
+    let text = source.problem().to_string();
+    assert_eq!(text, "more than 1000 path components from symbolic links");
+}
+
+/// To Go's reader this is a file with content, to others a directory and what follows are
+/// headers.
+#[test]
+fn directories_with_data_are_refused() {
+    let text = problem(Tar::new().file("d/", &[0; 512]).done());
+    assert_eq!(text, "the tar directory with data is malformed");
 }

@@ -6,6 +6,7 @@ mod boot;
 mod disks;
 mod errors;
 mod hostile;
+mod hostile_fs;
 mod layers;
 mod peers;
 mod random;
