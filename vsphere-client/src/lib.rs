@@ -53,7 +53,14 @@ pub use error::{
 };
 pub use inventory::{Datacenter, Datastore, Found, Inventory, InventoryDefaults};
 pub use machine::{ConsoleKind, ConsoleTicket, Machine, Snapshot};
-pub use property::{Item, Items, ObjectProperties, PropertySet, PropertyState, Query};
+pub use property::{Item, Items, ObjectProperties, Properties, PropertySet, PropertyState, Query};
+pub use vsphere_client_derive::Properties;
+
+/// What `#[derive(Properties)]` expands to.
+#[doc(hidden)]
+pub mod __derive {
+    pub use vim25::{Property, mo};
+}
 pub use retry::RetryPolicy;
 pub use task::{Run, TaskProgress};
 pub use tls::Thumbprint;

@@ -22,6 +22,7 @@ flows! {
     a_certificate_is_refused_and_then_pinned_by_what_the_error_says
     a_wrong_password_is_said_to_be_wrong
     properties_are_read_alone_together_and_in_pages
+    properties_are_read_into_structs
     a_vanished_object_is_reported_among_the_others
     a_machine_lives_and_dies
     a_session_that_was_ended_is_opened_again

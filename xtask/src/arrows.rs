@@ -65,6 +65,10 @@ const TABLE: &[Row] = &[
         ]),
     },
     Row {
+        package: "vsphere-client-derive",
+        allowed: Allowed::Only(&[]),
+    },
+    Row {
         package: "guestinfo-derive",
         allowed: Allowed::Only(&[]),
     },
@@ -94,7 +98,7 @@ const TABLE: &[Row] = &[
     },
     Row {
         package: "vsphere-client",
-        allowed: Allowed::Only(&[always("vim25")]),
+        allowed: Allowed::Only(&[always("vim25"), always("vsphere-client-derive")]),
     },
     Row {
         package: "portlayer",

@@ -49,7 +49,10 @@ impl fmt::Display for Operation {
         if let Some(object) = self.object() {
             write!(f, " of {object}")?;
         }
-        write!(f, " on {}", self.server())
+        match self.server() {
+            "" => Ok(()),
+            server => write!(f, " on {server}"),
+        }
     }
 }
 

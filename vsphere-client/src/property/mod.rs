@@ -1,11 +1,13 @@
 //! Typed, paged reading of properties, with a separate result for each property.
 
 mod content;
+mod properties;
 mod property_set;
 mod query;
 mod source;
 
 pub use content::{ObjectProperties, PropertyState};
+pub use properties::Properties;
 pub use property_set::PropertySet;
 pub use query::{Item, Items, Query};
 

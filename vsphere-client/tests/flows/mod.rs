@@ -16,8 +16,10 @@ use vim25::types::{
     InvalidPowerState, OptionValue, TaskInfo, VirtualMachineConfigSpec, VirtualMachineFileInfo,
     VirtualMachinePowerState,
 };
-use vim25::{Poly, Property, Ref, mo, props};
-use vsphere_client::{Change, Client, Credentials, Error, Item, LoginProblem, PropertyState};
+use vim25::{Poly, Property, Ref, Timestamp, mo, props};
+use vsphere_client::{
+    Change, Client, Credentials, Error, Item, LoginProblem, Properties, PropertyState,
+};
 
 pub(crate) use contents::{
     a_file_goes_from_path_to_path, files_are_copied_and_moved, virtual_disks_are_files_of_their_own,
@@ -126,6 +128,55 @@ pub(crate) async fn properties_are_read_alone_together_and_in_pages(url: &str) {
             .iter()
             .all(|vm| matches!(vm.state(POWER), PropertyState::Value(_)))
     );
+    client.close().await.unwrap();
+}
+
+#[derive(Debug, Properties)]
+#[properties(VirtualMachine)]
+struct Overview {
+    name: String,
+    #[property(runtime.powerState)]
+    power: VirtualMachinePowerState,
+    #[property(config.guestId)]
+    guest: Option<String>,
+    #[property(runtime.bootTime)]
+    booted: Option<Timestamp>,
+}
+
+#[derive(Debug, Properties)]
+#[properties(VirtualMachine)]
+struct Booted {
+    #[property(runtime.bootTime)]
+    _at: Timestamp,
+}
+
+pub(crate) async fn properties_are_read_into_structs(url: &str) {
+    let client = client(url).await;
+    let vm = create(&client, "struct-test").await;
+    let one: Overview = client.read(&vm).await.unwrap();
+    assert_eq!(one.name, "struct-test");
+    assert_eq!(one.power, VirtualMachinePowerState::PoweredOff);
+    assert_eq!(one.guest.as_deref(), Some("otherGuest64"));
+    assert_eq!(one.booted, None);
+    let error = client.read::<Booted>(&vm).await.unwrap_err();
+    let Error::Unset { property, .. } = &error else {
+        panic!("{error}");
+    };
+    assert_eq!(&**property, "runtime.bootTime");
+
+    let all = client
+        .retrieve::<mo::VirtualMachine>()
+        .properties::<Overview>()
+        .within(&client.service_content().root_folder)
+        .collect()
+        .await
+        .unwrap();
+    let names: Vec<_> = all
+        .iter()
+        .map(|one| one.read::<Overview>().unwrap().name)
+        .collect();
+    assert!(names.contains(&"struct-test".to_owned()), "{names:?}");
+    client.run(vm.destroy()).await.unwrap();
     client.close().await.unwrap();
 }
 

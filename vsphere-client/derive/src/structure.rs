@@ -1,0 +1,62 @@
+//! The implementation of `Properties` for a struct.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::{DeriveInput, FieldsNamed, Ident};
+
+use crate::field::PropertyField;
+
+pub(crate) fn expand(input: &DeriveInput, fields: &FieldsNamed) -> syn::Result<TokenStream> {
+    let object = object(input)?;
+    let fields = fields
+        .named
+        .iter()
+        .map(|field| PropertyField::parse(field, &object))
+        .collect::<syn::Result<Vec<_>>>()?;
+    let paths = fields.iter().map(PropertyField::path);
+    let reads = fields.iter().map(PropertyField::read);
+    let name = &input.ident;
+    let (generics, arguments, bounds) = input.generics.split_for_impl();
+    Ok(quote! {
+        #[automatically_derived]
+        impl #generics ::vsphere_client::Properties for #name #arguments #bounds {
+            type Object = ::vsphere_client::__derive::mo::#object;
+
+            const PATHS: &'static [&'static str] = &[#(#paths),*];
+
+            fn from_properties(
+                properties: &::vsphere_client::ObjectProperties<Self::Object>,
+            ) -> ::vsphere_client::Result<Self> {
+                ::core::result::Result::Ok(Self { #(#reads),* })
+            }
+        }
+    })
+}
+
+/// Returns the managed object type that `#[properties(..)]` names.
+fn object(input: &DeriveInput) -> syn::Result<Ident> {
+    let mut found = None;
+    for attribute in &input.attrs {
+        if !attribute.path().is_ident("properties") {
+            continue;
+        }
+        if found.is_some() {
+            return Err(syn::Error::new_spanned(
+                attribute,
+                "the managed object type is given twice",
+            ));
+        }
+        found = Some(attribute.parse_args::<Ident>().map_err(|error| {
+            syn::Error::new(
+                error.span(),
+                "expected the name of a managed object type, as in #[properties(VirtualMachine)]",
+            )
+        })?);
+    }
+    found.ok_or_else(|| {
+        syn::Error::new_spanned(
+            &input.ident,
+            "the managed object type is missing: add #[properties(VirtualMachine)], or another type",
+        )
+    })
+}
