@@ -173,7 +173,7 @@ impl Spool {
                     part.resume(size)?;
                     Ok(part)
                 }
-                // Another process is fetching the blob. Fetch it to a file of our own: whoever
+                // Another process is fetching the blob. Fetch it to a file of our own: the process that
                 // finishes last replaces the blob with the same bytes.
                 Err(TryLockError::WouldBlock) => {
                     let own = tempfile::NamedTempFile::new_in(self.directory())?;

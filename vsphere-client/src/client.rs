@@ -256,7 +256,7 @@ impl Client {
     /// [`Credentials::session`]. This client can still be used, but closing or dropping it no
     /// longer logs out. Returns `None` if there is no session.
     ///
-    /// With a ticket, a program that runs every minute need not log in each time. Whoever has
+    /// With a ticket, a program that runs every minute need not log in each time. Anyone who has
     /// the ticket acts as the user, so protect it like a password.
     #[must_use = "without the ticket, nobody can end the session"]
     pub fn hand_over(&self) -> Option<SecretString> {

@@ -60,3 +60,54 @@ fn object(input: &DeriveInput) -> syn::Result<Ident> {
         )
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use syn::{Data, Fields, parse_quote};
+
+    use super::*;
+
+    /// Returns the message for a struct that cannot be derived.
+    fn refused(input: DeriveInput) -> String {
+        let Data::Struct(data) = &input.data else {
+            panic!("the input is not a struct");
+        };
+        let Fields::Named(fields) = &data.fields else {
+            panic!("the fields have no names");
+        };
+        expand(&input, fields)
+            .expect_err("the attributes are refused")
+            .to_string()
+    }
+
+    #[test]
+    fn mistakes_in_attributes_are_explained() {
+        let text = refused(parse_quote! { struct Missing { name: String } });
+        assert!(text.contains("add #[properties(VirtualMachine)]"), "{text}");
+        let text = refused(parse_quote! {
+            #[properties("VirtualMachine")]
+            struct Quoted { name: String }
+        });
+        assert!(
+            text.contains("as in #[properties(VirtualMachine)]"),
+            "{text}"
+        );
+        let text = refused(parse_quote! {
+            #[properties(VirtualMachine)]
+            #[properties(HostSystem)]
+            struct Twice { name: String }
+        });
+        assert!(text.contains("given twice"), "{text}");
+        let text = refused(parse_quote! {
+            #[properties(VirtualMachine)]
+            struct QuotedPath {
+                #[property("runtime.powerState")]
+                power: String,
+            }
+        });
+        assert!(
+            text.contains("as in #[property(runtime.powerState)]"),
+            "{text}"
+        );
+    }
+}

@@ -42,6 +42,32 @@ use crate::error::{Error, Operation, Result};
 /// }
 /// # Ok(()) }
 /// ```
+///
+/// A wrong path does not compile:
+///
+/// ```compile_fail
+/// # use vsphere_client::Properties;
+/// #[derive(Properties)]
+/// #[properties(VirtualMachine)]
+/// struct Machine {
+///     #[property(runtime.power)]
+///     power: vim25::types::VirtualMachinePowerState,
+/// }
+/// # fn read(p: &vsphere_client::ObjectProperties<vim25::mo::VirtualMachine>) { let _ = p.read::<Machine>(); }
+/// ```
+///
+/// Nor does a wrong type:
+///
+/// ```compile_fail
+/// # use vsphere_client::Properties;
+/// #[derive(Properties)]
+/// #[properties(VirtualMachine)]
+/// struct Machine {
+///     #[property(runtime.powerState)]
+///     power: bool,
+/// }
+/// # fn read(p: &vsphere_client::ObjectProperties<vim25::mo::VirtualMachine>) { let _ = p.read::<Machine>(); }
+/// ```
 pub trait Properties: Sized {
     /// The managed object type.
     type Object: ManagedObject;
@@ -61,7 +87,10 @@ impl Client {
     ///
     /// # Errors
     /// As for [`ObjectProperties::read`]; otherwise see [`Error`].
-    pub async fn read<P: Properties>(&self, object: &Ref<impl ManagedObject + IsA<P::Object>>) -> Result<P> {
+    pub async fn read<P: Properties>(
+        &self,
+        object: &Ref<impl ManagedObject + IsA<P::Object>>,
+    ) -> Result<P> {
         let object: AnyRef = object.upcast();
         let paths = P::PATHS.iter().map(|path| (*path).to_owned());
         let content = self.read_object(&object, paths.collect()).await?;
