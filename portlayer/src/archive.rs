@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ContainerId, Result};
 
-/// A tar stream, uncompressed. After an error item it ends.
+/// An uncompressed tar stream. An error item is always the last item.
 pub type TarStream = BoxStream<'static, Result<Bytes>>;
 
 /// Access to the files of the containers on one virtual container host.
@@ -23,13 +23,13 @@ pub trait Archive: std::fmt::Debug + Send + Sync + 'static {
     /// [`NotFound`](crate::ErrorKind::NotFound) for the container or the path.
     async fn export(&self, id: &ContainerId, path: &str) -> Result<TarStream>;
 
-    /// Unpacks a tar stream below a directory that exists. Entries before the one that fails
+    /// Unpacks a tar stream into an existing directory. If an entry fails, the entries before it
     /// stay unpacked.
     ///
     /// # Errors
     /// - [`NotFound`](crate::ErrorKind::NotFound) for the container or the directory.
-    /// - [`InvalidArgument`](crate::ErrorKind::InvalidArgument) naming the entry that is refused.
-    /// - [`Exhausted`](crate::ErrorKind::Exhausted) without space.
+    /// - [`InvalidArgument`](crate::ErrorKind::InvalidArgument) naming the refused entry.
+    /// - [`Exhausted`](crate::ErrorKind::Exhausted) if there is no space left.
     async fn import(&self, id: &ContainerId, path: &str, tar: TarStream) -> Result<()>;
 
     /// Returns the differences from the container's image, sorted by path.
@@ -45,7 +45,7 @@ pub trait Archive: std::fmt::Debug + Send + Sync + 'static {
     async fn stat(&self, id: &ContainerId, path: &str) -> Result<FileStat>;
 }
 
-/// A difference between a container's files and its image's.
+/// A difference between a container's files and those of its image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Change {
@@ -83,13 +83,13 @@ pub enum ChangeKind {
 pub struct FileStat {
     /// The last component of the path.
     pub name: String,
-    /// The size of its content in bytes.
+    /// The size of the file's content in bytes.
     pub size: u64,
-    /// Type and permissions, as in `st_mode` of Linux.
+    /// The type and the permissions of the file, encoded like Linux's `st_mode`.
     pub mode: u32,
-    /// The time of the last change of its content.
+    /// The time of the last change of the file's content.
     pub modified: Timestamp,
-    /// The target of a symbolic link.
+    /// The target, if the file is a symbolic link.
     pub link_target: Option<String>,
 }
 

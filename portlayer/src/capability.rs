@@ -1,4 +1,4 @@
-//! Capabilities, which a back end may lack.
+//! Capabilities: features that a back end may lack.
 
 use std::fmt;
 
@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 /// A feature of the traits that a back end, or the endpoint behind it, may lack.
 ///
-/// A back end reports every feature that it lacks here, and returns
-/// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) or behaves as the method's
-/// documentation says for that capability.
+/// A back end leaves every feature that it lacks out of its [`Capabilities`]. Methods that need a
+/// missing capability return [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported), or behave
+/// as their documentation says for that capability.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -22,12 +22,12 @@ pub enum Capability {
     Signals,
     /// The machine's configuration file on the datastore contains what was set through the API.
     VmxContents,
-    /// A change that is based on an outdated version of a machine is refused, so that two
+    /// The endpoint refuses a change that is based on an outdated version of a machine, so that two
     /// writers cannot unknowingly overwrite each other.
     StaleChangeVersionRefused,
     /// Configuration keys are case-insensitive.
     KeyCaseFolding,
-    /// Images can be stored, and containers created from them.
+    /// Images can be stored, and containers can be created from them.
     Images,
     /// The content of disks is stored, so that the programs in an image can be run.
     DiskContents,
@@ -35,7 +35,7 @@ pub enum Capability {
     Volumes,
     /// Containers can be connected to scopes and get addresses.
     Networks,
-    /// Subnets and addresses of IPv6.
+    /// Scopes can have IPv6 subnets and addresses.
     Ipv6,
     /// A container can be connected to a scope, or disconnected, after its creation.
     LaterConnect,
@@ -98,19 +98,19 @@ impl Capabilities {
         Self(0)
     }
 
-    /// Returns the set of all capabilities that this version knows.
+    /// Returns the set of all capabilities that this version of the crate defines.
     #[must_use]
     pub fn all() -> Self {
         Self::ALL.into_iter().fold(Self::none(), Self::with)
     }
 
-    /// Adds a capability to the set.
+    /// Returns the set with a capability added.
     #[must_use]
     pub const fn with(self, capability: Capability) -> Self {
         Self(self.0 | 1 << capability as u32)
     }
 
-    /// Removes a capability from the set.
+    /// Returns the set with a capability removed.
     #[must_use]
     pub const fn without(self, capability: Capability) -> Self {
         Self(self.0 & !(1 << capability as u32))

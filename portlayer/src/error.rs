@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::{Capability, Resource, StateKind};
 
-/// The cause of an [`Error`]: a fault of the endpoint, a parse error, …
+/// The cause of an [`Error`], for example a fault of the endpoint or a parse error.
 pub type Source = Box<dyn std::error::Error + Send + Sync>;
 
 /// The result of an operation of the port layer.
@@ -76,8 +76,8 @@ pub enum ErrorKind {
         /// What ran out.
         what: Box<str>,
     },
-    /// The operation took longer than allowed. What was sent to the endpoint may still happen
-    /// there.
+    /// The operation took longer than allowed. The endpoint may still carry out requests that were
+    /// already sent to it.
     Timeout {
         /// The operation or wait that timed out.
         phase: &'static str,
@@ -98,7 +98,7 @@ pub enum ErrorKind {
         /// The operation, or the endpoint's task.
         task: Box<str>,
     },
-    /// The back end, or its endpoint, lacks a capability that this needs.
+    /// The back end, or its endpoint, lacks a capability that the operation needs.
     Unsupported {
         /// The missing capability.
         capability: Capability,
@@ -207,7 +207,7 @@ impl Error {
         Self::new(ErrorKind::OutcomeUnknown { task: task.into() }, resource)
     }
 
-    /// Creates an [`Unsupported`](crate::ErrorKind::Unsupported) error: the capability is missing.
+    /// Creates an [`Unsupported`](crate::ErrorKind::Unsupported) error with the missing capability.
     #[must_use]
     pub fn unsupported(resource: Resource, capability: Capability) -> Self {
         Self::new(ErrorKind::Unsupported { capability }, resource)
@@ -303,8 +303,8 @@ impl std::error::Error for Error {
     }
 }
 
-/// Prints an introduction and the items, or nothing when there are none: introduction, what
-/// stands before the last item, items.
+/// Prints a list, or nothing if it is empty. The fields are the introduction, the separator before
+/// the last item, and the items.
 struct List<'a, T>(&'static str, &'static str, &'a [T]);
 
 impl<T: fmt::Display> fmt::Display for List<'_, T> {

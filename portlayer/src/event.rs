@@ -17,7 +17,7 @@ pub trait Events: std::fmt::Debug + Send + Sync + 'static {
     /// subscriber then has to list the containers again.
     ///
     /// # Errors
-    /// Only errors that affect the whole back end.
+    /// Returns only errors that affect the whole back end.
     async fn subscribe(&self) -> Result<BoxStream<'static, Event>>;
 }
 
@@ -25,7 +25,7 @@ pub trait Events: std::fmt::Debug + Send + Sync + 'static {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Event {
-    /// The time when it was observed.
+    /// The time when the event was observed.
     pub time: Timestamp,
     /// The kind of the event.
     #[serde(flatten)]
@@ -33,7 +33,7 @@ pub struct Event {
 }
 
 impl Event {
-    /// Creates an event of this time and kind.
+    /// Creates an event with this time and kind.
     #[must_use]
     pub fn new(time: Timestamp, kind: EventKind) -> Self {
         Self { time, kind }
@@ -59,7 +59,7 @@ pub enum EventKind {
     Stopped {
         /// The container.
         container: ContainerId,
-        /// How its process ended.
+        /// How the container's process ended.
         exit: ExitStatus,
     },
     /// A container's name, labels or other settings changed.
@@ -79,6 +79,6 @@ pub enum EventKind {
         /// The reason why it is unreadable; `None` when it is readable again.
         reason: Option<String>,
     },
-    /// Events were missed: list the containers again.
+    /// Events were missed: the subscriber has to list the containers again.
     Resync,
 }

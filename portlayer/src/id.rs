@@ -11,8 +11,8 @@ const SHORT: usize = 12;
 
 /// The identity of a container: 256 bits, written as 64 lower-case hexadecimal digits.
 ///
-/// The caller chooses it, so that a create whose outcome is unknown can
-/// be retried without creating a second container. Container front ends use the same form.
+/// The caller chooses the id, so that a create whose outcome is unknown can be retried without
+/// creating a second container. Docker and other container front ends write ids in the same form.
 ///
 /// ```
 /// use portlayer::ContainerId;
@@ -26,7 +26,7 @@ const SHORT: usize = 12;
 pub struct ContainerId([u8; BYTES]);
 
 impl ContainerId {
-    /// Generates a random identity: two version 4 UUIDs, 244 random bits.
+    /// Generates a random identity from two version 4 UUIDs, which together have 244 random bits.
     #[must_use]
     pub fn generate() -> Self {
         let mut bytes = [0; BYTES];
@@ -35,13 +35,14 @@ impl ContainerId {
         Self(bytes)
     }
 
-    /// Creates the identity with these bytes.
+    /// Creates an identity from its 32 bytes.
     #[must_use]
     pub fn from_bytes(bytes: [u8; BYTES]) -> Self {
         Self(bytes)
     }
 
-    /// Returns the lowest identity whose text begins with these digits; `None` if none does.
+    /// Returns the lowest identity whose text begins with these digits; `None` if there is no such
+    /// identity.
     #[cfg(feature = "vsphere")]
     pub(crate) fn first_with_prefix(digits: &str) -> Option<Self> {
         format!("{digits:0<HEX$}").parse().ok()
@@ -53,7 +54,7 @@ impl ContainerId {
         &self.0
     }
 
-    /// Returns the first 12 digits, which people see and type.
+    /// Returns the first 12 digits, the short form that users see and type.
     #[must_use]
     pub fn short(&self) -> String {
         let mut text = self.to_string();

@@ -1,7 +1,7 @@
 //! Containers that are virtual machines.
 //!
-//! A front end (a Docker or containerd shim, a CI runner) wants to run images and get exit
-//! statuses, without knowing vSphere. It uses the traits of this crate and their plain values:
+//! A front end (a Docker or containerd shim, a CI runner) wants to run images and get exit statuses
+//! without dealing with vSphere. It uses the traits of this crate and their plain values:
 //!
 //! | trait | purpose | implementations |
 //! | --- | --- | --- |
@@ -29,9 +29,9 @@
 //! use portlayer::{ExitStatus, PortLayer, State};
 //!
 //! # async fn life() -> portlayer::Result<()> {
-//! // Tests say how a process ends; on vSphere its guest does.
-//! let layer = PortLayer::new(MemoryExec::new(|_: &ContainerSpec| Behaviour::exits(3)));
-//! let exec = layer.exec();
+//! // In memory, the program decides how a process ends. On vSphere, the guest reports it. let
+//! layer = PortLayer::new(MemoryExec::new(|_: &ContainerSpec| Behaviour::exits(3))); let exec =
+//! layer.exec();
 //!
 //! let spec = ContainerSpec::new("jovial_ride", Command::new("/hello"));
 //! let id = exec.create(spec).await?;

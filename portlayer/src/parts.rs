@@ -12,9 +12,10 @@ use crate::unsupported::Missing;
 use crate::volume::Volumes;
 use crate::{Capabilities, Capability, Exec};
 
-/// The port layer of one virtual container host: its traits in one handle, cheap to clone.
+/// The port layer of one virtual container host: a handle that bundles its traits and is cheap to
+/// clone.
 ///
-/// Built from parts. The methods of a missing part return
+/// It is built from parts. The methods of a missing part return
 /// [`Unsupported`](crate::ErrorKind::Unsupported), with the missing [`Capability`].
 #[derive(Clone, Debug)]
 pub struct PortLayer {
@@ -53,7 +54,8 @@ impl PortLayer {
         Self::from_shared(Arc::new(exec))
     }
 
-    /// Creates a port layer with containers only, whose implementation is shared with other owners.
+    /// Creates a port layer with containers only, from an implementation that is shared with other
+    /// owners.
     #[must_use]
     pub fn from_shared(exec: Arc<dyn Exec>) -> Self {
         let missing = Arc::new(Missing);
@@ -70,7 +72,7 @@ impl PortLayer {
         }
     }
 
-    /// Returns the containers.
+    /// Returns the part that manages containers.
     #[must_use]
     pub fn exec(&self) -> &dyn Exec {
         &*self.exec
@@ -90,16 +92,15 @@ impl PortLayer {
     part!(with_events, events, Events, Events, "events");
     part!(with_store, store, Store, Store, "a front end's values");
 
-    /// Adds the part for streams that callers can also attach to;
-    /// [`with_streams`](Self::with_streams) adds one with logs only.
+    /// Adds a streams part that supports attaching as well as logs. For a part with logs only, use
+    /// [`with_streams`](Self::with_streams).
     #[must_use]
     pub fn with_attachable_streams(mut self, part: Arc<dyn Streams>) -> Self {
         self.given = self.given.with(Capability::Attach);
         self.with_streams(part)
     }
 
-    /// Returns the capabilities of this port layer: those of its containers and of its other
-    /// parts.
+    /// Returns the capabilities of this port layer, combined from all of its parts.
     #[must_use]
     pub fn capabilities(&self) -> Capabilities {
         self.exec

@@ -1,4 +1,5 @@
-//! One at a time per key: operations on one container queue, others go on.
+//! A queue per key: operations on one container run one at a time, those on different containers in
+//! parallel.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -6,13 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
-/// A fair queue per key. A key without holders and waiters does not use memory for long.
+/// A fair queue per key. Entries of keys that nobody holds or waits for are removed eventually.
 #[derive(Debug)]
 pub(crate) struct Queues<K> {
     queues: Mutex<HashMap<K, Weak<AsyncMutex<()>>>>,
 }
 
-/// The turn of one operation; the next one's comes when it is dropped.
+/// The turn of one operation. Dropping it lets the next operation in the queue continue.
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Turn {
@@ -28,7 +29,8 @@ impl<K> Default for Queues<K> {
 }
 
 impl<K: Hash + Eq> Queues<K> {
-    /// Waits for its turn, in the order of asking. Dropping the future leaves the queue.
+    /// Waits for this caller's turn. Turns are granted in the order of the calls; dropping the
+    /// future leaves the queue.
     pub(crate) async fn turn(&self, key: K) -> Turn {
         let queue = self.queue(key);
         Turn {
@@ -41,7 +43,8 @@ impl<K: Hash + Eq> Queues<K> {
         if let Some(queue) = queues.get(&key).and_then(Weak::upgrade) {
             return queue;
         }
-        // Room is made only when the map would grow, so the sweep costs O(1) per key over time.
+        // Unused entries are removed only when the map would otherwise grow, so the cost is
+        // amortized O(1) per key.
         if queues.len() == queues.capacity() {
             queues.retain(|_, queue| queue.strong_count() > 0);
         }

@@ -4,11 +4,11 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-/// The kind of a [`Resource`]. `Display` and JSON use words in lower case.
+/// The kind of a [`Resource`]. `Display` and JSON write it in lower case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ResourceKind {
-    /// A container, by id, or by name where the name matters.
+    /// A container, identified by its id, or by its name if the name caused the error.
     Container,
     /// An image, by its id or reference.
     Image,
@@ -16,7 +16,7 @@ pub enum ResourceKind {
     Volume,
     /// A network that containers are attached to, by its name.
     Network,
-    /// A value of the store, by its key.
+    /// A value in the [`Store`](crate::store::Store), by its key.
     StoredValue,
     /// The service behind the port layer, by its address.
     Endpoint,
@@ -55,7 +55,7 @@ pub struct Resource {
 }
 
 impl Resource {
-    /// Creates a resource from kind and id.
+    /// Creates a resource from a kind and an id.
     pub fn new(kind: ResourceKind, id: impl fmt::Display) -> Self {
         Self {
             kind,

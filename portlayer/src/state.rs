@@ -14,9 +14,10 @@ pub enum ExitStatus {
     /// The process exited with this code.
     Code(i32),
     /// The process was ended by this signal; `None` if the guest did not name it. The project's
-    /// agent reports signals and exit codes separately. A guest that reports a single number, as
-    /// VIC's does, cannot distinguish a signal from the exit code 128 plus its number, which
-    /// counts as the signal. A machine switched off by the port layer ends with `KILL`.
+    /// agent reports signals and exit codes separately. A guest that reports a single number, like
+    /// VIC's, cannot distinguish a signal from an exit code of 128 plus the signal's number; such a
+    /// number is reported as the signal. If the port layer switches the machine off, the exit
+    /// status is the signal `KILL`.
     Signal(Option<Signal>),
     /// The guest could not launch the process. The reason is in
     /// [`ContainerInfo::failure`](crate::exec::ContainerInfo::failure).
@@ -24,17 +25,17 @@ pub enum ExitStatus {
     /// A start was recorded, but the machine was never seen to be on: the starting program
     /// was interrupted, or the machine was switched off before its guest reported anything.
     NeverOn,
-    /// The process started, and how it ended was not recorded: the machine or its host crashed, or
-    /// the guest does not report.
+    /// The process started, but it was not recorded how it ended: the machine or its host crashed,
+    /// or the guest does not report exits.
     Lost,
 }
 
 impl ExitStatus {
-    /// Ended by the signal `KILL`.
+    /// The exit status of a process that was ended by the signal `KILL`.
     pub const KILLED: Self = Self::Signal(Some(Signal::KILL));
 
     /// Returns the single number that shells and container front ends show: the exit code, or 128
-    /// plus the number of the signal. `None` if there is neither.
+    /// plus the number of the signal. `None` if the exit status has neither.
     #[must_use]
     pub fn code(self) -> Option<i32> {
         match self {
@@ -44,7 +45,7 @@ impl ExitStatus {
         }
     }
 
-    /// Returns whether the process itself reported success: exit code zero.
+    /// Returns whether the process succeeded, which means that it exited with code zero.
     #[must_use]
     pub fn is_success(self) -> bool {
         self == Self::Code(0)
@@ -76,37 +77,38 @@ impl fmt::Display for ExitStatus {
 /// ```
 /// `Running` and `Suspended` change into each other by pause and resume. `Broken` can be entered
 /// from every state, and left by removing the container or repairing its machine externally.
-/// `Unknown` says nothing about the container: it is really in one of the other states.
+/// `Unknown` describes only the back end's knowledge: the container itself is in one of the other
+/// states.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "state")]
 #[non_exhaustive]
 pub enum State {
     /// The container was never started.
     Created,
-    /// Its machine is on; its process is not known to have started.
+    /// The container's machine is on, but its process is not known to have started.
     Starting,
-    /// Its process runs.
+    /// The container's process is running.
     Running,
-    /// Its process was asked to exit and has not exited.
+    /// The container's process was asked to exit and has not exited yet.
     Stopping,
-    /// Its process ended.
+    /// The container's process ended.
     Stopped {
         /// How the process ended.
         exit: ExitStatus,
     },
-    /// Its machine is suspended; the process continues when it is resumed.
+    /// The container's machine is suspended. The process continues when the machine is resumed.
     Suspended,
     /// The container is being removed.
     Removing,
     /// The container is unusable and can only be removed.
     Broken {
-        /// What is wrong with it.
+        /// What is wrong with the container.
         reason: String,
     },
     /// The back end cannot determine the state, for instance because the machine's host does not
     /// respond.
     Unknown {
-        /// The reason.
+        /// Why the state cannot be determined.
         reason: String,
     },
 }
@@ -154,30 +156,30 @@ impl fmt::Display for State {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum StateKind {
-    /// [`State::Created`]
+    /// The kind of [`State::Created`].
     Created,
-    /// [`State::Starting`]
+    /// The kind of [`State::Starting`].
     Starting,
-    /// [`State::Running`]
+    /// The kind of [`State::Running`].
     Running,
-    /// [`State::Stopping`]
+    /// The kind of [`State::Stopping`].
     Stopping,
-    /// [`State::Stopped`]
+    /// The kind of [`State::Stopped`].
     Stopped,
-    /// [`State::Suspended`]
+    /// The kind of [`State::Suspended`].
     Suspended,
-    /// [`State::Removing`]
+    /// The kind of [`State::Removing`].
     Removing,
-    /// [`State::Broken`]
+    /// The kind of [`State::Broken`].
     Broken,
-    /// [`State::Unknown`]
+    /// The kind of [`State::Unknown`].
     Unknown,
 }
 
 impl StateKind {
     /// The states from which a container can be started.
     pub const STARTABLE: &'static [Self] = &[Self::Created, Self::Stopped];
-    /// The states in which a container can be stopped; a stopped one stays as it is.
+    /// The states in which a container can be stopped. Stopping a stopped container is a no-op.
     pub const STOPPABLE: &'static [Self] = &[
         Self::Starting,
         Self::Running,
@@ -187,11 +189,11 @@ impl StateKind {
     ];
     /// The states in which a process can be signalled.
     pub const SIGNALLABLE: &'static [Self] = &[Self::Starting, Self::Running, Self::Stopping];
-    /// The states in which a container can be paused; a suspended one stays as it is.
+    /// The states in which a container can be paused. Pausing a suspended container is a no-op.
     pub const PAUSABLE: &'static [Self] = &[Self::Starting, Self::Running, Self::Suspended];
     /// The states in which a container can be resumed.
     pub const RESUMABLE: &'static [Self] = &[Self::Suspended];
-    /// The states in which a name, labels and annotations can be changed.
+    /// The states in which the name, labels, annotations and restart count can be changed.
     pub const EDITABLE: &'static [Self] = &[
         Self::Created,
         Self::Starting,
@@ -200,7 +202,8 @@ impl StateKind {
         Self::Suspended,
         Self::Stopped,
     ];
-    /// Whether its process may exist: what it published cannot be published by another.
+    /// Returns whether the container's process may exist. If so, its published ports cannot be
+    /// published by another container.
     pub(crate) const fn may_be_on(self) -> bool {
         matches!(
             self,

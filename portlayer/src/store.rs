@@ -12,13 +12,13 @@ use crate::{Error, Resource, ResourceKind, Result};
 pub struct Revision(u64);
 
 impl Revision {
-    /// Creates the revision with a back end's number.
+    /// Creates a revision from the back end's number for it.
     #[must_use]
     pub const fn new(number: u64) -> Self {
         Self(number)
     }
 
-    /// Returns the back end's number.
+    /// Returns the back end's number for the revision.
     #[must_use]
     pub const fn number(self) -> u64 {
         self.0
@@ -28,16 +28,16 @@ impl Revision {
 /// The precondition of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expect {
-    /// No precondition.
+    /// The change has no precondition.
     Any,
-    /// No value is stored.
+    /// The key must have no value.
     Absent,
-    /// The stored value has this revision.
+    /// The stored value must have this revision.
     Revision(Revision),
 }
 
 impl Expect {
-    /// Checks the precondition of a change of this key, whose value is `stored`.
+    /// Checks the precondition for a change of this key, whose current value is `stored`.
     pub(crate) fn check(self, key: &str, stored: Option<&Versioned>) -> Result<()> {
         let holds = match self {
             Self::Any => true,
@@ -52,7 +52,7 @@ impl Expect {
     }
 }
 
-/// Fails for a key that no value can have.
+/// Fails if the key is invalid.
 pub(crate) fn check_key(key: &str) -> Result<()> {
     let is_printable = |byte: u8| byte == b' ' || byte.is_ascii_graphic();
     if (1..=MAX_KEY).contains(&key.len()) && key.bytes().all(is_printable) {
@@ -63,7 +63,7 @@ pub(crate) fn check_key(key: &str) -> Result<()> {
     Err(Error::invalid_argument(resource, "key", reason))
 }
 
-/// Fails for a value that is too long.
+/// Fails if the value is too long.
 pub(crate) fn check_value(key: &str, value: &[u8]) -> Result<()> {
     if value.len() <= MAX_VALUE {
         return Ok(());
@@ -76,16 +76,16 @@ pub(crate) fn check_value(key: &str, value: &[u8]) -> Result<()> {
     Err(Error::invalid_argument(resource, "value", reason))
 }
 
-/// The most characters of a key.
+/// The maximum number of characters in a key.
 const MAX_KEY: usize = 200;
-/// The most bytes of a value.
+/// The maximum number of bytes in a value.
 const MAX_VALUE: usize = 48 * 1024;
 
 /// A stored value and its revision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Versioned {
-    /// The bytes.
+    /// The bytes of the value.
     pub value: Bytes,
     /// The revision of the value.
     pub revision: Revision,
@@ -99,8 +99,8 @@ impl Versioned {
     }
 }
 
-/// Small values of a front end, stored with the host: image names, labels of networks. They are
-/// visible to everybody who can open the host, so they must not be secret.
+/// Stores small values of a front end, such as image names and network labels, with the host.
+/// Everyone who can open the host can read them, so they must not contain secrets.
 ///
 /// Keys have 1 to 200 printable ASCII characters; a value has at most 48 KiB. Changes are atomic
 /// per key, and durable once they are acknowledged.
@@ -119,8 +119,8 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     /// - [`Conflict`](crate::ErrorKind::Conflict) if the precondition does not hold.
     async fn put(&self, key: &str, value: Bytes, expect: Expect) -> Result<Revision>;
 
-    /// Deletes a key if the precondition holds. Already absent counts as success unless a
-    /// revision is expected.
+    /// Deletes a key if the precondition holds. Deleting an absent key succeeds unless a revision
+    /// is expected.
     ///
     /// # Errors
     /// [`Conflict`](crate::ErrorKind::Conflict) if the precondition does not hold.
@@ -129,6 +129,6 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     /// Returns the keys with a prefix, sorted.
     ///
     /// # Errors
-    /// Only errors that affect the whole back end.
+    /// Returns only errors that affect the whole back end.
     async fn keys(&self, prefix: &str) -> Result<Vec<String>>;
 }

@@ -15,7 +15,7 @@ use crate::stream::{AttachOptions, Attached, LogOptions, LogStream, Streams, Win
 use crate::volume::{VolumeInfo, VolumeSpec, Volumes};
 use crate::{Capability, ContainerId, Error, Resource, ResourceKind, Result};
 
-/// Every part but containers, none of which is there.
+/// Stands in for every missing part: all of its methods return `Unsupported`.
 #[derive(Debug)]
 pub(crate) struct Missing;
 

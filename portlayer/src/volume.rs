@@ -18,9 +18,9 @@ pub trait Volumes: std::fmt::Debug + Send + Sync + 'static {
     /// Creates an empty, formatted volume.
     ///
     /// # Errors
-    /// - [`InvalidArgument`](crate::ErrorKind::InvalidArgument) naming the field.
+    /// - [`InvalidArgument`](crate::ErrorKind::InvalidArgument) naming the invalid field.
     /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if a volume has this name.
-    /// - [`Exhausted`](crate::ErrorKind::Exhausted) without space.
+    /// - [`Exhausted`](crate::ErrorKind::Exhausted) if there is no space left.
     async fn create(&self, spec: VolumeSpec) -> Result<VolumeInfo>;
 
     /// Returns the description of one volume.
@@ -32,7 +32,7 @@ pub trait Volumes: std::fmt::Debug + Send + Sync + 'static {
     /// Returns all volumes, sorted by name.
     ///
     /// # Errors
-    /// Only errors that affect the whole back end.
+    /// Returns only errors that affect the whole back end.
     async fn list(&self) -> Result<Vec<VolumeInfo>>;
 
     /// Removes a volume with its content.
@@ -52,7 +52,8 @@ pub struct VolumeSpec {
     /// The capacity in bytes. `None`: the back end's default.
     #[serde(default)]
     pub capacity: Option<u64>,
-    /// The volume store, by a name defined at the host's installation. `None`: the default one.
+    /// The name of the volume store, which was defined at the host's installation. `None`: the
+    /// default store.
     #[serde(default)]
     pub store: Option<String>,
     /// The labels of the volume.
@@ -97,11 +98,11 @@ impl VolumeSpec {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct VolumeInfo {
-    /// The specification it was created from.
+    /// The specification that the volume was created from.
     pub spec: VolumeSpec,
     /// The time of creation, if the back end recorded it.
     pub created: Option<Timestamp>,
-    /// The containers that mount it.
+    /// The containers that mount the volume.
     pub users: Vec<ContainerId>,
 }
 
@@ -123,9 +124,9 @@ impl VolumeInfo {
 pub struct Mount {
     /// What is mounted.
     pub source: MountSource,
-    /// The absolute path in the container.
+    /// The absolute path of the mount in the container.
     pub target: String,
-    /// Whether it is read-only for the container.
+    /// Whether the mount is read-only for the container.
     #[serde(default)]
     pub read_only: bool,
 }
@@ -137,12 +138,12 @@ pub struct Mount {
 pub enum MountSource {
     /// The volume with this name.
     Volume(String),
-    /// A file system in memory of at most this many bytes; `None`: half of the machine's memory.
+    /// A file system in memory with at most this many bytes. `None`: half of the machine's memory.
     Memory(Option<u64>),
 }
 
 impl Mount {
-    /// Mounts a source at an absolute path, writable.
+    /// Creates a writable mount of a source at an absolute path.
     pub fn new(source: MountSource, target: impl Into<String>) -> Self {
         Self {
             source,

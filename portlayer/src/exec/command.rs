@@ -23,7 +23,7 @@ pub struct Command {
     /// The arguments after the program's own name.
     #[serde(default)]
     pub args: Vec<String>,
-    /// The environment, in order.
+    /// The environment variables as names and values, in order.
     #[serde(default)]
     pub env: Vec<(String, String)>,
     /// The working directory. `None`: the root directory.
@@ -32,7 +32,7 @@ pub struct Command {
     /// The user, by name or number. `None`: root.
     #[serde(default)]
     pub user: Option<String>,
-    /// The group, by name or number. `None`: the user's own.
+    /// The group, by name or number. `None`: the user's own group.
     #[serde(default)]
     pub group: Option<String>,
     /// Whether the process has a terminal. Standard output and error are then one stream.
@@ -47,7 +47,8 @@ pub struct Command {
 }
 
 impl Command {
-    /// Creates a command without arguments, as root, without a terminal and with closed input.
+    /// Creates a command without arguments that runs as root, without a terminal and with standard
+    /// input closed.
     pub fn new(path: impl Into<String>) -> Self {
         Self {
             path: path.into(),
@@ -83,7 +84,7 @@ impl Command {
         self
     }
 
-    /// Sets the working directory: an absolute path.
+    /// Sets the working directory, which must be an absolute path.
     #[must_use]
     pub fn working_dir(mut self, path: impl Into<String>) -> Self {
         self.working_dir = Some(path.into());
@@ -127,7 +128,7 @@ impl Command {
 }
 
 impl fmt::Display for Command {
-    /// Prints the program and its arguments for people, without quoting for a shell.
+    /// Prints the program and its arguments in readable form, without quoting them for a shell.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.path)?;
         self.args.iter().try_for_each(|arg| write!(f, " {arg}"))

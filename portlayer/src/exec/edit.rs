@@ -18,8 +18,8 @@ use crate::{ContainerId, Error, Resource, Result, StateKind};
 /// | `name`, `labels`, `annotations`, `restart_count` | every state but `Removing`, `Broken` and `Unknown` |
 /// | `command`, `resources`, `endpoints` | `Created` and `Stopped` |
 ///
-/// What is changed while the container is on may be undone when it goes off, on an endpoint that
-/// forgets then which keys were written meanwhile.
+/// A change made while the container is on may be lost when its machine is switched off: some
+/// endpoints discard the keys that were written while the machine was on.
 ///
 /// ```
 /// use portlayer::exec::Edit;
@@ -33,9 +33,9 @@ use crate::{ContainerId, Error, Resource, Result, StateKind};
 pub struct Edit {
     /// The new name.
     pub name: Option<String>,
-    /// Labels to set, and with `None` to remove.
+    /// Labels to change by name: `Some` sets the value, `None` removes the label.
     pub labels: BTreeMap<String, Option<String>>,
-    /// Annotations to set, and with `None` to remove.
+    /// Annotations to change by name: `Some` sets the value, `None` removes the annotation.
     pub annotations: BTreeMap<String, Option<String>>,
     /// The new restart count.
     pub restart_count: Option<u32>,
@@ -43,8 +43,9 @@ pub struct Edit {
     pub command: Option<Command>,
     /// The new resources.
     pub resources: Option<Resources>,
-    /// Connections to make or to replace, by scope, and with `None` to remove. The others stay as
-    /// they are, and one that is replaced keeps the address that it did not ask for.
+    /// Connections to change by scope: `Some` adds or replaces the connection, `None` removes it.
+    /// Connections to other scopes are not changed. A replaced connection keeps an address that was
+    /// assigned automatically unless the new specification requests a fixed address.
     pub endpoints: BTreeMap<String, Option<EndpointSpec>>,
 }
 
@@ -119,16 +120,16 @@ impl Edit {
         self
     }
 
-    /// Disconnects the container from a scope; one that it is not connected to counts as
-    /// disconnected. Every container stays connected to one scope at least.
+    /// Disconnects the container from a scope. A no-op if it is not connected to that scope. A
+    /// container's last connection cannot be removed.
     #[must_use]
     pub fn disconnect(mut self, scope: impl Into<String>) -> Self {
         self.endpoints.insert(scope.into(), None);
         self
     }
 
-    /// The connections that a container with these has after the change; `None` if the edit is not
-    /// about connections.
+    /// Returns the connections that a container with the given connections has after the edit;
+    /// `None` if the edit does not change connections.
     pub(crate) fn endpoints_after(
         &self,
         id: &ContainerId,
@@ -162,7 +163,7 @@ impl Edit {
         }
     }
 
-    /// Changes a specification accordingly, but for its connections: those are the back end's.
+    /// Applies the edit to a specification, except for the connections, which the back end changes.
     pub(crate) fn apply(self, spec: &mut ContainerSpec) {
         if let Some(name) = self.name {
             spec.name = name;
@@ -180,7 +181,7 @@ impl Edit {
         }
     }
 
-    /// Returns the states in which this change is allowed.
+    /// Returns the states in which this edit is allowed.
     #[must_use]
     pub fn allowed(&self) -> &'static [StateKind] {
         if self.command.is_some() || self.resources.is_some() || !self.endpoints.is_empty() {
@@ -190,7 +191,8 @@ impl Edit {
         }
     }
 
-    /// Validates what can be checked without an endpoint. Every implementation calls this first.
+    /// Validates everything that can be checked without an endpoint. Every implementation calls
+    /// this first.
     ///
     /// # Errors
     /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) with the first invalid field.

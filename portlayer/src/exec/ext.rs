@@ -1,4 +1,4 @@
-//! Convenience methods for [`Exec`], the same for every back end.
+//! Convenience methods for [`Exec`] that behave the same on every back end.
 
 use async_trait::async_trait;
 
@@ -11,17 +11,17 @@ pub trait ExecExt: Exec {
     /// Creates and starts a container. If the start fails, the container is kept for inspection.
     ///
     /// # Errors
-    /// Those of [`Exec::create`] and [`Exec::start`].
+    /// Returns the errors of [`Exec::create`] and [`Exec::start`].
     async fn run(&self, spec: ContainerSpec) -> Result<(ContainerId, State)> {
         let id = self.create(spec).await?;
         let state = self.start(&id, StartOptions::new()).await?;
         Ok((id, state))
     }
 
-    /// Sends the signal `KILL`.
+    /// Sends the signal `KILL` to the container's process.
     ///
     /// # Errors
-    /// Those of [`Exec::signal`].
+    /// Returns the errors of [`Exec::signal`].
     async fn kill(&self, id: &ContainerId) -> Result<()> {
         self.signal(id, Signal::KILL).await
     }
@@ -29,7 +29,7 @@ pub trait ExecExt: Exec {
     /// Removes a container in any state; if it is on, its machine is switched off first.
     ///
     /// # Errors
-    /// Those of [`Exec::stop`] and [`Exec::remove`].
+    /// Returns the errors of [`Exec::stop`] and [`Exec::remove`].
     async fn remove_forced(&self, id: &ContainerId) -> Result<()> {
         match self.remove(id).await {
             Err(Error {

@@ -12,7 +12,8 @@ use crate::{ContainerId, State};
 
 /// The description of a container.
 ///
-/// Fields that the guest can write are marked; do not trust them beyond showing them.
+/// Fields that the guest can write are documented as reported by the guest. Show them to users, but
+/// do not rely on them otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ContainerInfo {
@@ -26,9 +27,9 @@ pub struct ContainerInfo {
     pub command: Command,
     /// The host name.
     pub host_name: Option<String>,
-    /// The mounts in its file system.
+    /// The mounts in the container's file system.
     pub mounts: Vec<Mount>,
-    /// The scopes it is connected to, with its addresses.
+    /// The scopes that the container is connected to, with its addresses.
     pub endpoints: Vec<EndpointInfo>,
     /// The virtual hardware.
     pub resources: Resources,
@@ -36,10 +37,10 @@ pub struct ContainerInfo {
     pub labels: BTreeMap<String, String>,
     /// The annotations, which a front end stores with the container.
     pub annotations: BTreeMap<String, String>,
-    /// How often a front end has restarted it.
+    /// How often a front end has restarted the container.
     pub restart_count: u32,
-    /// The state, with the exit status of the last run. Whether the process started, and its exit
-    /// code, are reported by the guest.
+    /// The state, which includes the exit status if the container is stopped. The guest reports
+    /// whether the process started, and its exit code.
     pub state: State,
     /// Why the process of the last run could not be launched, as reported by the guest.
     pub failure: Option<String>,
@@ -94,8 +95,8 @@ pub struct Listing {
 }
 
 impl Listing {
-    /// Creates a listing of containers, sorted by creation time and then id, and of unreadable
-    /// ones, sorted by label.
+    /// Creates a listing from containers, which it sorts by creation time and then id, and
+    /// unreadable objects, which it sorts by label.
     #[must_use]
     pub fn new(mut containers: Vec<ContainerInfo>, mut quarantined: Vec<Quarantined>) -> Self {
         containers.sort_by_key(|container| (container.created, container.id));
@@ -114,9 +115,9 @@ pub struct Quarantined {
     /// The container's id, if it can be read. [`Exec::remove`](super::Exec::remove)
     /// accepts it.
     pub id: Option<ContainerId>,
-    /// The back end's name for it, to find it there.
+    /// The back end's name for the object, for finding it there.
     pub label: String,
-    /// Why it cannot be read.
+    /// Why the object cannot be read.
     pub reason: String,
 }
 

@@ -31,21 +31,22 @@ use crate::{Capabilities, ContainerId, Error, ExitStatus, Resource, Result, Stat
 ///
 /// # Guarantees
 /// The `conformance` module (feature `conformance`) tests these on each implementation.
-/// - **State lives in the back end.** Nothing is stored only in this object: another one on the
-///   same host, or the same program after a restart, sees the same containers. What was done with
-///   this object, or was returned by it, shows in it at once; what others do may take a moment.
-/// - **One at a time per container.** Operations on one container queue; operations on different
-///   containers run in parallel. `inspect`, `list` and `wait` never queue.
+/// - **State lives in the back end.** Nothing is stored only in this object: another `Exec` on the
+///   same host, or the same program after a restart, sees the same containers. Changes made through
+///   this object, and states that it has returned, are visible through it immediately. Changes made
+///   by others may take a moment to appear.
+/// - **One operation at a time per container.** Operations on the same container queue; operations
+///   on different containers run in parallel. `inspect`, `list` and `wait` never queue.
 /// - **During power-on a container is [`Starting`](State::Starting) for every observer**, not only
-///   for the object that starts it.
-/// - **Dropping a future is safe.** The object itself leaves nothing half-sent behind, but an
-///   operation that has begun continues at the endpoint: a dropped `create` may leave the
-///   container created, a dropped `start` may leave it started, a dropped `stop` leaves it running
-///   or stops it later. Use `inspect` to find out.
-/// - **No hidden timeouts on `wait`.** Callers add their own. All other
-///   operations end in bounded time, with [`Timeout`](crate::ErrorKind::Timeout) if need be.
+///   for the object that is starting it.
+/// - **Dropping a future is safe.** Requests are never sent partially, but an operation that has
+///   begun continues at the endpoint: a dropped `create` may leave the container created, a dropped
+///   `start` may leave it started, a dropped `stop` leaves it running or stops it later. Use
+///   `inspect` to find out.
+/// - **No hidden timeouts on `wait`.** Callers add their own. All other operations finish in
+///   bounded time, if necessary with [`Timeout`](crate::ErrorKind::Timeout).
 /// - **Errors name the container.** Every method that takes an id returns
-///   [`NotFound`](crate::ErrorKind::NotFound) for an id that no container has.
+///   [`NotFound`](crate::ErrorKind::NotFound) if no container has that id.
 #[async_trait]
 pub trait Exec: std::fmt::Debug + Send + Sync + 'static {
     /// Returns the capabilities of this back end and its endpoint.
@@ -57,10 +58,10 @@ pub trait Exec: std::fmt::Debug + Send + Sync + 'static {
     /// - [`InvalidArgument`](crate::ErrorKind::InvalidArgument), naming the field, for a spec that
     ///   [`validate`](ContainerSpec::validate) refuses.
     /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if a container of this host has the id
-    ///   or the name. After an [`OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown), retrying with
-    ///   the same spec thus shows whether the first attempt succeeded.
-    /// - [`NotFound`](crate::ErrorKind::NotFound) naming the image, the volume or the scope that
-    ///   does not exist.
+    ///   or the name. After an [`OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown), retry with the
+    ///   same spec: this error then shows that the first attempt succeeded.
+    /// - [`NotFound`](crate::ErrorKind::NotFound) if the image, a volume or a scope does not exist;
+    ///   the error names it.
     /// - [`Unsupported`](crate::ErrorKind::Unsupported) for an image, a mount or an endpoint where
     ///   the back end lacks [`Images`](crate::Capability::Images),
     ///   [`Volumes`](crate::Capability::Volumes) or [`Networks`](crate::Capability::Networks).
@@ -70,8 +71,8 @@ pub trait Exec: std::fmt::Debug + Send + Sync + 'static {
     ///
     /// Returns the resulting state: [`Running`](State::Running), or [`Stopped`](State::Stopped)
     /// with the exit status if the process has already ended, which is not an error. Without
-    /// [`GuestKeys`](crate::Capability::GuestKeys) it is unknown whether the process started: then
-    /// this returns as soon as the machine is on, with [`Starting`](State::Starting).
+    /// [`GuestKeys`](crate::Capability::GuestKeys) it is unknown whether the process started: this
+    /// then returns [`Starting`](State::Starting) as soon as the machine is on.
     ///
     /// # Errors
     /// - [`InvalidState`](crate::ErrorKind::InvalidState) unless the container is created or
@@ -81,7 +82,7 @@ pub trait Exec: std::fmt::Debug + Send + Sync + 'static {
     ///   could not be launched. The container is stopped, or will be soon, with
     ///   [`NotLaunched`](ExitStatus::NotLaunched).
     /// - [`Timeout`](crate::ErrorKind::Timeout) if the guest did not report in time; the container
-    ///   is left starting.
+    ///   remains in the state [`Starting`](State::Starting).
     async fn start(&self, id: &ContainerId, options: StartOptions) -> Result<State>;
 
     /// Returns the description of one container.
@@ -91,17 +92,17 @@ pub trait Exec: std::fmt::Debug + Send + Sync + 'static {
     async fn inspect(&self, id: &ContainerId) -> Result<ContainerInfo>;
 
     /// Returns all containers of this host, sorted by creation time and then id. An unreadable
-    /// container does not fail the list: it is reported next to the others.
+    /// container does not make the call fail: it is listed in [`Listing::quarantined`].
     ///
     /// # Errors
-    /// Only errors that affect the whole endpoint.
+    /// Returns only errors that affect the whole endpoint.
     async fn list(&self) -> Result<Listing>;
 
     /// Finds a container by name, id or prefix of an id. A full id or name takes precedence over a
     /// prefix. The default implementation searches the [`list`](Self::list).
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is none,
+    /// [`NotFound`](crate::ErrorKind::NotFound) if no container matches,
     /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) if several ids have the prefix.
     async fn resolve(&self, text: &str) -> Result<ContainerId> {
         let containers = self.list().await?.containers;
@@ -114,52 +115,56 @@ pub trait Exec: std::fmt::Debug + Send + Sync + 'static {
         the_one(text, found)
     }
 
-    /// Waits until the container is stopped and returns its exit status, immediately if it is
-    /// stopped already. This includes the wait for its first start, for the end of the state
-    /// [`Unknown`](State::Unknown), and for an endpoint that is not available.
+    /// Waits until the container is stopped and returns its exit status. If the container is
+    /// already stopped, this returns immediately. It keeps waiting while the container has not been
+    /// started yet, while its state is [`Unknown`](State::Unknown), and while the endpoint is
+    /// unavailable.
     ///
     /// # Errors
-    /// - [`NotFound`](crate::ErrorKind::NotFound) also when it is removed while waiting.
-    /// - [`InvalidState`](crate::ErrorKind::InvalidState) when it is, or becomes, broken.
+    /// - [`NotFound`](crate::ErrorKind::NotFound) if the container does not exist, or is removed
+    ///   during the wait.
+    /// - [`InvalidState`](crate::ErrorKind::InvalidState) if the container is broken, or becomes
+    ///   broken.
     async fn wait(&self, id: &ContainerId) -> Result<ExitStatus>;
 
     /// Stops the container: sends its process a signal, waits `grace` for it to exit, then switches
-    /// the machine off. Returns the exit status. A stopped container is left alone, and a starting
-    /// one is stopped as soon as it is on. The grace period is skipped only if the back end knows
-    /// that the signal was not delivered. A machine that was switched off ends with
-    /// [`Signal`](ExitStatus::Signal) `KILL`.
+    /// the machine off. Returns the exit status. For a stopped container this is a no-op; a
+    /// container that is still being switched on is stopped as soon as it is on. The grace period
+    /// is skipped only if the back end knows that the signal was not delivered. If the machine had
+    /// to be switched off, the exit status is [`Signal`](ExitStatus::Signal) `KILL`.
     ///
     /// # Errors
-    /// [`InvalidState`](crate::ErrorKind::InvalidState) if it was never started, or is broken.
+    /// [`InvalidState`](crate::ErrorKind::InvalidState) if the container was never started, or is
+    /// broken.
     async fn stop(&self, id: &ContainerId, options: StopOptions) -> Result<ExitStatus>;
 
-    /// Sends a signal to the container's process without waiting for its effect.
-    /// [`Signal::KILL`] works on every back end, and ends the process with exit status
-    /// [`Signal`](ExitStatus::Signal) `KILL`: where it cannot be delivered, the machine is switched
-    /// off.
+    /// Sends a signal to the container's process without waiting for its effect. [`Signal::KILL`]
+    /// works on every back end and ends the process with exit status [`Signal`](ExitStatus::Signal)
+    /// `KILL`. If it cannot be delivered, the machine is switched off.
     ///
     /// # Errors
     /// - [`InvalidState`](crate::ErrorKind::InvalidState) unless the container is on.
-    /// - [`Unsupported`](crate::ErrorKind::Unsupported) for other signals without
+    /// - [`Unsupported`](crate::ErrorKind::Unsupported) for signals other than `KILL` without
     ///   [`Signals`](crate::Capability::Signals).
     async fn signal(&self, id: &ContainerId, signal: Signal) -> Result<()>;
 
-    /// Changes a container. Either the whole edit is applied, or nothing.
+    /// Applies an edit to a container, either completely or not at all.
     ///
     /// # Errors
     /// - [`InvalidArgument`](crate::ErrorKind::InvalidArgument), naming the field, for an edit that
     ///   [`validate`](Edit::validate) refuses.
-    /// - [`InvalidState`](crate::ErrorKind::InvalidState) in a state that is not among those
-    ///   [allowed](Edit::allowed).
+    /// - [`InvalidState`](crate::ErrorKind::InvalidState) unless the container is in a state in
+    ///   which the edit is [allowed](Edit::allowed).
     /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if another container has the new name.
-    /// - [`Conflict`](crate::ErrorKind::Conflict) if another writer changed the same things
+    /// - [`Conflict`](crate::ErrorKind::Conflict) if another writer changed the same settings
     ///   concurrently.
     async fn update(&self, id: &ContainerId, edit: Edit) -> Result<()>;
 
     /// Suspends a running container. Already [`Suspended`](State::Suspended) counts as success.
     ///
     /// # Errors
-    /// - [`InvalidState`](crate::ErrorKind::InvalidState) unless it is running or starting.
+    /// - [`InvalidState`](crate::ErrorKind::InvalidState) unless the container is running, starting
+    ///   or suspended.
     /// - [`Unsupported`](crate::ErrorKind::Unsupported) without
     ///   [`Suspend`](crate::Capability::Suspend).
     async fn pause(&self, id: &ContainerId) -> Result<()>;
@@ -167,7 +172,7 @@ pub trait Exec: std::fmt::Debug + Send + Sync + 'static {
     /// Resumes a suspended container.
     ///
     /// # Errors
-    /// - [`InvalidState`](crate::ErrorKind::InvalidState) unless it is suspended.
+    /// - [`InvalidState`](crate::ErrorKind::InvalidState) unless the container is suspended.
     /// - [`Unsupported`](crate::ErrorKind::Unsupported) without
     ///   [`Suspend`](crate::Capability::Suspend).
     async fn resume(&self, id: &ContainerId) -> Result<()>;
@@ -176,11 +181,11 @@ pub trait Exec: std::fmt::Debug + Send + Sync + 'static {
     /// resources, such as its image and its volumes, are kept.
     ///
     /// # Errors
-    /// [`InvalidState`](crate::ErrorKind::InvalidState) while it is on.
+    /// [`InvalidState`](crate::ErrorKind::InvalidState) while the container is on.
     async fn remove(&self, id: &ContainerId) -> Result<()>;
 }
 
-/// Returns the only one of the ids that begin with a text.
+/// Returns the only id that begins with a text.
 pub(crate) fn the_one(
     text: &str,
     ids: impl IntoIterator<Item = ContainerId>,

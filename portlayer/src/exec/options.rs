@@ -33,7 +33,7 @@ impl StartOptions {
         }
     }
 
-    /// Refuses a container that was started before.
+    /// Makes the start fail if the container was started before.
     #[must_use]
     pub const fn only_if_never_started(mut self) -> Self {
         self.only_if_never_started = true;
@@ -45,7 +45,7 @@ impl StartOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StopOptions {
-    /// The signal that the process is sent. `None`: the container's own stop signal.
+    /// The signal to send to the process. `None`: the container's own stop signal.
     pub signal: Option<Signal>,
     /// How long the process may take to exit after the signal. Default: 10 seconds. Zero: the
     /// machine is switched off at once.
@@ -59,13 +59,13 @@ impl Default for StopOptions {
 }
 
 impl StopOptions {
-    /// No signal and no grace period: the machine is switched off at once.
+    /// Options that switch the machine off at once, without a signal or a grace period.
     pub const AT_ONCE: Self = Self {
         signal: Some(Signal::KILL),
         grace: Duration::ZERO,
     };
 
-    /// Creates options with the container's own stop signal and 10 seconds.
+    /// Creates options with the container's own stop signal and a grace period of 10 seconds.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -74,7 +74,7 @@ impl StopOptions {
         }
     }
 
-    /// Sets the signal that the process is sent.
+    /// Sets the signal to send to the process.
     #[must_use]
     pub const fn signal(mut self, signal: Signal) -> Self {
         self.signal = Some(signal);

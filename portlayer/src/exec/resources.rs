@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Virtual hardware, and the container's share of a busy host.
+/// The virtual hardware of a container, and its share of a busy host.
 ///
 /// ```
 /// use portlayer::exec::{Allocation, Resources};
@@ -26,12 +26,13 @@ pub struct Resources {
     pub memory: Allocation,
 }
 
-/// Why no machine has this number of virtual processors, if that is so.
+/// Returns the reason why no machine can have this number of virtual processors; `None` if it is
+/// valid.
 pub(crate) fn refused_cpus(cpus: u32) -> Option<&'static str> {
     (cpus == 0 || cpus > 768).then_some("there must be 1 to 768")
 }
 
-/// Why no machine has this much memory, if that is so.
+/// Returns the reason why no machine can have this much memory; `None` if it is valid.
 pub(crate) fn refused_memory(mib: u64) -> Option<&'static str> {
     (mib == 0 || !mib.is_multiple_of(4) || mib > 24 << 20)
         .then_some("it must be a multiple of 4, not 0, and at most 24 TiB")
@@ -47,7 +48,7 @@ pub struct Allocation {
     /// The upper limit. `None`: no limit.
     #[serde(default)]
     pub limit: Option<u64>,
-    /// The guaranteed minimum; a start fails where it cannot be guaranteed.
+    /// The guaranteed minimum. A start fails if the host cannot guarantee it.
     #[serde(default)]
     pub reservation: u64,
 }
@@ -64,7 +65,7 @@ pub enum Shares {
     Normal,
     /// Twice the normal weight.
     High,
-    /// This weight: 1 to 1,000,000.
+    /// A custom weight from 1 to 1,000,000.
     Custom(u32),
 }
 
@@ -152,7 +153,7 @@ impl Allocation {
         }
     }
 
-    /// Sets the weight relative to others.
+    /// Sets the weight relative to others under contention.
     #[must_use]
     pub const fn shares(mut self, shares: Shares) -> Self {
         self.shares = shares;

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::image::ImageId;
 
-/// The origin of a container's root file system. Changes stay private to the container.
+/// The origin of a container's root file system. Changes that the container makes are private to
+/// it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -16,7 +17,8 @@ pub enum RootFs {
     Image {
         /// The id of the image.
         id: ImageId,
-        /// How the user referred to it, such as `busybox:1.36`. Recorded, not looked up.
+        /// How the user referred to the image, such as `busybox:1.36`. It is recorded but never
+        /// looked up.
         reference: String,
     },
 }
@@ -30,7 +32,7 @@ impl RootFs {
         }
     }
 
-    /// Returns the image's id, if there is an image.
+    /// Returns the image's id; `None` if the root file system has no image.
     #[must_use]
     pub fn image_id(&self) -> Option<&ImageId> {
         match self {
@@ -39,7 +41,7 @@ impl RootFs {
         }
     }
 
-    /// Returns the user's reference to the image; empty without one.
+    /// Returns the user's reference to the image; empty if there is no image.
     #[must_use]
     pub fn reference(&self) -> &str {
         match self {

@@ -55,7 +55,7 @@ const NAMES: [(u8, &str); 31] = [
 impl Signal {
     /// The terminal was closed.
     pub const HUP: Self = Self(1);
-    /// Interrupted from a keyboard.
+    /// The user interrupted the process from the keyboard.
     pub const INT: Self = Self(2);
     /// Ends the process; cannot be caught.
     pub const KILL: Self = Self(9);
@@ -65,7 +65,7 @@ impl Signal {
     /// Creates a signal from its number.
     ///
     /// # Errors
-    /// If the number is not between 1 and 64.
+    /// Fails if the number is not between 1 and 64.
     pub fn new(number: u8) -> Result<Self, ParseSignalError> {
         if (1..=64).contains(&number) {
             Ok(Self(number))

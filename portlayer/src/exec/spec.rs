@@ -9,15 +9,16 @@ use crate::network::{EndpointSpec, Refusal, clashing_ports, refuse_endpoint};
 use crate::volume::Mount;
 use crate::{ContainerId, Error, Resource, Result};
 
-/// A machine's name has at most 80 characters, including a dash and the short id.
+/// The maximum length of a container's name. The machine's name, which appends a dash and the short
+/// id, has at most 80 characters.
 const NAME_MAX: usize = 64;
-/// The longest text that fits into a configuration value with some reserve, in bytes.
+/// The maximum length of a text in a configuration value in bytes, with some reserve.
 const TEXT_MAX: usize = 32 * 1024;
 /// The maximum size of one container's labels or annotations, names and values together, in bytes.
 const LABELS_MAX: usize = 256 * 1024;
 /// The longest host name that Linux accepts, in bytes.
 const HOST_NAME_MAX: usize = 63;
-/// A virtual machine has at most ten network cards.
+/// The maximum number of endpoints: a virtual machine has at most ten network cards.
 const ENDPOINTS_MAX: usize = 10;
 
 /// The specification of a new container, as a plain value: nothing happens before
@@ -36,8 +37,8 @@ const ENDPOINTS_MAX: usize = 10;
 pub struct ContainerSpec {
     /// The identity of the container.
     pub id: ContainerId,
-    /// The name: 1 to 64 letters, digits, `_`, `.` and `-`, the first a letter or a digit. Unique
-    /// on its host.
+    /// The name: 1 to 64 letters, digits, `_`, `.` and `-`, the first a letter or a digit. It must
+    /// be unique on the host.
     pub name: String,
     /// The origin of the root file system.
     #[serde(default)]
@@ -47,10 +48,10 @@ pub struct ContainerSpec {
     /// The host name. `None`: the first 12 digits of the id.
     #[serde(default)]
     pub host_name: Option<String>,
-    /// The mounts in its file system.
+    /// The mounts in the container's file system.
     #[serde(default)]
     pub mounts: Vec<Mount>,
-    /// The scopes to connect it to, at most ten. Empty: the default scope.
+    /// The scopes to connect the container to, at most ten. Empty: the default scope.
     #[serde(default)]
     pub endpoints: Vec<EndpointSpec>,
     /// The virtual hardware.
@@ -62,14 +63,14 @@ pub struct ContainerSpec {
     /// The annotations, which a front end stores with the container for its own use.
     #[serde(default)]
     pub annotations: BTreeMap<String, String>,
-    /// How often a front end has restarted it.
+    /// How often a front end has restarted the container.
     #[serde(default)]
     pub restart_count: u32,
 }
 
 impl ContainerSpec {
     /// Creates a specification with a generated id, an empty root file system and the default
-    /// resources, on the default scope.
+    /// resources, connected to the default scope.
     pub fn new(name: impl Into<String>, command: Command) -> Self {
         Self {
             id: ContainerId::generate(),
@@ -86,14 +87,14 @@ impl ContainerSpec {
         }
     }
 
-    /// Sets the identity, instead of a generated one.
+    /// Sets the identity, which replaces the generated one.
     #[must_use]
     pub fn id(mut self, id: ContainerId) -> Self {
         self.id = id;
         self
     }
 
-    /// Sets the name, replacing the first one.
+    /// Sets the name, which replaces the one from [`new`](Self::new).
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
@@ -107,7 +108,7 @@ impl ContainerSpec {
         self
     }
 
-    /// Sets the command, replacing the first one.
+    /// Sets the command, which replaces the one from [`new`](Self::new).
     #[must_use]
     pub fn command(mut self, command: Command) -> Self {
         self.command = command;
@@ -121,14 +122,14 @@ impl ContainerSpec {
         self
     }
 
-    /// Adds a mount to its file system.
+    /// Adds a mount to the container's file system.
     #[must_use]
     pub fn mount(mut self, mount: Mount) -> Self {
         self.mounts.push(mount);
         self
     }
 
-    /// Connects it to a scope.
+    /// Adds a connection to a scope.
     #[must_use]
     pub fn endpoint(mut self, endpoint: EndpointSpec) -> Self {
         self.endpoints.push(endpoint);
@@ -156,14 +157,15 @@ impl ContainerSpec {
         self
     }
 
-    /// Sets how often a front end has restarted it.
+    /// Sets how often a front end has restarted the container.
     #[must_use]
     pub fn restart_count(mut self, count: u32) -> Self {
         self.restart_count = count;
         self
     }
 
-    /// Validates what can be checked without an endpoint. Every implementation calls this first.
+    /// Validates everything that can be checked without an endpoint. Every implementation calls
+    /// this first.
     ///
     /// # Errors
     /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) with the first invalid field.
@@ -173,7 +175,8 @@ impl ContainerSpec {
         match refusal.or_else(|| refuse_endpoints(&self.endpoints)) {
             None => Ok(()),
             Some((field, reason)) => {
-                // Even a name with invalid characters identifies the container best.
+                // The name identifies the container best in an error, even if it has invalid
+                // characters.
                 let resource = match self.name.as_str() {
                     "" => Resource::container(self.id),
                     name => Resource::container(name),
@@ -242,7 +245,8 @@ impl ContainerSpec {
     }
 }
 
-/// The first field of these endpoints that no back end accepts, with the value and the reason.
+/// Returns the first field of these endpoints that no back end accepts, with the value and the
+/// reason.
 pub(super) fn refuse_endpoints(endpoints: &[EndpointSpec]) -> Option<Refusal> {
     if endpoints.len() > ENDPOINTS_MAX {
         return Some(("endpoints", "there are more than ten".to_owned()));
@@ -331,7 +335,7 @@ pub(super) fn refuse_command(command: &Command) -> Option<(&'static str, &'stati
     None
 }
 
-/// Returns why these labels or annotations cannot be stored, if so.
+/// Returns the reason why these labels or annotations cannot be stored; `None` if they can.
 pub(crate) fn refuse_labels<'a>(
     labels: impl IntoIterator<Item = (&'a str, &'a str)>,
 ) -> Option<&'static str> {

@@ -8,18 +8,19 @@ use ipnet::Ipv4Net;
 
 use super::ranges::Ranges;
 
-/// How many freed addresses are remembered individually once their rest time is over. Older ones
-/// count as equally long unused, so that memory grows with the addresses in use and not with those
-/// ever used.
+/// The maximum number of freed addresses that are tracked individually after their rest time is
+/// over. Addresses that were freed earlier count as equally long unused, so that memory grows with
+/// the number of addresses in use, not with the number ever used.
 pub(super) const REMEMBERED: usize = 4096;
 
 /// The addresses of one IPv4 subnet: which are in use, and which is assigned next.
 ///
-/// - Addresses that were never assigned come first, from a starting point that the caller chooses
-///   at random, wrapping around; then the one that was freed longest ago.
+/// - Addresses that were never assigned come first, beginning at a starting point that the caller
+///   chooses at random and wrapping around. After those, the address that was freed longest ago
+///   comes first.
 /// - A freed address is not assigned again before its rest time is over, so that neighbours' ARP
 ///   caches do not send its traffic to the wrong container. A caller that requests a specific
-///   address gets it without a rest.
+///   address gets it immediately, even if it is resting.
 /// - The network address, the broadcast address and the reserved ones are never assigned.
 ///
 /// Memory grows with the ranges of addresses in use. All operations take logarithmic time.
@@ -41,19 +42,20 @@ pub(super) const REMEMBERED: usize = 4096;
 #[derive(Clone, Debug)]
 pub struct AddressPool {
     subnet: Ipv4Net,
-    /// The assignable addresses: the pools, or the whole subnet, without reserved ones.
+    /// The assignable addresses: those of the pools, or of the whole subnet, except the reserved
+    /// ones.
     assignable: Ranges,
     reserved: Ranges,
     /// The addresses of `assignable` that are free and were not freed recently.
     unused: Ranges,
     /// Where the search among the unused addresses starts.
     cursor: u32,
-    /// Freed addresses, the longest unused first. An entry is out of date if its number is not that
-    /// of the address in `numbers`.
+    /// Freed addresses, the longest unused first. An entry is out of date if its number differs
+    /// from the address's number in `numbers`.
     freed: VecDeque<Freed>,
     numbers: HashMap<u32, u64>,
     next_number: u64,
-    /// Addresses in use that are in the subnet but not assignable, only claimable.
+    /// Addresses in use that are in the subnet but not assignable; they were claimed explicitly.
     outside: Ranges,
     rest: Duration,
 }
@@ -77,14 +79,15 @@ pub enum AddressError {
         /// The subnet.
         subnet: Ipv4Net,
     },
-    /// The address is the network's own, the broadcast address, the gateway's or a name server's.
+    /// The address is reserved: it is the network address, the broadcast address, or that of the
+    /// gateway or a name server.
     #[error("{address} is reserved in the subnet {subnet}: it is {purpose}")]
     Reserved {
         /// The address.
         address: Ipv4Addr,
         /// The subnet.
         subnet: Ipv4Net,
-        /// What it is reserved for.
+        /// What the address is reserved for.
         purpose: &'static str,
     },
     /// The address is in use.
@@ -95,14 +98,14 @@ pub enum AddressError {
     Exhausted {
         /// The number of assignable addresses.
         total: u64,
-        /// How many of them were freed and are resting.
+        /// How many of the assignable addresses were freed and are resting.
         resting: u64,
-        /// When the first of those can be assigned.
+        /// How long until the first resting address can be assigned; `None` if none is resting.
         next: Option<Duration>,
     },
 }
 
-/// Formats what would free addresses.
+/// Formats a hint on how addresses become available.
 fn relief(resting: u64, next: Option<Duration>) -> String {
     match next {
         Some(next) => format!(
@@ -141,8 +144,9 @@ impl AddressPool {
         }
     }
 
-    /// Restricts assignment to the parts of these ranges in the subnet; other addresses of the
-    /// subnet can still be [claimed](Self::claim). To be called before any address is in use.
+    /// Restricts assignment to those addresses of these ranges that are in the subnet. Other
+    /// addresses of the subnet can still be [claimed](Self::claim). Must be called before any
+    /// address is in use.
     #[must_use]
     pub fn only(mut self, ranges: impl IntoIterator<Item = (Ipv4Addr, Ipv4Addr)>) -> Self {
         let (low, high) = self.bounds();
@@ -160,7 +164,7 @@ impl AddressPool {
         self
     }
 
-    /// Reserves an address, such as the gateway's. To be called before any address is in use.
+    /// Reserves an address, such as the gateway's. Must be called before any address is in use.
     #[must_use]
     pub fn reserve(mut self, address: Ipv4Addr) -> Self {
         let number = u32::from(address);
@@ -172,8 +176,8 @@ impl AddressPool {
         self
     }
 
-    /// Starts with the address that this random number selects, so that a restarted program does
-    /// not assign the addresses that were freed just before it ended.
+    /// Starts assigning at the address that this random number selects, so that a restarted program
+    /// does not assign addresses that were freed just before it ended.
     #[must_use]
     pub fn begin_at(mut self, random: u64) -> Self {
         if let Some(position) = random.checked_rem(self.assignable.len())
@@ -201,13 +205,13 @@ impl AddressPool {
         self.assignable.len()
     }
 
-    /// Returns how many of them are free, including resting ones.
+    /// Returns the number of assignable addresses that are free, including resting ones.
     #[must_use]
     pub fn free(&self) -> u64 {
         self.unused.len() + self.numbers.len() as u64
     }
 
-    /// Returns the number of entries in its memory.
+    /// Returns the number of entries that the pool keeps in memory.
     #[must_use]
     pub fn entries(&self) -> usize {
         [
@@ -225,7 +229,7 @@ impl AddressPool {
     /// Assigns the address that has been unused for longest.
     ///
     /// # Errors
-    /// [`AddressError::Exhausted`], with what would free addresses.
+    /// [`AddressError::Exhausted`] if no address can be assigned now.
     pub fn assign(&mut self, now: Instant) -> Result<Ipv4Addr, AddressError> {
         let unused = self.unused.at_or_after(self.cursor);
         if let Some(address) = unused.or_else(|| self.unused.at_or_after(0)) {
@@ -256,11 +260,11 @@ impl AddressPool {
         })
     }
 
-    /// Claims an address. It may be any address in the subnet, not only an assignable one, and it
-    /// may be resting.
+    /// Claims a specific address. It may be any unreserved address in the subnet, even one that is
+    /// not assignable or is resting.
     ///
     /// # Errors
-    /// Any error but [`AddressError::Exhausted`].
+    /// Any [`AddressError`] except [`AddressError::Exhausted`].
     pub fn claim(&mut self, address: Ipv4Addr) -> Result<(), AddressError> {
         let number = u32::from(address);
         let subnet = self.subnet;
@@ -317,7 +321,8 @@ impl AddressPool {
         true
     }
 
-    /// Frees an address that nobody used, without a rest. Returns whether it was in use.
+    /// Frees an assigned address that no container has used, so that it need not rest. Returns
+    /// whether it was in use.
     pub fn release_unused(&mut self, address: Ipv4Addr) -> bool {
         let number = u32::from(address);
         if !self.is_held(address) {
@@ -326,8 +331,8 @@ impl AddressPool {
         self.outside.remove(number) || self.unused.insert(number)
     }
 
-    /// Iterates over the freed addresses, the longest unused first, with the time since when they
-    /// are free.
+    /// Iterates over the freed addresses, the longest unused first, with the time at which each was
+    /// freed.
     pub(super) fn freed(&self) -> impl Iterator<Item = (Ipv4Addr, Instant)> + '_ {
         let is_current = |freed: &&Freed| self.numbers.get(&freed.address) == Some(&freed.number);
         let freed = self.freed.iter().filter(is_current);
@@ -345,7 +350,7 @@ impl AddressPool {
         }
     }
 
-    /// Drops out-of-date entries once they are most of the queue.
+    /// Drops out-of-date entries once they make up most of the queue.
     fn compact(&mut self) {
         if self.freed.len() > 2 * self.numbers.len() + 64 {
             let numbers = &self.numbers;

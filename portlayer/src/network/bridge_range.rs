@@ -69,7 +69,8 @@ pub enum BridgeRangeError {
 }
 
 impl Default for BridgeRange {
-    /// 172.16.0.0/12 as in VIC, in 256 subnets of 4093 containers each.
+    /// Returns VIC's default, 172.16.0.0/12, divided into 256 subnets with 4093 container addresses
+    /// each.
     fn default() -> Self {
         Self {
             range: Ipv4Net::new_assert(Ipv4Addr::new(172, 16, 0, 0), 12),
@@ -88,7 +89,7 @@ impl BridgeRange {
     /// Creates a range with the prefix length of its subnets.
     ///
     /// # Errors
-    /// [`BridgeRangeError`].
+    /// Returns a [`BridgeRangeError`] if the range cannot be divided into such subnets.
     pub fn new(range: Ipv4Net, prefix_len: u8) -> Result<Self, BridgeRangeError> {
         if range != range.trunc() {
             return Err(BridgeRangeError::HostBits(range));
@@ -114,7 +115,7 @@ impl BridgeRange {
         self.prefix_len
     }
 
-    /// The mask of one subnet.
+    /// Returns the network mask of a subnet.
     #[must_use]
     pub fn mask(&self) -> Ipv4Addr {
         let bits = u32::MAX << (32 - u32::from(self.prefix_len));
@@ -129,7 +130,7 @@ impl BridgeRange {
             .unwrap_or(u32::MAX)
     }
 
-    /// Returns the first subnet that overlaps none of these.
+    /// Returns the first subnet that overlaps none of the taken networks.
     pub(super) fn choose(&self, taken: impl IntoIterator<Item = Ipv4Net>) -> Option<Ipv4Net> {
         let mut taken: Vec<_> = taken
             .into_iter()
@@ -147,7 +148,7 @@ impl BridgeRange {
             if last > end {
                 return None;
             }
-            // What ends before the candidate cannot overlap any later one.
+            // A network that ends before this candidate cannot overlap a later candidate either.
             while taken.next_if(|(_, to)| *to < next).is_some() {}
             match taken.peek() {
                 Some((from, to)) if *from <= last => {
@@ -216,8 +217,8 @@ mod tests {
     }
 
     proptest! {
-        /// What is chosen is the first candidate that overlaps nothing, as a search through all
-        /// of them finds it.
+        /// Compares the chosen subnet with a linear search for the first candidate that overlaps
+        /// nothing.
         #[test]
         fn the_first_free_subnet_is_chosen(
             taken in prop::collection::vec((0..1u32 << 12, 20..=30u8), 0..12),

@@ -13,16 +13,17 @@ use super::{MacAddress, PortMapping};
 pub struct EndpointSpec {
     /// The name of the scope.
     pub scope: String,
-    /// A fixed address. `None`: one is assigned by the scope.
+    /// A fixed address. `None`: the scope assigns one.
     #[serde(default)]
     pub address: Option<IpAddr>,
-    /// A fixed MAC address. `None`: one is generated.
+    /// A fixed MAC address. `None`: the port layer generates one.
     #[serde(default)]
     pub mac: Option<MacAddress>,
     /// Additional names of the container in the scope: host names in lower case.
     #[serde(default)]
     pub aliases: Vec<String>,
-    /// Aliases under which this container reaches others: the other's name, and the alias.
+    /// Aliases under which this container reaches other containers, as pairs of the other
+    /// container's name and the alias.
     #[serde(default)]
     pub links: Vec<(String, String)>,
     /// The published ports.
@@ -64,7 +65,7 @@ impl EndpointSpec {
         self
     }
 
-    /// Adds an alias under which this container reaches another.
+    /// Adds an alias under which this container reaches another container.
     #[must_use]
     pub fn link(mut self, other: impl Into<String>, alias: impl Into<String>) -> Self {
         self.links.push((other.into(), alias.into()));
@@ -83,10 +84,10 @@ impl EndpointSpec {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct EndpointInfo {
-    /// The specification it was created from.
+    /// The specification that the connection was created from.
     pub spec: EndpointSpec,
-    /// The address with its subnet's prefix; `None` if it is unknown, such as before a DHCP
-    /// server assigned one.
+    /// The address with the prefix length of its subnet; `None` if it is unknown, for example
+    /// before a DHCP server has assigned one.
     pub address: Option<IpNet>,
     /// The address of the gateway.
     pub gateway: Option<IpAddr>,

@@ -1,4 +1,4 @@
-//! Connecting and disconnecting containers that exist, as edits of them.
+//! Connects existing containers to scopes and disconnects them, by means of edits.
 
 use super::{EndpointInfo, EndpointSpec};
 use crate::exec::Edit;

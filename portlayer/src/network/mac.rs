@@ -19,7 +19,7 @@ use sha2::{Digest as _, Sha256};
 pub struct MacAddress([u8; 6]);
 
 impl MacAddress {
-    /// Creates the address with these bytes.
+    /// Creates an address from its six bytes.
     #[must_use]
     pub const fn new(bytes: [u8; 6]) -> Self {
         Self(bytes)
@@ -31,9 +31,9 @@ impl MacAddress {
         &self.0
     }
 
-    /// An address made from a seed, the same for the same seed, in the range that vSphere keeps for
-    /// addresses that are assigned by others: `00:50:56:00:00:00` to `00:50:56:3f:ff:ff`. There are
-    /// four million of them, so the caller has to tell apart seeds that collide.
+    /// Derives an address from a seed deterministically. It is in the range that vSphere reserves
+    /// for manually assigned addresses, `00:50:56:00:00:00` to `00:50:56:3f:ff:ff`. The range has
+    /// only four million addresses, so the caller has to handle seeds that collide.
     #[must_use]
     pub fn from_seed(seed: &[u8]) -> Self {
         let digest = Sha256::digest(seed);
@@ -41,13 +41,14 @@ impl MacAddress {
         Self([0x00, 0x50, 0x56, a & 0x3f, b, c])
     }
 
-    /// Whether it can be the address of a station: it is neither a group's nor all zero.
+    /// Returns whether a single network card can have this address: it is neither a group address
+    /// nor all zero.
     #[must_use]
     pub fn is_unicast(&self) -> bool {
         !self.is_multicast() && self.0 != [0; 6]
     }
 
-    /// Returns whether it is a multicast address, which cannot be a station's own.
+    /// Returns whether this is a multicast address, which no network card can have as its own.
     #[must_use]
     pub const fn is_multicast(&self) -> bool {
         self.0[0] & 1 != 0

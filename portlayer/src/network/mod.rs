@@ -44,17 +44,17 @@ use crate::{ContainerId, Result};
 ///   second one to start fails with [`InUse`](crate::ErrorKind::InUse).
 /// - Dropping a future is safe; a dropped `create` may leave the scope created.
 ///
-/// Of an address that two machines have nevertheless, for example because one was copied by other
-/// means, the container that was created first is the owner. The other is
-/// [quarantined](crate::exec::Listing::quarantined), and cannot be started until it is connected
-/// again or the owner is removed. The owner is not started while the other is on.
+/// Two machines may still end up with the same address, for example if one was copied without the
+/// port layer. The container that was created first then owns the address. The other is
+/// [quarantined](crate::exec::Listing::quarantined): it cannot be started until its connection is
+/// replaced or the owner is removed. The owner cannot be started while the other is on.
 #[async_trait]
 pub trait Networks: std::fmt::Debug + Send + Sync + 'static {
     /// Creates a scope.
     ///
     /// # Errors
-    /// - [`InvalidArgument`](crate::ErrorKind::InvalidArgument) naming the field, also for a
-    ///   subnet that overlaps another scope's.
+    /// - [`InvalidArgument`](crate::ErrorKind::InvalidArgument) naming the invalid field. A subnet
+    ///   that overlaps another scope's is invalid too.
     /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if a scope has this name.
     /// - [`NotFound`](crate::ErrorKind::NotFound) for an external network that does not exist.
     /// - [`Exhausted`](crate::ErrorKind::Exhausted) when the host's range has no subnet left.
@@ -69,7 +69,7 @@ pub trait Networks: std::fmt::Debug + Send + Sync + 'static {
     /// Returns all scopes, sorted by name. The default scope is always among them.
     ///
     /// # Errors
-    /// Only errors that affect the whole back end.
+    /// Returns only errors that affect the whole back end.
     async fn list(&self) -> Result<Vec<ScopeInfo>>;
 
     /// Removes a scope.
@@ -80,10 +80,11 @@ pub trait Networks: std::fmt::Debug + Send + Sync + 'static {
     ///   default scope.
     async fn remove(&self, name: &str) -> Result<()>;
 
-    /// Resolves a container's name, short id or alias in a scope, and returns its sorted addresses;
-    /// none if the name is unknown there. With `from`, the name is resolved as that container sees
-    /// it: its aliases for others, the [links](EndpointSpec::links), take precedence. Names are
-    /// case-insensitive. Containers that are off are found too: they keep their addresses.
+    /// Resolves a container's name, short id or alias in a scope to its addresses, sorted. Returns
+    /// no addresses if the name is unknown in that scope. With `from`, the name is resolved from
+    /// the point of view of that container, whose [links](EndpointSpec::links) take precedence.
+    /// Names are case-insensitive. Containers that are off are found too, because they keep their
+    /// addresses.
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) for the scope.
@@ -105,10 +106,11 @@ pub trait Networks: std::fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// - [`NotFound`](crate::ErrorKind::NotFound) for the container or the scope.
-    /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if it is connected already.
-    /// - [`InUse`](crate::ErrorKind::InUse) with the container that has the address.
-    /// - [`InvalidState`](crate::ErrorKind::InvalidState) where a container that is on cannot be
-    ///   connected.
+    /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if the container is already connected
+    ///   to the scope.
+    /// - [`InUse`](crate::ErrorKind::InUse) naming the container that has the requested address.
+    /// - [`InvalidState`](crate::ErrorKind::InvalidState) if the container is on and the back end
+    ///   cannot connect it in that state.
     /// - [`Unsupported`](crate::ErrorKind::Unsupported) if the back end cannot connect existing
     ///   containers.
     async fn connect(
@@ -122,8 +124,8 @@ pub trait Networks: std::fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// - [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for its last connection.
     /// - [`NotFound`](crate::ErrorKind::NotFound) for the container, the scope or the connection.
-    /// - [`InvalidState`](crate::ErrorKind::InvalidState) where a container that is on cannot be
-    ///   disconnected.
+    /// - [`InvalidState`](crate::ErrorKind::InvalidState) if the container is on and the back end
+    ///   cannot disconnect it in that state.
     /// - [`Unsupported`](crate::ErrorKind::Unsupported) if the back end cannot disconnect
     ///   containers.
     async fn disconnect(&self, container: &ContainerId, scope: &str) -> Result<()>;

@@ -78,8 +78,9 @@ impl PortMapping {
         self
     }
 
-    /// Returns whether both cannot be published at once: same protocol and host port, and host
-    /// addresses that are equal or include "all".
+    /// Returns whether the two mappings cannot be published at the same time: they have the same
+    /// protocol and host port, and their host addresses are equal or one of them is "all
+    /// addresses".
     #[must_use]
     pub fn conflicts_with(&self, other: &Self) -> bool {
         let is_any = |address: Option<IpAddr>| address.is_none_or(|a| a.is_unspecified());

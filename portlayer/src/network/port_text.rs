@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::{PortMapping, Protocol};
 
-/// The reason why a text is not a list of port mappings. Each names the invalid part.
+/// The reason why a text is not a list of port mappings. Each variant contains the invalid part.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParsePortError {
@@ -41,7 +41,7 @@ impl PortMapping {
     /// each port.
     ///
     /// # Errors
-    /// [`ParsePortError`].
+    /// Returns a [`ParsePortError`] for any other text.
     pub fn parse_all(text: &str) -> Result<Vec<Self>, ParsePortError> {
         let (text, protocol) = match text.rsplit_once('/') {
             Some((rest, protocol)) => (rest, protocol.parse()?),
@@ -192,7 +192,7 @@ mod tests {
             ("80/sctp", Protocol("sctp".into())),
             ("host:80:80", Address("host".into())),
         ] {
-            // The container's side is read first.
+            // The container's side is parsed first.
             assert_eq!(PortMapping::parse_all(text), Err(expected), "{text}");
         }
         let error = PortMapping::parse_all("8000-8001:80").unwrap_err();

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-/// A set of numbers, kept as ranges that neither overlap nor touch: memory grows with the number
-/// of ranges, and every operation is logarithmic in it.
+/// A set of numbers, stored as ranges that neither overlap nor touch. Memory grows with the number
+/// of ranges, and operations are logarithmic in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Ranges {
-    /// The last number of each range, by its first.
+    /// The last number of each range, keyed by its first number.
     ranges: BTreeMap<u32, u32>,
     len: u64,
 }
@@ -16,7 +16,7 @@ impl Ranges {
         self.len
     }
 
-    /// How many ranges it is kept as.
+    /// Returns the number of ranges that the set consists of.
     pub(super) fn count(&self) -> usize {
         self.ranges.len()
     }
@@ -29,13 +29,13 @@ impl Ranges {
         self.around(number).is_some()
     }
 
-    /// The range that holds this number.
+    /// Returns the range that contains this number.
     fn around(&self, number: u32) -> Option<(u32, u32)> {
         let (first, last) = self.ranges.range(..=number).next_back()?;
         (*last >= number).then_some((*first, *last))
     }
 
-    /// The least member that is not below this number.
+    /// Returns the smallest member that is not below this number.
     pub(super) fn at_or_after(&self, number: u32) -> Option<u32> {
         if self.contains(number) {
             return Some(number);
@@ -43,7 +43,7 @@ impl Ranges {
         self.ranges.range(number..).next().map(|(first, _)| *first)
     }
 
-    /// The member that has this many members below it.
+    /// Returns the member that has this many smaller members.
     pub(super) fn nth(&self, mut position: u64) -> Option<u32> {
         for (first, last) in self.iter() {
             let size = size(first, last);
@@ -55,7 +55,7 @@ impl Ranges {
         None
     }
 
-    /// Adds one number. Returns whether it was missing.
+    /// Adds one number. Returns whether it was not in the set before.
     pub(super) fn insert(&mut self, number: u32) -> bool {
         if self.contains(number) {
             return false;
@@ -64,13 +64,13 @@ impl Ranges {
         true
     }
 
-    /// Adds all numbers from the first to the last.
+    /// Adds all numbers from the first to the last, both included.
     pub(super) fn insert_range(&mut self, first: u32, last: u32) {
         if first > last {
             return;
         }
         let (mut from, mut to) = (first, last);
-        // Everything that overlaps or touches becomes one range.
+        // Merge all ranges that overlap or touch the new one.
         loop {
             let reach = to.saturating_add(1);
             let Some((f, l)) = self.ranges.range(..=reach).next_back() else {
@@ -88,7 +88,7 @@ impl Ranges {
         self.len += size(from, to);
     }
 
-    /// Removes one number. Returns whether it was there.
+    /// Removes one number. Returns whether it was in the set.
     pub(super) fn remove(&mut self, number: u32) -> bool {
         let Some((first, last)) = self.around(number) else {
             return false;
@@ -123,7 +123,7 @@ mod tests {
     }
 
     fn change() -> impl Strategy<Value = Change> {
-        // Both ends of the numbers, where sums overflow.
+        // Numbers at both ends of the type's range, where sums overflow.
         let number = prop_oneof![0..40u32, (u32::MAX - 40)..=u32::MAX];
         prop_oneof![
             (number.clone(), 0..8u32).prop_map(|(n, m)| Change::Insert(n, n.saturating_add(m))),

@@ -1,4 +1,4 @@
-//! Validation of scopes and endpoints, the same on every back end.
+//! Validation of scopes and endpoints that is the same on every back end.
 
 use std::net::IpAddr;
 
@@ -8,18 +8,19 @@ use super::bridge_range::is_usable;
 use super::{AddressRange, EndpointSpec, PortMapping, ScopeKind, ScopeSpec};
 use crate::exec::refuse_labels;
 
-/// The invalid field, and what is wrong with its value.
+/// An invalid field and the reason why its value is invalid.
 pub(crate) type Refusal = (&'static str, String);
 
-/// The maximum number of things of one kind that a container or a scope can have.
+/// The maximum number of items in each list of a scope or an endpoint.
 const MANY: usize = 1024;
 /// The maximum length of a DNS name, and of one of its labels, in bytes.
 const DOMAIN_MAX: usize = 253;
 const LABEL_MAX: usize = 63;
 const SCOPE_NAME_MAX: usize = 64;
-/// The minimum packet size of every IPv4 link, and the maximum, in bytes.
+/// The valid packet sizes in bytes, starting with the minimum that every IPv4 link must support.
 const MTU: std::ops::RangeInclusive<u32> = 68..=65_535;
-/// Longer prefixes leave no address besides those of network, gateway and broadcast.
+/// The longest prefix of a subnet. Longer ones leave no address besides the network, gateway and
+/// broadcast addresses.
 const LONGEST_PREFIX_V4: u8 = 30;
 const LONGEST_PREFIX_V6: u8 = 126;
 
@@ -141,7 +142,7 @@ fn subnet(subnet: IpNet) -> Option<String> {
     }
 }
 
-/// Returns what is invalid in an endpoint by itself.
+/// Returns the first invalid field of a single endpoint.
 pub(crate) fn endpoint(spec: &EndpointSpec) -> Option<Refusal> {
     if let Some(address) = spec.address
         && let Some(reason) = unusable(address)
@@ -183,7 +184,7 @@ pub(crate) fn endpoint(spec: &EndpointSpec) -> Option<Refusal> {
     })
 }
 
-/// Returns what is invalid in a container's endpoints together: conflicting ports.
+/// Returns the conflict if two of a container's endpoints publish the same port.
 pub(crate) fn clashing_ports(endpoints: &[EndpointSpec]) -> Option<Refusal> {
     let ports: Vec<_> = endpoints.iter().flat_map(|e| &e.ports).collect();
     for (position, port) in ports.iter().enumerate() {
@@ -206,7 +207,7 @@ fn port_refusal(port: &PortMapping) -> Option<String> {
     mapped(address)
 }
 
-/// Returns why this address cannot be used by a container, if so.
+/// Returns the reason why a container cannot have this address; `None` if it can.
 fn unusable(address: IpAddr) -> Option<String> {
     if let Some(reason) = mapped(address) {
         return Some(reason);
@@ -241,7 +242,8 @@ fn is_end(subnet: IpNet, address: IpAddr) -> bool {
     subnet.addr().is_ipv4() && (subnet.network() == address || subnet.broadcast() == address)
 }
 
-/// Keys in machines' configuration files are case-insensitive, and contain scopes' names.
+/// Returns whether this is a valid name of a scope. It must be in lower case, because keys in
+/// machines' configuration files contain scope names and are case-insensitive.
 fn is_scope_name(name: &str) -> bool {
     let is_first = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let mut bytes = name.bytes();

@@ -16,10 +16,9 @@ use crate::{ContainerId, Error, Resource, Result};
 pub enum ScopeKind {
     /// An isolated network of the host, whose addresses the port layer assigns.
     Bridge,
-    /// An existing network. Addresses come from the scope's pools, or from DHCP if
-    /// there are none.
+    /// An existing network. Addresses come from the scope's pools, or from DHCP if it has no pools.
     External {
-        /// The network's name.
+        /// The name of the existing network.
         network: String,
     },
 }
@@ -29,7 +28,7 @@ pub enum ScopeKind {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum TrustLevel {
-    /// Connections to published ports, and from peers on the scope.
+    /// Connections to published ports and connections from other containers on the scope.
     #[default]
     Published,
     /// Only connections that the container opens.
@@ -66,7 +65,7 @@ pub struct ScopeSpec {
     /// The name: 1 to 64 lower-case letters, digits, `_`, `.` and `-`, the first a letter or a
     /// digit.
     pub name: String,
-    /// The kind of network behind it.
+    /// The kind of network behind the scope.
     pub kind: ScopeKind,
     /// The subnet. `None`: part of the host's range for a bridge scope, DHCP for an
     /// external one.
@@ -91,7 +90,7 @@ pub struct ScopeSpec {
     /// Which connections to its containers are allowed.
     #[serde(default)]
     pub trust: TrustLevel,
-    /// The maximum packet size in bytes, from 68 to 65535. `None`: that of the network.
+    /// The maximum packet size in bytes, from 68 to 65535. `None`: the network's own maximum.
     #[serde(default)]
     pub mtu: Option<u32>,
     /// The labels of the scope.
@@ -116,12 +115,12 @@ impl ScopeSpec {
         }
     }
 
-    /// Creates an isolated network with a subnet chosen by the port layer.
+    /// Creates the specification of an isolated network whose subnet the port layer chooses.
     pub fn bridge(name: impl Into<String>) -> Self {
         Self::new(name.into(), ScopeKind::Bridge)
     }
 
-    /// Creates a scope on an existing network, with addresses from DHCP.
+    /// Creates the specification of a scope on an existing network, with addresses from DHCP.
     pub fn external(name: impl Into<String>, network: impl Into<String>) -> Self {
         let network = network.into();
         Self::new(name.into(), ScopeKind::External { network })
@@ -148,7 +147,7 @@ impl ScopeSpec {
         self
     }
 
-    /// Adds all addresses of a network to those that are assigned.
+    /// Adds all addresses of a network to the ranges to assign addresses from.
     #[must_use]
     pub fn pool_of(self, network: IpNet) -> Self {
         self.pool(network.network(), network.broadcast())
@@ -189,12 +188,12 @@ impl ScopeSpec {
         self
     }
 
-    /// Validates what can be checked without knowing other scopes. Every implementation calls this
-    /// first.
+    /// Validates everything that can be checked without knowing other scopes. Every implementation
+    /// calls this first.
     ///
     /// # Errors
     /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) with the first invalid field; the
-    /// source has the value and the reason.
+    /// source names the value and the reason.
     pub fn validate(&self) -> Result<()> {
         match refuse::scope(self) {
             None => Ok(()),
@@ -218,16 +217,17 @@ impl ScopeSpec {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ScopeInfo {
-    /// The specification it was created from, with the chosen subnet and gateway.
+    /// The specification that the scope was created from, with the chosen subnet and gateway filled
+    /// in.
     pub spec: ScopeSpec,
-    /// Whether containers without an endpoint of their own are connected to it.
+    /// Whether containers that are created without endpoints are connected to this scope.
     pub is_default: bool,
-    /// The number of unassigned addresses; `None` if they are not assigned by the port layer.
+    /// The number of unassigned addresses; `None` if the port layer does not assign them.
     pub free: Option<u128>,
     /// The connected containers.
     pub containers: Vec<ContainerId>,
-    /// The network of the back end that a bridge scope has to itself; `None`: it shares the
-    /// host's with other scopes, or it is external.
+    /// The back end's network that only this bridge scope uses. `None`: the scope shares the host's
+    /// bridge network with other scopes, or is external.
     #[serde(default)]
     pub network: Option<String>,
 }

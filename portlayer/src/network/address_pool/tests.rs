@@ -135,14 +135,14 @@ fn op() -> impl Strategy<Value = Op> {
 }
 
 proptest! {
-    /// Against a model that remembers of every address since when it is free.
+    /// Compares the pool with a model that records for every address when it was freed.
     #[test]
     fn the_longest_unused_comes_first(random: u64, ops in prop::collection::vec(op(), 0..120)) {
         let subnet: Ipv4Net = "10.0.0.0/28".parse().unwrap();
         let gateway = Ipv4Addr::new(10, 0, 0, 1);
         let mut pool = AddressPool::new(subnet, REST).reserve(gateway).begin_at(random);
         let mut now = Instant::now();
-        // `None`: unused since the beginning.
+        // `None`: the address was never used.
         let mut free: BTreeMap<Ipv4Addr, Option<(Instant, usize)>> =
             (2..15).map(|n| (Ipv4Addr::new(10, 0, 0, n), None)).collect();
         let mut held = BTreeSet::new();

@@ -19,13 +19,13 @@ pub trait Datagrams: Send + Sync {
     /// Sends one datagram.
     ///
     /// # Errors
-    /// The errors of the network.
+    /// Returns the errors of the network.
     async fn send(&self, datagram: &[u8]) -> io::Result<()>;
 
     /// Waits for the next datagram and returns its length. Cancel safe.
     ///
     /// # Errors
-    /// The errors of the network.
+    /// Returns the errors of the network.
     async fn receive(&self, buffer: &mut [u8]) -> io::Result<usize>;
 }
 
@@ -35,13 +35,13 @@ pub trait Dialer: fmt::Debug + Send + Sync + 'static {
     /// Connects to a TCP port. Dropping the future cancels it.
     ///
     /// # Errors
-    /// The errors of the network.
+    /// Returns the errors of the network.
     async fn connect(&self, to: SocketAddr) -> io::Result<Box<dyn Connection>>;
 
     /// Opens a socket for datagrams to and from a UDP port.
     ///
     /// # Errors
-    /// The errors of the network.
+    /// Returns the errors of the network.
     async fn datagrams(&self, to: SocketAddr) -> io::Result<Box<dyn Datagrams>>;
 }
 

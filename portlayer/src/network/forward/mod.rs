@@ -1,9 +1,9 @@
-//! Publishing ports of containers at addresses of the host, in user space: this needs no privileges
-//! and no firewall rules, and a program that ended leaves nothing behind.
+//! Publishing ports of containers at addresses of the host, in user space. This needs no privileges
+//! or firewall rules, and nothing is left behind when the program ends.
 //!
-//! The owner of the host's address publishes ports, as a [`Publisher`]. A [`Forwarder`] is one that
-//! listens on sockets of its own process and connects to containers through a [`Dialer`], which on
-//! an appliance is its [kernel](KernelDialer).
+//! Whatever owns the host's address publishes ports by implementing [`Publisher`]. The
+//! [`Forwarder`] implements it with sockets of its own process, and connects to containers through
+//! a [`Dialer`]. On an appliance, that is the [`KernelDialer`].
 //!
 //! ```
 //! use std::net::{IpAddr, Ipv4Addr};
@@ -43,16 +43,16 @@ use crate::{ContainerId, Error, Resource, ResourceKind, Result};
 /// Publishes ports of containers at addresses that it owns.
 #[async_trait]
 pub trait Publisher: fmt::Debug + Send + Sync + 'static {
-    /// Publishes these ports of the container with this address, all of them or none.
-    /// Returns them in the same order, with the chosen host ports where none was requested.
+    /// Publishes either all of these ports or none, for the container with this address. Returns
+    /// the mappings in the same order; a mapping without a host port gets the one that was chosen.
     /// If the future is dropped, nothing is published.
     ///
     /// # Errors
     /// - [`InUse`](crate::ErrorKind::InUse) with the owner of a port.
-    /// - [`PermissionDenied`](crate::ErrorKind::PermissionDenied) for a port that this process may
-    ///   not listen on.
-    /// - [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for a host address that is not the
-    ///   host's.
+    /// - [`PermissionDenied`](crate::ErrorKind::PermissionDenied) for a port on which this process
+    ///   may not listen.
+    /// - [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for an address that the host does
+    ///   not have.
     async fn publish(
         &self,
         container: ContainerId,
@@ -60,8 +60,8 @@ pub trait Publisher: fmt::Debug + Send + Sync + 'static {
         ports: &[PortMapping],
     ) -> Result<Vec<PortMapping>>;
 
-    /// Withdraws all published ports of a container and closes their connections. The ports
-    /// are free when this returns. If nothing is published, this is a no-op.
+    /// Withdraws all published ports of a container and closes their connections. The ports are
+    /// free when this returns. A no-op if nothing is published.
     async fn withdraw(&self, container: &ContainerId);
 }
 
@@ -69,10 +69,11 @@ pub trait Publisher: fmt::Debug + Send + Sync + 'static {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// The maximum number of connections on all ports; more wait in the kernel's queue. Default:
-    /// 4096.
+    /// The maximum number of connections on all ports together; further connections wait in the
+    /// kernel's queue. Default: 4096.
     pub connections: usize,
-    /// The maximum number of UDP clients per port; datagrams of others are dropped. Default: 1024.
+    /// The maximum number of UDP clients per port; datagrams from further clients are dropped.
+    /// Default: 1024.
     pub udp_clients: usize,
     /// How long a container may take to accept a connection. Default: 10 seconds.
     pub dial_timeout: Duration,
@@ -92,7 +93,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Sets the maximum number of connections on all ports.
+    /// Sets the maximum number of connections on all ports together.
     #[must_use]
     pub const fn connections(mut self, connections: usize) -> Self {
         self.connections = connections;
@@ -121,8 +122,9 @@ impl Limits {
     }
 }
 
-/// Forwards TCP and UDP through sockets of this process. Dropping it withdraws everything that it
-/// published. Its methods must run within a Tokio runtime with I/O and time enabled.
+/// Forwards TCP and UDP through sockets of this process. Dropping the forwarder withdraws
+/// everything that it published. Its methods must run within a Tokio runtime with I/O and time
+/// enabled.
 pub struct Forwarder {
     shared: Arc<Shared>,
     published: Mutex<HashMap<ContainerId, Vec<Published>>>,
@@ -154,7 +156,7 @@ impl fmt::Debug for Forwarder {
     }
 }
 
-/// A socket that waits for a container's clients.
+/// The socket on which a published port waits for clients.
 enum Listener {
     Tcp(tokio::net::TcpListener),
     Udp(tokio::net::UdpSocket),
@@ -185,7 +187,7 @@ impl Forwarder {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the container that has published this port here, if one has.
+    /// Returns the container whose published ports conflict with this one, if there is one.
     fn owner(&self, port: &PortMapping) -> Option<ContainerId> {
         let published = self.published();
         let has = |ports: &Vec<Published>| ports.iter().any(|p| p.port.conflicts_with(port));
@@ -274,7 +276,7 @@ impl Publisher for Forwarder {
         let ended = self.published().remove(container).unwrap_or_default();
         for mut published in ended {
             published.task.abort();
-            // It ends by being aborted; what it listened on is closed by then.
+            // The task always ends as aborted. Its sockets are closed at that point.
             let _aborted = (&mut published.task).await;
         }
     }

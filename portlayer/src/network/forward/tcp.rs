@@ -12,9 +12,9 @@ use tokio::time::{sleep, timeout};
 
 use super::Shared;
 
-/// The buffer size of one connection per direction, in bytes.
+/// The buffer size of a connection in each direction, in bytes.
 const BUFFER: usize = 16 * 1024;
-/// The pause of a listener that cannot accept, for example without file descriptors.
+/// The pause after a failed accept, for example because no file descriptor is left.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Forwards connections until the task is aborted; open connections are then closed.
@@ -24,8 +24,8 @@ pub(super) async fn forward(shared: Arc<Shared>, listener: TcpListener, to: Sock
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((client, _)) => {
-                    // Without a permit it waits, and further connections wait in the kernel's
-                    // queue.
+                    // If the limit is reached, this waits for a permit while further connections
+                    // wait in the kernel's queue.
                     let place = Arc::clone(&shared.connections).acquire_owned().await;
                     // The semaphore is never closed.
                     let Ok(place) = place else { return };

@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
-/// A container whose ports send back what they get; nothing but memory between them.
+/// A dialer to a container whose ports echo what they receive, entirely in memory.
 #[derive(Debug)]
 struct Echo;
 
@@ -53,7 +53,7 @@ async fn a_thousand_connections_are_forwarded() {
     let id = ContainerId::generate();
     let ports = forwarder.publish(id, address, &[local(80)]).await.unwrap();
     let content = vec![7; 5000];
-    // As many at once as descriptors are sure to allow.
+    // Open only as many connections at a time as the limit on file descriptors certainly allows.
     for _ in 0..5 {
         let clients = (0..200).map(|_| echoes(at(&ports[0]), &content));
         assert!(join_all(clients).await.into_iter().all(|same| same));
@@ -77,7 +77,7 @@ async fn connections_beyond_the_limit_wait_for_a_place() {
         (Ipv4Addr::LOCALHOST, ports[0].host_port.unwrap()).into(),
         b"b",
     ));
-    // The first one still works, and the second has to wait for its end.
+    // The first connection still works, and the second has to wait until the first ends.
     first.write_all(b"c").await.unwrap();
     assert_eq!(first.read_u8().await.unwrap(), b'c');
     assert!(!second.is_finished());
@@ -132,7 +132,7 @@ async fn answers_of_udp_find_their_client() {
         let length = client.recv(&mut buffer).await.unwrap();
         assert_eq!(buffer[..length], [n; 3]);
     }
-    // There is no place for a fourth; the others go on.
+    // The limit leaves no room for a fourth client; the others continue to work.
     let fourth = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     fourth.send_to(b"x", at(&ports[0])).await.unwrap();
     clients[0].send(b"again").await.unwrap();
@@ -155,7 +155,7 @@ async fn a_port_in_use_is_refused_and_nothing_is_published() {
     assert!(by.contains(&one.short()), "{by}");
     assert!(!forwarder.published().contains_key(&other));
 
-    // A connection that is open ends with what is published, and the port is free.
+    // Withdrawing closes an open connection and frees the port.
     let mut open = TcpStream::connect(at(&ports[0])).await.unwrap();
     open.write_all(b"a").await.unwrap();
     open.read_u8().await.unwrap();

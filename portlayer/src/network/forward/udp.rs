@@ -14,7 +14,7 @@ use super::Shared;
 
 /// The maximum size of a datagram, in bytes.
 const DATAGRAM: usize = 65_536;
-/// How many datagrams of one client may be queued; more are dropped, as in a network.
+/// The maximum number of queued datagrams per client; further ones are dropped, as in any network.
 const WAITING: usize = 64;
 
 /// Forwards datagrams until the task is aborted. Each client has its own socket to the
@@ -28,7 +28,7 @@ pub(super) async fn forward(shared: Arc<Shared>, socket: UdpSocket, to: SocketAd
         tokio::select! {
             received = socket.recv_from(&mut buffer) => {
                 let Ok((length, client)) = received else {
-                    // An answer to an earlier client that is gone.
+                    // The response is for an earlier client, which is gone.
                     continue;
                 };
                 let is_full = clients.len() >= shared.limits.udp_clients;
@@ -47,7 +47,7 @@ pub(super) async fn forward(shared: Arc<Shared>, socket: UdpSocket, to: SocketAd
                     (sender, handle)
                 });
                 let datagram = buffer.get(..length).unwrap_or_default().to_vec();
-                // Full: dropped.
+                // If the queue is full, the datagram is dropped.
                 let _sent = sender.try_send(datagram);
             }
             Some(ended) = open.join_next() => match ended {
@@ -60,7 +60,7 @@ pub(super) async fn forward(shared: Arc<Shared>, socket: UdpSocket, to: SocketAd
     }
 }
 
-/// Exchanges the datagrams of one client until it has been silent for long enough.
+/// Exchanges datagrams between a client and the container until the client's idle timeout.
 async fn serve(
     shared: &Shared,
     socket: &UdpSocket,

@@ -5,7 +5,7 @@ use crate::ErrorKind;
 use crate::network::MacAddress;
 use std::error::Error as _;
 
-/// The field is named, and the value is in the reason.
+/// Asserts that the specification is refused, with this field named and this value in the reason.
 #[track_caller]
 fn refused(spec: &ScopeSpec, field: &str, value: &str) {
     let error = spec.validate().unwrap_err();

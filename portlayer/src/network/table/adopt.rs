@@ -1,4 +1,4 @@
-//! Containers that exist: found, changed by others, and gone.
+//! Keeps the table up to date with existing containers: those found, changed by others, or removed.
 
 use std::time::Instant;
 
@@ -10,10 +10,10 @@ use crate::network::{AddressError, EndpointInfo, PortMapping, ScopeKind};
 use crate::{ContainerId, Error, Resource, ResourceKind};
 
 impl Table {
-    /// Enters a container that was found. What another one holds already stays with the one that
-    /// was created first; the other is a [conflict](Self::conflict) and holds nothing of it. A
-    /// scope that is not known does not matter. What the container held before and does not hold
-    /// now rests.
+    /// Enters an existing container with the connections that the back end reports. If another
+    /// container holds one of its addresses, the container that was created first owns the address,
+    /// and the other becomes a [conflict](Self::conflict). Unknown scopes are allowed. Addresses
+    /// that the container held before and does not hold any longer are freed and rest.
     pub(crate) fn adopt(
         &mut self,
         id: ContainerId,
@@ -97,7 +97,7 @@ impl Table {
         }
     }
 
-    /// The one of two containers that was created later, or whose creation is not known.
+    /// Returns which of two containers was created later. An unknown creation time counts as later.
     fn later(&self, one: ContainerId, other: ContainerId) -> ContainerId {
         let age = |id: ContainerId| {
             let created = self.holders.get(&id).and_then(|holder| holder.created);
@@ -121,7 +121,8 @@ impl Table {
         self.conflicts.insert(*later, reason);
     }
 
-    /// Tries containers in conflict again, the first created first, after something was freed.
+    /// Checks conflicting containers again, in the order of their creation, after something was
+    /// freed.
     pub(super) fn reconsider(&mut self) {
         let mut ids: Vec<_> = self.conflicts.keys().copied().collect();
         ids.sort_by_key(|id| self.holders.get(id).and_then(|holder| holder.created));
@@ -134,7 +135,7 @@ impl Table {
         }
     }
 
-    /// Enters the containers of a scope that was made again after it had been lost.
+    /// Enters the containers of a scope that was lost and has been created again.
     pub(super) fn readopt_members(&mut self, scope: &str) {
         let is_on = |holder: &Holder| holder.endpoints.iter().any(|e| e.spec.scope == scope);
         let members: Vec<_> = self
@@ -148,7 +149,7 @@ impl Table {
         }
     }
 
-    /// Frees what a container held that is confirmed to be gone. Its addresses rest.
+    /// Frees everything that a container held, after its removal was confirmed. Its addresses rest.
     pub(crate) fn release(&mut self, id: &ContainerId, now: Instant) {
         self.conflicts.remove(id);
         if let Some(holder) = self.holders.remove(id) {
@@ -158,21 +159,23 @@ impl Table {
         self.reconsider();
     }
 
-    /// A container's connections, if it is known.
+    /// Returns a container's connections; `None` for an unknown container.
     pub(crate) fn endpoints(&self, id: &ContainerId) -> Option<&[EndpointInfo]> {
         self.holders
             .get(id)
             .map(|holder| holder.endpoints.as_slice())
     }
 
-    /// Why a container must not be started: what it holds belongs to another one.
+    /// Returns the reason why a container must not be started, if one of its addresses belongs to
+    /// another container.
     pub(crate) fn conflict(&self, id: &ContainerId) -> Option<&str> {
         self.conflicts.get(id).map(String::as_str)
     }
 
-    /// Containers that must not be on while this one is, each with the error if it is: they publish
-    /// a port of the host that this one publishes too, or are in conflict over its address. One in
-    /// conflict cannot be started, but it may have been on when the conflict was found.
+    /// Returns the containers that must not be on at the same time as this one, each with the error
+    /// to return if it is on. They publish the same port of the host, or are in conflict over this
+    /// container's address. A container in conflict cannot be started, but it may have been on
+    /// already when the conflict was found.
     pub(crate) fn rivals(&self, id: &ContainerId) -> Vec<(ContainerId, Error)> {
         let ports = self.port_rivals(id).into_iter();
         let ports = ports.map(|(rival, name, port)| (rival, port_in_use(&port, name)));
@@ -211,8 +214,8 @@ impl Table {
         })
     }
 
-    /// Other containers that publish a port of the host that this one publishes too, with their
-    /// names and the port. They matter while they are on.
+    /// Returns the other containers that publish a port of the host that this one publishes too,
+    /// with their names and the port. They matter only while they are on.
     pub(super) fn port_rivals(&self, id: &ContainerId) -> Vec<(ContainerId, String, PortMapping)> {
         let own: Vec<_> = self.published(id).collect();
         if own.is_empty() {
@@ -228,8 +231,9 @@ impl Table {
         rivals
     }
 
-    /// The ports that a container publishes at addresses of the host: those of bridge scopes. On an
-    /// external scope it has an address of its own for them.
+    /// Iterates over the ports that a container publishes at addresses of the host. These are only
+    /// the ports on bridge scopes: on an external scope, clients reach the container at its own
+    /// address.
     fn published(&self, id: &ContainerId) -> impl Iterator<Item = PortMapping> {
         let endpoints = self.endpoints(id).unwrap_or_default().iter();
         endpoints
@@ -240,8 +244,8 @@ impl Table {
             .flat_map(|endpoint| endpoint.spec.ports.iter().copied())
     }
 
-    /// The subnets of connections to scopes that are not known, with the scope and the container:
-    /// their addresses are in use all the same.
+    /// Iterates over the subnets of connections to unknown scopes, each with the scope and the
+    /// container. Their addresses are in use although the scope is unknown.
     pub(super) fn stray_subnets(&self) -> impl Iterator<Item = (Ipv4Net, (&str, &str))> {
         self.holders.values().flat_map(|holder| {
             let stray = holder.endpoints.iter();

@@ -1,4 +1,4 @@
-//! Addresses for a container that is made or changed.
+//! Assigns addresses to a container that is being created or changed.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -12,11 +12,12 @@ use super::{Holder, Table};
 use crate::network::{AddressError, EndpointInfo, EndpointSpec, MacAddress, ScopeKind, TrustLevel};
 use crate::{Capability, ContainerId, Error, Resource, ResourceKind, Result};
 
-/// More containers than there are addresses to make up do not occur.
+/// The maximum number of attempts to find an unused MAC address for a container.
 const MAC_TRIES: u32 = 1 << 16;
 
-/// What a container is going to hold, and holds until then besides what it had. It has to be
-/// [committed](Table::commit) or [abandoned](Table::abandon).
+/// The connections that a container is about to have. Until the assignment is
+/// [committed](Table::commit) or [abandoned](Table::abandon), the table reserves both the new
+/// addresses and those that the container had before.
 #[derive(Clone, Debug)]
 #[must_use]
 pub(crate) struct Assignment {
@@ -25,7 +26,7 @@ pub(crate) struct Assignment {
 }
 
 impl Table {
-    /// Takes addresses for a new container. All of it or nothing.
+    /// Reserves addresses for a new container. If one of them cannot be assigned, none is.
     pub(crate) fn assign_new(
         &mut self,
         id: ContainerId,
@@ -49,8 +50,9 @@ impl Table {
         Ok(Assignment { id, endpoints })
     }
 
-    /// Takes addresses for a container whose connections are changed to these. An address that it
-    /// did not choose itself stays the same on a scope where it was before.
+    /// Reserves addresses for a container whose connections are changed to these. On a scope to
+    /// which the container was already connected, it keeps an automatically assigned address unless
+    /// it requests a fixed one.
     pub(crate) fn assign_edit(
         &mut self,
         id: ContainerId,
@@ -60,7 +62,7 @@ impl Table {
         let holder = self.holders.get(&id);
         let held = holder.ok_or_else(|| Error::not_found(Resource::container(id)))?;
         let held = if self.conflicts.contains_key(&id) {
-            // It is changed because it holds what it must not.
+            // The container is in conflict, so it must not keep the addresses that it has.
             Vec::new()
         } else {
             held.endpoints.clone()
@@ -69,7 +71,8 @@ impl Table {
         Ok(Assignment { id, endpoints })
     }
 
-    /// The container is as it was assigned: what it held before and does not hold now is freed.
+    /// Completes an assignment after the back end has persisted it. Addresses that the container
+    /// held before and does not hold any longer are freed.
     pub(crate) fn commit(&mut self, assignment: &Assignment, now: Instant) {
         let id = assignment.id;
         let Some(old) = self.holders.remove(&id) else {
@@ -87,8 +90,8 @@ impl Table {
         self.reconsider();
     }
 
-    /// The container is not as it was assigned: it holds what it held before, and what it was
-    /// given is as if it had never been.
+    /// Undoes an assignment that the back end did not persist. The container holds what it held
+    /// before, and the new addresses are freed without a rest.
     pub(crate) fn abandon(&mut self, assignment: &Assignment) {
         let id = assignment.id;
         let Some(holder) = self.holders.get(&id).cloned() else {
@@ -138,7 +141,7 @@ impl Table {
         Ok(endpoints)
     }
 
-    /// One connection, without its MAC address.
+    /// Creates one connection, without its MAC address.
     fn connect(
         &mut self,
         id: &ContainerId,
@@ -207,7 +210,7 @@ impl Table {
         Ok(endpoint)
     }
 
-    /// A MAC address for each network that the container has a card on.
+    /// Chooses a MAC address for each network on which the container has a card.
     fn choose_macs(
         &self,
         id: &ContainerId,
@@ -279,8 +282,8 @@ impl Table {
         Error::in_use(resource, by).with_source(reason)
     }
 
-    /// Frees what is in `endpoints` and not in `but`. Addresses rest from `now` on; those that were
-    /// never used, without it, do not.
+    /// Frees everything that is in `endpoints` and not in `but`. Addresses rest from `now` on.
+    /// `None` means that they were never used and need no rest.
     pub(super) fn free(
         &mut self,
         id: &ContainerId,
@@ -317,13 +320,14 @@ impl Table {
     }
 }
 
-/// Why this scope publishes no such ports, if it does not.
+/// Returns the reason why this scope cannot publish the ports of a connection; `None` if it can.
 fn refuse_ports(scope: &Scope, spec: &EndpointSpec) -> Option<String> {
     let port = spec.ports.first()?;
     let trust = scope.spec.trust;
     let refused = match trust {
         TrustLevel::Closed | TrustLevel::Outbound => Some(port),
-        // Peers reach all ports; on a network of its own a container may still redirect one.
+        // Peers reach all ports directly; only on an external network may a container also redirect
+        // one.
         TrustLevel::Peers if scope.spec.kind == ScopeKind::Bridge => Some(port),
         TrustLevel::Peers => spec.ports.iter().find(|port| port.host_port.is_none()),
         TrustLevel::Published | TrustLevel::Open => None,

@@ -1,4 +1,4 @@
-//! The network cards that connections need.
+//! Determines the network cards that a container's connections need.
 
 use std::collections::BTreeMap;
 
@@ -6,8 +6,8 @@ use super::{Segment, Table};
 use crate::network::{EndpointInfo, MacAddress, ScopeSpec};
 
 impl Table {
-    /// The networks that a container with these connections has cards on, in the order of its
-    /// connections, with the cards' addresses.
+    /// Returns the networks on which a container with these connections has a card, in the order of
+    /// the connections, each with the card's MAC address.
     pub(crate) fn segments(
         &self,
         endpoints: &[EndpointInfo],
@@ -25,7 +25,8 @@ impl Table {
         segments
     }
 
-    /// The scopes of these connections, with the networks that their cards are put on.
+    /// Returns the scopes of these connections, each with the network to which its card is
+    /// attached.
     pub(crate) fn scopes_of(
         &self,
         endpoints: &[EndpointInfo],

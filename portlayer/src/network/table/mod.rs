@@ -1,5 +1,5 @@
-//! The scopes of one host, and which container holds what in them. Pure: a back end persists what
-//! this decides, and rebuilds it from what it persisted.
+//! The scopes of one host, and which container holds which addresses and names in them. The table
+//! does no I/O: a back end persists its decisions, and rebuilds the table from what it persisted.
 
 #[cfg_attr(
     not(any(test, feature = "vsphere")),
@@ -34,37 +34,38 @@ use crate::{Capability, ContainerId, Error, Resource, ResourceKind, Result};
 /// How long a freed address rests. Linux forgets an unused ARP entry after at most 105 seconds.
 pub(crate) const REST: Duration = Duration::from_secs(120);
 
-/// Containers that an error names; more are counted.
+/// The maximum number of containers that an error names; it shows only the number of the others.
 const NAMED: usize = 10;
 
-/// The table of one host.
+/// The scopes of one host, and what its containers hold in them.
 #[derive(Debug)]
 pub(crate) struct Table {
     range: BridgeRange,
     rest: Duration,
-    /// What MAC addresses are made from, besides the container: hosts differ in it.
+    /// The host's seed, from which MAC addresses are derived together with the container's id.
+    /// Every host has a different seed.
     seed: Vec<u8>,
     scopes: BTreeMap<String, Scope>,
     holders: BTreeMap<ContainerId, Holder>,
     macs: HashMap<MacAddress, ContainerId>,
     conflicts: BTreeMap<ContainerId, String>,
-    /// The addresses freed of late in scopes that are gone, the longest unused first: a scope that
-    /// gets one of their subnets lets them rest.
+    /// Addresses that were recently freed in scopes that have been removed, the longest unused
+    /// first. If a new scope gets one of those subnets, these addresses rest there.
     freed: VecDeque<(Ipv4Addr, Instant)>,
 }
 
-/// A container with its connections.
+/// A container and its connections.
 #[derive(Clone, Debug)]
 struct Holder {
     name: String,
     created: Option<Timestamp>,
     endpoints: Vec<EndpointInfo>,
-    /// Its container is known to exist.
+    /// Whether the container is known to exist in the back end.
     is_settled: bool,
 }
 
 impl Table {
-    /// A table with nothing but the default scope, which has the range's first subnet.
+    /// Creates a table with only the default scope, which gets the range's first subnet.
     pub(crate) fn new(default: &str, range: BridgeRange, rest: Duration, seed: &[u8]) -> Self {
         let mut table = Self {
             range,
@@ -112,7 +113,7 @@ impl Table {
         Ok(info)
     }
 
-    /// Lets everybody see a scope that was made.
+    /// Makes a scope visible after the back end has created it.
     pub(crate) fn open_scope(&mut self, name: &str) {
         if let Some(scope) = self.scopes.get_mut(name) {
             scope.phase = Phase::Ready;
@@ -120,7 +121,7 @@ impl Table {
         self.readopt_members(name);
     }
 
-    /// Hides an unused scope, so that it can be removed.
+    /// Hides an unused scope, so that the back end can remove it.
     pub(crate) fn close_scope(&mut self, name: &str) -> Result<()> {
         let resource = Resource::network(name);
         let users = match self.scopes.get(name) {
@@ -142,7 +143,7 @@ impl Table {
         Ok(())
     }
 
-    /// Forgets a scope.
+    /// Removes a scope from the table.
     pub(crate) fn drop_scope(&mut self, name: &str) {
         if let Some(pool) = self.scopes.remove(name).and_then(|scope| scope.pool) {
             let mut freed: Vec<_> = self.freed.drain(..).chain(pool.freed()).collect();
@@ -152,8 +153,8 @@ impl Table {
         }
     }
 
-    /// Makes the table hold the default scope and these, which were persisted. Returns the names of
-    /// those that cannot be held, each with the reason; the others are not affected.
+    /// Replaces the table's scopes by the default scope and these persisted ones. Returns the names
+    /// of the scopes that could not be restored, each with the reason; the others are not affected.
     #[cfg_attr(
         not(any(test, feature = "vsphere")),
         allow(
@@ -192,7 +193,7 @@ impl Table {
         refused
     }
 
-    /// The first of these networks that no scope is on.
+    /// Returns the first of these networks that no scope uses.
     #[cfg(feature = "vsphere")]
     pub(crate) fn unused_network<'a>(&self, all: &'a [String]) -> Option<&'a str> {
         let segments: Vec<_> = self.scopes.values().map(Scope::segment).collect();
@@ -200,7 +201,7 @@ impl Table {
         all.iter().find(|name| !is_used(name)).map(String::as_str)
     }
 
-    /// The networks of external scopes.
+    /// Returns the networks of the external scopes.
     #[cfg(feature = "vsphere")]
     pub(crate) fn external_networks(&self) -> BTreeMap<String, String> {
         let scopes = self.scopes.iter();
@@ -212,12 +213,12 @@ impl Table {
             .collect()
     }
 
-    /// One scope.
+    /// Returns the description of one scope.
     pub(crate) fn inspect(&self, name: &str) -> Result<ScopeInfo> {
         self.ready(name).map(Scope::info)
     }
 
-    /// All scopes, sorted by name.
+    /// Returns the descriptions of all scopes, sorted by name.
     pub(crate) fn list(&self) -> Vec<ScopeInfo> {
         let scopes = self.scopes.values();
         scopes
@@ -240,7 +241,7 @@ impl Table {
             .map(|(name, _)| name.as_str())
     }
 
-    /// The specification with the subnet and the gateway chosen.
+    /// Returns the specification with the subnet and the gateway chosen.
     fn resolved(&self, mut spec: ScopeSpec) -> Result<ScopeSpec> {
         let resource = || Resource::network(&spec.name);
         if spec.kind == ScopeKind::Bridge && spec.subnet.is_none() {
@@ -286,7 +287,7 @@ impl Table {
         Ok(spec)
     }
 
-    /// The containers by name, as many as an error shows; `None` if there is none.
+    /// Returns the containers' names as an error shows them; `None` if there are no containers.
     fn named<'a>(&self, ids: impl ExactSizeIterator<Item = &'a ContainerId>) -> Option<String> {
         let count = ids.len();
         let name = |id: &ContainerId| match self.holders.get(id) {
@@ -302,7 +303,7 @@ impl Table {
     }
 }
 
-/// The error for a port of the host that another container publishes.
+/// Creates the error for a port of the host that another container publishes.
 fn port_in_use(port: &PortMapping, by: String) -> Error {
     let shown = match (port.host_address, port.host_port) {
         (Some(address), Some(number)) => {

@@ -1,4 +1,4 @@
-//! What containers are called within a scope.
+//! The names of containers within a scope.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -7,7 +7,7 @@ use super::{Holder, Table};
 use crate::network::EndpointInfo;
 use crate::{ContainerId, Result};
 
-/// The containers of a scope by what they are called there.
+/// The containers of a scope by the names that they have there.
 #[derive(Debug, Default)]
 pub(super) struct Names(BTreeMap<String, BTreeSet<ContainerId>>);
 
@@ -30,7 +30,8 @@ impl Names {
     }
 }
 
-/// All a container is called on one connection, in lower case: its name, its short id, its aliases.
+/// Iterates over all names of a container on one connection, in lower case: its name, short id and
+/// aliases.
 fn called(id: &ContainerId, name: &str, endpoint: &EndpointInfo) -> impl Iterator<Item = String> {
     let own = [name.to_ascii_lowercase(), id.short()];
     let aliases = endpoint.spec.aliases.iter();
@@ -41,7 +42,7 @@ fn called(id: &ContainerId, name: &str, endpoint: &EndpointInfo) -> impl Iterato
 }
 
 impl Table {
-    /// Enters the names of a container's connections, or takes them out.
+    /// Adds the names of a container's connections to the index, or removes them.
     pub(super) fn index_names(&mut self, id: &ContainerId, holder: &Holder, add: bool) {
         for endpoint in &holder.endpoints {
             let Some(scope) = self.scopes.get_mut(&endpoint.spec.scope) else {
@@ -57,7 +58,7 @@ impl Table {
         }
     }
 
-    /// Gives a container another name.
+    /// Renames a container.
     pub(crate) fn rename(&mut self, id: &ContainerId, name: &str) {
         let Some(old) = self.holders.get(id).cloned() else {
             return;
@@ -71,8 +72,8 @@ impl Table {
         self.holders.insert(*id, new);
     }
 
-    /// The containers that are called so in a scope. `from`: as this container sees it, which may
-    /// have links.
+    /// Returns the containers with a name in a scope. With `from`, that container's links take
+    /// precedence.
     pub(crate) fn called(
         &self,
         scope: &str,
@@ -86,7 +87,7 @@ impl Table {
             .and_then(|own| own.spec.links.iter().find(|(_, alias)| *alias == name))
             .map(|(other, _)| other.to_ascii_lowercase());
         let name = match link {
-            // A link may name a container by its whole id.
+            // A link may refer to a container by its full id.
             Some(other) => match other.parse::<ContainerId>() {
                 Ok(id) => id.short(),
                 Err(_) => other,
@@ -96,7 +97,8 @@ impl Table {
         Ok(ready.names.get(&name).copied().collect())
     }
 
-    /// The addresses of those containers, as far as we assigned them.
+    /// Returns the addresses of the containers with a name in a scope, as far as the port layer
+    /// assigned them.
     pub(crate) fn resolve(
         &self,
         scope: &str,
@@ -113,7 +115,8 @@ impl Table {
         Ok(found)
     }
 
-    /// What the container with this address is called in a scope: its name, then its aliases.
+    /// Returns the names of the container with this address in a scope: its own name first, then
+    /// its aliases.
     pub(crate) fn reverse(&self, scope: &str, address: IpAddr) -> Result<Vec<String>> {
         let ready = self.ready(scope)?;
         let holder = match address {
@@ -123,7 +126,7 @@ impl Table {
         Ok(holder.map_or_else(Vec::new, |id| self.names_of(scope, id)))
     }
 
-    /// What a container is called in a scope: its name, then its aliases.
+    /// Returns the names of a container in a scope: its own name first, then its aliases.
     pub(crate) fn names_of(&self, scope: &str, id: &ContainerId) -> Vec<String> {
         let name = self.holders.get(id).map(|holder| holder.name.clone());
         let endpoint = self.endpoint(id, scope);
@@ -131,7 +134,7 @@ impl Table {
         name.into_iter().chain(aliases).collect()
     }
 
-    /// The containers of a scope whose addresses we did not assign.
+    /// Returns the containers of a scope whose addresses the port layer did not assign.
     #[cfg(feature = "vsphere")]
     pub(crate) fn unaddressed(&self, scope: &str) -> Result<Vec<ContainerId>> {
         let is_unknown = |id: &&ContainerId| {
@@ -142,7 +145,7 @@ impl Table {
         Ok(members.filter(is_unknown).copied().collect())
     }
 
-    /// A container's connection to a scope.
+    /// Returns a container's connection to a scope.
     pub(crate) fn endpoint(&self, id: &ContainerId, scope: &str) -> Option<&EndpointInfo> {
         let endpoints = self.holders.get(id)?.endpoints.iter();
         endpoints.into_iter().find(|e| e.spec.scope == scope)

@@ -14,7 +14,7 @@ use crate::network::{AddressPool, ScopeInfo, ScopeKind, ScopeSpec};
 /// Whether others may see a scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// It is being made or removed.
+    /// The scope is being created or removed.
     Hidden,
     Ready,
 }
@@ -24,7 +24,7 @@ pub(super) enum Phase {
 pub(crate) struct KeptScope {
     #[serde(flatten)]
     pub(crate) spec: ScopeSpec,
-    /// The network that a bridge scope has to itself; `None`: it shares the host's.
+    /// The network that only this bridge scope uses. `None`: it shares the host's bridge network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) network: Option<String>,
 }
@@ -41,11 +41,11 @@ impl From<ScopeSpec> for KeptScope {
 #[derive(Debug)]
 pub(super) struct Scope {
     pub(super) spec: ScopeSpec,
-    /// The network that it has to itself.
+    /// The network that only this bridge scope uses; `None` if it shares the host's.
     network: Option<String>,
     pub(super) is_default: bool,
     pub(super) phase: Phase,
-    /// Its addresses, where it has a subnet.
+    /// The addresses of the scope; `None` if it has no subnet.
     pub(super) pool: Option<AddressPool>,
     pub(super) by_address: HashMap<Ipv4Addr, ContainerId>,
     pub(super) names: Names,
@@ -65,7 +65,8 @@ impl Scope {
         };
         let pool = subnet.map(|subnet| {
             let mut pool = AddressPool::new(subnet, rest);
-            // Others have addresses on an external network: only what was set aside is assigned.
+            // Other machines have addresses on an external network, so only those in the scope's
+            // pools are assigned.
             if !spec.pools.is_empty() || spec.kind != ScopeKind::Bridge {
                 let ranges = spec.pools.iter();
                 let ranges = ranges.filter_map(|pool| Some((v4(pool.first)?, v4(pool.last)?)));
@@ -100,7 +101,7 @@ impl Scope {
         self.pool.as_ref().map(AddressPool::subnet)
     }
 
-    /// The containers connected to it.
+    /// Iterates over the containers connected to the scope.
     pub(super) fn members(&self) -> std::collections::btree_set::Iter<'_, ContainerId> {
         self.members.iter()
     }
@@ -113,27 +114,29 @@ impl Scope {
         self.members.remove(id);
     }
 
-    /// Whether a container that asks for no address gets one from us, rather than by DHCP.
+    /// Returns whether the port layer, rather than DHCP, assigns an address to a container that
+    /// does not request one.
     pub(super) fn is_assigning(&self) -> bool {
         self.spec.kind == ScopeKind::Bridge || !self.spec.pools.is_empty()
     }
 
-    /// Whether it should assign addresses and has none.
+    /// Returns whether the scope should assign addresses but has none to assign.
     pub(super) fn assigns_nothing(&self) -> bool {
         self.is_assigning() && self.pool.as_ref().is_none_or(|pool| pool.total() == 0)
     }
 
-    /// The gateway of its containers.
+    /// Returns the default gateway of the scope's containers; `None` for an internal scope.
     pub(super) fn way_out(&self) -> Option<IpAddr> {
         self.spec.gateway.filter(|_| !self.spec.internal)
     }
 
-    /// Whether this is what was persisted of it.
+    /// Returns whether the scope equals its persisted form.
     pub(super) fn is(&self, kept: &KeptScope) -> bool {
         self.spec == kept.spec && self.network == kept.network
     }
 
-    /// The network that its cards are put on: scopes that share one share a container's card.
+    /// Returns the network to which the scope's cards are attached. Scopes on the same network
+    /// share a container's card.
     pub(super) fn segment(&self) -> Segment {
         match &self.spec.kind {
             ScopeKind::Bridge => Segment(self.network.clone()),

@@ -65,7 +65,7 @@ fn subnets_are_chosen_and_overlap_is_refused_exactly() {
     scope(&mut table, lab);
     for (subnet, other) in [
         ("172.16.0.0/20", "172.16.0.0/20"),
-        // Encloses others, and lies in none of them.
+        // The subnet encloses others, and is not inside any of them.
         ("172.0.0.0/8", "172.16.0.0/20"),
         ("10.0.0.0/8", "10.2.3.0/24"),
         ("10.2.3.128/25", "10.2.3.0/24"),
@@ -104,7 +104,7 @@ fn addresses_that_cannot_be_had_are_refused_and_nothing_is_changed() {
     let before = table.list();
     let (now, when) = (Instant::now(), made(9));
     let mut refused = |last: EndpointSpec| {
-        // The first endpoint is fine, and has to be given back.
+        // The first endpoint is valid, and its address has to be freed again.
         let specs = [EndpointSpec::new("bridge"), last];
         let error = table.assign_new(id(2), "b", when, &specs, now).unwrap_err();
         assert_eq!(table.list(), before);
@@ -162,7 +162,7 @@ fn a_full_scope_is_exhausted() {
     );
 }
 
-/// A front end that takes an application down and brings it up again makes the same scopes.
+/// A front end that removes an application and deploys it again creates the same scopes.
 #[test]
 fn addresses_of_a_removed_scope_rest_in_the_next_one_with_its_subnet() {
     let mut table = table();
@@ -195,10 +195,10 @@ fn scopes_of_one_network_share_a_card() {
     let macs: Vec<_> = endpoints.iter().map(|e| e.mac.unwrap()).collect();
     assert_eq!(macs[0], macs[1]);
     assert_ne!(macs[0], macs[2]);
-    // By DHCP.
+    // The address comes from DHCP.
     assert_eq!(endpoints[2].address, None);
     assert_eq!(table.inspect("lab").unwrap().free, None);
-    // The same container has the same card again, and another host's has another.
+    // The same container gets the same MAC address again; on another host it gets a different one.
     table.release(&id(1), Instant::now());
     assert_eq!(create(&mut table, 1, &specs)[0].mac, Some(macs[0]));
     let mut other = Table::new("bridge", BridgeRange::default(), REST, b"other");
@@ -250,7 +250,7 @@ fn a_scope_in_use_is_not_removed() {
     assert!(table.close_scope("b").unwrap_err().is_not_found());
     table.release(&id(1), Instant::now());
     table.close_scope("a").unwrap();
-    // Nobody can be connected to what is being removed.
+    // No container can be connected to a scope that is being removed.
     let specs = [EndpointSpec::new("a")];
     let late = table.assign_new(id(2), "b", made(2), &specs, Instant::now());
     assert!(late.unwrap_err().is_not_found());
@@ -281,7 +281,7 @@ fn names_are_resolved_within_a_scope() {
     assert_eq!(resolve("c1"), [one]);
     assert_eq!(resolve(&id(2).short()), [two]);
     assert_eq!(resolve("nobody"), Vec::<IpAddr>::new());
-    // Not across scopes, and links only for the container that has them.
+    // Names are not resolved across scopes, and links only for the container that has them.
     assert_eq!(
         table.resolve("bridge", None, "db").unwrap(),
         Vec::<IpAddr>::new()
@@ -318,7 +318,7 @@ fn an_edit_keeps_what_it_need_not_change() {
     let edit = table.assign_edit(id(1), &both, now).unwrap();
     assert_eq!(edit.endpoints[0], before[0]);
     let added = edit.endpoints[1].address;
-    // Given up: as if it had never been asked for.
+    // Abandoning an assignment has the same effect as never requesting it.
     table.abandon(&edit);
     assert_eq!(table.endpoints(&id(1)).unwrap(), before);
     assert_eq!(table.inspect("a").unwrap().free, Some(4093));
@@ -328,7 +328,7 @@ fn an_edit_keeps_what_it_need_not_change() {
     let address = added.unwrap().addr();
     let chosen = [EndpointSpec::new("a").address(address)];
     let edit = table.assign_edit(id(1), &chosen, now).unwrap();
-    // Until it is certain, the container holds both.
+    // Until the assignment is committed, the container holds both addresses.
     assert_eq!(table.inspect("bridge").unwrap().free, Some(4092));
     table.commit(&edit, now);
     assert_eq!(table.inspect("bridge").unwrap().containers, []);
@@ -390,7 +390,7 @@ fn containers_with_one_port_of_the_host_are_rivals() {
     );
     assert_eq!(rivals(4), [("c1".to_owned(), web)]);
     assert_eq!(rivals(2), []);
-    // It has an address of its own.
+    // On an external scope, the container has an address of its own for its ports.
     assert_eq!(rivals(3), []);
 }
 

@@ -1,5 +1,5 @@
-//! The speed of the forwarder, measured with optimization:
-//! `cargo test --release -p portlayer --lib figures -- --ignored --nocapture --test-threads 1`
+//! Measures the speed of the forwarder. Run with optimization: `cargo test --release -p portlayer
+//! --lib figures -- --ignored --nocapture --test-threads 1`
 #![allow(clippy::print_stdout, reason = "figures are printed")]
 
 use std::time::Instant;
@@ -9,8 +9,8 @@ use super::*;
 const CONNECTIONS: usize = 1000;
 const PER_CONNECTION: usize = 1 << 20;
 
-/// Client, forwarder and container are in one process, on loopback: of every byte, three sockets are
-/// written and three are read.
+/// Client, forwarder and container are in one process, on loopback: every byte is written to three
+/// sockets and read from three.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a figure; needs 4,096 file descriptors"]
 async fn a_thousand_connections_at_once() {

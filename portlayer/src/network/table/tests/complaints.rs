@@ -1,8 +1,8 @@
-//! What users of VIC complained about, by the number of the complaint.
+//! Regression tests for problems that users of VIC reported, by issue number.
 
 use super::*;
 
-/// The program is started again on what was persisted.
+/// Returns the table of a program that is restarted with the persisted scopes and containers.
 fn restarted(table: &Table, scopes: &[ScopeSpec]) -> Table {
     let mut new = super::table();
     assert!(new.reconcile(scopes.to_vec()).is_empty());
@@ -13,8 +13,8 @@ fn restarted(table: &Table, scopes: &[ScopeSpec]) -> Table {
     new
 }
 
-/// #8405, #4494: a machine that somebody switches off and on again finds its address taken.
-/// Addresses belong to containers, on or off.
+/// VIC #8405, #4494: a machine that somebody switched off and on again found its address taken.
+/// Here, a container keeps its addresses whether it is on or off.
 #[test]
 fn no_duplicate_address_after_power_changes_by_others_8405_4494() {
     let mut table = table();
@@ -30,8 +30,8 @@ fn no_duplicate_address_after_power_changes_by_others_8405_4494() {
     assert!(full.is_err());
 }
 
-/// #4237: "could not find IP range": one container of a scope that is gone stopped the whole
-/// control plane from starting. It is known like any other, and its address stays its own.
+/// VIC #4237, "could not find IP range": a single container of a missing scope prevented the whole
+/// control plane from starting. Here, the container is known like any other and keeps its address.
 #[test]
 fn a_container_of_a_lost_scope_stops_nothing_4237() {
     let mut table = table();
@@ -43,7 +43,8 @@ fn a_container_of_a_lost_scope_stops_nothing_4237() {
     assert_eq!(table.conflict(&id(1)), None);
     assert_eq!(table.endpoints(&id(1)), Some(held.as_slice()));
     assert_eq!(table.inspect("bridge").unwrap().containers, [id(2)]);
-    // Its subnet is not for others; the scope itself can be made again, and has it again.
+    // Other scopes cannot get the subnet of the missing scope. If that scope is created again, it
+    // gets the subnet back.
     let other = ScopeSpec::bridge("other").subnet("10.0.0.0/25".parse().unwrap());
     invalid(&table.make_scope(other).unwrap_err(), "subnet", "c1");
     scope(&mut table, lost);
@@ -52,7 +53,7 @@ fn a_container_of_a_lost_scope_stops_nothing_4237() {
     assert_eq!(table.reverse("lost", address).unwrap(), ["c1"]);
 }
 
-/// #8546, #3769: an address is nil, or an endpoint gone, after a restart.
+/// VIC #8546, #3769: after a restart, an address was nil or an endpoint was missing.
 #[test]
 fn every_endpoint_survives_a_restart_8546_3769() {
     let mut table = table();
@@ -65,8 +66,8 @@ fn every_endpoint_survives_a_restart_8546_3769() {
     assert_eq!(table.resolve("backend", None, "db").unwrap(), [address]);
 }
 
-/// #7485, #8627: a new container has the address of one that was just removed, and neighbours
-/// still send to the old card.
+/// VIC #7485, #8627: a new container got the address of one that was just removed, while neighbours
+/// still sent packets to the old card.
 #[test]
 fn a_freed_address_is_not_assigned_while_neighbours_remember_it_7485_8627() {
     let mut table = table();
@@ -84,13 +85,14 @@ fn a_freed_address_is_not_assigned_while_neighbours_remember_it_7485_8627() {
     assert!(resting.is_err());
 }
 
-/// #7485: no conflict was ever detected. The container that was created later is quarantined, the
-/// earlier one and the scope are not, and once the earlier one is gone the later one is fine.
+/// VIC #7485: conflicts were never detected. Here, the container that was created later is
+/// quarantined; the earlier one and the scope are not affected. Once the earlier one is removed,
+/// the later one is usable again.
 #[test]
 fn of_two_containers_with_one_address_the_later_is_quarantined_7485() {
     let mut table = table();
     let held = create(&mut table, 1, &[]);
-    // In whichever order they are found.
+    // The result is the same in whichever order the two are found.
     let mut found = super::table();
     let now = Instant::now();
     found.adopt(id(2), "copy", Some(made(2)), held.clone(), now);
@@ -110,7 +112,7 @@ fn of_two_containers_with_one_address_the_later_is_quarantined_7485() {
     );
     assert_eq!(found.resolve("bridge", None, "c1").unwrap(), [address]);
     create(&mut found, 3, &[]);
-    // The quarantined one is given another address ...
+    // The conflict ends if the quarantined container gets another address ...
     let moved = found
         .assign_edit(id(2), &[EndpointSpec::new("bridge")], now)
         .unwrap();
@@ -118,21 +120,21 @@ fn of_two_containers_with_one_address_the_later_is_quarantined_7485() {
     assert_ne!(moved.endpoints[0].mac, held[0].mac);
     found.abandon(&moved);
     assert!(found.conflict(&id(2)).is_some());
-    // ... or is left alone with the address.
+    // ... or if the other container is removed.
     found.release(&id(1), now);
     assert_eq!(found.conflict(&id(2)), None);
     assert_eq!(found.reverse("bridge", address).unwrap(), ["copy"]);
 }
 
-/// #8405: a machine in conflict may be on already, for it was switched on before the conflict was
-/// found. The one that the address belongs to is not started next to it.
+/// VIC #8405: a machine in conflict may be on already, because it was switched on before the
+/// conflict was found. The owner of the address is not started while that machine is on.
 #[test]
 fn a_container_in_conflict_that_is_on_is_a_rival_8405() {
     let mut table = table();
     let held = create(&mut table, 2, &[]);
     let address = held[0].address.unwrap().addr().to_string();
     create(&mut table, 3, &[]);
-    // An older machine turns up with the same address.
+    // An older machine with the same address is found.
     let now = Instant::now();
     table.adopt(id(1), "older", Some(made(1)), held, now);
     assert!(table.conflict(&id(2)).is_some() && table.conflict(&id(1)).is_none());
@@ -146,8 +148,8 @@ fn a_container_in_conflict_that_is_on_is_a_rival_8405() {
     assert!(table.rivals(&id(3)).is_empty());
 }
 
-/// #7493: a container is unreachable after it was moved to another machine. Its card and its
-/// address are its own and the same wherever it runs: they depend on the container alone.
+/// VIC #7493: a container was unreachable after it was moved to another machine. Here, its MAC
+/// address and IP address are the same wherever it runs, because they depend only on the container.
 #[test]
 fn a_card_depends_on_the_container_alone_7493() {
     let (mut one, mut other) = (table(), table());
@@ -157,8 +159,8 @@ fn a_card_depends_on_the_container_alone_7493() {
     assert_eq!(create(&mut other, 1, &[])[0].mac, before[0].mac);
 }
 
-/// #7117: "all ports are allocated" after the host was reset. Nothing is allocated: what counts is
-/// which containers are on.
+/// VIC #7117: "all ports are allocated" after the host was reset. Here, ports are not allocated
+/// permanently: only the containers that are on block a port.
 #[test]
 fn ports_are_free_after_a_reset_7117() {
     let mut table = table();
@@ -166,12 +168,12 @@ fn ports_are_free_after_a_reset_7117() {
     create(&mut table, 1, std::slice::from_ref(&publishing));
     create(&mut table, 2, std::slice::from_ref(&publishing));
     let table = restarted(&table, &[]);
-    // Both are off, and each names the other as the one that must not be on.
+    // Both are off, and each is reported as a rival of the other.
     let rivals: Vec<_> = table.port_rivals(&id(1)).into_iter().map(|r| r.0).collect();
     assert_eq!(rivals, [id(2)]);
 }
 
-/// The default range clashed with customers' networks.
+/// VIC's default range clashed with customers' networks, so the range can be chosen.
 #[test]
 fn the_range_of_a_host_can_be_chosen() {
     let range = BridgeRange::new("10.64.0.0/16".parse().unwrap(), 24).unwrap();
@@ -188,7 +190,7 @@ fn the_range_of_a_host_can_be_chosen() {
     assert_eq!(subnets, expected.map(|net| net.parse().unwrap()));
 }
 
-/// 10,000 endpoints are recovered in one pass, 200 scopes among them.
+/// Recovers 10,000 endpoints in 200 scopes in one pass.
 #[test]
 fn ten_thousand_endpoints_are_recovered() {
     let mut table = table();
@@ -214,7 +216,7 @@ fn ten_thousand_endpoints_are_recovered() {
     let took = begun.elapsed();
     assert!(found.conflicts.is_empty());
     assert_eq!(found.inspect("scope-7").unwrap().containers.len(), 50);
-    // Well above the 100 ms it may take with optimisation on an idle machine: quadratic work
-    // would take far longer.
+    // The limit is well above the 100 ms that this may take with optimization on an idle machine.
+    // Quadratic work would take far longer.
     assert!(took.as_secs() < 5, "{took:?}");
 }

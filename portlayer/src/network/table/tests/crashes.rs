@@ -1,4 +1,4 @@
-//! Random operations with a crash between any two steps, against what is persisted.
+//! Random operations with a crash between any two steps, compared with the persisted state.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,15 +7,15 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Where the program ends.
+/// The point at which the program crashes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Crash {
     Never,
-    /// Before anything is persisted.
+    /// The program crashes before anything is persisted.
     Before,
-    /// Once it is persisted, before the table knows.
+    /// The program crashes after the change is persisted, before the table is updated.
     After,
-    /// The back end refuses.
+    /// The back end refuses the change; the program continues.
     Refused,
 }
 
@@ -26,7 +26,7 @@ enum Op {
     Remove(u8, Crash),
     MakeScope(usize, Crash),
     RemoveScope(usize, Crash),
-    /// Somebody copies a machine with all its keys.
+    /// Somebody copies a machine with all of its keys.
     Copy(u8, u8),
     Restart,
     Wait(u8),
@@ -61,7 +61,7 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// What a back end persists, and the table of the program that runs on it.
+/// The persisted state of a back end, and the table of the program that uses it.
 struct World {
     scopes: BTreeMap<String, ScopeSpec>,
     machines: BTreeMap<ContainerId, (i64, Vec<EndpointInfo>)>,
@@ -201,7 +201,7 @@ impl World {
         }
     }
 
-    /// Nothing is held twice, and nothing is lost.
+    /// Asserts that nothing is held twice and nothing is lost.
     fn check(&self) {
         let mut by_age: Vec<_> = self.machines.iter().collect();
         by_age.sort_by_key(|(_, (created, _))| *created);

@@ -1,5 +1,5 @@
-//! Figures of the table, measured with optimization:
-//! `cargo test --release -p portlayer --lib figures -- --ignored --nocapture --test-threads 1`
+//! Measures the table. Run with optimization: `cargo test --release -p
+//! portlayer --lib figures -- --ignored --nocapture --test-threads 1`
 #![allow(clippy::print_stdout, reason = "figures are printed")]
 
 use std::collections::VecDeque;
@@ -17,7 +17,7 @@ fn numbered(n: u32) -> ContainerId {
     ContainerId::from_bytes(bytes)
 }
 
-/// A number that looks random and repeats from run to run.
+/// Returns the next pseudo-random number; the sequence is the same in every run.
 fn next(state: &mut u64) -> usize {
     *state ^= *state << 13;
     *state ^= *state >> 7;
