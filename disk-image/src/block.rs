@@ -19,9 +19,9 @@ pub trait BlockRead: Send + Sync {
     /// If the range is not within the disk, or cannot be read.
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> Result<(), Error>;
 
-    /// The next range at or behind `offset` that may hold anything but zeros; `None` if
-    /// there is none. What is between is zero. The default knows nothing, and returns
-    /// everything.
+    /// Returns the next range at or after `offset` that may contain nonzero bytes; `None` if there
+    /// is none. Bytes between `offset` and the start of the range are zero. The default
+    /// implementation returns the rest of the disk.
     ///
     /// # Errors
     /// If the tables of the disk cannot be read.
@@ -216,7 +216,7 @@ pub(crate) fn write_all_at(file: &File, mut buf: &[u8], mut offset: u64) -> io::
     Ok(())
 }
 
-/// Where a file has holes. Elsewhere than on Linux, it has none.
+/// Finds holes in files. On systems other than Linux, files are treated as having no holes.
 mod holes {
     use std::fs::File;
 

@@ -86,7 +86,7 @@ impl Tally {
     }
 }
 
-/// Passes bytes on, and adds them to a [`Tally`].
+/// A reader that adds the bytes it reads to a [`Tally`].
 pub(crate) struct Hashing<R> {
     inner: R,
     tally: Tally,

@@ -28,7 +28,7 @@ pub enum Error {
         /// The smallest size in bytes that fits the content with the same options.
         needed: u64,
     },
-    /// The content cannot be stored in the file system, whatever its size.
+    /// The content cannot be stored in a file system of any size.
     #[error("cannot store {} in ext4: {reason}", Name(path))]
     Unstorable {
         /// The path in the merged tree.
@@ -136,8 +136,8 @@ pub enum LayerProblem {
     /// A name that no file system can store.
     #[error("the name {0}")]
     Name(&'static str),
-    /// The parent of the entry leads through too many symbolic links, or one of more than
-    /// 4,095 bytes.
+    /// The parent path of the entry contains too many symbolic links, or one whose target is longer
+    /// than 4,095 bytes.
     #[error("the path leads through too many or too long symbolic links")]
     LinkLoop,
     /// The parent of the entry exists and is not a directory.
@@ -157,7 +157,7 @@ pub enum LayerProblem {
     /// The content does not match its digest.
     #[error("the {what} is {found} and should be {expected}")]
     WrongDigest {
-        /// The digest that failed: that of the blob or that of its unpacked form.
+        /// The digest that did not match: of the blob, or of its unpacked form.
         what: &'static str,
         /// The expected digest.
         expected: Box<Digest>,

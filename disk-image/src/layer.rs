@@ -14,9 +14,9 @@ use crate::error::LayerProblem;
 /// A layer: a tar stream, plain or compressed with gzip or zstd, that can be opened
 /// repeatedly.
 ///
-/// The layout of a disk requires all sizes, so every layer is read
-/// twice: to index it, and to copy its data. A stream that can be read only once has
-/// to be spooled to a file first.
+/// The layout of a disk can be computed only when all sizes are known, so every layer is read
+/// twice: first to index it, then to copy its data. A stream that can be read only once has to be
+/// spooled to a file first.
 pub trait LayerSource: Send + Sync {
     /// Opens the layer at its start. Every call must return the same bytes.
     ///
@@ -86,20 +86,21 @@ impl LayerDigests {
     }
 }
 
-/// The unpacked bytes of a layer, hashed on the way.
+/// A reader of a layer's unpacked bytes that computes the digests while reading.
 pub(crate) struct Unpacked {
     inner: Box<dyn Read + Send>,
     blob: Tally,
-    /// `None` when the layer is not compressed: the same bytes as the blob.
+    /// The digest of the unpacked bytes; `None` if the layer is not compressed, when it equals the
+    /// digest of the blob.
     diff: Option<Tally>,
     ratio: u64,
     out: u64,
 }
 
-/// Bytes of a layer that may be unpacked before its ratio is looked at.
+/// Number of bytes of a layer that may be unpacked before the compression ratio is checked.
 const RATIO_FROM: u64 = 64 << 20;
 const BUFFER: usize = 128 << 10;
-/// The magic bytes of a compression format.
+/// Number of bytes needed to detect the compression format.
 const MAGIC: usize = 6;
 
 impl Unpacked {
@@ -140,7 +141,8 @@ impl Unpacked {
         })
     }
 
-    /// The digests of what was read. Complete only at the end of the stream.
+    /// Returns the digests (blob, unpacked) of the bytes read so far. They are complete only at the
+    /// end of the stream.
     pub(crate) fn digests(&self) -> (Digest, Digest) {
         let blob = self.blob.digest();
         (blob, self.diff.as_ref().map_or(blob, Tally::digest))
@@ -168,12 +170,13 @@ fn unsupported(compression: &'static str) -> io::Error {
     )
 }
 
-/// Carried through [`io::Error`] from the reader to [`problem_of`].
+/// The error for an exceeded compression ratio, carried in an [`io::Error`] from the reader to
+/// [`problem_of`].
 #[derive(Debug, thiserror::Error)]
 #[error("the compression ratio exceeds the limit")]
 pub(crate) struct RatioExceeded;
 
-/// Turns what a reader of [`Unpacked`] returned into the caller's error.
+/// Converts an error from reading [`Unpacked`] into the reported problem.
 pub(crate) fn problem_of(error: io::Error, ratio: u64) -> LayerProblem {
     if error
         .get_ref()

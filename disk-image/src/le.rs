@@ -1,4 +1,4 @@
-//! Little-endian fields.
+//! Reads and writes little-endian fields.
 
 pub(crate) fn put_u16(to: &mut [u8], at: usize, value: u16) {
     to[at..at + 2].copy_from_slice(&value.to_le_bytes());
@@ -12,7 +12,7 @@ pub(crate) fn put_u64(to: &mut [u8], at: usize, value: u64) {
     to[at..at + 8].copy_from_slice(&value.to_le_bytes());
 }
 
-/// The fields of a structure that was read in whole: `at` is within it.
+/// Reads a field at `at`, which must be within `from`.
 pub(crate) fn u16_at(from: &[u8], at: usize) -> u16 {
     u16::from_le_bytes([from[at], from[at + 1]])
 }

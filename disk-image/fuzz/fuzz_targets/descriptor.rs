@@ -1,4 +1,5 @@
-//! Any descriptor is parsed or refused, and printed as it was.
+//! Feeds arbitrary descriptors to the parser: each is rejected, or parsed and printed back
+//! unchanged.
 #![no_main]
 
 use disk_image::vmdk::Descriptor;

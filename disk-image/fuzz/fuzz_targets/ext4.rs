@@ -1,5 +1,5 @@
-//! Any file system is read or refused. The input says which bytes of a sound one are
-//! changed: a place in the first 8 MiB and a value.
+//! Reads damaged file systems: each is read or rejected. The input lists which bytes of a valid
+//! file system to change, each as an offset in the first 8 MiB and a new value.
 #![no_main]
 
 use std::io::Read;
@@ -12,7 +12,7 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|data: &[u8]| {
     static SOUND: OnceLock<Vec<u8>> = OnceLock::new();
     let mut disk = SOUND.get_or_init(sound).clone();
-    // Without checksums, so that damage is not refused at the first look.
+    // Disable metadata checksums, so that damage gets past the checksum verification.
     disk[1024 + 0x65] &= !4;
     for change in data.chunks_exact(4) {
         let at = u32::from_le_bytes([change[0], change[1], change[2], 0]) as usize % disk.len();
@@ -39,7 +39,7 @@ fuzz_target!(|data: &[u8]| {
     });
 });
 
-/// A small tree with a file in several pieces, on 8 MiB.
+/// Returns a valid 8 MiB file system with a small tree, including a fragmented file.
 fn sound() -> Vec<u8> {
     let mut merge = Merge::new(Limits::default());
     let layer: Arc<dyn LayerSource> = Arc::new(Arc::<[u8]>::from(layer()));

@@ -1,4 +1,4 @@
-//! Any two layers merge or are refused, and what merged makes a disk that can be read.
+//! Merges two arbitrary layers: they are rejected, or the merged tree produces a readable disk.
 #![no_main]
 
 use std::sync::Arc;
@@ -25,7 +25,7 @@ fuzz_target!(|data: &[u8]| {
         .expect("what was planned can be written");
     let reader = Reader::open(disk).expect("what was written can be read");
     let root = reader.root().expect("there is a root");
-    // Holes are read as zeros, and may be terabytes.
+    // Holes are read as zeros and may be terabytes long, so the read is limited.
     reader
         .write_tar(
             &root,
@@ -36,8 +36,8 @@ fuzz_target!(|data: &[u8]| {
         .expect("everything can be read");
 });
 
-/// Puts the right checksum into everything that may be a header, so that the fuzzer
-/// comes past it.
+/// Fixes the checksum of every block that may be a header, so that the fuzzer gets past the
+/// checksum verification.
 fn repaired(layer: &[u8]) -> Vec<u8> {
     let mut layer = layer.to_vec();
     for block in layer.chunks_exact_mut(512) {

@@ -1,4 +1,4 @@
-//! Any stream is read or refused, and any file as a disk.
+//! Reads arbitrary bytes as a stream and as a disk file: both are read or rejected.
 #![no_main]
 
 use disk_image::vmdk::{Disk, StreamReader};

@@ -1,4 +1,4 @@
-//! The 512-byte header of an entry.
+//! Decodes the 512-byte header of a tar entry.
 
 use tar::Header;
 
@@ -36,7 +36,7 @@ impl<'a> Raw<'a> {
             mode: header.mode().unwrap_or(0o644),
             uid: header.uid().unwrap_or(0),
             gid: header.gid().unwrap_or(0),
-            // A negative number in base 256 comes as its two's complement.
+            // The `tar` crate returns a negative base-256 number as its two's complement.
             mtime: header.mtime().unwrap_or(0) as i64,
             device: (device(header.device_major()), device(header.device_minor())),
         })
@@ -72,7 +72,7 @@ impl<'a> Raw<'a> {
             .unwrap_or_default()
     }
 
-    /// The map of an old GNU sparse file, as far as it is in this header.
+    /// Returns the part of an old GNU sparse map that this header contains.
     pub(super) fn gnu_sparse(&self) -> Result<GnuMap, LayerProblem> {
         let gnu = self
             .header
@@ -91,7 +91,7 @@ impl<'a> Raw<'a> {
     }
 }
 
-/// The sum of all bytes, those of the checksum itself taken as spaces.
+/// Returns the sum of all bytes of the header, with the checksum field counted as spaces.
 fn checksum(block: &[u8; BLOCK]) -> u32 {
     let sum = |bytes: &[u8]| bytes.iter().map(|&byte| u32::from(byte)).sum::<u32>();
     sum(&block[..148]) + 8 * u32::from(b' ') + sum(&block[156..])

@@ -22,7 +22,7 @@ pub(crate) use sparse::Segment;
 
 pub(crate) const BLOCK: usize = 512;
 
-/// One entry of a layer, all extensions applied.
+/// One entry of a layer, after its header extensions were applied.
 #[derive(Debug, Default)]
 pub(crate) struct Entry {
     pub(crate) path: Vec<u8>,
@@ -35,11 +35,11 @@ pub(crate) struct Entry {
     pub(crate) size: u64,
     pub(crate) mtime: Timestamp,
     pub(crate) device: (u32, u32),
-    /// Full names with their namespace, in order of names.
+    /// Extended attributes with full names (including the namespace), sorted by name.
     pub(crate) xattrs: Vec<Xattr>,
-    /// A time that is no number, an attribute that cannot be read.
+    /// Notes about tolerated problems: a time that is not a number, or an unreadable attribute.
     pub(crate) odd: Vec<&'static str>,
-    /// Where the data of a sparse file belongs; `None`: everywhere.
+    /// The segments of a sparse file; `None` if the file is not sparse.
     pub(crate) segments: Option<Vec<Segment>>,
 }
 
@@ -55,25 +55,26 @@ pub(crate) enum Kind {
     Fifo,
 }
 
-/// Reads entries one after the other from an unpacked layer.
+/// Reads the entries of an unpacked layer sequentially.
 pub(crate) struct Archive<R> {
     reader: R,
     limits: Limits,
     /// Bytes read so far.
     offset: u64,
-    /// Data of the current entry that was not read yet, and the padding after it.
+    /// Unread bytes of the current entry, including the padding after its data.
     left: u64,
     padding: u64,
-    /// PAX records that apply to every entry that follows.
+    /// PAX records that apply to all following entries.
     global: pax::Records,
-    /// Bytes that may still be read.
+    /// Number of bytes that may still be read under the limits.
     budget: u64,
     /// Name of the current entry, for errors.
     name: Vec<u8>,
 }
 
 impl<R: Read> Archive<R> {
-    /// `unpacked` is how many bytes earlier layers read of what the limits allow.
+    /// Creates a reader; `unpacked` is the number of bytes that earlier layers used of
+    /// [`Limits::unpacked`](field@Limits::unpacked).
     pub(crate) fn new(reader: R, limits: &Limits, unpacked: u64) -> Self {
         Self {
             reader,
@@ -106,14 +107,14 @@ impl<R: Read> Archive<R> {
         })
     }
 
-    /// The next entry; `None` at the end of the archive. What was not read of the data
-    /// of the last entry is skipped.
+    /// Returns the next entry; `None` at the end of the archive. Unread data of the previous entry
+    /// is skipped.
     pub(crate) fn next(&mut self) -> Result<Option<Entry>, Box<LayerError>> {
         let result = self.try_next();
         result.map_err(|problem| self.error(problem))
     }
 
-    /// Reads packed data of the current entry; 0 at its end.
+    /// Reads stored data of the current entry; returns 0 at its end.
     pub(crate) fn read_data(&mut self, buf: &mut [u8]) -> Result<usize, Box<LayerError>> {
         let want = self.left.min(buf.len() as u64) as usize;
         if want == 0 {
@@ -129,7 +130,7 @@ impl<R: Read> Archive<R> {
         }
     }
 
-    /// Reads the rest of the stream, which the digests cover as well.
+    /// Reads the stream to its end, because the digests cover the bytes after the last entry too.
     pub(crate) fn drain(&mut self) -> Result<(), Box<LayerError>> {
         self.name.clear();
         let mut buf = vec![0; 64 << 10];
@@ -165,7 +166,7 @@ impl<R: Read> Archive<R> {
                 }
                 b'L' => long_name = Some(trim(self.extension(raw.size)?)),
                 b'K' => long_link = Some(trim(self.extension(raw.size)?)),
-                // A volume's label, and the listing of an incremental directory.
+                // `V` is a volume label, `D` the listing of a directory in an incremental archive.
                 b'V' => {
                     self.begin_data(raw.size);
                     self.skip_rest()?;
@@ -214,16 +215,16 @@ impl<R: Read> Archive<R> {
             limit(text.len() as u64, self.limits.path, LimitKind::Path)?;
         }
         if entry.kind == Kind::File && entry.path.ends_with(b"/") {
-            // Readers disagree whether its data follows: what is a file's content to one
-            // would be headers to the other.
+            // Readers disagree whether a directory's data follows its header: one would read as
+            // file content what another reads as headers.
             if stored > 0 {
                 return Err(LayerProblem::Malformed("directory with data"));
             }
             entry.kind = Kind::Directory;
         }
         if entry.kind != Kind::File {
-            // As Go's reader, so that we agree with it where the next header is: these
-            // have no data, whatever their size says.
+            // These types have no data, whatever their size field says. Go's reader does the same,
+            // so both agree on where the next header is.
             if raw.typeflag == b'S' {
                 return Err(LayerProblem::Malformed("sparse directory"));
             }
@@ -257,7 +258,8 @@ impl<R: Read> Archive<R> {
         Ok(entry)
     }
 
-    /// The map of a PAX sparse file; that of version 1.0 is read from the data.
+    /// Returns the map of a PAX sparse file. In version 1.0, the map is read from the start of the
+    /// data.
     fn pax_sparse(
         &mut self,
         form: Option<pax::SparseForm>,
@@ -295,8 +297,8 @@ impl<R: Read> Archive<R> {
         self.padding = (BLOCK as u64 - size % BLOCK as u64) % BLOCK as u64;
     }
 
-    /// Skips the rest of the data and its padding. The last entry may have no padding: umoci's
-    /// layers end so, and Go's reader accepts it.
+    /// Skips the rest of the data and its padding. Padding may be missing after the last entry:
+    /// umoci writes such layers, and Go's reader accepts them.
     fn skip_rest(&mut self) -> Result<(), LayerProblem> {
         let mut scratch = [0; 16 << 10];
         while self.left + self.padding > 0 {
@@ -323,7 +325,7 @@ impl<R: Read> Archive<R> {
         Ok(())
     }
 
-    /// A header that is not all zero; `None` at the end of the archive.
+    /// Reads a header that is not all zeros; returns `None` at the end of the archive.
     fn read_header(&mut self) -> Result<Option<[u8; BLOCK]>, LayerProblem> {
         let Some(block) = self.read_block()? else {
             return Ok(None);
@@ -339,7 +341,7 @@ impl<R: Read> Archive<R> {
         }
     }
 
-    /// A whole block; `None` if the stream ends before it.
+    /// Reads a whole block; returns `None` if the stream ends before it.
     fn read_block(&mut self) -> Result<Option<[u8; BLOCK]>, LayerProblem> {
         let mut block = [0; BLOCK];
         let mut filled = 0;
@@ -402,7 +404,8 @@ pub(crate) fn limit(value: u64, limit: u64, kind: LimitKind) -> Result<(), Layer
     }
 }
 
-/// No file is larger than an `i64`, and sums of sizes that are not cannot overflow.
+/// Checks that a size fits into an `i64`. No real file is larger, and adding such sizes cannot
+/// overflow.
 fn plausible(size: u64) -> Result<(), LayerProblem> {
     if size > i64::MAX as u64 {
         Err(LayerProblem::Malformed("size"))
@@ -411,7 +414,7 @@ fn plausible(size: u64) -> Result<(), LayerProblem> {
     }
 }
 
-/// A name ends at its first NUL.
+/// Cuts a name at its first NUL.
 fn trim(mut name: Vec<u8>) -> Vec<u8> {
     if let Some(end) = name.iter().position(|&byte| byte == 0) {
         name.truncate(end);

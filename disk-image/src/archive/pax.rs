@@ -1,4 +1,4 @@
-//! PAX extended headers.
+//! Parses PAX extended headers and applies their records to entries.
 
 use std::collections::BTreeMap;
 
@@ -10,17 +10,19 @@ use crate::time::Timestamp;
 
 const BAD: LayerProblem = LayerProblem::Malformed("PAX header");
 
-/// Records of one header, or of all global headers so far.
+/// The records of one header, or of all global headers so far.
 #[derive(Debug, Default)]
 pub(super) struct Records {
     values: BTreeMap<Box<[u8]>, Box<[u8]>>,
-    /// `GNU.sparse.offset` and `GNU.sparse.numbytes` of version 0.0 repeat.
+    /// Values of `GNU.sparse.offset` and `GNU.sparse.numbytes`, which occur repeatedly in version
+    /// 0.0.
     pairs: Vec<u64>,
     size: u64,
 }
 
 impl Records {
-    /// Parses "LENGTH KEY=VALUE\n" records. Values are binary: the length decides.
+    /// Parses "LENGTH KEY=VALUE\n" records. Values are binary, so only the length determines where
+    /// a record ends.
     pub(super) fn merge(&mut self, mut data: &[u8], limits: &Limits) -> Result<(), LayerProblem> {
         while !data.is_empty() {
             let space = data.iter().take(20).position(|&b| b == b' ').ok_or(BAD)?;
@@ -55,7 +57,8 @@ impl Records {
     }
 }
 
-/// The local record wins; one that is empty deletes the global one.
+/// Finds the value of a key. A local record overrides a global one, and an empty local record
+/// deletes it.
 fn find<'a>(records: [&'a Records; 2], key: &str) -> Option<&'a [u8]> {
     let [local, global] = records;
     local
@@ -124,14 +127,14 @@ fn xattrs(records: [&Records; 2], entry: &mut Entry, limits: &Limits) -> Result<
     Ok(())
 }
 
-/// How a PAX sparse file says where its data belongs.
+/// The format of a PAX sparse map.
 pub(super) enum SparseForm {
-    /// Versions 0.0 and 0.1: in the records.
+    /// Versions 0.0 and 0.1: the map is in the records.
     Listed {
         segments: Vec<Segment>,
         size: u64,
     },
-    /// Version 1.0: in front of the data.
+    /// Version 1.0: the map precedes the data.
     InData {
         size: u64,
     },

@@ -1,11 +1,11 @@
-//! Maps of sparse files: the parts of the file that the archive has data for.
+//! Maps of sparse files, which list the parts of a file that the archive stores.
 
 use tar::{GnuExtSparseHeader, GnuSparseHeader};
 
 use super::BLOCK;
 use crate::error::LayerProblem;
 
-/// Data of a sparse file.
+/// A range of a sparse file whose data is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Segment {
     pub(crate) offset: u64,
@@ -14,7 +14,7 @@ pub(crate) struct Segment {
 
 const BAD: LayerProblem = LayerProblem::Malformed("sparse map");
 
-/// Checks that the segments ascend, end within the file, and are all of the data.
+/// Checks that the segments ascend, lie within the file, and add up to the stored size.
 pub(super) fn check(segments: &[Segment], size: u64, stored: u64) -> Result<(), LayerProblem> {
     let mut end = 0u64;
     let mut total = 0u64;
@@ -31,7 +31,7 @@ pub(super) fn check(segments: &[Segment], size: u64, stored: u64) -> Result<(), 
     Ok(())
 }
 
-/// The map of old GNU archives (type `S`), in the header and in blocks after it.
+/// Parses the map of old GNU archives (type `S`), stored in the header and in blocks after it.
 pub(super) struct GnuMap {
     pub(super) segments: Vec<Segment>,
     pub(super) size: u64,
@@ -56,8 +56,8 @@ impl GnuMap {
     }
 }
 
-/// The map of PAX sparse version 1.0: decimal numbers, each on a line, in front of the
-/// data: their count, then offset and length of each segment.
+/// Parses the map of PAX sparse version 1.0, which precedes the data. It consists of decimal
+/// numbers, one per line: the number of segments, then the offset and length of each.
 #[derive(Default)]
 pub(super) struct TextMap {
     numbers: Vec<u64>,

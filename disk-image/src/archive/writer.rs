@@ -1,4 +1,4 @@
-//! Writes tar archives: ustar headers, with PAX records where those are too small.
+//! Writes tar archives with ustar headers, and PAX records for values that do not fit into them.
 
 use std::io::{self, Read, Write};
 
@@ -19,7 +19,7 @@ pub(crate) struct Attributes<'a> {
 /// The type of an entry.
 pub(crate) enum Item<'a> {
     Directory,
-    /// With its size; its data follows.
+    /// A regular file of this size in bytes; its data follows the entry.
     File(u64),
     HardLink(&'a [u8]),
     Symlink(&'a [u8]),
@@ -131,7 +131,7 @@ impl<W: Write> TarWriter<W> {
         self.pad(size)
     }
 
-    /// Ends the archive.
+    /// Writes the end of the archive and returns the output.
     pub(crate) fn finish(mut self) -> io::Result<W> {
         self.out.write_all(&[0; 1024])?;
         self.out.flush()?;
@@ -144,7 +144,7 @@ impl<W: Write> TarWriter<W> {
     }
 }
 
-/// A field holds what fits, and a record the rest.
+/// Writes a name into a header field, and also into a PAX record if the field is too short.
 fn put_name(field: &mut [u8; 100], name: &[u8], key: &str, records: &mut Vec<u8>) {
     if name.len() > field.len() || !name.is_ascii() {
         record(records, key.as_bytes(), name);
@@ -153,7 +153,7 @@ fn put_name(field: &mut [u8; 100], name: &[u8], key: &str, records: &mut Vec<u8>
     field[..len].copy_from_slice(&name[..len]);
 }
 
-/// Appends "LENGTH KEY=VALUE\n", where the length counts itself.
+/// Appends a "LENGTH KEY=VALUE\n" record, where the length includes its own digits.
 fn record(records: &mut Vec<u8>, key: &[u8], value: &[u8]) {
     let rest = key.len() + value.len() + 3;
     let mut length = rest + 1;

@@ -257,7 +257,7 @@ impl Output {
     }
 }
 
-/// A virtual disk if it is one, else the file as it is.
+/// Opens a file as a virtual disk, or as a raw disk if it is not one.
 fn open(path: &Path) -> Result<Box<dyn BlockRead>> {
     match Disk::open(path) {
         Ok(disk) => Ok(Box::new(disk)),

@@ -19,9 +19,9 @@ use crate::{Error, Monitor, Timestamp};
 pub enum ChangeKind {
     /// The path is new.
     Added,
-    /// Its content, type or attributes differ.
+    /// The content, type or attributes of the path differ.
     Modified,
-    /// It was deleted, with everything below it.
+    /// The path was deleted, with everything below it.
     Deleted,
 }
 
@@ -33,7 +33,7 @@ pub struct Change {
     pub path: Box<[u8]>,
     /// The kind of the difference.
     pub kind: ChangeKind,
-    /// Its inode in the newer file system; 0 if it is gone.
+    /// Its inode number in the newer file system; 0 if the path was deleted.
     inode: u32,
 }
 
@@ -41,15 +41,15 @@ pub struct Change {
 #[derive(Debug, Default)]
 pub struct Changes {
     list: Vec<Change>,
-    /// Unchanged names of files with several names.
+    /// Unchanged names of files that have several hard links, by inode number.
     unchanged: BTreeMap<u32, Box<[u8]>>,
-    /// Bytes of all paths that were kept.
+    /// Total size in bytes of all paths kept in memory.
     bytes: u64,
 }
 
 impl Changes {
-    /// Compares two trees: names, kinds, attributes, and contents byte by byte. Access
-    /// times, change times and inode numbers do not count.
+    /// Compares two trees: names, kinds, attributes, and contents byte by byte. Access times,
+    /// change times and inode numbers are ignored.
     ///
     /// # Errors
     /// [`Error::Ext4`] if one of them is damaged; [`Error::Cancelled`].
@@ -69,8 +69,8 @@ impl Changes {
         Ok(comparison.changes)
     }
 
-    /// Returns the changes in order of their paths. Below an added directory every path is listed,
-    /// below a deleted one none.
+    /// Returns the changes in order of their paths. Every path below an added directory is listed,
+    /// but no path below a deleted one.
     pub fn list(&self) -> &[Change] {
         &self.list
     }
@@ -128,7 +128,7 @@ const WHITEOUT: Attributes<'static> = Attributes {
     xattrs: &[],
 };
 
-/// The parent with its slash, and the name.
+/// Splits a path into its parent, including the trailing slash, and its name.
 fn split(path: &[u8]) -> (&[u8], &[u8]) {
     let at = path
         .iter()
@@ -230,7 +230,7 @@ impl<A: BlockRead, B: BlockRead> Comparison<'_, A, B> {
         Ok(())
     }
 
-    /// Counts a path that is kept in memory.
+    /// Counts a path that is kept in memory towards the limit.
     fn count(&mut self, path: &[u8]) -> Result<(), Error> {
         self.changes.bytes += path.len() as u64;
         let most = |limits: &Limits| limits.metadata;
@@ -282,7 +282,7 @@ impl<A: BlockRead, B: BlockRead> Comparison<'_, A, B> {
     }
 }
 
-/// The next name in either, with its inodes.
+/// Returns the next name in either directory, with its inode number in each.
 #[expect(clippy::type_complexity, reason = "a name with two numbers")]
 fn next_pair(old: &mut Names, new: &mut Names) -> Option<(Box<[u8]>, Option<u32>, Option<u32>)> {
     let order = match (old.peek(), new.peek()) {

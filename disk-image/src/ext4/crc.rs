@@ -1,4 +1,4 @@
-//! CRC-32C as ext4 uses it: neither inverted at the start nor at the end.
+//! CRC-32C as ext4 uses it, without inverting the value at the start or the end.
 
 const TABLES: [[u32; 256]; 8] = tables();
 
@@ -32,7 +32,7 @@ const fn tables() -> [[u32; 256]; 8] {
     tables
 }
 
-/// Continues the checksum `crc` over `data`. It begins with `!0`.
+/// Continues the checksum `crc` over `data`. The first call starts from `!0`.
 pub(crate) fn crc32c(crc: u32, data: &[u8]) -> u32 {
     let (chunks, rest) = data.as_chunks::<8>();
     let table = |level: usize, byte: u32| TABLES[level][(byte & 0xff) as usize];

@@ -1,25 +1,26 @@
-//! Directory blocks: a single one in name order, or several in hash order.
+//! Encodes directory blocks: a single block in name order, or several in hash order.
 
 use super::BLOCK_SIZE;
 use super::crc::crc32c;
 use super::hash::half_md4;
 use crate::le;
 
-/// Room for entries in a block, before the checksum.
+/// Bytes available for entries in a block, before the checksum.
 const ROOM: usize = BLOCK_SIZE - 12;
-/// How far a leaf is filled, so that the first new name does not split it.
+/// Number of bytes to fill in a leaf. The rest is left free, so that the first new name does not
+/// split the leaf.
 const FILL: usize = ROOM - ROOM / 8;
 const ROOT_ENTRIES: usize = (BLOCK_SIZE - 32 - 8) / 8;
 const NODE_ENTRIES: usize = (BLOCK_SIZE - 8 - 8) / 8;
-/// Leaves that an index of two levels reaches.
+/// Number of leaves that a two-level index can address.
 const MAX_LEAVES: usize = ROOT_ENTRIES * NODE_ENTRIES;
 
-/// One name.
+/// One name in a directory.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Entry<'a> {
     pub(crate) name: &'a [u8],
     pub(crate) inode: u32,
-    /// The type as directories store it.
+    /// The file type, encoded as in a directory entry.
     pub(crate) kind: u8,
 }
 
@@ -35,14 +36,16 @@ fn size_of_name(length: usize) -> usize {
 
 /// How a directory is divided into blocks.
 pub(crate) struct Division<'a> {
-    /// Entries of the leaves, one after the other.
+    /// The entries of all leaves in order, each with the hash of its name.
     entries: Vec<(u32, Entry<'a>)>,
-    /// First entry of each leaf. Empty: one block, no index.
+    /// Position of the first entry of each leaf. Empty if the directory is one block without an
+    /// index.
     leaves: Vec<usize>,
 }
 
 impl<'a> Division<'a> {
-    /// `None` if there are more names than the index can hold.
+    /// Divides the names into blocks; returns `None` if there are more names than the index can
+    /// hold.
     pub(crate) fn new(names: impl Iterator<Item = Entry<'a>>, seed: &[u32; 4]) -> Option<Self> {
         let mut entries: Vec<(u32, Entry<'a>)> = names.map(|entry| (0, entry)).collect();
         let total: usize = entries.iter().map(|(_, entry)| entry.size()).sum();
@@ -81,7 +84,7 @@ impl<'a> Division<'a> {
         1 + self.nodes() + self.leaves.len()
     }
 
-    /// Blocks of the index below its root.
+    /// Returns the number of index blocks below the root.
     fn nodes(&self) -> usize {
         if self.leaves.len() <= ROOT_ENTRIES {
             0
@@ -90,7 +93,7 @@ impl<'a> Division<'a> {
         }
     }
 
-    /// All blocks, one after the other. `seed` is that of the checksums of the inode.
+    /// Returns all blocks, concatenated. `seed` is the checksum seed of the inode.
     pub(crate) fn encode(&self, own: u32, parent: u32, seed: u32) -> Vec<u8> {
         let mut out = vec![0; self.blocks() * BLOCK_SIZE];
         let dot = Entry {
@@ -147,8 +150,8 @@ impl<'a> Division<'a> {
         out
     }
 
-    /// The lowest hash of a leaf. Its lowest bit says that the leaf before ends with
-    /// the same hash.
+    /// Returns the lowest hash of a leaf. Its lowest bit is set if the previous leaf ends with the
+    /// same hash.
     fn leaf_hash(&self, leaf: usize) -> u32 {
         let start = self.leaves[leaf];
         let hash = self.entries[start].0;
@@ -159,7 +162,7 @@ impl<'a> Division<'a> {
     }
 }
 
-/// An empty directory of several blocks, as `lost+found` is.
+/// Returns the blocks of an empty directory with several blocks, such as `lost+found`.
 pub(crate) fn encode_empty(own: u32, parent: u32, blocks: usize, seed: u32) -> Vec<u8> {
     let mut out = vec![0; blocks * BLOCK_SIZE];
     for (index, block) in out.chunks_exact_mut(BLOCK_SIZE).enumerate() {
@@ -187,7 +190,7 @@ fn write_leaf<'a>(block: &mut [u8], entries: impl Iterator<Item = Entry<'a>>, se
         write_entry(block, at, &entry, entry.size());
         at += entry.size();
     }
-    // The last entry reaches to the checksum; without entries, an unused one does.
+    // The last entry extends to the checksum; in a block without entries, an unused entry does.
     le::put_u16(block, last + 4, (ROOM - last) as u16);
     le::put_u16(block, ROOM + 4, 12);
     block[ROOM + 7] = 0xde;
@@ -203,7 +206,8 @@ fn write_entry(block: &mut [u8], at: usize, entry: &Entry<'_>, size: usize) {
     block[at + 8..at + 8 + entry.name.len()].copy_from_slice(entry.name);
 }
 
-/// Writes count and entries of an index from `at`, and the checksum behind its limit.
+/// Writes the count and entries of an index at `at`, and the checksum after the space for the
+/// maximum number of entries.
 fn write_index(
     block: &mut [u8],
     at: usize,
@@ -216,7 +220,7 @@ fn write_index(
         le::put_u32(block, at + index * 8, hash);
         le::put_u32(block, at + index * 8 + 4, target);
     }
-    // The first entry has no hash: its place is that of limit and count.
+    // The first entry has no hash: the limit and count are stored in its place.
     le::put_u16(block, at, limit as u16);
     le::put_u16(block, at + 2, count as u16);
     let tail = at + limit * 8;

@@ -1,4 +1,4 @@
-//! Encodes superblock, descriptors, inodes and journal.
+//! Encodes the superblock, group descriptors, inodes and journal.
 
 use super::crc::crc32c;
 use super::extent::{self, Extent};
@@ -11,24 +11,25 @@ use crate::time::Timestamp;
 
 pub(super) const MAGIC: u16 = 0xef53;
 
-/// has_journal, ext_attr, dir_index
+/// Compatible features: has_journal, ext_attr, dir_index.
 const COMPAT: u32 = 0x4 | 0x8 | 0x20;
-/// filetype, extents, 64bit, flex_bg
+/// Incompatible features: filetype, extents, 64bit, flex_bg.
 const INCOMPAT: u32 = 0x2 | 0x40 | 0x80 | 0x200;
-/// sparse_super, large_file, huge_file, dir_nlink, extra_isize, metadata_csum
+/// Read-only compatible features: sparse_super, large_file, huge_file, dir_nlink, extra_isize,
+/// metadata_csum.
 const RO_COMPAT: u32 = 0x1 | 0x2 | 0x8 | 0x20 | 0x40 | 0x400;
 
-/// Flags of inodes.
+/// Inode flag: the file uses extents.
 pub(super) const EXTENTS: u32 = 0x8_0000;
 pub(super) const INDEXED: u32 = 0x1000;
 
-/// Everything that the fixed structures are made of.
+/// Encodes the structures with a fixed place, from the layout and the options.
 pub(super) struct Encoder<'a> {
     pub(super) layout: &'a Layout,
     pub(super) options: &'a FsOptions,
     survey: &'a Survey,
     usage: Usage<'a>,
-    /// Directories by group.
+    /// Number of directories in each group.
     directories: Vec<u32>,
     used_inodes: u64,
     /// Seed of all checksums.
@@ -65,7 +66,7 @@ impl<'a> Encoder<'a> {
         &self.layout.geometry
     }
 
-    /// Inodes in use in a group: they are the first ones.
+    /// Returns the number of inodes in use in a group, which are always its first ones.
     pub(super) fn used_inodes_of(&self, group: u64) -> u64 {
         let per_group = self.geometry().inodes_per_group;
         self.used_inodes
@@ -73,10 +74,10 @@ impl<'a> Encoder<'a> {
             .min(per_group)
     }
 
-    /// The superblock for the start of a group, in a block of its own.
+    /// Returns the block that contains the superblock, or its copy at the start of a group.
     pub(super) fn superblock(&self, group: u64) -> Vec<u8> {
         let mut block = vec![0; BLOCK_SIZE];
-        // The disk begins with room for a boot sector.
+        // The first 1024 bytes of the disk are reserved for a boot sector.
         let at = if group == 0 { 1024 } else { 0 };
         self.write_superblock(&mut block[at..at + 1024], group);
         block
@@ -139,7 +140,7 @@ impl<'a> Encoder<'a> {
         le::put_u32(sb, 0x3fc, checksum);
     }
 
-    /// The descriptors of all groups.
+    /// Returns the descriptors of all groups.
     pub(super) fn descriptors(&self) -> Vec<u8> {
         let geometry = self.geometry();
         let mut table = vec![0; geometry.descriptor_blocks as usize * BLOCK_SIZE];
@@ -178,7 +179,8 @@ impl<'a> Encoder<'a> {
         le::put_u16(to, 0x1e, checksum as u16);
     }
 
-    /// `None`: the group is untouched, and the kernel makes the bitmap when it needs it.
+    /// Returns the block bitmap of a group; `None` if the group is untouched, in which case the
+    /// kernel creates the bitmap when it needs it.
     pub(super) fn block_bitmap(&self, group: u64) -> Option<Vec<u8>> {
         (!self.usage.is_untouched(group)).then(|| self.usage.bitmap(group))
     }
@@ -198,7 +200,7 @@ impl<'a> Encoder<'a> {
         Some(bitmap)
     }
 
-    /// The seed of the checksums of an inode and of what belongs to it.
+    /// Returns the seed for the checksums of an inode and of its blocks.
     pub(super) fn inode_seed(&self, number: u32) -> u32 {
         crc32c(crc32c(self.seed, &number.to_le_bytes()), &[0; 4])
     }
@@ -242,7 +244,7 @@ impl<'a> Encoder<'a> {
         le::put_u16(to, 0x82, (checksum >> 16) as u16);
     }
 
-    /// The first block of the journal, which says that it is empty.
+    /// Returns the first block of the journal, which marks the journal as empty.
     pub(super) fn journal(&self) -> Vec<u8> {
         let mut block = vec![0; BLOCK_SIZE];
         let length = (extents_end(&self.layout.journal) / BLOCK_SIZE as u64) as u32;
@@ -276,7 +278,7 @@ pub(super) struct InodeFields<'a> {
     pub(super) xattrs: Option<&'a super::xattr::Division<'a>>,
 }
 
-/// Bytes up to the end of the last extent.
+/// Returns the file offset in bytes at which the last extent ends.
 pub(super) fn extents_end(extents: &[Extent]) -> u64 {
     let end = extents
         .last()
@@ -284,8 +286,9 @@ pub(super) fn extents_end(extents: &[Extent]) -> u64 {
     end * BLOCK_SIZE as u64
 }
 
-/// Seconds as their low 32 bits, and two more bits with the nanoseconds. What is outside
-/// of 1901 to 2446 is moved to the nearest that can be stored.
+/// Encodes a time as the low 32 bits of its seconds, and a second word with the nanoseconds and two
+/// more bits of the seconds. Times outside the years 1901 to 2446 are clamped to the nearest
+/// representable time.
 fn encode_time(time: Timestamp) -> (u32, u32) {
     const FIRST: i64 = i32::MIN as i64;
     const LAST: i64 = FIRST + (1 << 34) - 1;

@@ -20,7 +20,7 @@ pub enum Error {
     /// A structure contradicts itself or the rest of the file system.
     #[error("the {what} of inode {inode} is damaged")]
     Damaged {
-        /// The number of the inode; 0: the file system as a whole.
+        /// The number of the damaged inode; 0 stands for the file system as a whole.
         inode: u32,
         /// The damaged structure.
         what: &'static str,
@@ -39,9 +39,9 @@ pub enum Error {
     /// The disk could not be read.
     #[error("cannot read the disk at byte {offset}")]
     Read {
-        /// The byte offset.
+        /// The byte offset on the disk.
         offset: u64,
-        /// The cause.
+        /// The error of the operating system.
         #[source]
         source: io::Error,
     },

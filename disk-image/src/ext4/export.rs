@@ -49,7 +49,7 @@ impl<D: BlockRead> Reader<D> {
         }
         let mut seen = BTreeSet::from([start.number()]);
         let names = self.read_dir(start)?;
-        // Names in memory: those of all directories on the path.
+        // Number of names in memory, from all directories on the current path.
         let mut held = names.len();
         let mut open = vec![(names.into_iter(), 0, held)];
         let is_root = start.number() == super::ROOT_INODE;
@@ -104,8 +104,8 @@ impl<D: BlockRead> Reader<D> {
     }
 
     /// Unpacks the whole file system into a directory, which must be empty and is created if it
-    /// does not exist. Nothing is written outside of it. Whatever the caller has no privileges
-    /// for is recorded and skipped; sockets are skipped.
+    /// does not exist. Nothing is written outside of it. Anything for which the caller lacks
+    /// privileges is recorded and skipped; sockets are skipped.
     ///
     /// # Errors
     /// [`crate::Error::Unpack`] with the file that could not be created;
@@ -229,7 +229,7 @@ impl<D: BlockRead> Reader<D> {
     }
 }
 
-/// The first name of every file that has several.
+/// Remembers the first name of every file that has several hard links.
 #[derive(Default)]
 pub(super) struct FirstNames {
     names: BTreeMap<u32, Box<[u8]>>,
@@ -237,7 +237,7 @@ pub(super) struct FirstNames {
 }
 
 impl FirstNames {
-    /// Starts with names that exist elsewhere.
+    /// Creates a map that already contains `names`, by inode number.
     pub(super) fn of(names: &BTreeMap<u32, Box<[u8]>>) -> Self {
         Self {
             names: names.clone(),
@@ -245,7 +245,7 @@ impl FirstNames {
         }
     }
 
-    /// The name that this one is a link to; `None` if it is the first.
+    /// Returns the name that this one is a hard link to; `None` if this is the file's first name.
     fn first<D: BlockRead>(
         &mut self,
         reader: &Reader<D>,
@@ -267,7 +267,8 @@ impl FirstNames {
     }
 }
 
-/// Stops reading when the operation is cancelled: a hole may be of any length.
+/// A reader that stops when the operation is cancelled, because reading a huge hole may take very
+/// long.
 struct Watched<'a, R>(R, &'a Monitor);
 
 impl<R: Read> Read for Watched<'_, R> {

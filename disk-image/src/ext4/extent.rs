@@ -1,17 +1,17 @@
-//! Extents: the locations of a file's blocks.
+//! Encodes extents, which describe where the blocks of a file are.
 
 use super::BLOCK_SIZE;
 use super::crc::crc32c;
 use crate::le;
 
 pub(crate) const MAGIC: u16 = 0xf30a;
-/// Entries in the inode, and in a block of the tree before its checksum.
+/// Maximum number of entries in the inode.
 const IN_INODE: usize = 4;
 const IN_BLOCK: usize = (BLOCK_SIZE - 12 - 4) / 12;
-/// Blocks of one extent that is written; longer ones mean unwritten.
+/// Maximum number of blocks in one written extent; a larger length marks an unwritten extent.
 pub(crate) const MAX_LEN: u64 = 32768;
 
-/// `len` blocks of a file from `logical` are on the disk from `physical`.
+/// Maps `len` blocks of a file starting at `logical` to blocks on the disk starting at `physical`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Extent {
     pub(crate) logical: u32,
@@ -19,8 +19,8 @@ pub(crate) struct Extent {
     pub(crate) physical: u64,
 }
 
-/// Sizes of the levels of the tree above `extents` extents, the leaves first; none if
-/// the inode holds them.
+/// Returns the number of blocks in each level of the extent tree, leaves first; empty if all
+/// `extents` fit into the inode.
 fn levels(extents: usize) -> Vec<usize> {
     let mut levels = Vec::new();
     let mut below = extents;
@@ -31,12 +31,13 @@ fn levels(extents: usize) -> Vec<usize> {
     levels
 }
 
-/// Blocks that the tree needs besides the inode.
+/// Returns the number of blocks that the extent tree needs in addition to the inode.
 pub(crate) fn tree_blocks(extents: usize) -> usize {
     levels(extents).iter().sum()
 }
 
-/// The root in the inode. `blocks` are those of the tree, leaves first.
+/// Returns the root of the extent tree, which is stored in the inode. `blocks` are the blocks of
+/// the tree, leaves first.
 pub(crate) fn root(extents: &[Extent], blocks: &[u64]) -> [u8; 60] {
     let mut root = [0; 60];
     let levels = levels(extents.len());
@@ -52,7 +53,7 @@ pub(crate) fn root(extents: &[Extent], blocks: &[u64]) -> [u8; 60] {
     root
 }
 
-/// The block `index` of the tree, with its checksum.
+/// Returns the encoded block `index` of the extent tree, with its checksum.
 pub(crate) fn tree_block(extents: &[Extent], blocks: &[u64], index: usize, seed: u32) -> Vec<u8> {
     let mut block = vec![0; BLOCK_SIZE];
     let mut first = 0;
@@ -83,7 +84,7 @@ pub(crate) fn tree_block(extents: &[Extent], blocks: &[u64], index: usize, seed:
     block
 }
 
-/// Extents below one block of a level.
+/// Returns the maximum number of extents below one block of a level.
 fn span(level: usize) -> usize {
     IN_BLOCK.pow(level as u32 + 1)
 }

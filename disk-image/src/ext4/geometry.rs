@@ -18,7 +18,7 @@ pub(crate) struct Geometry {
 impl Geometry {
     pub(crate) fn new(blocks: u64, inodes: u64) -> Self {
         let mut groups = blocks.div_ceil(GROUP_BLOCKS);
-        // A last group too small for its copy of the superblock is left unused.
+        // If the last group is too small for its copy of the superblock, it is left unused.
         let last = blocks - (groups - 1) * GROUP_BLOCKS;
         let descriptors =
             |groups: u64| (groups * DESCRIPTOR_SIZE as u64).div_ceil(BLOCK_SIZE as u64);
@@ -28,7 +28,7 @@ impl Geometry {
             blocks = groups * GROUP_BLOCKS;
         }
         let per_group = inodes.div_ceil(groups).next_multiple_of(INODES_PER_BLOCK);
-        // Neither more than a bitmap has bits, nor in all more than numbers have.
+        // Limited by the number of bits in a bitmap, and by the 32-bit inode numbers in total.
         let numbers = u64::from(u32::MAX) / groups / INODES_PER_BLOCK * INODES_PER_BLOCK;
         let most = numbers.min(8 * BLOCK_SIZE as u64);
         let inodes_per_group = per_group.clamp(INODES_PER_BLOCK, most);
@@ -52,7 +52,7 @@ impl Geometry {
         (self.blocks - group * GROUP_BLOCKS).min(GROUP_BLOCKS)
     }
 
-    /// Whether a group begins with the superblock or a copy of it.
+    /// Returns whether a group begins with the superblock or a copy of it.
     pub(crate) fn has_superblock(group: u64) -> bool {
         let power_of = |base: u64| {
             let mut value = base;
@@ -64,18 +64,18 @@ impl Geometry {
         group <= 1 || power_of(3) || power_of(5) || power_of(7)
     }
 
-    /// Blocks of the superblock and the descriptors behind it.
+    /// Returns the number of blocks of the superblock and the descriptors after it.
     pub(crate) fn head_blocks(&self) -> u64 {
         1 + self.descriptor_blocks
     }
 }
 
-/// Hands out blocks in ascending order, around the copies of the superblock. Past the
-/// end of the disk it goes on counting, to tell what is missing.
+/// Allocates blocks in ascending order, skipping the copies of the superblock. It continues past
+/// the end of the disk, so that the missing space can be reported.
 pub(crate) struct Allocator<'a> {
     geometry: &'a Geometry,
     next: u64,
-    /// Blocks skipped so that something contiguous fits, and never used.
+    /// Ranges of blocks that were skipped to make a contiguous allocation, and stay unused.
     gaps: Vec<(u64, u64)>,
 }
 
@@ -88,7 +88,7 @@ impl<'a> Allocator<'a> {
         }
     }
 
-    /// A copy that allocates the same, to try something.
+    /// Returns an independent copy, for trial allocations.
     pub(crate) fn fork(&self) -> Self {
         Self {
             geometry: self.geometry,
@@ -103,7 +103,7 @@ impl<'a> Allocator<'a> {
         self.gaps.push((block, block + 1));
     }
 
-    /// The first block that was not handed out.
+    /// Returns the first block that is not allocated.
     pub(crate) fn end(&self) -> u64 {
         self.next
     }
@@ -112,7 +112,8 @@ impl<'a> Allocator<'a> {
         self.gaps
     }
 
-    /// Moves over a copy of the superblock, and says how many blocks follow without one.
+    /// Skips a copy of the superblock if the next block is one, and returns how many blocks follow
+    /// before the next copy.
     fn run(&mut self) -> u64 {
         let group = self.next / GROUP_BLOCKS;
         let within = self.next % GROUP_BLOCKS;
@@ -120,7 +121,7 @@ impl<'a> Allocator<'a> {
             self.next = group * GROUP_BLOCKS + self.geometry.head_blocks();
         }
         let mut end = self.next / GROUP_BLOCKS + 1;
-        // A few groups ahead are enough: extents are not longer.
+        // Looking a few groups ahead is enough, because extents are not longer than that.
         while !Geometry::has_superblock(end) && (end * GROUP_BLOCKS - self.next) < 4 * MAX_LEN {
             end += 1;
         }
@@ -133,7 +134,7 @@ impl<'a> Allocator<'a> {
         self.next - 1
     }
 
-    /// `count` blocks without anything between.
+    /// Allocates `count` contiguous blocks and returns the first.
     pub(crate) fn contiguous(&mut self, count: u64) -> u64 {
         loop {
             let run = self.run();
@@ -146,7 +147,7 @@ impl<'a> Allocator<'a> {
         }
     }
 
-    /// Extents for `count` blocks of a file from `logical`.
+    /// Allocates `count` blocks of a file starting at `logical`, and appends their extents.
     pub(crate) fn extents(&mut self, mut logical: u64, mut count: u64, to: &mut Vec<Extent>) {
         while count > 0 {
             let len = self.run().min(count).min(MAX_LEN);
@@ -162,10 +163,10 @@ impl<'a> Allocator<'a> {
     }
 }
 
-/// The used blocks, and how many of each group.
+/// The used blocks, as a whole and per group.
 pub(crate) struct Usage<'a> {
     geometry: &'a Geometry,
-    /// Everything below is used, but for the gaps.
+    /// All blocks before this one are used, except for the gaps.
     end: u64,
     gaps: Vec<(u64, u64)>,
 }
@@ -179,7 +180,7 @@ impl<'a> Usage<'a> {
         }
     }
 
-    /// The used parts of a group, as blocks within it.
+    /// Returns the used ranges of a group, as block numbers relative to the group.
     pub(crate) fn of_group(&self, group: u64) -> Vec<(u64, u64)> {
         let start = group * GROUP_BLOCKS;
         let until = start + self.geometry.group_blocks(group);
@@ -207,8 +208,8 @@ impl<'a> Usage<'a> {
         used
     }
 
-    /// Whether a kernel can make the bitmap of a group by itself: nothing is used but
-    /// the copy of the superblock.
+    /// Returns whether the kernel can create the bitmap of a group by itself, because only the copy
+    /// of the superblock is used.
     pub(crate) fn is_untouched(&self, group: u64) -> bool {
         self.end <= group * GROUP_BLOCKS && group + 1 < self.geometry.groups
     }

@@ -1,6 +1,6 @@
-//! The half-MD4 hash by which large directories are sorted.
+//! The half-MD4 hash that orders the entries of large directories.
 
-/// The hash of a name, and the minor hash that decides between equal ones.
+/// Returns the hash of a name, and the minor hash that orders names with equal hashes.
 pub(crate) fn half_md4(name: &[u8], seed: &[u32; 4]) -> (u32, u32) {
     let mut state = *seed;
     if state == [0; 4] {
@@ -14,7 +14,7 @@ pub(crate) fn half_md4(name: &[u8], seed: &[u32; 4]) -> (u32, u32) {
             _ => break,
         }
     }
-    // The last values are the end marker of the kernel's readdir.
+    // The highest value is reserved: the kernel's readdir uses it as an end marker.
     let hash = state[1] & !1;
     (
         if hash == 0xffff_fffe {
@@ -26,7 +26,7 @@ pub(crate) fn half_md4(name: &[u8], seed: &[u32; 4]) -> (u32, u32) {
     )
 }
 
-/// The next 32 bytes as words, padded with the length of what is left.
+/// Returns the next 32 bytes as words, padded with the length of the remaining input.
 fn words(rest: &[u8]) -> [u32; 8] {
     let length = rest.len() as u32;
     let pad = length | length << 8;
@@ -72,7 +72,7 @@ fn transform(state: &mut [u32; 4], input: &[u32; 8]) {
 mod tests {
     use super::*;
 
-    /// Seen in debugfs of e2fsprogs 1.47.0: `dx_hash -h half_md4 NAME`.
+    /// The expected values are from debugfs of e2fsprogs 1.47.0: `dx_hash -h half_md4 NAME`.
     #[test]
     fn hashes_are_those_of_e2fsprogs() {
         for (name, hash, minor) in HASHES {

@@ -1,4 +1,4 @@
-//! Inodes, for reading.
+//! Decodes inodes.
 
 use super::crc::crc32c;
 use super::error::Error;
@@ -44,7 +44,7 @@ pub struct Inode {
     pub(super) ctime: Timestamp,
     pub(super) block: [u8; 60],
     pub(super) xattr_block: u64,
-    /// The bytes after the fixed fields: attributes.
+    /// The bytes after the fixed fields, which contain extended attributes.
     pub(super) rest: Box<[u8]>,
     pub(super) kind: FileKind,
 }
@@ -71,7 +71,7 @@ impl Inode {
             verify(raw, number, seed, extra).map_err(damaged)?;
         }
         let time = |low: usize, high: usize| {
-            // Times are signed; two more bits make them last until 2446.
+            // The seconds are signed; two more bits extend the range to 2446.
             let seconds = i64::from(le::u32_at(raw, low) as i32);
             if extra + 128 < high + 4 {
                 return Timestamp::from_seconds(seconds);
@@ -142,28 +142,28 @@ impl Inode {
         self.size
     }
 
-    /// Returns the number of names that refer to it.
+    /// Returns the number of names (hard links) of the file.
     pub fn links(&self) -> u32 {
         u32::from(self.links)
     }
 
-    /// Returns the time of the last change of its content.
+    /// Returns the time of the last change of the file's content.
     pub fn modified(&self) -> Timestamp {
         self.mtime
     }
 
-    /// When its content was read, as far as that is recorded.
+    /// Returns the time of the last read access, as far as the file system recorded it.
     pub fn accessed(&self) -> Timestamp {
         self.atime
     }
 
-    /// When the inode was changed.
+    /// Returns the time of the last change of the inode.
     pub fn changed(&self) -> Timestamp {
         self.ctime
     }
 }
 
-/// Both checksum fields count as zeros.
+/// Verifies the checksum of an inode, which is computed with both checksum fields set to zero.
 fn verify(raw: &mut [u8], number: u32, seed: u32, extra: usize) -> Result<(), &'static str> {
     if raw.iter().all(|&byte| byte == 0) {
         return Err("entry, which is not in use,");

@@ -1,4 +1,4 @@
-//! Decides the layout before anything is written.
+//! Computes the whole layout of a file system before anything is written.
 
 use super::directory::{self, Division};
 use super::extent::{Extent, tree_blocks};
@@ -9,19 +9,20 @@ use crate::Error;
 use crate::merge::Content;
 use crate::tree::{NodeId, NodeKind, ROOT, Tree};
 
-/// Blocks of an empty `lost+found`.
+/// Number of blocks of an empty `lost+found`.
 pub(super) const LOST_AND_FOUND_BLOCKS: u64 = 4;
 pub(super) const LOST_AND_FOUND: &[u8] = b"lost+found";
 const MAX_LINKS: u32 = 65_000;
-/// No disk is smaller: 256 KiB.
+/// Minimum size of a disk in blocks: 256 KiB.
 pub(super) const MIN_BLOCKS: u64 = 64;
 
 /// The parts of the layout that do not depend on the size of the disk.
 pub(super) struct Survey {
-    /// In order of their numbers; the first is number [`FIRST_INODE`], the root is apart.
+    /// The inodes in order of their numbers, starting with [`FIRST_INODE`]. The root is stored
+    /// separately.
     pub(super) inodes: Vec<Counted>,
     pub(super) root: Counted,
-    /// Number of the inode of each node; 0: none.
+    /// The inode number of each node; 0 if the node has none.
     pub(super) numbers: Vec<u32>,
     pub(super) lost_and_found: bool,
     pub(super) hash_seed: [u32; 4],
@@ -29,12 +30,12 @@ pub(super) struct Survey {
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Counted {
-    /// `None`: `lost+found`.
+    /// The node in the tree; `None` for `lost+found`.
     pub(super) node: Option<NodeId>,
-    /// Of a directory: number of its parent.
+    /// For a directory, the inode number of its parent.
     pub(super) parent: u32,
     pub(super) links: u16,
-    /// Blocks of a directory or a long symbolic link.
+    /// Number of blocks of a directory or of a long symbolic link.
     blocks: u32,
     xattr_block: bool,
 }
@@ -90,7 +91,7 @@ impl Survey {
         Ok(survey)
     }
 
-    /// The names of a directory, in the form of its blocks.
+    /// Returns the entries of a directory, as they are encoded in its blocks.
     pub(super) fn entries<'a>(
         &'a self,
         tree: &'a Tree,
@@ -182,18 +183,18 @@ fn hash_seed(options: &FsOptions) -> [u32; 4] {
     [0, 1, 2, 3].map(|index| u32::from_le_bytes(words[index]))
 }
 
-/// Where the parts of one inode are.
+/// The locations of the parts of one inode.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Placed {
     pub(super) extents: Box<[Extent]>,
-    /// Blocks of the tree of extents.
+    /// The blocks of the extent tree.
     pub(super) tree: Box<[u64]>,
-    /// 0: none.
+    /// The block with extended attributes; 0 if there is none.
     pub(super) xattr: u64,
 }
 
-/// A piece of metadata. Inodes are given by their position in [`Survey::inodes`],
-/// or [`ROOT_POSITION`].
+/// A piece of metadata. Inodes are identified by their position in [`Survey::inodes`], or by
+/// [`ROOT_POSITION`].
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Segment {
     Super(u32),
@@ -209,7 +210,7 @@ pub(super) enum Segment {
 
 pub(super) const ROOT_POSITION: u32 = u32::MAX;
 
-/// The whole disk.
+/// The layout of the whole disk.
 pub(super) struct Layout {
     pub(super) geometry: Geometry,
     pub(super) block_bitmaps: Vec<u64>,
@@ -218,17 +219,18 @@ pub(super) struct Layout {
     pub(super) journal: Vec<Extent>,
     pub(super) root: Placed,
     pub(super) placed: Vec<Placed>,
-    /// Metadata in ascending order of its first block.
+    /// Pieces of metadata with their first blocks, in ascending order.
     pub(super) segments: Vec<(u64, Segment)>,
-    /// First block behind everything.
+    /// The first block after all allocated blocks.
     pub(super) end: u64,
-    /// Blocks that the groups for all inodes have at least.
+    /// Minimum number of blocks of the disk so that its groups can hold all inodes.
     inode_groups_end: u64,
     gaps: Vec<(u64, u64)>,
 }
 
 impl Layout {
-    /// Lays out for a disk of `blocks`. Whether it fits is answered by [`Layout::fits`].
+    /// Computes the layout for a disk of `blocks`. [`Layout::fits`] returns whether the disk is
+    /// large enough.
     pub(super) fn new(
         content: &Content,
         survey: &Survey,
@@ -307,7 +309,8 @@ impl Layout {
         self.needed() <= self.geometry.blocks
     }
 
-    /// Blocks that the disk has to have at least, as far as this layout shows.
+    /// Returns a lower bound of the number of blocks that the disk needs, as far as this layout
+    /// shows.
     pub(super) fn needed(&self) -> u64 {
         self.end.max(self.inode_groups_end)
     }
@@ -323,7 +326,7 @@ struct Placer<'a> {
 }
 
 impl Placer<'_> {
-    /// Blocks of directories, long symbolic links and attributes.
+    /// Allocates the blocks of directories, long symbolic links and attributes.
     fn place_metadata(&mut self, content: &Content, counted: &Counted, position: u32) -> Placed {
         let mut placed = Placed::default();
         let is_symlink = counted
@@ -352,8 +355,8 @@ impl Placer<'_> {
         placed
     }
 
-    /// Data of files in the order in which layers have it. The blocks of a tree of
-    /// extents are right before the data of its file.
+    /// Allocates the data of files in the order of the layers. The blocks of an extent tree
+    /// directly precede the data of its file.
     fn place_files(&mut self, content: &Content, survey: &Survey, placed: &mut [Placed]) {
         for (_, _, node) in data_order(&content.tree) {
             let NodeKind::File(data) = &content.tree.node(node).kind else {
@@ -361,8 +364,8 @@ impl Placer<'_> {
             };
             let position = survey.numbers[node as usize] - FIRST_INODE;
             let mut extents = Vec::with_capacity(data.ranges.len());
-            // The tree takes blocks, which may move the data behind a copy of the
-            // superblock, which may make an extent more, and so a larger tree.
+            // The blocks of the tree may move the data past a copy of the superblock. That may add
+            // an extent, which in turn may require a larger tree: repeat until it fits.
             let mut trees = 0;
             let needed = loop {
                 let mut trial = self.allocator.fork();
@@ -378,7 +381,8 @@ impl Placer<'_> {
                 trees = needed;
             };
             let target = &mut placed[position as usize];
-            // Behind the copy there may be one extent less, so that a block is left over.
+            // After moving past the copy there may be one extent less, so that a tree block remains
+            // unused.
             (needed..trees).for_each(|_| self.allocator.waste());
             let blocks: Vec<u64> = (0..needed).map(|_| self.allocator.one()).collect();
             self.push_tree(position, &blocks);
@@ -407,7 +411,7 @@ impl Placer<'_> {
     }
 }
 
-/// Live files that have data, in the order in which layers have it.
+/// Returns the live files that have data, in the order in which the layers contain it.
 pub(super) fn data_order(tree: &Tree) -> Vec<(u32, u32, NodeId)> {
     let mut order: Vec<(u32, u32, NodeId)> = (0..)
         .zip(&tree.nodes)
@@ -421,7 +425,7 @@ pub(super) fn data_order(tree: &Tree) -> Vec<(u32, u32, NodeId)> {
     order
 }
 
-/// As `mke2fs` chooses, up to 128 MiB.
+/// Returns the size of the journal in blocks: the same as `mke2fs` chooses, up to 128 MiB.
 fn journal_blocks(blocks: u64) -> u64 {
     match blocks {
         0..2048 => 0,

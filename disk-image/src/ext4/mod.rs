@@ -32,5 +32,5 @@ pub(crate) const INODE_SIZE: usize = 256;
 pub(crate) const DESCRIPTOR_SIZE: usize = 64;
 pub(crate) const ROOT_INODE: u32 = 2;
 pub(crate) const JOURNAL_INODE: u32 = 8;
-/// The first that is not reserved; `lost+found` if there is one.
+/// The first inode number that is not reserved. It belongs to `lost+found`, if there is one.
 pub(crate) const FIRST_INODE: u32 = 11;

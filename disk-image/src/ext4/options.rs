@@ -4,8 +4,8 @@ use uuid::Uuid;
 
 use crate::{Error, Timestamp};
 
-/// Options of a new file system. The same input and options produce the same
-/// bytes: there is no other source of identifiers or times.
+/// Options of a new file system. The same input and options produce the same bytes: identifiers and
+/// times come from nowhere else.
 ///
 /// ```
 /// let options = disk_image::FsOptions::new(8 << 30, uuid::Uuid::from_u128(7)).label("container");
@@ -21,7 +21,7 @@ pub struct FsOptions {
     pub uuid: Uuid,
     /// The volume label, at most 16 bytes.
     pub label: String,
-    /// The time of creation, also used for directories that are in no layer. Default 1970.
+    /// The time of creation, also used for directories that no layer contains. Default: 1970.
     pub epoch: Timestamp,
     /// The number of inodes; default: one per 16 KiB of disk, and at least what the content
     /// needs plus a reserve.
@@ -32,7 +32,7 @@ pub struct FsOptions {
     pub lost_and_found: bool,
 }
 
-/// Sizes are multiples of the grain of a virtual disk.
+/// Granularity of disk sizes in bytes: the grain of a virtual disk.
 const GRANULARITY: u64 = 64 << 10;
 const LARGEST: u64 = 62 << 40;
 
@@ -100,7 +100,7 @@ impl FsOptions {
         Ok(())
     }
 
-    /// The size in bytes that the disk gets.
+    /// Returns the size of the disk in bytes, rounded up to the granularity.
     pub(crate) fn rounded_size(&self) -> u64 {
         self.size.next_multiple_of(GRANULARITY)
     }

@@ -1,4 +1,4 @@
-//! The plan of a file system, and writing it.
+//! Plans a file system and writes it.
 
 use std::fmt;
 use std::fs::File;
@@ -62,7 +62,7 @@ impl Plan {
         min_size(&self.content, &self.survey, &self.options)
     }
 
-    /// Returns the used bytes of the disk; the rest is free.
+    /// Returns the number of used bytes on the disk; the rest is free.
     pub fn used(&self) -> u64 {
         self.layout.end * BLOCK_SIZE as u64
     }
@@ -147,8 +147,8 @@ impl Plan {
             let wanted = |index: u32, entry: &crate::archive::Entry| {
                 let node = files.next_if(|file| file.0 == layer && file.1 == index)?.2;
                 let same = matches!(&tree.node(node).kind, NodeKind::File(data) if data.size == entry.size);
-                // If the layer changed, its digest says so at its end; until then nothing
-                // may be written outside of the file's blocks.
+                // If the layer has changed, the digest mismatch is detected only at the end of the
+                // layer. Until then, nothing may be written outside of the file's blocks.
                 Some(Cursor {
                     node,
                     extent: 0,
@@ -221,11 +221,11 @@ fn min_size(content: &Content, survey: &Survey, options: &FsOptions) -> u64 {
     }
 }
 
-/// Where the writing of a file has come to.
+/// The progress of writing one file.
 struct Cursor {
     node: NodeId,
     extent: usize,
-    /// Bytes of the file that are behind.
+    /// Number of bytes of the file that were already processed.
     written: u64,
     valid: bool,
 }
@@ -235,7 +235,7 @@ struct Emission<'a> {
     encoder: Encoder<'a>,
     descriptors: Vec<u8>,
     sink: &'a mut dyn Sink,
-    /// Metadata that was emitted.
+    /// Position of the next piece of metadata to write.
     next: usize,
 }
 
@@ -244,7 +244,7 @@ impl Emission<'_> {
         self.sink.put(block * BLOCK_SIZE as u64, bytes)
     }
 
-    /// Emits the part of a file that belongs into its extents; the rest is zero.
+    /// Writes those parts of the data that lie within the file's extents; the rest is zero.
     fn file(&mut self, cursor: &mut Cursor, offset: u64, bytes: &[u8]) -> Result<(), Error> {
         let position = self.plan.survey.numbers[cursor.node as usize] - FIRST_INODE;
         let plan = self.plan;
@@ -282,7 +282,7 @@ impl Emission<'_> {
         self.metadata_below(block)
     }
 
-    /// Emits all metadata in front of `block`.
+    /// Writes all metadata located before `block`.
     fn metadata_below(&mut self, block: u64) -> Result<(), Error> {
         while let Some(&(at, segment)) = self.plan.layout.segments.get(self.next)
             && at < block
@@ -371,7 +371,7 @@ impl Emission<'_> {
                     _ => survey.inodes[position as usize].parent,
                 };
                 let entries = survey.entries(self.plan.tree(), id);
-                // It was counted with the same names, so it can be divided again.
+                // The survey divided the same names successfully, so this cannot fail.
                 Division::new(entries, &survey.hash_seed)
                     .map(|division| division.encode(number, parent, seed))
                     .unwrap_or_default()
@@ -432,7 +432,7 @@ impl Emission<'_> {
         fields.mtime = node.meta.mtime.unwrap_or(self.plan.options.epoch);
         let kind = match &node.kind {
             NodeKind::Directory(_) => {
-                // An index is made exactly when the names need more than one block.
+                // A directory has an index exactly if its names need more than one block.
                 if fields.size > BLOCK_SIZE as u64 {
                     fields.flags |= INDEXED;
                 }
@@ -495,13 +495,13 @@ impl Emission<'_> {
     }
 }
 
-/// Bytes of the file that an extent holds.
+/// Returns the byte range of the file that an extent contains.
 fn extent_bytes(extent: &Extent) -> (u64, u64) {
     let first = u64::from(extent.logical) * BLOCK_SIZE as u64;
     (first, first + u64::from(extent.len) * BLOCK_SIZE as u64)
 }
 
-/// The two forms of device numbers: the old one if it fits.
+/// Writes a device number in the old encoding if it fits, otherwise in the new one.
 fn put_device(block: &mut [u8; 60], major: u32, minor: u32) {
     if major < 256 && minor < 256 {
         le::put_u32(block, 0, major << 8 | minor);
@@ -510,7 +510,7 @@ fn put_device(block: &mut [u8; 60], major: u32, minor: u32) {
     }
 }
 
-/// Counts the bytes written.
+/// A writer that discards everything and counts the bytes.
 struct Count(u64);
 
 impl Write for Count {

@@ -1,4 +1,4 @@
-//! Extended attributes, for reading.
+//! Reads extended attributes.
 
 use std::io::Read;
 
@@ -10,7 +10,7 @@ use crate::block::BlockRead;
 use crate::le;
 use crate::tree::Xattr;
 
-/// Longest value, as the kernel has it.
+/// Maximum length of a value in bytes; the kernel has the same limit.
 const MAX_VALUE: u32 = 64 << 10;
 
 struct Raw {
@@ -21,7 +21,7 @@ struct Raw {
 
 enum Value {
     Here(Vec<u8>),
-    /// In an inode of its own, with its length.
+    /// The value is in its own inode: the inode number, and the length of the value.
     Inode(u32, u32),
 }
 
@@ -31,7 +31,7 @@ pub(super) fn read<D: BlockRead>(
 ) -> Result<Vec<Xattr>, crate::Error> {
     let mut attributes = Vec::new();
     for raw in raw(reader, inode)? {
-        // Inline data is no attribute.
+        // Inline data is stored like an attribute, but is not one.
         if raw.index == 7 && raw.name == b"data" {
             continue;
         }
@@ -54,7 +54,7 @@ pub(super) fn read<D: BlockRead>(
     Ok(attributes)
 }
 
-/// The data that does not fit inline into the inode.
+/// Returns the rest of inline data, which did not fit into the inode's block field.
 pub(super) fn inline_rest<D: BlockRead>(
     reader: &Reader<D>,
     inode: &Inode,
@@ -84,7 +84,8 @@ fn raw<D: BlockRead>(reader: &Reader<D>, inode: &Inode) -> Result<Vec<Raw>, crat
     Ok(found)
 }
 
-/// Entries from `at` to a zero; offsets of values count from the start of the area.
+/// Parses entries from `at` up to a zero entry. The offsets of values are relative to the start of
+/// the area.
 fn parse(area: &[u8], mut at: usize, found: &mut Vec<Raw>) -> Option<()> {
     while area.get(at..at + 4).is_some_and(|head| head != [0; 4]) {
         let head = area.get(at..at + 16)?;

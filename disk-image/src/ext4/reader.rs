@@ -19,11 +19,11 @@ use crate::tree::Xattr;
 
 /// Reads an ext4 file system, on any disk: raw, virtual, or in memory.
 ///
-/// It supports file systems written by the kernel, not only by this crate: all block sizes,
-/// extents and block maps, inline data, hashed and large directories, attributes in
-/// inodes, blocks and other inodes. A file system whose journal has to be replayed is
-/// refused, and so are compressed and encrypted files. All input is validated: a
-/// damaged or hostile image causes an error, never a panic or an endless loop.
+/// It supports file systems written by the kernel, not only by this crate: all block sizes, extents
+/// and block maps, inline data, hashed and large directories, attributes in inodes, blocks and
+/// other inodes. A file system whose journal has to be replayed is rejected, and so are compressed
+/// and encrypted files. All input is validated: a damaged or hostile image causes an error, never a
+/// panic or an endless loop.
 pub struct Reader<D> {
     disk: D,
     block_size: u64,
@@ -34,7 +34,8 @@ pub struct Reader<D> {
     descriptor_size: usize,
     first_data_block: u64,
     blocks_per_group: u64,
-    /// First of the groups whose descriptors are not in one table.
+    /// The first descriptor block that is stored in a meta block group instead of in the single
+    /// table; `None` without meta block groups.
     meta_groups: Option<u64>,
     sparse_super: bool,
     checksum_seed: Option<u32>,
@@ -146,16 +147,16 @@ impl<D: BlockRead> Reader<D> {
         })
     }
 
-    /// Sets the limits for hostile file systems: of these, `entries` and `depth` apply to
-    /// directories, and `metadata` to what is remembered of files with several names and of
-    /// changes.
+    /// Sets the limits that protect against hostile file systems. Only three of them apply:
+    /// `entries` and `depth` limit directories, and `metadata` limits the memory for names of
+    /// hard-linked files and for changes.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Checks a value that depends on what is read.
+    /// Checks a value that depends on the input against a limit.
     pub(super) fn limit(
         &self,
         value: u64,
@@ -244,8 +245,8 @@ impl<D: BlockRead> Reader<D> {
         let mut names = Vec::new();
         if directory.flags & FLAG_INLINE != 0 {
             let data = self.inline_data(directory)?;
-            // The first four bytes are the parent; the rest of the inode and the
-            // attribute are like a block each.
+            // The first four bytes are the number of the parent. The rest of the inode's inline
+            // data and the attribute each have the format of a directory block.
             let (first, second) = data.split_at(data.len().min(60));
             parse_entries(first.get(4..).unwrap_or_default(), &mut names).ok_or_else(damaged)?;
             parse_entries(second, &mut names).ok_or_else(damaged)?;
@@ -379,7 +380,7 @@ impl<D: BlockRead> Reader<D> {
         self.disk.read_exact_at(buf, offset)
     }
 
-    /// `None` if the numbers of the superblock make no sense.
+    /// Returns the offset of a group's descriptor; `None` if the superblock is inconsistent.
     fn descriptor_offset(&self, group: u64) -> Option<u64> {
         let per_block = self.block_size / self.descriptor_size as u64;
         let (index, within) = (
@@ -438,7 +439,7 @@ impl<D> fmt::Debug for Reader<D> {
 pub struct FileReader<'a, D> {
     reader: &'a Reader<D>,
     content: FileContent,
-    /// The run at or behind the position.
+    /// The run at or after the position.
     run: Option<Run>,
     asked: bool,
     position: u64,
@@ -475,7 +476,7 @@ impl<D: BlockRead> FileReader<'_, D> {
         Ok(Some(self.position).filter(|&position| position < self.size))
     }
 
-    /// Reads data without looking for what is zero: up to the end of a run. 0 at the end.
+    /// Reads from the current run or hole, at most up to its end. Returns 0 at the end of the file.
     fn read_run(&mut self, buf: &mut [u8]) -> Result<usize, crate::Error> {
         let start = self.position;
         let left = (self.size - start).min(buf.len() as u64);
@@ -527,7 +528,7 @@ impl<D> fmt::Debug for FileReader<'_, D> {
     }
 }
 
-/// The error that [`FileReader`] put into an [`io::Error`].
+/// Extracts the error that [`FileReader`] wrapped in an [`io::Error`].
 pub(crate) fn from_io(error: io::Error) -> crate::Error {
     match error.downcast::<crate::Error>() {
         Ok(error) => error,
@@ -567,14 +568,15 @@ fn check_features(incompat: u32) -> Result<(), Error> {
     }
 }
 
-/// Adds the names of a block to `names`; `None` if it makes no sense.
+/// Adds the names in a directory block to `names`; returns `None` if the block is invalid.
 fn parse_entries(block: &[u8], names: &mut Vec<(Box<[u8]>, u32)>) -> Option<()> {
     let mut at = 0;
     while at < block.len() {
         let head = block.get(at..at + 8)?;
         let inode = le::u32_at(head, 0);
         let length = match le::u16_at(head, 4) {
-            // Blocks of 64 KiB do not fit into 16 bits.
+            // A length of 64 KiB does not fit into 16 bits; both values stand for the rest of the
+            // block.
             0 | 0xffff => block.len() - at,
             length => length as usize,
         };

@@ -8,7 +8,7 @@ use super::reader::Reader;
 use crate::block::BlockRead;
 use crate::le;
 
-/// Blocks of a file that follow each other on the disk.
+/// A range of file blocks that is contiguous on the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Run {
     pub(super) logical: u64,
@@ -16,23 +16,23 @@ pub(super) struct Run {
     pub(super) physical: u64,
 }
 
-/// Finds the runs of a file in order; what is between is a hole.
+/// Finds the runs of a file in order. The blocks between runs are holes.
 pub(super) struct Runs {
     inode: u32,
     kind: Kind,
-    /// Blocks that the size of the file covers.
+    /// Number of blocks that the size of the file covers.
     blocks: u64,
-    /// Runs have to ascend.
+    /// The lowest block at which the next run may start, because runs have to ascend.
     next: u64,
-    /// Blocks of all runs: not more than the file system has.
+    /// Total number of blocks of all runs so far, which may not exceed the size of the file system.
     total: u64,
 }
 
 enum Kind {
     Extents {
-        /// Nodes from the root down, with the next entry of each.
+        /// The nodes from the root to the current one, each with its next entry.
         nodes: Vec<Node>,
-        /// First block of the file that the next entry may be about.
+        /// The first block of the file that the next entry may describe.
         floor: u64,
     },
     Map {
@@ -42,16 +42,16 @@ enum Kind {
     Nothing,
 }
 
-/// The blocks of a map on the way to the last block that was looked up.
+/// A cache of the map blocks on the path to the block that was last looked up.
 #[derive(Default)]
 struct Cached {
     blocks: Vec<(u64, Vec<u8>)>,
-    /// Look-ups since the last one that found data.
+    /// Number of consecutive lookups that found no data.
     fruitless: u32,
 }
 
-/// A kernel frees blocks of a map in which nothing is left, so that there are hardly any.
-/// A hostile map may refer to one of them billions of times.
+/// Maximum number of consecutive lookups that find no data. The kernel frees map blocks that become
+/// empty, so they are rare, but a hostile map may refer to an empty block billions of times.
 const MAX_FRUITLESS: u32 = 1 << 16;
 
 struct Node {
@@ -120,7 +120,7 @@ impl Runs {
             return Err(damaged.into());
         }
         self.next = run.logical + run.len;
-        // What is allocated behind the end is no content.
+        // Blocks allocated beyond the end of the file are not part of its content.
         if run.logical >= self.blocks {
             return Ok(None);
         }
@@ -145,7 +145,8 @@ impl Cached {
 }
 
 impl Node {
-    /// Checks the header. `depth` is what the node above says. Only the root may be empty.
+    /// Creates a node after checking its header. `depth` is the value expected by the node above.
+    /// Only the root may be empty.
     fn new(bytes: Vec<u8>, depth: Option<u16>) -> Option<Self> {
         let entries = le::u16_at(&bytes, 2) as usize;
         let found = le::u16_at(&bytes, 6);
@@ -160,7 +161,7 @@ impl Node {
     }
 }
 
-/// The entries of a sound tree ascend, so that no node is visited twice.
+/// Returns the next extent. Entries are required to ascend, so no node is visited twice.
 fn next_extent<D: BlockRead>(
     nodes: &mut Vec<Node>,
     floor: &mut u64,
@@ -199,7 +200,8 @@ fn next_extent<D: BlockRead>(
         *floor = logical + covered;
         let physical =
             u64::from(le::u16_at(bytes, at + 6)) << 32 | u64::from(le::u32_at(bytes, at + 8));
-        // Longer means allocated and never written: it reads as zeros, as a hole.
+        // A greater length marks an extent that was allocated but never written, which reads as
+        // zeros like a hole.
         if len <= 32768 {
             return Ok(Some(Run {
                 logical,
@@ -211,8 +213,8 @@ fn next_extent<D: BlockRead>(
     Ok(None)
 }
 
-/// The next mapped blocks from `from`: 12 in the inode, then trees of one, two and three
-/// levels.
+/// Returns the next mapped blocks at or after `from`. The inode maps 12 blocks directly, and the
+/// others through trees of one, two and three levels.
 fn next_mapped<D: BlockRead>(
     root: &[u8; 60],
     cached: &mut Cached,
@@ -252,7 +254,7 @@ fn next_mapped<D: BlockRead>(
     Ok(run)
 }
 
-/// The block, or 0 and how many blocks are absent at least.
+/// Returns the block on the disk; or 0, and the minimum number of unmapped blocks from here on.
 fn lookup<D: BlockRead>(
     root: &[u8; 60],
     cached: &mut Cached,
@@ -281,7 +283,7 @@ fn lookup<D: BlockRead>(
             let entry = (index / span % per_block) as usize;
             block = u64::from(le::u32_at(entries, entry * 4));
             if block == 0 {
-                // Up to the next entry of this block that is not zero.
+                // The unmapped range extends to the next nonzero entry of this block.
                 let (rest, _) = entries[entry * 4..].as_chunks::<4>();
                 let zeros = rest.iter().take_while(|word| **word == [0; 4]).count();
                 return Ok((0, zeros as u64 * span - index % span));
@@ -289,6 +291,6 @@ fn lookup<D: BlockRead>(
         }
         return Ok((block, 1));
     }
-    // Larger than can be mapped: a hole without end.
+    // The maps cannot address blocks this far into the file, so the rest is a hole.
     Ok((0, u64::MAX - logical))
 }

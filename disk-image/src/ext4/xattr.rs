@@ -1,4 +1,4 @@
-//! Extended attributes, in the inode or in a separate block.
+//! Encodes extended attributes, in the inode or in a separate block.
 
 use std::borrow::Cow;
 
@@ -8,11 +8,12 @@ use crate::le;
 use crate::tree::Xattr;
 
 pub(crate) const MAGIC: u32 = 0xea02_0000;
-/// Bytes for attributes in an inode of 256 bytes, after the magic number.
+/// Bytes available for attributes in an inode of 256 bytes, after the magic number.
 const IN_INODE: usize = 256 - 128 - 32 - 4;
 const BLOCK_HEADER: usize = 32;
 
-/// Prefixes that are stored as a number, the longest match first.
+/// Prefixes that are stored as a number; longer prefixes come first, so that the first match is the
+/// longest.
 pub(crate) const PREFIXES: [(u8, &[u8]); 6] = [
     (2, b"system.posix_acl_access"),
     (3, b"system.posix_acl_default"),
@@ -22,7 +23,7 @@ pub(crate) const PREFIXES: [(u8, &[u8]); 6] = [
     (7, b"system."),
 ];
 
-/// Whether ext4 has a place for an attribute.
+/// Returns whether ext4 can store an attribute.
 pub(crate) fn is_storable(name: &[u8], value: &[u8]) -> bool {
     match split(name) {
         Some((2 | 3, b"")) => acl_to_disk(value).is_some(),
@@ -67,7 +68,7 @@ impl<'a> Encoded<'a> {
         self.entry_size() + self.value.len().next_multiple_of(4)
     }
 
-    /// The hash that the block form has of an entry.
+    /// Returns the hash of an entry, which is stored with attributes in a separate block.
     fn hash(&self) -> u32 {
         let name = self
             .suffix
@@ -83,14 +84,14 @@ impl<'a> Encoded<'a> {
     }
 }
 
-/// How the attributes of one inode are divided.
+/// The division of one inode's attributes between the inode and a block.
 pub(crate) struct Division<'a> {
     inode: Vec<Encoded<'a>>,
     block: Vec<Encoded<'a>>,
 }
 
 impl<'a> Division<'a> {
-    /// `None` if they do not fit into the inode and one block.
+    /// Divides the attributes; returns `None` if they do not fit into the inode and one block.
     pub(crate) fn new(xattrs: &'a [Xattr]) -> Option<Self> {
         let all: Vec<Encoded<'a>> = xattrs.iter().filter_map(Encoded::new).collect();
         let total = |set: &[Encoded<'_>]| set.iter().map(Encoded::size).sum::<usize>() + 4;
@@ -125,7 +126,7 @@ impl<'a> Division<'a> {
         !self.block.is_empty()
     }
 
-    /// Writes the part in the inode into the bytes after its fixed fields.
+    /// Writes the attributes stored in the inode into `area`, the bytes after its fixed fields.
     pub(crate) fn write_inode(&self, area: &mut [u8]) {
         if !self.inode.is_empty() {
             le::put_u32(area, 0, MAGIC);
@@ -133,7 +134,7 @@ impl<'a> Division<'a> {
         }
     }
 
-    /// The block, if one is needed.
+    /// Returns the encoded attribute block, for divisions that need one.
     pub(crate) fn block(&self, number: u64, seed: u32) -> Vec<u8> {
         let mut block = vec![0; BLOCK_SIZE];
         le::put_u32(&mut block, 0, MAGIC);
@@ -151,7 +152,7 @@ impl<'a> Division<'a> {
     }
 }
 
-/// Writes entries from `at`, and their values from the end.
+/// Writes entries from `at` upwards, and their values from the end of the area downwards.
 fn write_entries(area: &mut [u8], mut at: usize, set: &[Encoded<'_>], hash: bool) {
     let mut end = area.len();
     for entry in set {
@@ -171,10 +172,10 @@ fn write_entries(area: &mut [u8], mut at: usize, set: &[Encoded<'_>], hash: bool
     }
 }
 
-/// Tags of an access control list whose entries name somebody.
+/// Tags of access control list entries that have a user or group id.
 const NAMED: [u16; 2] = [2, 8];
 
-/// The form of an access control list that programs see, as ext4 stores it.
+/// Converts an access control list from the format that programs see to the on-disk format.
 fn acl_to_disk(value: &[u8]) -> Option<Vec<u8>> {
     let entries = value.strip_prefix(&2u32.to_le_bytes())?;
     let (entries, rest) = entries.as_chunks::<8>();
@@ -189,7 +190,8 @@ fn acl_to_disk(value: &[u8]) -> Option<Vec<u8>> {
     Some(disk)
 }
 
-/// The reverse of [`acl_to_disk`].
+/// Converts an access control list from the on-disk format to the one that programs see: the
+/// reverse of [`acl_to_disk`].
 pub(crate) fn acl_from_disk(disk: &[u8]) -> Option<Vec<u8>> {
     let mut rest = disk.strip_prefix(&1u32.to_le_bytes())?;
     let mut value = 2u32.to_le_bytes().to_vec();
