@@ -151,7 +151,7 @@ impl<R: GuestRpc + Send> Agent<R> {
         Ok(())
     }
 
-    /// Begins to run the sessions that are to run.
+    /// Starts all sessions that are configured to run.
     fn start_all(
         &self,
         running: &mut JoinSet<()>,
@@ -192,7 +192,7 @@ impl<R: GuestRpc + Send> Agent<R> {
         }
     }
 
-    /// Serves those who attach, if the machine has keys for that.
+    /// Serves clients that attach, if the machine has keys for that.
     #[cfg(feature = "ssh")]
     fn serve(
         &mut self,
@@ -265,9 +265,9 @@ impl<R: GuestRpc + Send> Agent<R> {
         }
     }
 
-    /// Writes which signal ended a process, 0 for none. The status alone does not tell an
-    /// exit with 143 from an end by `TERM`. VIC has no such key. It is written before the
-    /// status, so that who reads the status has it.
+    /// Writes which signal ended a process, 0 for none. The status alone does not tell an exit with
+    /// 143 from an end by `TERM`. VIC has no such key. It is written before the status, so that
+    /// every reader of the status sees it.
     fn write_signal(&mut self, report: &Report, dialect: Dialect) -> Result<(), AgentError> {
         let Report::Ended { id, exit } = report else {
             return Ok(());

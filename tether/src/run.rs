@@ -23,7 +23,8 @@ const PIECE: usize = 32 << 10;
 /// How long the output of a process that has ended may go on: others may hold
 /// its streams, and a reader may be slow.
 const DRAIN: Duration = Duration::from_secs(10);
-/// The same while other sessions go on: what this one left behind may run for ever.
+/// How long the output of an ended process may go on while other sessions run. The limit is shorter
+/// because processes that the session left behind may run forever.
 const DRAIN_AMONG_OTHERS: Duration = Duration::from_secs(1);
 /// The pause before a process is started again.
 const RESTART: Duration = Duration::from_secs(3);
@@ -202,7 +203,7 @@ async fn feed(pieces: &mut mpsc::Receiver<InputPiece>, to: Option<ProcessInput>)
     }
 }
 
-/// Reads what a process writes, for the log and for who is attached.
+/// Copies the output of a process to the log and to the attached clients.
 async fn pump(session: &Session, log: &Log, stream: Stream, from: Option<ProcessOutput>) {
     let Some(mut from) = from else { return };
     let mut buffer = BytesMut::new();

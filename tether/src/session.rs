@@ -290,7 +290,7 @@ impl Session {
         drop(unblocked.wait_for(|now| *now).await);
     }
 
-    /// Notes that it was asked to end: it is not started any more.
+    /// Records that the session was asked to end, so that it is not started again.
     pub(crate) fn stop(&self) {
         self.0.stopping.send_replace(true);
     }
@@ -330,7 +330,7 @@ impl Session {
         self.0.terminal().terminal = None;
     }
 
-    /// Gives a piece of output to all readers, and forgets those that are gone.
+    /// Sends a piece of output to all readers, and removes those that are gone.
     pub(crate) async fn publish(&self, stream: Stream, data: &Bytes) {
         let senders = self.0.readers().senders.clone();
         let mut gone = false;

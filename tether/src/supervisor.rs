@@ -245,8 +245,8 @@ impl Shared {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hands a report to who waits for it. A process that nobody wants any more
-    /// is returned, to be killed.
+    /// Delivers a report to the caller that waits for it. Returns the id of a process whose caller
+    /// is gone, so that it can be killed.
     fn deliver(&self, event: Event, files: Vec<OwnedFd>) -> Option<i32> {
         let mut waiting = self.waiting();
         let (id, answer) = match event {

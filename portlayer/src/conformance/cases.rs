@@ -1,4 +1,4 @@
-//! The list, and what the cases are about.
+//! The list of all cases.
 
 mod bad_networks;
 mod events;
@@ -22,8 +22,8 @@ use crate::Capability::{
 
 pub(super) type Run = for<'a> fn(Bench<'a>) -> Pin<Box<dyn Future<Output = Check> + Send + 'a>>;
 
-/// A case from an async function over `&Bench`; what it made is cleared away, and failing to is a
-/// failure unless the case itself failed first.
+/// Creates a case from an async function over `&Bench`. Everything that the case created is removed
+/// afterwards. If that fails, the case fails, unless it failed already.
 macro_rules! case {
     ($room:ident :: $name:ident $(, needs $($needed:ident),+)?) => {
         Case {

@@ -129,7 +129,7 @@ impl<'a> Bench<'a> {
         self.fixture.external_network()
     }
 
-    /// A name for a scope that no other has; the scope is cleared away at the end.
+    /// Returns an unused name for a scope. The scope is removed at the end of the case.
     pub(super) fn scope_name(&self) -> String {
         let name = format!("conformance-{}", ContainerId::generate().short());
         self.scopes
@@ -156,8 +156,8 @@ impl<'a> Bench<'a> {
         self.fixture.command(process)
     }
 
-    /// A specification with a name that no other has; its container is cleared away at the end,
-    /// however it came to be.
+    /// Returns a specification with an unused name. A container with that name is removed at the
+    /// end of the case, however it was created.
     pub(super) fn spec(&self, process: Process) -> ContainerSpec {
         let id = ContainerId::generate();
         self.made
@@ -177,7 +177,7 @@ impl<'a> Bench<'a> {
         Ok(self.exec().inspect(id).await?.state)
     }
 
-    /// The container as the list has it.
+    /// Returns the container as it appears in the list.
     pub(super) async fn listed(&self, id: &ContainerId) -> Result<Option<ContainerInfo>> {
         let listing = self.exec().list().await?;
         Ok(listing

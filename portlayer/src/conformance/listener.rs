@@ -1,4 +1,4 @@
-//! What a case hears of a process.
+//! Reads the output of a process for a case.
 
 use futures_util::StreamExt;
 
@@ -23,7 +23,7 @@ impl Listener {
         }
     }
 
-    /// Everything that was read of a stream.
+    /// Returns everything that was read from a stream.
     pub(super) fn text(&self, stream: StdStream) -> &str {
         match stream {
             StdStream::Stdout => &self.stdout,
@@ -35,7 +35,7 @@ impl Listener {
         self.stdout.len() + self.stderr.len()
     }
 
-    /// Reads one piece; says whether there was one.
+    /// Reads one piece of output. Returns whether there was one.
     async fn hear(&mut self) -> Result<bool, Failure> {
         let Some(chunk) = self.output.next().await else {
             return Ok(false);
@@ -52,7 +52,7 @@ impl Listener {
         Ok(true)
     }
 
-    /// Reads until this is all that came over a stream.
+    /// Reads until exactly this text has come over a stream.
     pub(super) async fn until(&mut self, stream: StdStream, wanted: &str) -> Check {
         while self.text(stream) != wanted {
             let text = self.text(stream);

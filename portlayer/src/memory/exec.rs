@@ -58,7 +58,7 @@ impl MemoryExec {
         }
     }
 
-    /// The scopes that its containers are connected to.
+    /// Returns the scopes that the containers are connected to.
     #[must_use]
     pub fn networks(&self) -> MemoryNetworks {
         MemoryNetworks::of(self.clone())
@@ -86,7 +86,7 @@ impl MemoryExec {
         self.shared.store.news()
     }
 
-    /// The streams of a container, and its command.
+    /// Returns the streams and the command of a container.
     pub(super) fn pipes(&self, id: &ContainerId) -> Result<(Arc<Pipes>, Command)> {
         self.shared.store.read(id, |container| {
             let pipes = Arc::clone(container.pipes());
@@ -94,12 +94,12 @@ impl MemoryExec {
         })
     }
 
-    /// The state of a container, as it changes.
+    /// Returns a receiver of the container's state and its changes.
     pub(super) fn watch(&self, id: &ContainerId) -> Result<watch::Receiver<State>> {
         self.shared.store.read(id, Container::watch)
     }
 
-    /// All containers.
+    /// Returns all containers.
     pub(super) fn all(&self) -> Vec<ContainerInfo> {
         self.shared.store.all()
     }

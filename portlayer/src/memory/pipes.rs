@@ -35,7 +35,7 @@ pub(super) struct Attached {
     readers: Vec<Reader>,
     sources: VecDeque<Source>,
     process: Option<AbortHandle>,
-    /// Whether the container was removed: nobody can attach any more.
+    /// Whether the container was removed, in which case nobody can attach again.
     pub(super) removed: bool,
 }
 
@@ -100,7 +100,7 @@ impl Pipes {
         }
     }
 
-    /// Gives output to the log and to all readers, waiting for the slowest.
+    /// Writes output to the log and to all readers, waiting for the slowest.
     pub(super) async fn write(&self, stream: StdStream, mut bytes: Bytes) {
         while !bytes.is_empty() {
             let piece = bytes.split_to(bytes.len().min(PIECE));

@@ -95,7 +95,7 @@ impl MachinePlatform {
         Ok((tree, container, fresh))
     }
 
-    /// Makes the container; returns what it does without.
+    /// Creates the container. Returns a note for each missing feature.
     async fn make(
         &self,
         config: &ExecutorConfig,

@@ -1,4 +1,4 @@
-//! What a container wrote goes into its disk.
+//! Writes a container's changes back to its disk.
 
 use std::fs::{self, File};
 use std::io;

@@ -11,8 +11,8 @@ const KEPT: [u8; 14] = [0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 27, 29, 31];
 /// No kernel has more.
 const LAST: u8 = 63;
 
-/// Takes from all programs that will be executed what containers do not get. The
-/// calling program keeps what it has.
+/// Removes all capabilities that containers do not get from the programs that will be executed. The
+/// calling program keeps its capabilities.
 pub(crate) fn limit() -> Result<(), SysError> {
     for capability in 0..=LAST {
         if KEPT.contains(&capability) {

@@ -52,8 +52,8 @@ const PROTECTED: MsFlags = MsFlags::MS_NOSUID
     .union(MsFlags::MS_NODEV)
     .union(MsFlags::MS_NOEXEC);
 
-/// Makes the root of a container and turns the calling process, which is the first
-/// of its mount and process namespaces, into it. Returns what it does without.
+/// Makes the root of a container and turns the calling process, which is the first of its mount and
+/// process namespaces, into it. Returns a note for each missing feature.
 pub(crate) fn enter(
     setup: &ContainerSetup,
     in_user_namespace: bool,

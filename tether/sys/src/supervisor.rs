@@ -87,7 +87,7 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Takes leave of all processes that have ended, orphans among them.
+    /// Reaps all processes that have ended, including orphans.
     fn reap(&mut self) -> io::Result<()> {
         loop {
             let (pid, exit) = match waitpid(None, Some(WaitPidFlag::WNOHANG)) {

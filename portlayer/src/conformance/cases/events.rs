@@ -37,7 +37,7 @@ pub(super) async fn a_life_is_told_in_order(bench: &Bench<'_>) -> Check {
     let before = bench.create(Process::Runs).await?;
     let mut events = bench.events().subscribe().await?;
     let mut others = bench.reopen().await?.events().subscribe().await?;
-    // What happened before the subscription is not told.
+    // Events from before the subscription are not delivered.
     bench.exec().remove(&before).await?;
     let removed = EventKind::Removed { container: before };
     ensure_eq!(next(&mut events, &before).await?, removed);

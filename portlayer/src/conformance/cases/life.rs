@@ -70,7 +70,7 @@ pub(super) async fn a_new_run_forgets_the_exit_of_the_last(bench: &Bench<'_>) ->
         ensure_eq!(bench.exec().wait(&id).await?, exit);
         ensure_eq!(bench.state(&id).await?, State::Stopped { exit });
     }
-    // A machine that is cut off leaves no exit behind, least of all that of an earlier run.
+    // A machine that is switched off reports no exit status, and never that of an earlier run.
     let id = bench.create(Process::Runs).await?;
     bench.exec().start(&id, StartOptions::new()).await?;
     let exit = bench.exec().stop(&id, StopOptions::AT_ONCE).await?;
@@ -223,7 +223,7 @@ pub(super) async fn a_dropped_stop_leaves_the_process_running(bench: &Bench<'_>)
     // Dropped before it does anything.
     drop(bench.exec().stop(&id, StopOptions::new()));
     ensure_eq!(bench.state(&id).await?, state);
-    // Dropped wherever it happens to be: never left stopping.
+    // The future is dropped at an arbitrary point. The container must not remain stopping.
     let stop = bench
         .exec()
         .stop(&id, StopOptions::new().signal(Signal::HUP));

@@ -11,7 +11,7 @@ use crate::exec::{StartOptions, StopOptions};
 use crate::stream::{AttachOptions, Input, StdStream, Streams, WindowSize};
 use crate::{ContainerId, Error, ErrorKind, ExitStatus, State};
 
-/// How long a process has for what it must not do.
+/// How long to wait before concluding that a process does not do something.
 const WHILE: Duration = Duration::from_millis(200);
 
 /// A container that is not started, whose process says `ready` and returns its input.
