@@ -3,13 +3,13 @@
 use crate::exec::Signal;
 use crate::{Capabilities, Capability, ExitStatus, State};
 
-/// Whether a machine is on.
+/// Power state of a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Power {
     On,
     Off,
     Suspended,
-    /// It cannot be read.
+    /// The power state cannot be read.
     Unknown,
 }
 
@@ -20,11 +20,12 @@ pub(crate) struct Observed {
     pub(crate) power: Power,
     /// Why the endpoint cannot work with the machine, if it cannot.
     pub(crate) unusable: Option<String>,
-    /// Host only: a start was recorded. That of the first run need not be.
+    /// Host only: whether a start was recorded. The first start may not be recorded.
     pub(crate) begun: bool,
     /// Host only: the exit status of the last run, persisted when the machine was seen off.
     pub(crate) recorded: Option<ExitStatus>,
-    /// The guest's report of the launch: empty before it, `true` after it, else why it failed.
+    /// The guest's report of the launch: empty before the launch, `true` after a successful one,
+    /// otherwise the reason of the failure.
     pub(crate) started: String,
     /// The guest's report of the exit status.
     pub(crate) status: Option<ExitStatus>,
@@ -49,7 +50,7 @@ impl Observed {
             Power::Suspended => State::Suspended,
             Power::On if self.started == STARTED => State::Running,
             Power::On => State::Starting,
-            // A machine that an operator powered on has only the guest's report.
+            // For a machine that an operator powered on, only the guest's report exists.
             Power::Off if self.begun || self.recorded.is_some() || !self.started.is_empty() => {
                 State::Stopped { exit: self.exit() }
             }
@@ -78,9 +79,9 @@ impl Observed {
     }
 }
 
-/// The exit that a guest means by a status and the number of a signal, 0 for none. A guest that
-/// does not write the latter has one number for two things: as shells have it, 128 and the signal's
-/// number for a signal. `-1` is what VIC's guest writes for any signal; it does not say which.
+/// Returns the exit status for the number and the signal that a guest reported; signal 0 means
+/// none. A guest that does not report signals encodes them in the number, like a shell: 128 plus
+/// the signal's number. `-1` is what VIC's guest writes for any signal, so the signal is unknown.
 pub(crate) fn exit_of(status: i32, signal: Option<i32>) -> ExitStatus {
     match signal.map(u8::try_from) {
         Some(Ok(0)) => return ExitStatus::Code(status),
@@ -94,8 +95,8 @@ pub(crate) fn exit_of(status: i32, signal: Option<i32>) -> ExitStatus {
     }
 }
 
-/// Adjusts a state for endpoints without guests that report: nothing is ever `Running`, and no
-/// exit status is known. Keys that claim otherwise were written by another program.
+/// Adjusts a state for endpoints whose guests report nothing: a container is never `Running`, and
+/// its exit status is unknown. Keys that claim otherwise were written by another program.
 pub(crate) fn without_guest(state: State, capabilities: Capabilities) -> State {
     if capabilities.contains(Capability::GuestKeys) {
         return state;
@@ -131,7 +132,7 @@ mod tests {
             (Power::Off, "", None, State::Created),
             (Power::On, "", None, State::Starting),
             (Power::On, "true", None, State::Running),
-            // The guest reports the end before it switches off.
+            // The guest reports the exit before it powers off.
             (Power::On, "true", Some(3), State::Running),
             (Power::Off, "true", Some(3), stopped(ExitStatus::Code(3))),
             (Power::Off, "true", Some(0), stopped(ExitStatus::Code(0))),
@@ -148,7 +149,8 @@ mod tests {
                 stopped(ExitStatus::Signal(None)),
             ),
             (Power::Off, "true", None, stopped(ExitStatus::Lost)),
-            // A status without a start, or next to a failure, is not the process's.
+            // A status without a start, or together with a launch failure, is not the process's
+            // status.
             (
                 Power::Off,
                 "no such file",
@@ -172,7 +174,7 @@ mod tests {
             (143, Some(9), ExitStatus::KILLED),
             (0, Some(15), ExitStatus::Signal(Some(Signal::TERM))),
             (255, Some(250), ExitStatus::Signal(None)),
-            // No number of a signal.
+            // Not the number of a signal.
             (3, Some(-1), ExitStatus::Code(3)),
             (137, Some(1 << 20), ExitStatus::KILLED),
         ] {

@@ -1,22 +1,23 @@
-//! The disks of a machine, and which of them must survive its removal.
+//! The disks of a machine, including which of them must survive its removal.
 
 use vim25::Poly;
 use vim25::types::{VirtualDevice, VirtualDisk};
 
-/// A disk of a machine, as far as removing it is concerned.
+/// A disk of a machine, with what removing the machine needs to know about it.
 #[derive(Debug)]
 pub(super) struct Disk<'a> {
-    /// The device, unmodified.
+    /// The device, unmodified, as it was read.
     pub(super) device: &'a Poly<VirtualDevice>,
-    /// `[datastore] path`; empty for a disk that is not a file.
+    /// The disk's path as `[datastore] path`; empty for a disk that is not backed by a file.
     pub(super) file: String,
-    /// Whether it is the child of another disk. The server deletes the parents with the machine
-    /// (<https://github.com/vmware/vic/issues/2928>), even if other machines use them.
+    /// Whether this disk is the child of another disk. When the server deletes a machine, it also
+    /// deletes the parents of its disks (<https://github.com/vmware/vic/issues/2928>), even if
+    /// other machines use them.
     pub(super) has_parent: bool,
 }
 
-/// Returns the disks among the devices. It reads untyped nodes, so that backings that the schema
-/// does not know are included.
+/// Returns the disks among the devices. Untyped nodes are read, so disks whose backings are missing
+/// from the schema are included.
 pub(super) fn disks(devices: &[Poly<VirtualDevice>]) -> Vec<Disk<'_>> {
     devices
         .iter()
@@ -35,7 +36,7 @@ pub(super) fn disks(devices: &[Poly<VirtualDevice>]) -> Vec<Disk<'_>> {
         .collect()
 }
 
-/// Returns the files of a disk's parents, the direct parent first.
+/// Returns the files of a disk's ancestors, the direct parent first.
 pub(super) fn parents(device: &Poly<VirtualDevice>) -> Vec<String> {
     let mut parents = Vec::new();
     let mut backing = device.node().get("backing");
@@ -56,13 +57,13 @@ impl Disk<'_> {
             .and_then(|capacity| capacity.as_i64())
     }
 
-    /// Returns whether it has to be detached before the machine, whose files are in `directory`
-    /// (`[datastore] path`), is destroyed: it has a parent, or is in another directory.
+    /// Returns whether the disk has to be detached before its machine is destroyed: it has a
+    /// parent, or lies outside `directory` (`[datastore] path`), where the machine's files are.
     pub(super) fn must_be_detached(&self, directory: &str) -> bool {
         self.has_parent || !self.is_in(directory)
     }
 
-    /// Returns whether its file is in this directory.
+    /// Returns whether the disk's file is in this directory.
     pub(super) fn is_in(&self, directory: &str) -> bool {
         self.file.strip_prefix(directory).is_some_and(|rest| {
             rest.strip_prefix('/')

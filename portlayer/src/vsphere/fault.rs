@@ -1,4 +1,5 @@
-//! Converts the endpoint's faults to the errors of the traits; nothing else interprets them.
+//! Converts the endpoint's faults to the errors of the port layer. No other module interprets
+//! faults.
 
 use vim25::types::{
     AlreadyExists, ConcurrentAccess, DuplicateName, FileAlreadyExists, HostCommunication,
@@ -90,13 +91,13 @@ fn fault(error: &ClientError) -> ErrorKind {
     }
 }
 
-/// Converts the client's kind of object to a resource.
+/// Converts the client's kind of object to a resource of the port layer.
 fn named(kind: EntityKind, name: &str) -> Option<Resource> {
     let kind = match kind {
         EntityKind::Datacenter => kind::DATACENTER,
         EntityKind::Datastore => kind::DATASTORE,
         EntityKind::Network => ResourceKind::Network,
-        // Pools are only looked up to install a host there.
+        // Pools are only looked up by name to install a host in them.
         EntityKind::ResourcePool => kind::COMPUTE_RESOURCE,
         EntityKind::File => kind::FILE,
         _ => return None,

@@ -1,4 +1,4 @@
-//! Device changes in the specifications of machines.
+//! Builds the device changes in the specifications of machines.
 //!
 //! New devices have negative keys, which the server replaces; a device refers to its controller
 //! by that key within one specification.
@@ -92,7 +92,7 @@ pub(super) fn cdrom_for(
     Some(add(drive))
 }
 
-/// Adds `serial0`, which connects to this URI.
+/// Adds `serial0`, a serial port that connects to this URI.
 pub(super) fn serial(uri: &str) -> Poly<VirtualDeviceConfigSpec> {
     let backing = VirtualSerialPortURIBackingInfo {
         base: VirtualDeviceURIBackingInfo {
@@ -104,7 +104,7 @@ pub(super) fn serial(uri: &str) -> Poly<VirtualDeviceConfigSpec> {
         },
     };
     let mut base = connected(SERIAL, Poly::new(backing));
-    // The guest must not be able to disconnect its line.
+    // The guest must not be able to disconnect its serial line.
     if let Some(connectable) = &mut base.connectable {
         connectable.allow_guest_control = false;
     }
@@ -115,7 +115,7 @@ pub(super) fn serial(uri: &str) -> Poly<VirtualDeviceConfigSpec> {
     })
 }
 
-/// Adds `serial1`, which appends to this file: `[datastore] path`.
+/// Adds `serial1`, a serial port that appends to this file: `[datastore] path`.
 pub(super) fn log(path: &str, datastore: &Ref<mo::Datastore>) -> Poly<VirtualDeviceConfigSpec> {
     let backing = VirtualSerialPortFileBackingInfo {
         base: file(path, datastore),
@@ -139,7 +139,8 @@ pub(super) fn log_file(devices: &[Poly<VirtualDevice>]) -> Option<String> {
     })
 }
 
-/// Adds a specification's `position`th card, on the network of this backing, in any PCI slot.
+/// Adds the `position`th network card of a specification, on the network of this backing, in any
+/// PCI slot.
 pub(super) fn appliance_nic(
     position: i32,
     backing: Poly<VirtualDeviceBackingInfo>,
@@ -147,7 +148,7 @@ pub(super) fn appliance_nic(
     add_card(position, connected(0, backing), None)
 }
 
-/// Adds a specification's `position`th card of a container.
+/// Adds the `position`th network card of a container's specification.
 pub(super) fn nic(position: i32, card: &Card) -> Poly<VirtualDeviceConfigSpec> {
     let mut base = connected(0, card.backing.clone());
     base.slot_info = Some(Poly::new(VirtualDevicePciBusSlotInfo {
@@ -162,7 +163,7 @@ fn add_card(
     mut base: VirtualDevice,
     mac: Option<MacAddress>,
 ) -> Poly<VirtualDeviceConfigSpec> {
-    // Does not collide with the other keys: a machine has at most ten cards.
+    // These keys do not collide with the other keys, because a machine has at most ten cards.
     base.key = if position == 0 {
         NIC
     } else {
@@ -184,7 +185,8 @@ fn add_card(
 }
 
 /// Adds `scsi0` and, on its first unit, a new thin disk in the machine's directory. Without a
-/// parent it is empty; with one it is a child of that disk and must have the same capacity.
+/// parent the disk is empty. With a parent it is a child of that disk, and must have the same
+/// capacity.
 pub(super) fn disk(
     datastore: &Ref<mo::Datastore>,
     capacity_kib: i64,
@@ -244,7 +246,7 @@ where
     })
 }
 
-/// Removes a device without deleting its files. The device is sent as it was read.
+/// Removes a device without deleting its files. The device is sent exactly as it was read.
 pub(super) fn detach(device: &Poly<VirtualDevice>) -> Poly<VirtualDeviceConfigSpec> {
     Poly::new(VirtualDeviceConfigSpec {
         operation: Some(VirtualDeviceConfigSpecOperation::Remove),

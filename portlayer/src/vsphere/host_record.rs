@@ -1,4 +1,4 @@
-//! A virtual container host, as stored in the keys of its appliance.
+//! The record of a virtual container host, as stored in the keys of its appliance.
 
 use guestinfo::vic::{
     ComputeResource, Connection, ContainerNetwork, Containers, CreateTime, ExecutorConfig,
@@ -15,7 +15,7 @@ use crate::network::BridgeRange;
 /// reference.
 const CREATING: &str = "CreatingVCH";
 
-/// The text of the key of an unfinished installation.
+/// Value of the key that marks an unfinished installation.
 const INSTALLING: &str = "yes";
 
 /// The default network of containers.
@@ -25,19 +25,20 @@ const BRIDGE: &str = "bridge";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct HostRecord {
     pub(super) name: String,
-    /// The appliance's reference, once the host is complete.
+    /// The appliance's reference; `None` until the host is complete.
     pub(super) appliance: Option<String>,
-    /// Its installation has not come to its end, although it has its configuration.
+    /// Whether the installation is unfinished although the configuration has been written.
     pub(super) unfinished: bool,
-    /// Its installation made the bridge network, and its deletion removes it.
+    /// Whether the installation created the bridge network, so that deleting the host removes it.
     pub(super) created_bridge: bool,
-    /// The bridge network, by name.
+    /// The name of the bridge network.
     pub(super) bridge_network: String,
-    /// The networks of which each bridge scope has one to itself; empty: all share the bridge.
+    /// The networks that are assigned to bridge scopes, one network per scope; if empty, all bridge
+    /// scopes share the bridge network.
     pub(super) scope_networks: Vec<String>,
     /// The range from which bridge scopes are assigned subnets.
     pub(super) bridge_range: BridgeRange,
-    /// Where the containers' serial lines connect to.
+    /// The address that the containers' serial lines connect to.
     pub(super) address: String,
     /// The private key with which the port layer logs in to the containers' guests; stored with
     /// the host, so that another port layer can take over.
@@ -46,7 +47,7 @@ pub(super) struct HostRecord {
     pub(super) probed: Option<String>,
 }
 
-/// Further records of a new host, for the programs in its appliance.
+/// Additional records of a new host, which the programs in its appliance read.
 #[derive(Clone, Debug)]
 pub(super) struct Particulars {
     /// The endpoint's URL, without user and password.
@@ -61,7 +62,8 @@ pub(super) struct Particulars {
     pub(super) created: Timestamp,
 }
 
-/// Ours alone: VIC asks the appliance's guest for its address each time.
+/// Fields that VIC does not have; for example, VIC asks the appliance's guest for its address each
+/// time.
 #[derive(Clone, Debug, Default, GuestInfo)]
 struct Extra {
     #[guestinfo(key = "portlayer", scope = "hidden")]
@@ -76,20 +78,20 @@ struct HostOnly {
     client_key: Option<Redacted<Vec<u8>>>,
     #[guestinfo(key = "probed", scope = "hidden")]
     probed: Option<String>,
-    /// Set by the configuration, empty at the end of the installation.
+    /// Set when the configuration is written, and emptied at the end of the installation.
     #[guestinfo(key = "installing", scope = "hidden")]
     installing: Option<String>,
-    /// The range of bridge scopes, as JSON. VIC 0.4 had no key for it.
+    /// The range of bridge scopes, as JSON. VIC 0.4 had no key for this range.
     #[guestinfo(vic04(key = "bridgerange", scope = "hidden"))]
     bridge_range: Option<String>,
-    /// The networks of bridge scopes. VIC had one for all.
+    /// The networks of bridge scopes. VIC had one network for all of them.
     #[guestinfo(key = "scopenetworks", scope = "hidden")]
     scope_networks: Vec<String>,
 }
 
 impl HostRecord {
-    /// The keys of an appliance that is being made: enough to find it again, and the bridge network
-    /// that will be created for it.
+    /// Returns the keys of an appliance that is being created. They suffice to find the appliance
+    /// again, and record the bridge network that will be created for it.
     pub(super) fn creating(
         name: &str,
         creates_bridge: Option<&str>,
@@ -162,7 +164,7 @@ impl HostRecord {
         Ok(keys)
     }
 
-    /// The key that ends an installation.
+    /// Returns the key that marks the installation as finished.
     pub(super) fn finished_key(dialect: Dialect) -> Result<Keys, EncodeError> {
         let host = HostOnly {
             installing: Some(INSTALLING.into()),
@@ -185,7 +187,7 @@ impl HostRecord {
         Ok(keys)
     }
 
-    /// Reads the keys of a machine; `None` if it is not the appliance of a host.
+    /// Reads the keys of a machine; returns `None` if it is not the appliance of a host.
     pub(super) fn read(keys: &Keys) -> Option<Self> {
         let config = decode::<VirtualContainerHostConfig>(keys).value;
         let identity = config.executor.common;
@@ -222,7 +224,7 @@ impl HostRecord {
     }
 }
 
-/// Reads the range as VIC wrote it: a network, and the mask of one subnet.
+/// Reads the range in VIC's format: a network, and the mask of one subnet.
 fn range_of(networks: &HostNetworks) -> Option<BridgeRange> {
     let Some(IpNet::V4(range)) = networks.bridge_ip_range else {
         return None;
@@ -232,7 +234,7 @@ fn range_of(networks: &HostNetworks) -> Option<BridgeRange> {
     BridgeRange::new(range, prefix_len).ok()
 }
 
-/// Returns the range of hosts of VIC 0.4, which did not store it.
+/// Returns the range that hosts of VIC 0.4 used, which they did not store.
 fn range_of_vic_0_4() -> BridgeRange {
     let range = BridgeRange::default().range();
     BridgeRange::new(range, 16).unwrap_or_default()

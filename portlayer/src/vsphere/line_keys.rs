@@ -1,8 +1,9 @@
 //! The cryptographic keys that authenticate the two ends of a container's serial line.
 //!
-//! A host has one client key, made when it is installed and kept in a hidden key of its appliance.
-//! A container has a host key of its own, made when it is created: the private half and the public
-//! half of the client key are keys that its guest reads, the fingerprint is hidden from the guest.
+//! A host has one client key, which is generated during its installation and stored in a hidden key
+//! of its appliance. Each container has its own host key, which is generated when the container is
+//! created. The guest can read the private half of the host key and the public half of the client
+//! key; the fingerprint of the host key is hidden from the guest.
 
 #[cfg(feature = "attach")]
 pub(super) use made::{client_key, fingerprint, keys};
@@ -65,7 +66,8 @@ mod made {
             .map_err(|error| Error::internal(host.clone(), error))
     }
 
-    /// Generates the keys of a new container's line: none if its host has no client key.
+    /// Generates the keys of a new container's line. Without a client key of the host, there are
+    /// none.
     pub(in crate::vsphere) fn keys(
         client_key: Option<&Redacted<Vec<u8>>>,
         dialect: Dialect,
@@ -89,7 +91,8 @@ mod made {
         encode(&keys, dialect).map_err(|error| Error::internal(container.clone(), error))
     }
 
-    /// Returns the fingerprint of the host key that a container's guest must have, if recorded.
+    /// Returns the recorded fingerprint of the host key that a container's guest must present, if
+    /// any.
     pub(in crate::vsphere) fn fingerprint(keys: &Keys) -> Option<Fingerprint> {
         decode::<LineKeys>(keys)
             .value

@@ -1,4 +1,4 @@
-//! Specifications of the machines of containers and appliances.
+//! Builds the specifications of the machines of containers and appliances.
 
 use guestinfo::vic::Redacted;
 use uuid::Uuid;
@@ -23,18 +23,19 @@ const DISK_KIB: i64 = 8 * 1024 * 1024;
 /// Guest id of an unspecified 64-bit Linux.
 const GUEST_ID: &str = "other3xLinux64Guest";
 
-/// Settings that VIC used for every machine. The API has no fields for them, so they are
-/// extraConfig, but they are not part of the container's state.
+/// Settings that VIC used for every machine. The API has no fields for them, so they are set in
+/// `extraConfig`, but they are not part of the container's state.
 const SETTINGS: [(&str, &str); 8] = [
     // The guest finds its disks by their UUIDs.
     ("disk.EnableUUID", "true"),
     ("answer.msg.disk.duplicateUUID", "Yes"),
-    // For small, short-lived machines: no large pages, no memory hot-add, no vMotion of a screen.
+    // Tuned for small, short-lived machines: no large pages, no memory hot-add, no vMotion of a
+    // screen.
     ("sched.mem.lpage.maxSharedPages", "256"),
     ("memory.noHotAddOver4GB", "FALSE"),
     ("memory.maxGrow", "512"),
     ("vmotion.checkpointSVGAPrimarySize", "4194304"),
-    // The guest brings its own tools.
+    // The guest contains its own tools.
     ("tools.remindInstall", "FALSE"),
     ("tools.upgrade.policy", "manual"),
 ];
@@ -43,8 +44,8 @@ const SETTINGS: [(&str, &str); 8] = [
 /// does not read immediately.
 const FLOW_CONTROL: (&str, &str) = ("serial0.hardwareFlowControl", "TRUE");
 
-/// All runs of a container append to the log. Without this, the machine would ask a question
-/// when the file exists.
+/// Makes all runs of a container append to the log. Without this setting, the machine would wait
+/// for the answer to a question when the file already exists.
 const LOG_APPEND: (&str, &str) = ("answer.msg.serial.file.open", "Append");
 
 /// The common settings of the machines of one host.
@@ -57,9 +58,9 @@ pub(super) struct MachineDefaults {
     pub(super) bootstrap_iso: String,
     /// The address of the line server, reachable from the endpoint's hosts.
     pub(super) address: String,
-    /// The private key with which it logs in to guests, if the host has one.
+    /// The private key with which the line server logs in to guests, if the host has one.
     pub(super) client_key: Option<Redacted<Vec<u8>>>,
-    /// The namespace of the machines' UUIDs: the appliance's own.
+    /// The namespace of the machines' UUIDs, which is the appliance's own UUID.
     pub(super) namespace: Uuid,
 }
 
@@ -69,13 +70,14 @@ impl MachineDefaults {
         format!("[{}] {id}", self.datastore_name)
     }
 
-    /// Returns the BIOS UUID of a container's machine, by which it is found whatever its name is.
-    /// A second machine for the same id would be noticed.
+    /// Returns the BIOS UUID of a container's machine. The machine is found by this UUID, whatever
+    /// its name is, and a second machine for the same id would be noticed.
     pub(super) fn uuid(&self, id: &ContainerId) -> Uuid {
         Uuid::new_v5(&self.namespace, id.to_string().as_bytes())
     }
 
-    /// Returns the complete machine of a container. Its disk is a child of `root`, or empty.
+    /// Returns the complete machine of a container. Its disk is a child of `root`, or empty without
+    /// one.
     pub(super) fn container(
         &self,
         spec: &ContainerSpec,
@@ -116,7 +118,7 @@ impl MachineDefaults {
 }
 
 /// Returns the display name of a machine: the container's name and the start of its id. VIC 0.4
-/// used the full id.
+/// used the full id instead.
 pub(super) fn machine_name(container: &str, id: &ContainerId, dialect: Dialect) -> String {
     match dialect {
         Dialect::Vic04 => id.to_string(),
@@ -124,14 +126,15 @@ pub(super) fn machine_name(container: &str, id: &ContainerId, dialect: Dialect) 
     }
 }
 
-/// Returns the container's name in a machine's name, if that has the form of ours.
+/// Returns the container's name from a machine's name, if the latter has the format of
+/// [`machine_name`].
 pub(super) fn container_name_in(machine: &str) -> Option<&str> {
     let (name, short) = machine.rsplit_once('-')?;
     let is_short = short.len() == 12 && short.bytes().all(|b| b"0123456789abcdef".contains(&b));
     (is_short && !name.is_empty()).then_some(name)
 }
 
-/// Returns the machine of an appliance, without its boot image and configuration.
+/// Returns the machine of an appliance, without boot image and configuration.
 pub(super) fn appliance(
     name: &str,
     datastore: &str,
@@ -179,7 +182,7 @@ fn machine(name: &str, path: &str, resources: Resources) -> VirtualMachineConfig
     }
 }
 
-/// Returns a change of a machine's CPUs and memory.
+/// Returns the change that sets a machine's CPUs and memory.
 pub(super) fn sized(resources: Resources) -> VirtualMachineConfigSpec {
     VirtualMachineConfigSpec {
         num_cpus: Some(i32::try_from(resources.cpus).unwrap_or(i32::MAX)),
@@ -227,7 +230,7 @@ fn option((key, text): (String, String)) -> Poly<OptionValue> {
     Poly::new(OptionValue::new(key, text))
 }
 
-/// Returns the URI that the line of a container connects to, with the default port if the host's
+/// Returns the URI that a container's line connects to. The default port is used if the host's
 /// address contains none.
 fn line_uri(address: &str) -> String {
     // IPv6 addresses are bracketed in URIs.

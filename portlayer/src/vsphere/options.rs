@@ -6,45 +6,47 @@ use guestinfo::Dialect;
 
 use crate::Capabilities;
 
-/// The dialect of keys, and the timeouts of the endpoint.
+/// Options of the hosts: the dialect of keys, timeouts, and capabilities of the endpoint.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The dialect of the keys of new hosts and containers. Default: [`Dialect::Vic1`], which has
-    /// all fields. Existing ones are read in either dialect.
+    /// The dialect in which the keys of new hosts and containers are written. Default:
+    /// [`Dialect::Vic1`], which has all fields. Existing keys are read in either dialect.
     pub dialect: Dialect,
     /// How long a guest may take from power-on to its report that the process started. Default:
     /// 3 minutes, as in VIC.
     pub start_timeout: Duration,
-    /// How long the endpoint may take for one task. Default: 5 minutes. Uploads to a
-    /// datastore have no such limit, but must make progress.
+    /// How long the endpoint may take for one task. Default: 5 minutes. Uploads to a datastore have
+    /// no such limit, but must make progress.
     pub task_timeout: Duration,
     /// How long a guest may take to accept a request, such as a signal. A request that was neither
     /// accepted nor refused by then counts as possibly delivered. Default: 10 seconds.
     pub guest_timeout: Duration,
-    /// How long a machine whose start is recorded must stay off, without a task that switches it
-    /// on, for a wait or a stop to end with [`NeverOn`](crate::ExitStatus::NeverOn). Default: 5 seconds.
+    /// How long a machine whose start is recorded must stay off, without a task that powers it on,
+    /// before a wait or a stop ends with [`NeverOn`](crate::ExitStatus::NeverOn). Default: 5
+    /// seconds.
     pub settle_timeout: Duration,
     /// How often a change is retried when the machine was changed concurrently. Default: 3 times.
     pub conflict_retries: u32,
     /// How long an unfinished image of another writer may show no progress before it is removed and
-    /// imported again. Default: 20 seconds. If the endpoint does not protect a machine whose disk
-    /// is being uploaded, this has to be longer than any transfer, unless there is only one writer.
+    /// imported again. Default: 20 seconds. If the endpoint does not protect a machine while its
+    /// disk is being uploaded, this has to be longer than any transfer, unless there is only one
+    /// writer.
     pub import_patience: Duration,
-    /// How long a directory of a container's files without a machine must not have changed before
-    /// [`check`](super::VsphereExec::check) reports it: the endpoint makes the directory of a new
-    /// machine first. Default: one hour.
+    /// How long a directory with a container's files but no machine must be unchanged before
+    /// [`check`](super::VsphereExec::check) reports it. The delay is needed because the endpoint
+    /// creates the directory of a new machine before the machine. Default: one hour.
     pub left_behind_after: Duration,
-    /// Whether hosts are opened as their only writer. Opening fails with
-    /// [`InUse`](crate::ErrorKind::InUse) while another program that was opened so is alive, and
-    /// takes the host over from one that does not answer for the
-    /// [`takeover_timeout`](Self::takeover_timeout); see
-    /// [the rule](super#the-only-writer). Default: `false`.
+    /// Whether this program opens hosts as their only writer. Opening fails with
+    /// [`InUse`](crate::ErrorKind::InUse) while another such writer is alive. It takes over the
+    /// host from a writer that does not answer within the
+    /// [`takeover_timeout`](Self::takeover_timeout); see [the protocol](super#the-only-writer).
+    /// Default: `false`.
     pub sole_writer: bool,
-    /// How long the writer of a host may take to answer a program that wants to take the host over.
+    /// How long the writer of a host may take to answer a program that wants to take over the host.
     /// Default: 30 seconds.
     pub takeover_timeout: Duration,
     /// The capabilities of the endpoint. `None`, the default: they are
-    /// [probed](super#what-endpoints-may-lack) once, when the first host is opened.
+    /// [probed](super#what-endpoints-may-lack) when the first host is opened.
     pub capabilities: Option<Capabilities>,
 }
 

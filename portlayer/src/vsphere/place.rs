@@ -12,21 +12,22 @@ use crate::vsphere::kind;
 /// The pool, folder, datastore and networks in which a host's containers are created.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
-    /// The host's name.
+    /// The name of the host.
     pub(super) name: String,
-    /// Its appliance, which is not a container.
+    /// The host's appliance, which is not a container.
     pub(super) appliance: Ref<mo::VirtualMachine>,
-    /// The pool of its machines.
+    /// The pool of the host's machines.
     pub(super) pool: Ref<mo::ResourcePool>,
-    /// The folder of its machines.
+    /// The folder of the host's machines.
     pub(super) folder: Ref<mo::Folder>,
-    /// The datacenter.
+    /// The datacenter of the host.
     pub(super) datacenter: Datacenter,
-    /// The datastore of all its files.
+    /// The datastore of all files of the host.
     pub(super) datastore: Datastore,
     /// The bridge network, as the backing of a network card.
     pub(super) bridge: Poly<VirtualDeviceBackingInfo>,
-    /// The networks of which each bridge scope has one to itself; empty: all share the bridge.
+    /// The networks that are assigned to bridge scopes, one network per scope; if empty, all bridge
+    /// scopes share the bridge network.
     pub(super) scope_networks: Vec<String>,
     /// The range from which bridge scopes are assigned subnets.
     pub(super) bridge_range: BridgeRange,

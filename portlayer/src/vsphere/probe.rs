@@ -1,5 +1,5 @@
-//! Probes what an endpoint lacks.
-//! The documentation of [`vsphere`](super#what-endpoints-may-lack) describes how.
+//! Probes which capabilities an endpoint lacks, as described in
+//! [`vsphere`](super#what-endpoints-may-lack).
 
 use vim25::types::VirtualMachineConfigSpec;
 
@@ -12,8 +12,9 @@ use crate::{Capabilities, Capability, ContainerId, Error, ErrorKind, Resource, R
 const KEY: &str = "guestinfo.portlayer.probe";
 const SAME_KEY: &str = "GuestInfo.PortLayer.Probe";
 
-/// Maximum number of probes of one call: other programs that open the host for the first time may
-/// take the machine of a probe for a leftover, each once.
+/// Maximum number of attempts of one call. An attempt can fail because another program that opens
+/// the host for the first time takes the machine of the probe for a leftover; each program does so
+/// at most once.
 const ATTEMPTS: u32 = 4;
 
 /// Returns the prefix of the names of probe machines: `<host>-probe-<12 digits>`.
@@ -21,7 +22,7 @@ fn prefix(place: &Place) -> String {
     format!("{}-probe-", place.name)
 }
 
-/// Returns whether a machine of the host's pool is that of a probe.
+/// Returns whether a machine of the host's pool belongs to a probe.
 pub(super) fn is_probe(place: &Place, name: &str) -> bool {
     let rest = name.strip_prefix(&prefix(place));
     rest.is_some_and(|rest| rest.len() == 12 && rest.bytes().all(|b| b.is_ascii_hexdigit()))
@@ -42,8 +43,8 @@ pub(super) async fn sweep(endpoint: &Endpoint, place: &Place) -> Result<()> {
     Ok(())
 }
 
-/// Formats the findings for storing: the number of capabilities that this version knows, the
-/// endpoint's build, and the names of those that it has.
+/// Formats the result of a probe for storing: the number of capabilities that this version knows,
+/// the endpoint's build, and the names of the capabilities that the endpoint has.
 pub(super) fn to_text(found: Capabilities, build: &str) -> String {
     let names: Vec<_> = found.iter().map(|has| has.to_string()).collect();
     format!(
@@ -53,7 +54,7 @@ pub(super) fn to_text(found: Capabilities, build: &str) -> String {
     )
 }
 
-/// Parses stored findings; `None` if another version stored them or the endpoint was updated
+/// Parses a stored result. Returns `None` if another version stored it, or the endpoint was updated
 /// since.
 pub(super) fn from_text(text: &str, build: &str) -> Option<Capabilities> {
     let mut parts = text.splitn(3, ' ');
@@ -116,7 +117,7 @@ async fn observe(
         has = has
             .with(Capability::VmxContents)
             .with(Capability::GuestKeys)
-            // An endpoint that stores a machine's file also stores its disks.
+            // An endpoint that stores a machine's file also stores the machine's disks.
             .with(Capability::DiskContents);
         if endpoint.has_guest_operations() {
             has = has.with(Capability::Signals);
@@ -173,7 +174,7 @@ async fn contains_key(
         }) => return Ok(false),
         Err(error) => return Err(error),
     };
-    // An unparsable file counts as one without the key.
+    // A file that cannot be parsed counts as a file without the key.
     Ok(vmx::Document::parse_lenient(file.to_vec()).is_ok_and(|document| document.contains(KEY)))
 }
 

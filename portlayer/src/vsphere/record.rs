@@ -1,4 +1,4 @@
-//! A container, as stored in the keys of its machine.
+//! The record of a container, as stored in the keys of its machine.
 
 use std::collections::BTreeMap;
 
@@ -16,19 +16,20 @@ use crate::vsphere::run_state::RunState;
 /// The keys of one machine and their values.
 pub(super) type Keys = BTreeMap<String, String>;
 
-/// The specification of a container, and when it was created. CPUs and memory are not stored in
-/// keys; they are the machine's.
+/// The specification of a container, its creation time and its connections. CPUs and memory are not
+/// stored in keys, because they are properties of the machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Record {
     pub(super) spec: ContainerSpec,
     pub(super) created: Option<Timestamp>,
-    /// Its connections with the assigned addresses. Their specifications are in `spec` too.
+    /// The container's connections with the assigned addresses. Their specifications are also in
+    /// `spec`.
     pub(super) endpoints: Vec<EndpointInfo>,
-    /// The connections by scope, as the guest reads them, with the guest's reports.
+    /// The connections by scope, in the form that the guest reads, with the guest's reports.
     networks: BTreeMap<String, NetworkEndpoint>,
 }
 
-/// State for which VIC has no key. The guest can neither see nor write it.
+/// State for which VIC has no keys. The guest can neither see nor write it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
 struct Ours {
     #[guestinfo(key = "portlayer", scope = "hidden")]
@@ -37,10 +38,10 @@ struct Ours {
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
 struct OursOnly {
-    /// Labels as a JSON object: as a map of keys, two names that differ only in case would be one.
+    /// Labels as a JSON object. Separate keys would merge two names that differ only in case.
     #[guestinfo(key = "labels", scope = "hidden", chunks)]
     labels: Option<String>,
-    /// Annotations, in the same form.
+    /// Annotations as a JSON object, for the same reason.
     #[guestinfo(key = "annotations", scope = "hidden", chunks)]
     annotations: Option<String>,
     #[guestinfo(key = "restarts", scope = "hidden")]
@@ -57,22 +58,22 @@ struct OursOnly {
     host_name: Option<String>,
     #[guestinfo(vic04(key = "imageid", scope = "hidden"))]
     image_id: Option<String>,
-    /// Its connections with the assigned addresses, as JSON.
+    /// The container's connections with the assigned addresses, as JSON.
     #[guestinfo(key = "endpoints", scope = "hidden", chunks)]
     endpoints: Option<String>,
 }
 
-/// The reason why keys are not those of a container.
+/// The reason why keys do not belong to a container.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub(super) struct NotAContainer {
-    /// The id, if that much can be read.
+    /// The container's id, if it is readable.
     pub(super) id: Option<ContainerId>,
     reason: String,
 }
 
 impl NotAContainer {
-    /// Of a machine that is the record of an image.
+    /// Returns the reason for a machine that is the record of an image.
     pub(super) fn image() -> Self {
         Self {
             id: None,
@@ -86,7 +87,7 @@ impl Record {
     pub(super) fn new(spec: &ContainerSpec, created: Timestamp) -> Self {
         Self {
             spec: spec.clone(),
-            // The older dialect stores seconds.
+            // The older dialect stores whole seconds.
             created: Timestamp::from_second(created.as_second()).ok(),
             endpoints: spec
                 .endpoints
@@ -98,7 +99,7 @@ impl Record {
         }
     }
 
-    /// Replaces the connections, and the guest's view of them.
+    /// Replaces the connections, including the form that the guest reads.
     pub(super) fn connected(
         mut self,
         endpoints: &[EndpointInfo],
@@ -110,7 +111,8 @@ impl Record {
         self
     }
 
-    /// Returns its connections. Addresses assigned by DHCP are those that the guest reported.
+    /// Returns the container's connections. Addresses assigned by DHCP are those that the guest
+    /// reported.
     pub(super) fn endpoints_seen(&self) -> Vec<EndpointInfo> {
         let mut endpoints = self.endpoints.clone();
         for endpoint in endpoints.iter_mut().filter(|e| e.address.is_none()) {
@@ -128,9 +130,9 @@ impl Record {
         endpoints
     }
 
-    /// All keys of a new container, with which its first run begins. Its process has no exit
-    /// status, so that a machine that goes off before its guest reported anything is distinguished
-    /// from one whose process ended well.
+    /// Returns all keys of a new container, with which its first run begins. They contain no valid
+    /// exit status, so a machine that is powered off before its guest reported anything is
+    /// distinguished from a machine whose process ended successfully.
     pub(super) fn keys(&self, dialect: Dialect) -> Result<Keys, EncodeError> {
         let id = self.spec.id.to_string();
         let mut keys = self.lasting_keys(dialect)?;
@@ -215,7 +217,8 @@ impl Record {
         Ok(keys)
     }
 
-    /// Returns the changes from the keys of `old` to those of this record: an empty value deletes.
+    /// Returns the changes from the keys of `old` to the keys of this record; an empty value
+    /// deletes a key.
     pub(super) fn changes(&self, old: &Self, dialect: Dialect) -> Result<Keys, EncodeError> {
         let new = self.lasting_keys(dialect)?;
         Ok(difference(&old.lasting_keys(dialect)?, new))
@@ -276,7 +279,8 @@ impl Record {
     }
 }
 
-/// Reads the connections from the stored JSON, or from the keys that VIC wrote for the guest.
+/// Reads the connections from the stored JSON, or otherwise from the keys that VIC wrote for the
+/// guest.
 fn endpoints(
     kept: Option<&str>,
     networks: &BTreeMap<String, NetworkEndpoint>,
@@ -317,8 +321,9 @@ fn command(session: &SessionConfig, ours: &OursOnly) -> Command {
     command
 }
 
-/// Reads the image id that VIC 1.x or the port layer stored. Containers of VIC 0.4 have only the id
-/// of the topmost layer, which is not the digest of a configuration but identifies the image too.
+/// Returns the image of the container. VIC 1.x and the port layer stored the image id. Containers
+/// of VIC 0.4 have only the id of the topmost layer, which is not the digest of a configuration but
+/// also identifies the image.
 fn root(container: &ExecutorConfig, ours: &OursOnly) -> RootFs {
     let ids = [
         Some(container.image_id.as_str()),
@@ -346,13 +351,14 @@ fn json<T: serde::Serialize>(value: &T, is_empty: bool) -> Option<String> {
     serde_json::to_string(value).ok()
 }
 
-/// A damaged value counts as missing, like any other key that cannot be read.
+/// Parses a value. A damaged value counts as missing, like any other unreadable key.
 fn parsed<T: serde::de::DeserializeOwned + Default>(text: Option<&str>) -> T {
     text.and_then(|text| serde_json::from_str(text).ok())
         .unwrap_or_default()
 }
 
-/// Returns the changes that turn the keys of `old` into those of `new`: an empty value deletes.
+/// Returns the changes that turn the keys of `old` into those of `new`; an empty value deletes a
+/// key.
 pub(super) fn difference(old: &Keys, new: Keys) -> Keys {
     let mut changes = new;
     let gone: Vec<_> = old

@@ -10,8 +10,8 @@ use super::derive_state::exit_of;
 use super::record::{Keys, difference};
 use crate::{ContainerId, ExitStatus};
 
-/// The part of a container's keys that changes with its runs. They are those of VIC's schema, but
-/// a missing exit status is distinguished from zero.
+/// The part of a container's keys that changes with its runs. The keys are those of VIC's schema,
+/// but a missing exit status is distinguished from zero.
 #[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
 pub(super) struct RunState {
     #[guestinfo(key = "sessions", scope = "read-only")]
@@ -27,7 +27,8 @@ struct Session {
     started: Started,
     #[guestinfo(key = "status", scope = "read-write")]
     status: Option<i32>,
-    /// The signal that ended the process, 0 for none. VIC's guest does not write it.
+    /// The number of the signal that ended the process, 0 for none. VIC's guest does not write this
+    /// key.
     #[guestinfo(key = "signal", scope = "read-write")]
     signal: Option<i32>,
     /// Whether the process waits for a client to attach.
@@ -48,12 +49,13 @@ struct Detail {
 }
 
 /// Placeholder for the exit status of a process that has not ended. A guest may write the status
-/// it read, or zero, together with `started`, so the key's presence proves nothing. In 1.x the stop
-/// time does; 0.4 has no such key, so the status starts as a number that no process exits with.
+/// that it read, or zero, together with `started`, so the presence of the key proves nothing. In
+/// 1.x, the stop time proves the exit. 0.4 has no such key, so the status starts as a number that
+/// no process exits with.
 const NOT_ENDED: i32 = i32::MIN;
 
 impl Session {
-    /// The state of VIC's new containers.
+    /// Returns the state of VIC's new containers.
     fn ended() -> Self {
         Self {
             status: Some(0),
@@ -61,7 +63,7 @@ impl Session {
         }
     }
 
-    /// The state at the start of a run.
+    /// Returns the state at the start of a run.
     fn begun(dialect: Dialect) -> Self {
         Self {
             started: Started::No,
@@ -86,11 +88,12 @@ impl Session {
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
 struct HostOnly {
-    /// The number of the run that the other keys belong to: 1 from creation, and one more for each
-    /// recorded start. The first start of a container needs no record: it changes no key.
+    /// The number of the run that the other keys belong to: 1 after the creation, incremented by
+    /// each recorded start. The first start of a container does not have to be recorded, because it
+    /// changes no key.
     #[guestinfo(key = "starts", scope = "hidden")]
     starts: Option<i64>,
-    /// Exit status of the last run.
+    /// The exit status of the last run, if the host persisted it.
     #[guestinfo(key = "exit", scope = "hidden")]
     exit: Option<String>,
 }
@@ -100,7 +103,7 @@ impl RunState {
         decode::<Self>(keys).value
     }
 
-    /// Returns the keys of a session that describe the end of its process.
+    /// Returns the keys of a session that describe the exit of its process.
     pub(super) fn keys_of_an_end(id: &str, dialect: Dialect) -> Result<Vec<String>, EncodeError> {
         let at_rest = |session| Self {
             sessions: [(id.to_owned(), session)].into(),
@@ -110,7 +113,7 @@ impl RunState {
         Ok(new.changes(&ended, dialect)?.into_keys().collect())
     }
 
-    /// Returns the guest's report of the launch: empty, `true`, or why it failed.
+    /// Returns the guest's report of the launch: empty, `true`, or the reason of the failure.
     pub(super) fn started(&self, id: &ContainerId) -> String {
         match self.session(id).map(|session| &session.started) {
             None | Some(Started::No) => String::new(),
@@ -137,23 +140,24 @@ impl RunState {
         )
     }
 
-    /// The number of the run that the guest's reports belong to; 0 if the port layer did not make
-    /// the container and never started it.
+    /// Returns the number of the run that the guest's reports belong to; 0 if the port layer
+    /// neither created the container nor ever started it.
     pub(super) fn starts(&self) -> i64 {
         self.host.starts.unwrap_or(0)
     }
 
-    /// Whether a start was recorded.
+    /// Returns whether a start was recorded.
     pub(super) fn begun(&self) -> bool {
         self.starts() > 1
     }
 
-    /// The state that a new container has, with which its first run begins.
+    /// Returns the state of a new container, with which its first run begins.
     pub(super) fn first(&self, dialect: Dialect) -> Self {
         self.numbered(1, dialect)
     }
 
-    /// Whether a run that does not wait for a client can begin without a change of the keys.
+    /// Returns whether a run can begin without a change of the keys, if it does not wait for a
+    /// client.
     pub(super) fn is_first(&self, dialect: Dialect) -> bool {
         let changes = self.first(dialect).changes(self, dialect);
         changes.is_ok_and(|changes| changes.is_empty())
@@ -164,7 +168,7 @@ impl RunState {
         exit_from_text(self.host.exit.as_deref()?)
     }
 
-    /// The state with which a recorded run begins.
+    /// Returns the state with which a recorded run begins.
     pub(super) fn restarted(&self, dialect: Dialect) -> Self {
         self.numbered(self.starts().max(1).saturating_add(1), dialect)
     }
@@ -181,7 +185,7 @@ impl RunState {
         }
     }
 
-    /// Sets whether the process waits for a client to attach.
+    /// Returns the state with the flag whether the process waits for a client to attach.
     pub(super) fn blocked(mut self, blocked: bool) -> Self {
         for session in self.sessions.values_mut() {
             session.run_block = Some(blocked);
@@ -201,7 +205,7 @@ impl RunState {
         }
     }
 
-    /// Returns the changes from the keys of `old` to those of `self`: an empty value deletes.
+    /// Returns the changes from the keys of `old` to those of `self`; an empty value deletes a key.
     pub(super) fn changes(&self, old: &Self, dialect: Dialect) -> Result<Keys, EncodeError> {
         Ok(difference(&encode(old, dialect)?, encode(self, dialect)?))
     }
@@ -256,13 +260,13 @@ mod tests {
             let fresh = RunState::read(&keys);
             assert_eq!((fresh.starts(), fresh.started(&id).as_str()), (1, ""));
             assert_eq!((fresh.begun(), fresh.status(&id)), (false, None));
-            // So the first start writes nothing.
+            // The fresh keys are those of a first run, so the first start writes nothing.
             assert!(fresh.is_first(dialect));
             // VIC 0.4 has no key that makes a process wait.
             let waits = fresh.clone().blocked(true);
             assert_eq!(waits.is_first(dialect), dialect == Dialect::Vic04);
 
-            // A guest may write all that it has when it starts the process.
+            // A guest may write everything that it has when it starts the process.
             keys.insert(key("started"), "true".into());
             if dialect == Dialect::Vic1 {
                 keys.insert(key("status"), "0".into());

@@ -1,11 +1,10 @@
-//! The only writer of a host, and how another one takes over.
+//! Ensures that a host has only one writer, and lets another writer take over.
 //!
-//! The writer's name is in the keys of the host's appliance, which the appliance's guest cannot
-//! see,
-//! next to an epoch that each takeover increments. A new writer adds a claim. The current writer
-//! watches the appliance and answers each claim, which refuses it. If a claim is not answered in
-//! time, the claimant takes over; the former writer, should it come back, notices that in its watch
-//! and sends no more changes.
+//! The writer's name is stored in keys of the host's appliance that the appliance's guest cannot
+//! see, together with an epoch that each takeover increments. A new writer adds a claim. The
+//! current writer watches the appliance and refuses each claim by answering it. If a claim is not
+//! answered in time, the claimant takes over. If the former writer comes back, it notices the
+//! takeover through its watch, and sends no more changes.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -25,20 +24,21 @@ const WRITER: &str = "portlayer/writer";
 const CLAIM: &str = "portlayer/claim";
 const ANSWER: &str = "portlayer/answer";
 
-/// Maximum number of attempts of a claim while the appliance is changed concurrently.
+/// Maximum number of attempts to claim the host while the appliance is changed concurrently.
 const ROUNDS: u32 = 20;
 
-/// Delay after a failure before the appliance is watched again.
+/// Delay before the appliance is watched again after a failure.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Timeout of releasing the host.
 const RELEASED_WITHIN: Duration = Duration::from_secs(5);
 
-/// The right of this process to write, until this is dropped or another writer takes over.
+/// The exclusive right of this process to write, until this value is dropped or another writer
+/// takes over.
 #[derive(Debug)]
 pub(super) struct SoleWriter {
     fence: Fence,
-    /// Ends the task that answers claims, which then releases the host.
+    /// Dropping this ends the task that answers claims; the task then releases the host.
     _stop: oneshot::Sender<()>,
 }
 
@@ -81,7 +81,7 @@ impl Claims {
 }
 
 impl Named {
-    /// A damaged value counts as a writer of epoch zero.
+    /// Parses a writer. A damaged value counts as a writer of epoch zero.
     fn parse(text: &str) -> Self {
         let parsed = text
             .split_once(' ')
@@ -101,7 +101,7 @@ impl Named {
 /// The result of a claim.
 enum Outcome {
     Answered,
-    /// Another writer or claim is there now.
+    /// The keys now contain another writer or claim.
     Changed,
     Ignored,
 }
@@ -115,7 +115,7 @@ struct Contender<'a> {
 /// Becomes the only writer of a host.
 ///
 /// # Errors
-/// [`InUse`](ErrorKind::InUse) naming the writer that answered.
+/// [`InUse`](ErrorKind::InUse) with the name of the writer that refused the claim.
 pub(super) async fn claim(
     endpoint: &Endpoint,
     place: &Place,
@@ -160,7 +160,8 @@ impl Contender<'_> {
             .await
     }
 
-    /// Changes keys of the appliance, unless it was changed since it was read.
+    /// Changes keys of the appliance. Returns `false` if the appliance was changed after it was
+    /// read.
     async fn write(&self, read: &Machine, keys: &[(&str, &str)]) -> Result<bool> {
         let keys = keys
             .iter()
@@ -178,8 +179,8 @@ impl Contender<'_> {
         }
     }
 
-    /// Claims what belongs to another writer and waits for its answer. Of several claims the first
-    /// counts for all.
+    /// Claims the host of another writer and waits for that writer's answer. If there are several
+    /// claims, the answer to the first one counts for all.
     async fn contest(
         &self,
         appliance: &Machine,
@@ -216,7 +217,7 @@ impl Contender<'_> {
             .unwrap_or(Ok(Outcome::Ignored))
     }
 
-    /// Becomes the writer, if `before` still is. Returns whether that worked.
+    /// Becomes the writer, if `before` is still the current one. Returns whether that succeeded.
     async fn take(&self, before: &Option<Named>, me: &Named) -> Result<bool> {
         let appliance = self.read().await?;
         let claims = Claims::read(&appliance.keys);
@@ -233,7 +234,7 @@ impl Contender<'_> {
         if !self.write(&appliance, &keys).await? {
             return Ok(false);
         }
-        // An endpoint that accepts outdated versions lets the last one win.
+        // If an endpoint accepts changes with outdated versions, the last writer wins.
         let now = Claims::read(&self.read().await?.keys);
         Ok(now.writer.as_ref() == Some(me))
     }
@@ -246,15 +247,16 @@ fn start(endpoint: Endpoint, place: Place, me: Named) -> SoleWriter {
     SoleWriter { fence, _stop: stop }
 }
 
-/// The next action of the writer.
+/// The next action of the writer's task.
 enum Task {
     Answer(Box<Machine>, String),
-    /// The keys were lost, with a restart of the appliance for instance.
+    /// The keys were lost, for example when the appliance was restarted, and have to be written
+    /// again.
     Renew(Box<Machine>),
     Leave(Named),
 }
 
-/// Answers claims until the host is given up, or another writer took over.
+/// Answers claims until the host is released or another writer has taken over.
 async fn keep(
     endpoint: Endpoint,
     place: Place,
@@ -322,7 +324,7 @@ async fn keep(
         }
         Ok::<_, Error>(())
     };
-    // Best effort: the next writer waits for an answer that does not come.
+    // Best effort: if this fails, the next writer waits until its claim times out.
     if let Ok(Err(error)) = timeout(RELEASED_WITHIN, release).await {
         tracing::debug!(host = place.name, %error, "the host is not given up");
     }

@@ -1,19 +1,20 @@
-//! Stops the changes of a writer that was replaced.
+//! Blocks further changes by a writer that another writer has replaced.
 
 use std::sync::{Arc, OnceLock};
 
 use crate::{Error, ErrorKind, Resource, Result};
 
-/// Whether this process may change the objects of a host. Open until it is closed, for good.
+/// Decides whether this process may change the objects of a host. Open at first; once closed, it
+/// stays closed.
 #[derive(Clone, Debug, Default)]
 pub(in crate::vsphere) struct Fence {
     closed: Arc<OnceLock<Box<str>>>,
 }
 
 impl Fence {
-    /// Refuses all later changes: this other writer owns the host.
+    /// Refuses all later changes, because the writer `by` now owns the host.
     pub(in crate::vsphere) fn close(&self, by: impl Into<Box<str>>) {
-        // Only the first name is kept.
+        // If the fence is closed more than once, the first name is kept.
         let _ = self.closed.set(by.into());
     }
 

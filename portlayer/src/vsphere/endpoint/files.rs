@@ -1,4 +1,4 @@
-//! Files on datastores.
+//! Reads, writes and deletes files on datastores.
 
 use std::time::Duration;
 
@@ -60,7 +60,7 @@ impl Endpoint {
                 files.upload(path.path(), file, length)
             }
         };
-        // The listener must be `'static`; the caller's is not.
+        // The listener must be `'static`, but the caller's listener is not.
         let (tell, mut told) = watch::channel(None);
         let upload = upload.on_progress(move |so_far: TransferProgress| {
             tell.send_replace(Some(so_far));
@@ -77,7 +77,7 @@ impl Endpoint {
                 }
             }
         };
-        // A short upload may end before its last progress was reported.
+        // A short upload may end before its last progress report was received.
         if let Some(so_far) = *told.borrow() {
             progress(so_far.bytes, so_far.total);
         }
@@ -102,7 +102,7 @@ impl Endpoint {
         file.read_to_end(MAX_VMX).await.map_err(wrap)
     }
 
-    /// Reads a part of the file at `[datastore] path`, by offset and length; also returns the
+    /// Reads `length` bytes of the file at `[datastore] path` from an offset on. Also returns the
     /// length of the file.
     pub(in crate::vsphere) async fn read_part(
         &self,
@@ -118,7 +118,7 @@ impl Endpoint {
         Ok((part.bytes, part.total))
     }
 
-    /// Deletes a file, or a directory with its content. Already absent counts as success.
+    /// Deletes a file, or a directory with its content. An absent file counts as success.
     pub(in crate::vsphere) async fn delete_file(
         &self,
         datastore: &Datastore,
@@ -145,8 +145,8 @@ impl Endpoint {
         Ok(directories.map(|entry| entry.name).collect())
     }
 
-    /// Returns whether no machine is in the directory, and nothing in it changed for this long by
-    /// the endpoint's clock. `false` if that cannot be determined.
+    /// Returns whether the directory contains no machine and nothing in it changed for this long,
+    /// by the endpoint's clock. Returns `false` if that cannot be determined.
     pub(in crate::vsphere) async fn is_abandoned(
         &self,
         datastore: &Datastore,
@@ -178,7 +178,7 @@ impl Endpoint {
         Ok(is_known && is_itself_old && entries.iter().all(is_old))
     }
 
-    /// Deletes one disk without its parents. Already absent counts as success.
+    /// Deletes one disk without its parents. An absent disk counts as success.
     pub(in crate::vsphere) async fn delete_disk(
         &self,
         datacenter: &Datacenter,
@@ -198,7 +198,7 @@ impl Endpoint {
     }
 }
 
-/// Returns the path in this datastore; an error for another datastore.
+/// Returns the path if it is on this datastore, an error if it is on another one.
 fn on(datastore: &Datastore, path: &str, resource: &Resource) -> Result<DatastorePath> {
     let refuse = |reason: String| Error::internal(resource.clone(), reason);
     let path: DatastorePath = path

@@ -1,4 +1,4 @@
-//! Requests to the guest.
+//! Sends requests to the guest.
 
 use vim25::types::{GuestProgramSpec, NamePasswordAuthentication};
 use vim25::{Poly, Ref, mo, props};

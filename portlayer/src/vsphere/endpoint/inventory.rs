@@ -21,7 +21,7 @@ const AT_A_TIME: usize = 8;
 /// Maximum depth of nested folders that are searched.
 const MAX_DEPTH: usize = 64;
 
-/// Where a machine lives.
+/// The location of a machine in the inventory.
 #[derive(Clone, Debug)]
 pub(in crate::vsphere) struct Home {
     pub(in crate::vsphere) pool: Ref<mo::ResourcePool>,
@@ -35,7 +35,7 @@ impl Endpoint {
         &self.client.service_content().root_folder
     }
 
-    /// By name; `None` is the only one there is.
+    /// Finds a datacenter by name; `None` finds the only one.
     pub(in crate::vsphere) async fn datacenter(&self, name: Option<&str>) -> Result<Datacenter> {
         let resource = Resource::new(kind::DATACENTER, name.unwrap_or_default());
         let found = self.client.inventory().datacenter(name).await;
@@ -230,7 +230,7 @@ impl Endpoint {
         self.run(pool.destroy(), resource).await
     }
 
-    /// Where a machine lives.
+    /// Returns the location of a machine in the inventory.
     pub(in crate::vsphere) async fn home(
         &self,
         vm: &Ref<mo::VirtualMachine>,

@@ -1,4 +1,4 @@
-//! Importing machines with their disks, and what machines' disks are and occupy.
+//! Imports machines with their disks, and reads the disks of machines and their size.
 
 use std::collections::HashMap;
 
@@ -72,7 +72,8 @@ impl Endpoint {
         })
     }
 
-    /// Reads the size of the files of these machines in bytes, as far as it is known.
+    /// Returns the size in bytes of the files of each of these machines, where the endpoint reports
+    /// it.
     pub(in crate::vsphere) async fn committed(
         &self,
         vms: &[Ref<mo::VirtualMachine>],
@@ -88,7 +89,7 @@ impl Endpoint {
         Ok(found.iter().filter_map(read).collect())
     }
 
-    /// Reads the devices of these machines; those that were removed are left out.
+    /// Reads the devices of these machines; machines that were removed are left out.
     pub(in crate::vsphere) async fn devices_of(
         &self,
         vms: &[Ref<mo::VirtualMachine>],

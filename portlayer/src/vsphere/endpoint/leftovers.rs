@@ -1,4 +1,4 @@
-//! Looks for leftovers of a deleted host.
+//! Finds what a deleted host left on the endpoint.
 
 use vim25::{Ref, mo, props};
 use vsphere_client::{Datastore, DatastorePath};
@@ -9,7 +9,7 @@ use crate::vsphere::kind;
 use crate::{Error, Resource, Result};
 
 impl Endpoint {
-    /// Finds the pools of this name that are children of other pools.
+    /// Finds the pools with this name that are children of other pools.
     pub(in crate::vsphere) async fn pools_named(
         &self,
         name: &str,

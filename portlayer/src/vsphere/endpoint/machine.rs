@@ -1,4 +1,4 @@
-//! Reading, creating and destroying machines.
+//! Reads, creates and destroys machines.
 
 use uuid::Uuid;
 use vim25::types::{
@@ -17,7 +17,7 @@ use crate::{Error, Resource, Result};
 
 type Vm<V> = Property<mo::VirtualMachine, V>;
 
-// Parts of `config` and `runtime`, which are several times as large.
+// These are parts of `config` and `runtime`, which are several times larger as a whole.
 const NAME: Vm<String> = props::virtual_machine::NAME;
 const POWER: Vm<VirtualMachinePowerState> = Property::new("runtime.powerState");
 const CONNECTION: Vm<VirtualMachineConnectionState> = Property::new("runtime.connectionState");
@@ -59,23 +59,23 @@ pub(in crate::vsphere) struct Machine {
     pub(in crate::vsphere) keys: Keys,
     pub(in crate::vsphere) change_version: Option<String>,
     pub(in crate::vsphere) uuid: Option<Uuid>,
-    /// Its configuration file: `[datastore] path`.
+    /// The machine's configuration file: `[datastore] path`.
     pub(in crate::vsphere) path: String,
     pub(in crate::vsphere) resources: Resources,
-    /// Its recent tasks, running or ended.
+    /// The machine's recent tasks, running or ended.
     pub(in crate::vsphere) tasks: Vec<Ref<mo::Task>>,
 }
 
 impl Machine {
-    /// Converts the properties at [`PATHS`]. Unreadable ones are empty; callers that need them
-    /// fail.
+    /// Converts the properties at [`PATHS`]. Unreadable properties become empty values, and callers
+    /// that need them fail.
     pub(in crate::vsphere) fn read(properties: &ObjectProperties<mo::VirtualMachine>) -> Self {
         let connection = properties.value(CONNECTION);
         Self {
             vm: properties.object().clone(),
             name: properties.value(NAME).unwrap_or_default(),
             power: match properties.value(POWER) {
-                // Its host does not respond, so the properties may be outdated.
+                // The machine's host does not respond, so the properties may be outdated.
                 _ if connection == Some(VirtualMachineConnectionState::Disconnected) => {
                     Power::Unknown
                 }
@@ -117,14 +117,14 @@ impl Machine {
         }
     }
 
-    /// Returns the directory of its files: `[datastore] path`.
+    /// Returns the directory of the machine's files: `[datastore] path`.
     pub(in crate::vsphere) fn directory(&self) -> String {
         let file = self.path.parse::<DatastorePath>();
         file.map_or_else(|_| String::new(), |file| file.parent().to_string())
     }
 }
 
-/// Unreadable values have their defaults.
+/// Converts an allocation; unreadable values become the defaults.
 fn allocation(info: Option<ResourceAllocationInfo>) -> Allocation {
     let Some(info) = info else {
         return Allocation::new();
@@ -143,7 +143,7 @@ fn allocation(info: Option<ResourceAllocationInfo>) -> Allocation {
             .and_then(|r| r.try_into().ok())
             .unwrap_or(0),
     );
-    // -1 is no limit.
+    // -1 means no limit.
     match info.limit.and_then(|limit| u64::try_from(limit).ok()) {
         Some(limit) => allocation.limit(limit),
         None => allocation,
@@ -211,7 +211,7 @@ impl Endpoint {
         Ok(found.iter().map(Machine::read).collect())
     }
 
-    /// Reads these machines; those that were removed are left out.
+    /// Reads these machines; machines that were removed are left out.
     pub(in crate::vsphere) async fn machines_of(
         &self,
         vms: &[Ref<mo::VirtualMachine>],
@@ -282,7 +282,7 @@ impl Endpoint {
         self.run(vm.reconfig_vm(spec), resource).await
     }
 
-    /// Destroys a machine that is off, with its files.
+    /// Destroys a machine that is powered off, and deletes its files.
     pub(in crate::vsphere) async fn destroy(
         &self,
         vm: &Ref<mo::VirtualMachine>,

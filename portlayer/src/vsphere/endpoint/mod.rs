@@ -1,5 +1,5 @@
-//! The operations of the endpoint that this implementation needs, one method each, with the errors
-//! of the traits.
+//! The requests to the endpoint that the port layer needs, one method each. The methods return the
+//! errors of the port layer's traits.
 
 mod fence;
 mod files;
@@ -48,7 +48,7 @@ impl Endpoint {
         }
     }
 
-    /// Returns the endpoint with a fence: changes are refused once it is closed.
+    /// Returns a copy of the endpoint that refuses changes once this fence is closed.
     pub(super) fn fenced(&self, fence: Fence) -> Self {
         Self {
             fence,
@@ -90,7 +90,8 @@ impl Endpoint {
             .map_err(|error| fault::error(resource, error))
     }
 
-    /// Like the method above, but returns the client's error, for callers that interpret faults.
+    /// Waits for a task like [`run`](Self::run), but returns the client's error, for callers that
+    /// interpret faults.
     async fn attempt<R: Outcome + 'static>(
         &self,
         call: Call<TaskOf<R>>,

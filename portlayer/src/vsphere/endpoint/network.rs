@@ -17,17 +17,16 @@ type Portgroup<V> = Property<mo::DistributedVirtualPortgroup, V>;
 const PORTGROUP_SWITCH: Portgroup<Ref<mo::DistributedVirtualSwitch>> =
     Property::new("config.distributedVirtualSwitch");
 
-/// The tag of the port group of a distributed switch that carries its uplinks.
+/// The tag of the port group that carries the uplinks of a distributed switch.
 const UPLINKS: &str = "SYSTEM/DVS.UPLINKPG";
 
-/// A network.
+/// The properties of a network that the checks need.
 #[derive(Clone, Debug, Default)]
 pub(in crate::vsphere) struct NetworkFacts {
     pub(in crate::vsphere) name: String,
     pub(in crate::vsphere) is_distributed: bool,
     pub(in crate::vsphere) is_uplink: bool,
-    /// The values of the references of the hosts that it is on; empty if the endpoint does not
-    /// say.
+    /// The ids of the hosts that the network is on; empty if the endpoint does not report them.
     pub(in crate::vsphere) hosts: Vec<String>,
 }
 
@@ -39,12 +38,12 @@ pub(in crate::vsphere) struct FoundNetwork {
 }
 
 impl Endpoint {
-    /// Finds the network of this name or inventory path, or the only one.
+    /// Finds the network with this name or inventory path; without one, finds the only network.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) and
-    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for an ambiguous name, both with the
-    /// candidates.
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such network, and
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) if the name is ambiguous. Both list
+    /// the candidates.
     pub(in crate::vsphere) async fn find_network(
         &self,
         datacenter: &Datacenter,
@@ -81,7 +80,7 @@ impl Endpoint {
         Ok(FoundNetwork { reference, facts })
     }
 
-    /// Returns the backing of a card on the network of this name or path.
+    /// Returns the backing of a network card on the network with this name or path.
     pub(in crate::vsphere) async fn network(
         &self,
         datacenter: &Datacenter,
@@ -91,8 +90,8 @@ impl Endpoint {
         self.backing(&found).await
     }
 
-    /// Returns the backing of a card on this network: a standard port group by its name, a
-    /// distributed one by its key and the UUID of its switch.
+    /// Returns the backing of a network card on this network: a standard port group is identified
+    /// by its name, a distributed port group by its key and the UUID of its switch.
     ///
     /// # Errors
     /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for an opaque network.

@@ -1,4 +1,4 @@
-//! Powering machines on and off.
+//! Powers machines on and off, and reads their tasks and addresses.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -59,7 +59,7 @@ impl Endpoint {
         Ok(addresses)
     }
 
-    /// Suspends a machine that is on.
+    /// Suspends a machine that is powered on.
     pub(in crate::vsphere) async fn suspend(
         &self,
         vm: &Ref<mo::VirtualMachine>,
@@ -68,8 +68,8 @@ impl Endpoint {
         self.run(vm.suspend_vm(), resource).await
     }
 
-    /// Powers off a machine. Already off counts as success, as does a machine that powers off by
-    /// itself concurrently. Returns whether this call powered it off.
+    /// Powers off a machine. Returns whether this call powered it off. A machine that is already
+    /// off, or concurrently powers off by itself, counts as success.
     pub(in crate::vsphere) async fn power_off(
         &self,
         vm: &Ref<mo::VirtualMachine>,
@@ -82,7 +82,7 @@ impl Endpoint {
         }
     }
 
-    /// Reads these tasks: returns those that have not ended, and whether one of them powers on a
+    /// Reads these tasks. Returns those that have not ended, and whether one of them powers on a
     /// machine, no matter who started it.
     pub(in crate::vsphere) async fn tasks(
         &self,
@@ -109,11 +109,11 @@ impl Endpoint {
     }
 }
 
-/// Tasks of a machine that have not ended.
+/// The tasks of a machine that have not ended.
 #[derive(Debug, Default)]
 pub(in crate::vsphere) struct Tasks {
     pub(in crate::vsphere) running: Vec<Ref<mo::Task>>,
-    /// Whether one of them powers on the machine.
+    /// Whether one of these tasks powers on the machine.
     pub(in crate::vsphere) power_on: bool,
 }
 

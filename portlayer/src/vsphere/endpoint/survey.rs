@@ -1,4 +1,4 @@
-//! Reads the objects that the checks before an installation need. Changes nothing.
+//! Reads the objects that the checks before an installation examine. Changes nothing.
 
 use vim25::types::{
     ClusterConfigInfoEx, DatastoreHostMount, HostFirewallInfo, KeyAnyValue,
@@ -19,7 +19,7 @@ const ACCESSIBLE: Property<mo::Datastore, bool> = Property::new("summary.accessi
 const FREE: Property<mo::Datastore, i64> = Property::new("summary.freeSpace");
 const MAINTENANCE: Property<mo::Datastore, String> = Property::new("summary.maintenanceMode");
 
-/// The target as a whole.
+/// The properties of the endpoint as a whole.
 #[derive(Clone, Debug, Default)]
 pub(in crate::vsphere) struct TargetFacts {
     pub(in crate::vsphere) name: String,
@@ -32,7 +32,7 @@ pub(in crate::vsphere) struct TargetFacts {
 #[derive(Clone, Debug, Default)]
 pub(in crate::vsphere) struct ComputeFacts {
     pub(in crate::vsphere) name: String,
-    /// Whether it places machines itself; `None` if it is no cluster.
+    /// Whether DRS is enabled; `None` if this is not a cluster.
     pub(in crate::vsphere) drs: Option<bool>,
     pub(in crate::vsphere) hosts: Vec<HostFacts>,
 }
@@ -40,10 +40,10 @@ pub(in crate::vsphere) struct ComputeFacts {
 /// One ESXi host.
 #[derive(Clone, Debug, Default)]
 pub(in crate::vsphere) struct HostFacts {
-    /// The value of its reference.
+    /// The host's managed object id.
     pub(in crate::vsphere) id: String,
     pub(in crate::vsphere) name: String,
-    /// The address of the vCenter that manages it.
+    /// The address of the vCenter that manages the host.
     pub(in crate::vsphere) managed_by: Option<String>,
     pub(in crate::vsphere) firewall: Option<HostFirewallInfo>,
     pub(in crate::vsphere) licences: Vec<Licence>,
@@ -53,7 +53,7 @@ pub(in crate::vsphere) struct HostFacts {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::vsphere) struct Licence {
     pub(in crate::vsphere) is_evaluation: bool,
-    /// The features by key, such as `serialuri`; empty if it names none.
+    /// The features by key, such as `serialuri`; empty if the licence lists none.
     pub(in crate::vsphere) features: Vec<String>,
 }
 
@@ -64,8 +64,7 @@ pub(in crate::vsphere) struct DatastoreFacts {
     pub(in crate::vsphere) accessible: Option<bool>,
     pub(in crate::vsphere) free: Option<u64>,
     pub(in crate::vsphere) in_maintenance: bool,
-    /// The values of the references of the hosts that mount it; empty if the endpoint does not
-    /// say.
+    /// The ids of the hosts that mount the datastore; empty if the endpoint does not report them.
     pub(in crate::vsphere) hosts: Vec<String>,
 }
 
@@ -160,7 +159,7 @@ impl Endpoint {
         Ok(facts)
     }
 
-    /// Reads the licences of a host. Best effort: few users have the privilege.
+    /// Reads the licences of a host. Best effort: few users have the privilege to read them.
     async fn licences(&self, host: &Ref<mo::HostSystem>) -> Vec<Licence> {
         let Some(manager) = &self.client.service_content().license_manager else {
             return Vec::new();
@@ -214,7 +213,7 @@ impl Endpoint {
 }
 
 fn licence(info: &LicenseManagerLicenseInfo) -> Licence {
-    // `serialuri:2`: the feature and its quantity.
+    // `serialuri:2` is a feature and its quantity.
     let feature = |property: &KeyAnyValue| {
         let node = property.value.node();
         let text = node.get("key").unwrap_or(node).as_str()?;

@@ -1,4 +1,4 @@
-//! Standard switches and port groups of a host.
+//! Reads and changes the standard switches and port groups of a host.
 
 use vim25::types::{HostNetworkPolicy, HostPortGroupSpec, HostVirtualSwitchSpec};
 use vim25::{Property, Ref, mo, props};
@@ -19,12 +19,12 @@ const PORTS: i32 = 1024;
 pub(in crate::vsphere) struct Switches {
     system: Ref<mo::HostNetworkSystem>,
     switches: Vec<String>,
-    /// Names of port groups, each with the name of its switch.
+    /// The names of the port groups, each with the name of its switch.
     port_groups: Vec<(String, String)>,
 }
 
 impl Switches {
-    /// Returns whether there is a switch of this name.
+    /// Returns whether a switch has this name.
     pub(in crate::vsphere) fn has_switch(&self, name: &str) -> bool {
         self.switches.iter().any(|switch| switch == name)
     }
@@ -40,7 +40,7 @@ impl Switches {
 }
 
 impl Endpoint {
-    /// Reads the switches of the only host of a pool's compute resource.
+    /// Reads the switches of the host of a pool's compute resource, which must be its only host.
     pub(in crate::vsphere) async fn switches(
         &self,
         pool: &Ref<mo::ResourcePool>,
@@ -118,7 +118,7 @@ impl Endpoint {
             .await
     }
 
-    /// Removes a port group. Already absent counts as success.
+    /// Removes a port group. An absent one counts as success.
     pub(in crate::vsphere) async fn remove_port_group(
         &self,
         switches: &Switches,
@@ -134,7 +134,7 @@ impl Endpoint {
         )
     }
 
-    /// Removes a switch. Already absent counts as success.
+    /// Removes a switch. An absent one counts as success.
     pub(in crate::vsphere) async fn remove_switch(
         &self,
         switches: &Switches,

@@ -1,4 +1,4 @@
-//! Watching machines.
+//! Watches machines.
 
 use std::ops::ControlFlow;
 
@@ -12,7 +12,7 @@ use crate::vsphere::fault;
 use crate::{Error, Resource, Result};
 
 impl Endpoint {
-    /// Watches the machines of a pool: reports each of them first, and then every change.
+    /// Watches the machines of a pool: first reports each machine, and then every change.
     pub(in crate::vsphere) fn watch_pool(
         &self,
         pool: &Ref<mo::ResourcePool>,
@@ -24,8 +24,8 @@ impl Endpoint {
         retrieval.watch()
     }
 
-    /// Gives each state of the machine, beginning with the one it is in, to `judge`, until that
-    /// breaks. States in quick succession may be seen as one.
+    /// Passes each state of the machine to `judge`, beginning with the current one, until `judge`
+    /// breaks. States in quick succession may be merged into one.
     ///
     /// There is no timeout. Dropping the future also ends the watch on the endpoint.
     pub(in crate::vsphere) async fn watch<T>(

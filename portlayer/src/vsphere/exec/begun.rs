@@ -1,4 +1,4 @@
-//! Waiting for the start of a container's next run.
+//! Waits for the start of a container's next run.
 
 use std::ops::ControlFlow;
 
@@ -9,15 +9,15 @@ use crate::vsphere::run_state::RunState;
 use crate::{ContainerId, Resource, Result};
 
 impl Shared {
-    /// Waits for the start of a run after the one that `before` describes, no matter who starts
-    /// it. A run that has already ended counts.
+    /// Waits for the start of a run after the one that `before` describes, no matter who starts it.
+    /// A run that has already ended counts, too.
     ///
     /// Waits through outages of the endpoint. Cancel-safe.
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) once the container is removed.
     pub(super) async fn begun(&self, id: &ContainerId, before: &RunState) -> Result<()> {
-        // The machine may not show a short run whose guest reports nothing.
+        // If a run is short and its guest reports nothing, the machine may not show it.
         let here = self.blocking.begun(id);
         let seen = async {
             let mut outage = Outage::default();

@@ -1,4 +1,4 @@
-//! Containers whose processes must not run before a client is connected to their streams.
+//! Tracks containers whose processes must not run before a client is connected to their streams.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,10 +7,10 @@ use tokio::sync::watch;
 
 use crate::ContainerId;
 
-/// Callers that wait for the streams of a container. Shared by the containers and their streams.
+/// The callers that wait for a container's streams. Shared by the containers and the streams.
 #[derive(Debug, Default)]
 pub(in crate::vsphere) struct Blocking {
-    /// The state of the run that waits.
+    /// The state of each run that waits for a client.
     waiting: Mutex<HashMap<ContainerId, watch::Sender<Run>>>,
 }
 
@@ -19,20 +19,20 @@ pub(in crate::vsphere) struct Blocking {
 enum Run {
     #[default]
     NotBegun,
-    /// It is about to start: the container's machine may still show the last one.
+    /// The run is about to start: the container's machine may still show the previous run.
     Begins,
-    /// The machine shows it.
+    /// The machine shows the run.
     Begun,
 }
 
 #[cfg_attr(not(feature = "attach"), expect(dead_code, reason = "nobody attaches"))]
 impl Blocking {
-    /// Makes the next run wait for a client.
+    /// Makes the next run of a container wait for a client.
     pub(in crate::vsphere) fn request(&self, id: ContainerId) {
         self.lock().entry(id).or_default();
     }
 
-    /// Returns whether the run that starts now waits for a client.
+    /// Returns whether the run that is being started waits for a client.
     pub(super) fn begin(&self, id: &ContainerId) -> bool {
         match self.lock().get(id) {
             Some(run) => {
@@ -43,15 +43,15 @@ impl Blocking {
         }
     }
 
-    /// Records that the machine shows the run.
+    /// Records that the machine now shows the run.
     pub(super) fn written(&self, id: &ContainerId) {
         if let Some(run) = self.lock().get(id) {
             run.send_replace(Run::Begun);
         }
     }
 
-    /// Waits until this process starts a run that waits for a client. Never returns if none was
-    /// requested, or all clients have gone.
+    /// Waits until this process starts a run that waits for a client. Never returns if no such run
+    /// was requested, or all its clients have gone.
     pub(super) async fn begun(&self, id: &ContainerId) {
         let run = self.lock().get(id).map(watch::Sender::subscribe);
         let Some(mut run) = run else {
@@ -62,7 +62,7 @@ impl Blocking {
         }
     }
 
-    /// Records that no client is left. Returns whether a run is waiting for one.
+    /// Records that no client is left. Returns whether a run is still waiting for one.
     pub(in crate::vsphere) fn release(&self, id: &ContainerId) -> bool {
         let waiting = self.lock().remove(id);
         waiting.is_some_and(|run| *run.borrow() != Run::NotBegun)

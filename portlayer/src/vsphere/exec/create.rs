@@ -1,4 +1,4 @@
-//! Creating a container.
+//! Creates a container.
 
 use jiff::Timestamp;
 
@@ -11,13 +11,13 @@ use crate::vsphere::record::Record;
 use crate::{Capability, ContainerId, Error, Resource, Result};
 
 impl Shared {
-    /// Creates a container. A single call creates its whole machine, so there is never half a
-    /// container.
+    /// Creates a container. A single call creates its whole machine, so a container is never
+    /// incomplete.
     pub(super) async fn create(&self, spec: ContainerSpec) -> Result<ContainerId> {
         spec.validate()?;
         let id = spec.id;
         let resource = Resource::container(id);
-        // Always in this order, to avoid deadlocks.
+        // The locks are always taken in this order, to avoid deadlocks.
         let _id_turn = self.ids.turn(id).await;
         let _name_turn = self.names.turn(spec.name.clone()).await;
 
@@ -66,7 +66,7 @@ impl Shared {
             Ok(vm) => vm,
             Err(error) => {
                 pending.failed(&error);
-                // Without its parent, the endpoint cannot create the disk.
+                // The endpoint cannot create the disk if the parent is gone.
                 if let Some((image, root)) = &root
                     && let Err(gone) = self.images.confirm(image, root).await
                     && gone.is_not_found()
@@ -82,7 +82,7 @@ impl Shared {
         if let Some((image, root)) = &root
             && let Err(error) = self.images.confirm(image, root).await
         {
-            // The image was removed concurrently, so its disk may not exist any more.
+            // The image was removed concurrently, so the disk's parent may be gone.
             if let Err(error) = self.remove_now(&id).await {
                 tracing::warn!(container = %id, %error, "left behind without its image");
             }
@@ -91,7 +91,7 @@ impl Shared {
         Ok(id)
     }
 
-    /// Fails if another container has this name.
+    /// Fails if another container already has this name.
     pub(super) async fn refuse_taken_name(&self, id: &ContainerId, name: &str) -> Result<()> {
         let own = self.place.defaults.uuid(id);
         let mut named = self.index.named(name).await?.into_iter();

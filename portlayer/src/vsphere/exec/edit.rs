@@ -1,4 +1,4 @@
-//! Guarded changes of a container's machine.
+//! Changes a container's machine, guarded against concurrent changes.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,15 +11,18 @@ use crate::vsphere::record::Keys;
 use crate::{Capability, ContainerId, Error, ErrorKind, Resource, Result, StateKind};
 
 impl Shared {
-    /// Changes a container's machine, if the container is in one of these states. The change is
-    /// computed from a snapshot, and the endpoint refuses it if the machine was changed since; then
-    /// it is retried with a new snapshot, a bounded number of times. `None`: nothing to change.
-    /// Returns the last snapshot.
+    /// Changes a container's machine if the container is in one of these states, and returns the
+    /// last snapshot.
+    ///
+    /// The change is computed from a snapshot; `None` means that nothing has to be changed. The
+    /// endpoint refuses the change if the machine was changed after the snapshot. It is then
+    /// retried with a new snapshot, a bounded number of times.
     ///
     /// The caller holds the container's lock.
     ///
     /// # Errors
-    /// [`Conflict`](crate::ErrorKind::Conflict) naming the keys that others changed.
+    /// [`Conflict`](crate::ErrorKind::Conflict) with the names of the keys that were changed
+    /// concurrently.
     pub(super) async fn edit(
         &self,
         id: &ContainerId,
@@ -72,12 +75,13 @@ impl Shared {
             let shows = |machine: &Seen| machine.change_version != *version;
             self.shown(vm, resource, Written::Change, shows).await;
         } else if let Err(error) = self.index.read(vm, resource).await {
-            // Its reports may be incomplete: vcsim's lack the hardware.
+            // The endpoint's reports may be incomplete: vcsim's reports lack the hardware.
             tracing::debug!(%resource, %error, "a change is not seen");
         }
     }
 
-    /// As [`look`](Self::look), without the mark of the operation that is about to edit.
+    /// Returns a snapshot like [`look`](Self::look), but ignores the mark of the operation that is
+    /// about to edit the machine.
     pub(super) async fn look_for_edit(&self, id: &ContainerId) -> Result<Snapshot> {
         let machine = self.machine(id).await?;
         let mut snapshot = self.snapshot_unmarked(id, &machine);
@@ -86,7 +90,7 @@ impl Shared {
     }
 }
 
-/// Returns the names of keys that differ.
+/// Returns the names of the keys that differ between `old` and `new`.
 fn changed_keys(old: &Keys, new: &Keys) -> Box<[String]> {
     let names: BTreeSet<_> = old.keys().chain(new.keys()).collect();
     names

@@ -9,14 +9,15 @@ use super::Shared;
 use crate::vsphere::index::Seen;
 use crate::{ContainerId, Resource, Result};
 
-/// The recent tasks of machines that have ended. The endpoint bounds how many a machine shows.
+/// The ended tasks among the recent tasks of each machine. The endpoint bounds how many a machine
+/// lists.
 #[derive(Debug, Default)]
 pub(super) struct EndedTasks {
     ended: Mutex<HashMap<ContainerId, HashSet<Ref<mo::Task>>>>,
 }
 
 impl EndedTasks {
-    /// Returns the tasks that may still be running.
+    /// Returns the tasks that are not known to have ended.
     fn others(&self, id: &ContainerId, tasks: &[Ref<mo::Task>]) -> Vec<Ref<mo::Task>> {
         let ended = self.lock();
         let ended = ended.get(id);

@@ -1,16 +1,16 @@
-//! Caches what guests reported before power-off, for endpoints that do not keep it.
+//! Caches what guests report before power-off, for endpoints that do not keep these reports.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::{ContainerId, ExitStatus};
 
-/// Exit statuses that were reported while the machine was on. If the machine does not show one
-/// after power-off, it is persisted in a key that only the host can write.
+/// Caches the exit statuses that were reported while machines were on. If a machine does not show
+/// its status after power-off, the cached one is persisted in a key that only the host can write.
 #[derive(Debug, Default)]
 pub(super) struct HeardExits {
     heard: Mutex<HashMap<ContainerId, (i64, ExitStatus)>>,
-    /// The runs whose machines were seen powered on.
+    /// The runs whose machines were seen powered on, by number.
     on: Mutex<HashMap<ContainerId, i64>>,
 }
 
@@ -20,8 +20,8 @@ impl HeardExits {
         self.lock().insert(id, (run, exit));
     }
 
-    /// Records that the machine was powered off in the container's nth run. An exit status that
-    /// the guest reported before takes precedence.
+    /// Records that the machine was powered off during the container's nth run. An exit status that
+    /// the guest had already reported takes precedence.
     pub(super) fn hear_kill(&self, id: ContainerId, run: i64) {
         let mut heard = self.lock();
         if heard.get(&id).is_none_or(|(known, _)| *known != run) {
@@ -29,8 +29,8 @@ impl HeardExits {
         }
     }
 
-    /// Records that the machine was on in the container's nth run. The keys do not show that for a
-    /// first run whose guest reported nothing.
+    /// Records that the machine was on during the container's nth run. For a first run whose guest
+    /// reported nothing, the keys do not show this.
     pub(super) fn see_on(&self, id: ContainerId, run: i64) {
         let mut on = self.on.lock().unwrap_or_else(PoisonError::into_inner);
         on.insert(id, run);
@@ -42,7 +42,7 @@ impl HeardExits {
         on.get(id) == Some(&run)
     }
 
-    /// Returns the exit status of the container's nth run.
+    /// Returns the cached exit status of the container's nth run.
     pub(super) fn recall(&self, id: &ContainerId, run: i64) -> Option<ExitStatus> {
         self.lock()
             .get(id)
@@ -54,7 +54,7 @@ impl HeardExits {
         self.lock().remove(id);
     }
 
-    /// Forgets a removed container.
+    /// Removes a deleted container from the cache.
     pub(super) fn forget_all(&self, id: &ContainerId) {
         self.forget(id);
         let mut on = self.on.lock().unwrap_or_else(PoisonError::into_inner);

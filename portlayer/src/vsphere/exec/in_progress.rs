@@ -1,17 +1,17 @@
-//! Operations of this process that are in progress and that machines do not show yet.
+//! Tracks the operations of this process that are in progress but that machines do not show yet.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::{ContainerId, State, StateKind};
 
-/// The transitions in progress.
+/// The state transitions in progress, by container.
 #[derive(Clone, Debug, Default)]
 pub(super) struct InProgress {
     marks: Arc<Mutex<HashMap<ContainerId, Vec<StateKind>>>>,
 }
 
-/// Marks an operation as in progress until it is dropped.
+/// Marks an operation as in progress until this value is dropped.
 #[derive(Debug)]
 #[must_use]
 pub(super) struct Mark {
@@ -30,14 +30,15 @@ impl InProgress {
         }
     }
 
-    /// Returns the state of a container, given the one that its machine shows and whether the
-    /// guest reported anything in this run.
+    /// Returns the state of a container, including operations in progress. `shown` is the state
+    /// that its machine shows; `spoken` says whether the guest reported anything in this run.
     pub(super) fn apply(&self, id: &ContainerId, shown: State, spoken: bool) -> State {
         match shown {
             State::Running | State::Starting if self.is_marked(id, StateKind::Stopping) => {
                 State::Stopping
             }
-            // A start is recorded before the machine is on; a guest that reported has been on.
+            // The start is recorded before the machine is on. If the guest has reported, the
+            // machine has been on.
             State::Created | State::Stopped { .. }
                 if !spoken && self.is_marked(id, StateKind::Starting) =>
             {

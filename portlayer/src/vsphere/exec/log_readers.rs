@@ -1,4 +1,4 @@
-//! Keeps a log from being deleted while clients read its remainder.
+//! Keeps a log from being deleted while clients are still reading it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,17 +9,17 @@ use tokio::time::timeout;
 
 use crate::ContainerId;
 
-/// Maximum time that a removal waits for readers.
+/// Maximum time that a removal waits for readers of the log.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Counts the readers of each container's log. A front end that removes a container as soon as its
-/// process has ended must not delete the output that clients have not read yet.
+/// process has ended must not delete output that clients have not read yet.
 #[derive(Debug, Default)]
 pub(in crate::vsphere) struct LogReaders {
     counts: Mutex<HashMap<ContainerId, watch::Sender<usize>>>,
 }
 
-/// Marks a reader until it is dropped.
+/// Counts as a reader until it is dropped.
 #[derive(Debug)]
 pub(in crate::vsphere) struct Reading {
     readers: Arc<LogReaders>,
@@ -27,7 +27,7 @@ pub(in crate::vsphere) struct Reading {
 }
 
 impl LogReaders {
-    /// Adds a reader.
+    /// Registers a reader of the container's log.
     #[cfg_attr(not(feature = "attach"), expect(dead_code, reason = "nobody attaches"))]
     pub(in crate::vsphere) fn read(self: &Arc<Self>, id: ContainerId) -> Reading {
         let mut counts = self.lock();

@@ -10,21 +10,21 @@ use crate::vsphere::index::{Seen, Written};
 use crate::{ContainerId, Error, ErrorKind, Resource, Result};
 
 impl Shared {
-    /// Returns the machines of the host's pool from the index, without the appliance and images.
+    /// Returns the machines of the host's pool from the index, except the appliance and images.
     pub(super) async fn containers(&self) -> Result<Vec<Arc<Seen>>> {
         let mut machines = self.index.all().await?;
         machines.retain(|seen| !seen.is_image());
         Ok(machines)
     }
 
-    /// Returns a container's machine from the index. It may lack a concurrent change of another
-    /// program, but never one that this process made or has seen.
+    /// Returns a container's machine from the index. The index may lack a recent change by another
+    /// program, but never a change that this process made or has already seen.
     pub(super) async fn indexed(&self, id: &ContainerId) -> Result<Arc<Seen>> {
         let uuid = self.place.defaults.uuid(id);
         if let Some(seen) = self.index.by_uuid(uuid).await? {
             return Ok(seen);
         }
-        // Another program may just have created it.
+        // Another program may have just created it.
         let resource = Resource::container(id);
         let found = self.endpoint.find_machine(&self.place, uuid, &resource);
         match found.await? {
@@ -33,8 +33,8 @@ impl Shared {
         }
     }
 
-    /// Finds a container by name, id or prefix of an id, in the index. One that cannot be read, or
-    /// must not be started, is found too, to be removed.
+    /// Finds a container by name, id or prefix of an id, in the index. Containers that are
+    /// unreadable or must not be started are found too, so that they can be removed.
     pub(super) async fn resolve(&self, text: &str) -> Result<ContainerId> {
         if let Ok(id) = text.parse()
             && self
@@ -56,8 +56,8 @@ impl Shared {
         the_one(text, ids)
     }
 
-    /// Waits until the index shows a change of this process, and returns the machine. Best effort,
-    /// up to a timeout: the change has been made in any case.
+    /// Waits until the index shows a change by this process, and returns the machine. Best effort,
+    /// up to a timeout: the change itself has already been made.
     pub(super) async fn shown(
         &self,
         vm: &Ref<mo::VirtualMachine>,
@@ -79,7 +79,7 @@ impl Shared {
         let resource = Resource::container(id);
         let vm = self.indexed(id).await?.machine.vm.clone();
         match self.index.read(&vm, &resource).await {
-            // Registered again under another reference, or removed concurrently.
+            // The machine was registered again under another reference, or removed concurrently.
             Err(Error {
                 kind: ErrorKind::NotFound,
                 ..

@@ -54,23 +54,23 @@ use crate::{
 
 /// The containers of one virtual container host on ESXi or vCenter.
 ///
-/// Each container is one machine in the host's resource pool. The keys of that machine hold the
-/// container's configuration and exit status; keys and power state are the only source of truth.
-/// This object only caches what the endpoint reports of them.
+/// Each container is one machine in the host's resource pool. The keys of the machine hold the
+/// container's configuration and exit status. The keys and the power state are the only source of
+/// truth; this object only caches what the endpoint reports of them.
 ///
 /// # What continues on the server when a future is dropped
 /// | method | may still happen |
 /// | --- | --- |
 /// | `create` | the machine is created; retrying with the same spec then returns `AlreadyExists` |
-/// | `start` | the start is recorded, the machine is switched on |
-/// | `stop`, `signal` | the signal is delivered, the machine is switched off |
-/// | `remove` | disks are detached, the machine is destroyed; another `remove` continues from there, and so does the next program that opens the host |
+/// | `start` | the start is recorded, the machine is powered on |
+/// | `stop`, `signal` | the signal is delivered, the machine is powered off |
+/// | `remove` | disks are detached, the machine is destroyed; another `remove` continues the removal, and so does the next program that opens the host |
 #[derive(Clone, Debug)]
 pub struct VsphereExec {
     shared: Arc<Shared>,
 }
 
-/// A [`VsphereExec`] that is still open, or not.
+/// A weak reference to a [`VsphereExec`], which does not keep the host open.
 #[derive(Clone, Debug)]
 pub(super) struct WeakExec(Weak<Shared>);
 
@@ -99,15 +99,16 @@ struct Shared {
     names: Queues<String>,
 }
 
-/// A container's machine as one read shows it, understood.
+/// A container's state, derived from one read of its machine.
 struct Snapshot {
     machine: Arc<Seen>,
     run: RunState,
     state: State,
     failure: Option<String>,
-    /// The end of the run, where the machine does not show it any more.
+    /// The exit status of the run, if the machine no longer shows it.
     unwritten: Option<ExitStatus>,
-    /// The machine is off and nothing is known of how this run ended, nor that it began.
+    /// Whether the machine is off and nothing is known of this run: neither that it began nor how
+    /// it ended.
     is_silent: bool,
 }
 
@@ -157,7 +158,7 @@ impl VsphereExec {
         }
     }
 
-    /// A handle that does not keep it open.
+    /// Returns a weak reference, which does not keep the host open.
     pub(super) fn downgrade(&self) -> WeakExec {
         WeakExec(Arc::downgrade(&self.shared))
     }
@@ -168,7 +169,7 @@ impl VsphereExec {
         &self.shared.images
     }
 
-    /// The scopes that containers are connected to.
+    /// Returns the scopes that containers are connected to.
     #[must_use]
     pub fn networks(&self) -> VsphereNetworks {
         VsphereNetworks::new(self.clone())
@@ -183,7 +184,7 @@ impl VsphereExec {
         self.shared.machine(id).await
     }
 
-    /// Returns the machines of all containers as the index has them.
+    /// Returns the machines of all containers from the index.
     #[cfg(feature = "attach")]
     pub(in crate::vsphere) async fn containers(&self) -> Result<Vec<Arc<Seen>>> {
         self.shared.containers().await
@@ -199,7 +200,7 @@ impl VsphereExec {
         self.shared.begun(id, before).await
     }
 
-    /// Returns the callers that wait for the streams of a container.
+    /// Returns the callers that wait for the streams of containers.
     #[cfg(feature = "attach")]
     pub(in crate::vsphere) fn blocking(&self) -> Arc<Blocking> {
         Arc::clone(&self.shared.blocking)
@@ -245,8 +246,8 @@ impl Shared {
         Ok(snapshot)
     }
 
-    /// Reads the tasks of a machine that is off and has reported nothing: it may be starting, which
-    /// only its tasks show.
+    /// Reads the tasks of a machine that is off and has reported nothing. If the machine is being
+    /// powered on, only its tasks show that.
     async fn see_power_on(&self, id: &ContainerId, snapshot: &mut Snapshot) -> Result<()> {
         if snapshot.is_silent
             && matches!(snapshot.state, State::Created | State::Stopped { .. })
@@ -264,7 +265,7 @@ impl Shared {
         snapshot
     }
 
-    /// Returns a snapshot of the machine, ignoring operations of this process in progress.
+    /// Returns a snapshot of the machine, ignoring this process's operations in progress.
     fn snapshot_unmarked(&self, id: &ContainerId, machine: &Arc<Seen>) -> Snapshot {
         let run = machine.run().clone();
         let mut observed = observed(id, machine, &run);
@@ -318,7 +319,7 @@ impl Shared {
         })
     }
 
-    /// Describes the container of a machine that is no image.
+    /// Describes the container of a machine that does not belong to an image.
     async fn info(&self, machine: &Arc<Seen>) -> Result<Result<ContainerInfo, NotAContainer>> {
         let record = match machine.record() {
             Some(Ok(record)) => record,
@@ -328,7 +329,7 @@ impl Shared {
         let id = record.spec.id;
         let mut snapshot = self.snapshot(&id, machine);
         match self.see_power_on(&id, &mut snapshot).await {
-            // It was removed concurrently; the snapshot is still a valid result.
+            // The container was removed concurrently; the snapshot is still a valid result.
             Err(error) if !error.is_not_found() => return Err(error),
             _ => {}
         }

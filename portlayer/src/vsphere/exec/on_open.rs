@@ -1,4 +1,4 @@
-//! What a program that opens a host finishes in the background.
+//! Finishes interrupted operations in the background after a program opens a host.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::{ContainerId, Resource, Result};
 /// Maximum number of concurrent recoveries of one kind.
 const AT_A_TIME: usize = 4;
 
-/// The kinds of leftovers that are looked for.
+/// The kinds of leftovers to look for.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     Removals,
@@ -22,27 +22,28 @@ enum Kind {
     Probes,
 }
 
-/// What an interrupted operation left.
+/// Something that an interrupted operation left.
 #[derive(Debug)]
 enum Leftover {
     Removal(ContainerId),
     Image(ChainId),
-    /// Files of a container without a machine.
+    /// Files of a container that has no machine.
     Files(String),
-    /// The machine of a probe.
+    /// The machine of an interrupted probe.
     Probe(Arc<Seen>),
 }
 
 impl VsphereExec {
-    /// Finishes interrupted operations in the background, for as long as the host is open:
-    /// removals of containers, and as the only writer also what could otherwise be the work of
-    /// another one. Readers are not blocked, and what cannot be finished stops nothing else.
+    /// Finishes interrupted operations in the background, for as long as the host is open. Removals
+    /// of containers are always finished. Everything else is finished only by the only writer of
+    /// the host, because it could be the work of another writer. Readers are not blocked, and a
+    /// failure does not stop the rest.
     pub(in crate::vsphere) fn recover(&self) {
         let exec = self.downgrade();
         tokio::spawn(async move {
             let containers = async {
                 recover(&exec, Kind::Removals).await;
-                // Also those of a machine that its former writer destroyed meanwhile.
+                // This also finds the files of a machine that the former writer has just destroyed.
                 recover(&exec, Kind::Files).await;
             };
             let (images, probes) = (recover(&exec, Kind::Images), recover(&exec, Kind::Probes));
@@ -85,13 +86,13 @@ impl Shared {
                 let begun = self.half_removed().await?.into_iter();
                 begun.map(|(id, _)| Leftover::Removal(id)).collect()
             }
-            // Another writer may be importing them.
+            // Another writer may be importing these images.
             Kind::Images if is_only_writer => {
                 let chains = self.images.half_done().await?.into_iter();
                 chains.map(Leftover::Image).collect()
             }
-            // A writer that was taken over may still be creating a machine in the directory, so only
-            // those are found that have not changed for a while.
+            // A writer that lost the host may still be creating a machine in the directory, so only
+            // directories that have not changed for a while are deleted.
             Kind::Files if is_only_writer => {
                 let directories = self.left_behind().await?.into_iter();
                 directories.map(Leftover::Files).collect()

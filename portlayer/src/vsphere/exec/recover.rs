@@ -1,4 +1,4 @@
-//! Finds what is inconsistent on a host, and repairs it on request.
+//! Finds inconsistencies on a host, and repairs them on request.
 
 use std::fmt;
 
@@ -7,17 +7,17 @@ use crate::vsphere::endpoint::Machine;
 use crate::vsphere::kind;
 use crate::{ContainerId, Error, Resource, Result};
 
-/// Marks a container whose removal has started. The guest can neither see nor write the key. The
-/// same change detaches the disks, so the container cannot be started any more.
+/// Marks a container whose removal has started. The guest can neither see nor write this key. The
+/// change that sets it also detaches the disks, so the container can no longer be started.
 pub(super) const REMOVING: &str = "portlayer/removing";
 
 /// An inconsistency that [`VsphereExec::check`] found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Inconsistency {
-    /// What is wrong.
+    /// The problem.
     pub problem: Problem,
-    /// The endpoint's name for the object, to find it there.
+    /// The endpoint's name of the object, so that an operator can find it.
     pub label: String,
 }
 
@@ -25,27 +25,26 @@ pub struct Inconsistency {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Problem {
-    /// The removal of this container was interrupted. Repair finishes it; opening the host does so
-    /// too.
+    /// The removal of this container was interrupted. Repair finishes it, and so does opening the
+    /// host.
     HalfRemoved(ContainerId),
-    /// An image is not complete: its import or its removal was interrupted, or goes on in another
-    /// program. Repair removes it, unless it belongs to an import of this program. Opening the host
-    /// as its [only writer](crate::vsphere::Options::sole_writer) does so too.
+    /// An image is incomplete: its import or removal was interrupted, or is in progress in another
+    /// program. Repair removes the image, unless this program is importing it. Opening the host as
+    /// its [only writer](crate::vsphere::Options::sole_writer) does the same.
     UnfinishedImage,
-    /// A directory of a container's files without a machine, unchanged for
-    /// [a while](crate::vsphere::Options::left_behind_after): what an interrupted removal or
-    /// creation left. Repair deletes it. Opening the host as its only writer does so too.
+    /// A directory contains files of a container but no machine, and has not changed for [a
+    /// while](crate::vsphere::Options::left_behind_after). An interrupted removal or creation left
+    /// it. Repair deletes it, and so does opening the host as its only writer.
     LeftBehind,
-    /// A machine among the containers cannot be read as one. Repair leaves it: remove it by its id,
-    /// or repair its configuration.
+    /// A machine in the host's pool is not readable as a container. Repair does nothing: remove the
+    /// machine by its id, or correct its configuration.
     Unreadable(String),
-    /// The container holds an address that another one has too. Repair leaves it: remove one of the
-    /// two.
+    /// Two containers hold the same address. Repair does nothing: remove one of the two.
     AddressConflict(ContainerId, String),
 }
 
 impl Inconsistency {
-    /// Returns whether [`VsphereExec::repair`] does something about it.
+    /// Returns whether [`VsphereExec::repair`] can repair it.
     #[must_use]
     pub const fn is_repairable(&self) -> bool {
         matches!(
@@ -87,13 +86,13 @@ impl fmt::Display for Inconsistency {
 pub struct Repaired {
     /// The problems that were repaired.
     pub repaired: Vec<Inconsistency>,
-    /// The problems that could not be repaired, with the errors.
+    /// The problems that could not be repaired, each with its error.
     pub failed: Vec<(Inconsistency, Error)>,
 }
 
 impl VsphereExec {
-    /// Finds what is inconsistent on this host: what interrupted operations left, and what cannot
-    /// be used. Changes nothing.
+    /// Finds inconsistencies on this host: leftovers of interrupted operations, and objects that
+    /// cannot be used. Changes nothing.
     ///
     /// # Errors
     /// Only errors that affect the whole endpoint.
@@ -101,9 +100,9 @@ impl VsphereExec {
         self.shared.check().await
     }
 
-    /// Repairs what [`check`](Self::check) finds, as far as each [`Problem`] says. One that cannot
-    /// be repaired does not stop the others. Dropping the future is safe: what was not repaired is
-    /// found again.
+    /// Repairs what [`check`](Self::check) finds, as described for each [`Problem`]. A problem that
+    /// cannot be repaired does not stop the others. Dropping the future is safe: the next check
+    /// finds what was not repaired.
     ///
     /// # Errors
     /// Only errors that affect the whole endpoint.
@@ -180,14 +179,14 @@ impl Shared {
                 Problem::UnfinishedImage if pruned.iter().any(|p| p.ends_with(&finding.label)) => {
                     Ok(())
                 }
-                // It is being imported, by this program or another one.
+                // This program or another one is importing the image.
                 Problem::UnfinishedImage
                 | Problem::Unreadable(_)
                 | Problem::AddressConflict(..) => continue,
             };
             match repaired {
                 Ok(()) => done.repaired.push(finding),
-                // Another program removed it.
+                // Another program removed it concurrently.
                 Err(error) if error.is_not_found() => done.repaired.push(finding),
                 Err(error) => done.failed.push((finding, error)),
             }
@@ -203,8 +202,8 @@ impl Shared {
             .await
     }
 
-    /// Lists directories that are named like those of containers, contain no machine, and have not
-    /// changed for a while: `[datastore] path` each.
+    /// Lists the directories, as `[datastore] path`, that are named like those of containers,
+    /// contain no machine, and have not changed for a while.
     pub(super) async fn left_behind(&self) -> Result<Vec<String>> {
         let (host, after) = (self.place.host(), self.options.left_behind_after);
         let datastore = &self.place.datastore;

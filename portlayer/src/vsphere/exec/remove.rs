@@ -1,4 +1,4 @@
-//! Removing a container.
+//! Removes a container.
 
 use vim25::types::VirtualMachineConfigSpec;
 
@@ -17,9 +17,9 @@ impl Shared {
 
     /// Removes a container. The caller holds its lock.
     ///
-    /// Destroying a machine deletes the files of its disks with their parents, which other
-    /// containers
-    /// use. So it detaches shared disks, checks that they are detached, and destroys the machine.
+    /// Destroying a machine deletes the files of its disks together with their parents, which other
+    /// containers use. So this detaches shared disks, checks that they are detached, and then
+    /// destroys the machine.
     pub(super) async fn remove_now(&self, id: &ContainerId) -> Result<()> {
         let resource = Resource::container(id);
         let _removing = self.in_progress.mark(*id, StateKind::Removing);
@@ -30,7 +30,7 @@ impl Shared {
             self.require(id, &snapshot, StateKind::REMOVABLE)?;
             match self.detach_shared(&snapshot, &resource, &mut own).await {
                 Ok(true) => break snapshot.machine,
-                // Read the machine again to check that all are detached.
+                // The next iteration reads the machine again to check that all disks are detached.
                 Ok(false) => {}
                 Err(Error {
                     kind: ErrorKind::Conflict { .. },
@@ -41,7 +41,7 @@ impl Shared {
         };
         self.log_readers.done(id).await;
         match self.endpoint.destroy(&machine.vm, &resource).await {
-            // Another program finished the removal.
+            // Another program finished the removal concurrently.
             Err(error) if error.is_not_found() => {}
             destroyed => destroyed?,
         }
@@ -65,9 +65,9 @@ impl Shared {
         Ok(())
     }
 
-    /// Detaches the disks that must survive. Returns whether there were none left. Those that
-    /// belong
-    /// to this container alone, children in its directory, are added to `own`.
+    /// Detaches the disks that must survive the removal. Returns whether there were none left.
+    /// Disks that belong to this container alone, which are child disks in its directory, are added
+    /// to `own`.
     async fn detach_shared(
         &self,
         snapshot: &Snapshot,

@@ -1,4 +1,4 @@
-//! Starting a container.
+//! Starts a container.
 
 use std::ops::ControlFlow;
 
@@ -29,7 +29,7 @@ impl Shared {
         if !self.capabilities.contains(Capability::GuestKeys) {
             return Ok(State::Starting);
         }
-        // Release the lock, so that others can stop it.
+        // Release the lock, so that other callers can stop the container.
         let report = self.index.watch(&vm, &resource, |machine| {
             let snapshot = self.snapshot(id, machine);
             match (snapshot.failure, snapshot.state) {
@@ -63,8 +63,8 @@ impl Shared {
         }
     }
 
-    /// Fails if a running container has one of this container's ports or addresses. While the guard
-    /// is held, no other container with rivals is powered on.
+    /// Fails if a running container has one of this container's ports or addresses. While the
+    /// returned guard is held, no other container with rivals is powered on.
     async fn refuse_rivals(
         &self,
         id: &ContainerId,
@@ -84,13 +84,13 @@ impl Shared {
         Ok(Some(turn))
     }
 
-    /// Records the start of a run and clears what the guest reported about the last one. This
-    /// happens
-    /// while the machine is off, because keys written while it is on are not kept. Returns the
-    /// previous snapshot of the machine.
+    /// Records the start of a run, clears what the guest reported about the previous run, and
+    /// returns the machine's snapshot from before the change.
     ///
-    /// A container that was never started has the keys of its first run since it was created, so
-    /// nothing is sent, unless the caller needs the proof that it was not started before.
+    /// The machine is off at this time, because keys that are written while it is on are not kept.
+    ///
+    /// A container that was never started has had the keys of its first run since it was created.
+    /// So nothing is sent for it, unless the caller needs proof that it was not started before.
     async fn begin_run(&self, id: &ContainerId, options: StartOptions) -> Result<Snapshot> {
         let blocked = self.blocking.begin(id);
         if !blocked && !options.only_if_never_started {
@@ -107,7 +107,7 @@ impl Shared {
         .await
     }
 
-    /// Powers on the machine, and waits until the index shows it.
+    /// Powers on the machine, and waits until the index shows that it is on.
     async fn switch_on(
         &self,
         id: &ContainerId,
@@ -121,7 +121,7 @@ impl Shared {
                 error.kind,
                 ErrorKind::InvalidState { .. } | ErrorKind::Conflict { .. } | ErrorKind::NotFound
             ) {
-                // Another caller was faster.
+                // Another caller powered it on first.
                 let snapshot = self.look_for_edit(id).await?;
                 self.require(id, &snapshot, options.allowed())?;
             }
@@ -135,7 +135,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Returns the change of a machine's keys from those of the snapshot to those of `run`.
+    /// Returns the change that turns the run state in the snapshot's keys into `run`.
     pub(super) fn run_change(
         &self,
         id: &ContainerId,
@@ -151,7 +151,7 @@ impl Shared {
         })
     }
 
-    /// Returns the dialect of the machine's keys.
+    /// Returns the dialect in which the machine's keys are written.
     pub(super) fn dialect(&self, snapshot: &Snapshot) -> Dialect {
         Dialect::detect(snapshot.machine.keys.keys()).unwrap_or(self.options.dialect)
     }

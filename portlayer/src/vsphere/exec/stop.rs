@@ -1,4 +1,4 @@
-//! Stopping a container, and signals.
+//! Stops containers, and sends signals.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -14,21 +14,20 @@ use crate::{
     Capability, ContainerId, Error, ErrorKind, ExitStatus, Resource, Result, State, StateKind,
 };
 
-/// The known outcome of a request to a guest.
+/// The outcome of a request to a guest, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Delivery {
-    /// The guest accepted it.
+    /// The guest accepted the request.
     Delivered,
-    /// It did not reach the guest.
+    /// The request did not reach the guest.
     Refused,
-    /// It may have reached the guest: the response was lost or is late.
+    /// The request may have reached the guest: the response was lost or is late.
     Unknown,
 }
 
 impl Shared {
-    /// Stops a container as VIC does: requests the process to end, waits, and powers off the
-    /// machine.
-    /// It does not wait if the request cannot be delivered.
+    /// Stops a container as VIC does: asks the process to end, waits, and powers off the machine.
+    /// If the request cannot be delivered, the machine is powered off without waiting.
     pub(super) async fn stop(&self, id: &ContainerId, options: StopOptions) -> Result<ExitStatus> {
         let stopping;
         let asked = {
@@ -49,8 +48,8 @@ impl Shared {
                 }
             }
         };
-        // The lock is released between the request and the power-off: a second stop may have a
-        // shorter timeout.
+        // The lock is released between the request and the power-off, because a second stop may
+        // have a shorter timeout.
         if let Some(snapshot) = asked {
             let off = tokio::time::timeout(options.grace, self.off(id, &snapshot)).await;
             if let Ok(off) = off {
@@ -76,7 +75,7 @@ impl Shared {
                 }
                 Ok(exit)
             }
-            // It was started again or suspended concurrently.
+            // The container was started again or suspended concurrently.
             state => Err(Error::invalid_state(
                 Resource::container(id),
                 state.kind(),
@@ -112,18 +111,17 @@ impl Shared {
         Ok(())
     }
 
-    /// Returns a snapshot of the machine while it is not being powered on, waiting for that up to
-    /// the
-    /// timeout of tasks.
+    /// Returns a snapshot of the machine. If the machine is being powered on, waits for that to
+    /// end, up to the timeout of tasks.
     async fn settled(&self, id: &ContainerId) -> Result<Snapshot> {
-        /// How long to rely on the watch before the tasks are read again.
+        /// How long to rely on the watch before reading the tasks again.
         const LOOK_AGAIN: Duration = Duration::from_millis(500);
         let resource = Resource::container(id);
         let settle = async {
             let mut is_patient = true;
             loop {
                 let snapshot = self.look(id).await?;
-                // Another program may have recorded a start and be about to power it on.
+                // Another program may have recorded a start and be about to power on the machine.
                 let is_recorded = snapshot.is_silent && snapshot.state.kind() == StateKind::Stopped;
                 if is_recorded && std::mem::take(&mut is_patient) {
                     let moved = self
@@ -165,9 +163,8 @@ impl Shared {
             })
     }
 
-    /// Requests the process to end: by the signal or, if guests do not support signals and it is
-    /// the
-    /// container's stop signal, by a shutdown of the guest.
+    /// Asks the process to end by sending the signal. If guests do not support signals and this is
+    /// the container's stop signal, asks the guest to shut down instead.
     async fn ask(
         &self,
         id: &ContainerId,
@@ -207,7 +204,7 @@ impl Shared {
             return Ok(Delivery::Refused);
         }
         let resource = Resource::container(id);
-        // These are built-in commands of the guest's agent.
+        // These program names are built-in commands of the guest's agent.
         let program = if signal == Signal::KILL {
             "group-kill"
         } else {
@@ -224,11 +221,12 @@ impl Shared {
         )
     }
 
-    /// Powers off the machine. A process that has not ended by then is recorded as killed.
+    /// Powers off the machine. If the process has not ended by then, it is recorded as killed.
     async fn switch_off(&self, id: &ContainerId, snapshot: &Snapshot) -> Result<()> {
         let resource = Resource::container(id);
         let vm = &snapshot.machine.vm;
-        // Before the power-off, so that a reader that sees the machine off knows the reason.
+        // Recorded before the power-off, so that a reader that sees the machine off knows the
+        // reason.
         self.heard_exits.hear_kill(*id, snapshot.run.starts());
         self.endpoint.power_off(vm, &resource).await?;
         self.shown(vm, &resource, Written::Power, |machine| {

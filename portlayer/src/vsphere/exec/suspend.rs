@@ -1,4 +1,4 @@
-//! Pausing a container: its machine is suspended.
+//! Pauses and resumes a container by suspending its machine.
 
 use super::Shared;
 use crate::vsphere::derive_state::Power;

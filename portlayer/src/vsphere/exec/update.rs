@@ -1,4 +1,4 @@
-//! Changing a container.
+//! Updates a container.
 
 use std::collections::BTreeMap;
 
@@ -16,17 +16,16 @@ use crate::{ContainerId, Error, Resource, Result, StateKind};
 /// The new connections of a container.
 struct Connections<'a> {
     pending: Pending<'a>,
-    /// The version of the machine whose cards were read.
+    /// The version of the machine from which the cards were read.
     version: Option<String>,
     changes: Vec<Poly<VirtualDeviceConfigSpec>>,
     networks: BTreeMap<String, NetworkEndpoint>,
 }
 
 impl Shared {
-    /// Updates a container by one guarded change of its machine. If the machine was changed
-    /// concurrently, the edit is applied again to the new state: an edit sets specific values, so
-    /// it
-    /// commutes with changes of others.
+    /// Updates a container with one guarded change of its machine. If the machine was changed
+    /// concurrently, the edit is applied again to the new state. That is safe because an edit sets
+    /// specific values, so it commutes with the changes of others.
     pub(super) async fn update(&self, id: &ContainerId, edit: Edit) -> Result<()> {
         edit.validate(id)?;
         let _id_turn = self.ids.turn(*id).await;
@@ -65,10 +64,11 @@ impl Shared {
         Ok(())
     }
 
-    /// Returns the new connections of the container, with the assigned addresses.
+    /// Returns the container's connections after the edit, with the assigned addresses.
     async fn connections_after(&self, id: &ContainerId, edit: &Edit) -> Result<Connections<'_>> {
         let resource = Resource::container(id);
-        // Check the container's state before the scopes.
+        // Check the container's state before the scopes, so that an error about the state comes
+        // first.
         let snapshot = self.look(id).await?;
         self.require(id, &snapshot, edit.allowed())?;
         let before = Record::read(&snapshot.machine.keys)
@@ -120,7 +120,7 @@ impl Shared {
         edit.clone().apply(&mut new.spec);
         if let Some(connections) = connections {
             if connections.version != snapshot.machine.change_version {
-                // The cards may have changed.
+                // The cards may have changed since they were read.
                 return Err(Error::conflict(resource, ["endpoints".to_owned()]));
             }
             let endpoints = connections.pending.endpoints();

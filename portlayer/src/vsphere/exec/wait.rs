@@ -1,4 +1,4 @@
-//! Waiting for the exit of a container.
+//! Waits for the exit of a container.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -9,20 +9,20 @@ use crate::{
     Capability, ContainerId, Error, ErrorKind, ExitStatus, Resource, Result, State, StateKind,
 };
 
-/// Initial and maximum backoff after failures of the endpoint.
+/// The initial backoff after a failure of the endpoint.
 const RETRY_FIRST: Duration = Duration::from_millis(250);
 const RETRY_MAX: Duration = Duration::from_secs(15);
 
-/// Attempts to persist an exit status.
+/// Maximum number of attempts to persist an exit status.
 const WRITES: usize = 4;
 
 enum Seen {
     Ended {
         exit: ExitStatus,
-        /// Known to this process only.
+        /// The exit status is known to this process only.
         unwritten: bool,
     },
-    /// It is off, and this run was never seen.
+    /// The machine is off, and nothing is known of this run.
     Silent,
 }
 
@@ -38,7 +38,7 @@ impl Default for Outage {
 }
 
 impl Outage {
-    /// Returns when it is time to try again.
+    /// Waits until the next attempt is due.
     ///
     /// # Errors
     /// An error other than an outage of the endpoint.
@@ -59,8 +59,8 @@ impl Outage {
 }
 
 impl Shared {
-    /// Waits for the exit. An outage of the endpoint says nothing about the container, so the wait
-    /// survives it.
+    /// Waits for the container's exit. The wait survives outages of the endpoint, because an outage
+    /// does not mean that the container ended.
     pub(super) async fn wait(&self, id: &ContainerId) -> Result<ExitStatus> {
         let mut outage = Outage::default();
         loop {
@@ -97,9 +97,9 @@ impl Shared {
                         }
                     });
                     match tokio::time::timeout(self.options.settle_timeout, woken).await {
-                        // It was registered again: find it again.
+                        // The machine was registered again under another reference: find it again.
                         Ok(moved) => moved?,
-                        // Unless this process is powering it on.
+                        // Unless this process is powering the machine on.
                         Err(_elapsed) => {
                             let state = self.look(id).await?.state;
                             if let State::Stopped { exit } = state {
@@ -141,9 +141,9 @@ impl Shared {
         }
     }
 
-    /// Persists the exit status where the endpoint does not keep it, before a caller is told it: no
-    /// other program can know it. Tries a few times, and gives up then, because the caller's answer
-    /// is right in any case.
+    /// Persists the exit status if the endpoint does not keep it, before it is returned to a
+    /// caller, because no other program can know it. Best effort: gives up after a few attempts,
+    /// because the caller's answer is correct in any case.
     pub(super) async fn write_down(&self, id: &ContainerId) {
         let _turn = self.ids.turn(*id).await;
         for _ in 0..WRITES {
@@ -159,7 +159,8 @@ impl Shared {
                 Ok(_) => return self.heard_exits.forget(id),
                 Err(error) => {
                     tracing::debug!(container = %id, %error, "the exit is not written down");
-                    // Removed, started again, or taken over.
+                    // The container was removed or started again, or another writer has taken over
+                    // the host.
                     if matches!(
                         error.kind,
                         ErrorKind::NotFound

@@ -1,4 +1,4 @@
-//! Removing a host.
+//! Deletes a host.
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use vsphere_client::Datastore;
@@ -17,8 +17,8 @@ use crate::{Capabilities, Error, ErrorKind, Exec, Resource, Result};
 const AT_A_TIME: usize = 8;
 
 impl Shared {
-    /// Deletes a host. The appliance is deleted last, because the host is found by it: after a
-    /// failure, another call continues.
+    /// Deletes a host. The appliance is deleted last, because hosts are found by their appliances:
+    /// after a failure, another call finds the host and continues.
     pub(super) async fn delete(&self, name: &str, containers: ContainerPolicy) -> Result<Deletion> {
         let _turn = self.names.turn(name.to_owned()).await;
         let host = kind::host(name);
@@ -35,8 +35,8 @@ impl Shared {
                 Some(datastore_path(&directory).datastore()),
             )
             .await?;
-        // Without a pool of its own, no container is certain to be this host's: an earlier call has
-        // already deleted the pool, and the containers before it.
+        // If the host has no pool of its own, an earlier call has already deleted the pool, and the
+        // containers before it. The containers in the remaining pool may belong to other hosts.
         let pool = home.pool.clone();
         let own_pool = (home.pool_name == name).then(|| home.pool.clone());
         if own_pool.is_some() {
@@ -60,13 +60,14 @@ impl Shared {
                 .delete_file(&datastore, &format!("{directory}/{file}"), &host)
                 .await?;
         }
-        // The appliance records who created the network, so this comes before its removal.
+        // The appliance records who created the network, so the network is removed before the
+        // appliance.
         let bridge = &found.record.bridge_network;
         if found.record.created_bridge {
             self.remove_bridge(bridge, &pool, vm, &host).await?;
         }
         if let Some(pool) = own_pool {
-            // This moves the appliance to the pool's parent.
+            // Destroying the pool moves the appliance to the pool's parent.
             self.endpoint.destroy_pool(&pool, &host).await?;
         }
         self.endpoint.destroy(vm, &host).await?;
@@ -80,7 +81,8 @@ impl Shared {
         Ok(Deletion { kept_network, left })
     }
 
-    /// An installation that was interrupted at its beginning leaves an empty pool and no host.
+    /// Deletes an empty pool of this name, which an installation that was interrupted at its
+    /// beginning leaves without a host.
     async fn delete_empty_pool(&self, name: &str, not_found: Error) -> Result<Deletion> {
         let resource = Resource::new(kind::RESOURCE_POOL, name);
         let mut is_gone = false;
@@ -97,7 +99,7 @@ impl Shared {
         }
     }
 
-    /// Looks for leftovers by name and path.
+    /// Finds leftovers of the host by name and path.
     async fn left_of(
         &self,
         name: &str,

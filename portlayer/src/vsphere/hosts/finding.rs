@@ -1,4 +1,4 @@
-//! What the checks before an installation found.
+//! The findings of the checks before an installation.
 
 use std::fmt;
 
@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, ErrorKind, Resource};
 
-/// How much a [`Finding`] matters.
+/// The severity of a [`Finding`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Severity {
-    /// A check that passed, or could not be made.
+    /// The check passed, or could not be made.
     Info,
-    /// The installation works; something may not work later.
+    /// The installation will work, but something may not work later.
     Warning,
     /// The installation is refused.
     Error,
@@ -23,16 +23,16 @@ pub enum Severity {
 #[derive(Debug, Serialize)]
 #[non_exhaustive]
 pub struct Finding {
-    /// How much it matters.
+    /// The severity.
     pub severity: Severity,
     /// The object that was checked.
     pub object: Resource,
-    /// What was found.
+    /// The description of what was found.
     pub message: String,
-    /// What to do about it; empty if there is nothing to do.
+    /// How to fix it; empty if nothing has to be done.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub remedy: String,
-    /// The error, where the check ended with one.
+    /// The error with which the check ended, if any.
     #[serde(skip)]
     error: Option<Error>,
 }

@@ -39,17 +39,17 @@ pub enum HostState {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Deletion {
-    /// The bridge network, which stays if the installation did not create it.
+    /// The bridge network, if it was kept because the installation did not create it.
     pub kept_network: Option<String>,
-    /// Leftovers, found by name and path. Empty if nothing is left.
+    /// Leftovers, found by name and path. Empty if nothing was left.
     pub left: Vec<Resource>,
 }
 
 /// How [`Hosts::delete`](super::Hosts::delete) treats a host's containers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ContainerPolicy {
-    /// Deletes nothing if there is a container.
+    /// Deletes nothing if the host has any container.
     Refuse,
-    /// Stops and removes them first.
+    /// Stops and removes the containers first.
     Remove,
 }

@@ -1,4 +1,4 @@
-//! Carrying out the plan of an installation.
+//! Carries out the plan of an installation.
 
 use guestinfo::Dialect;
 use jiff::Timestamp;
@@ -54,7 +54,7 @@ impl Reporter<'_> {
     }
 }
 
-/// The shared state of the steps.
+/// The state that the steps share.
 struct Job<'a> {
     spec: &'a HostSpec,
     host: Resource,
@@ -117,7 +117,7 @@ impl Shared {
         let mut made = Made::default();
         match Box::pin(self.build(&job, report, &mut made)).await {
             Ok(info) => Ok(info),
-            // The host is complete; the appliance's log may show why it has no address.
+            // The host itself is complete; the appliance's log may show why it has no address.
             Err((step @ InstallStep::Address, error)) => {
                 Err(InstallError::new(&name, step, error, vec![job.host]))
             }
@@ -222,8 +222,8 @@ impl Shared {
         Ok(found.info())
     }
 
-    /// Creates the pool. An empty pool of that name, which an interrupted installation may have
-    /// left, is reused and not removed after a failure.
+    /// Creates the pool. An empty pool of this name, which an interrupted installation may have
+    /// left, is reused, and is kept if this installation fails.
     async fn make_pool(&self, job: &Job<'_>, made: &mut Made) -> Result<Ref<mo::ResourcePool>> {
         let name = &job.spec.name;
         let parent = &job.resolved.parent;
@@ -250,7 +250,7 @@ impl Shared {
         made: &mut Made,
     ) -> Result<Ref<mo::VirtualMachine>> {
         let (spec, resolved) = (job.spec, job.resolved);
-        // A bridge network is recorded before it is created, so that it always has an owner.
+        // A bridge network is recorded before it is created, so that its owner is always known.
         let (bridge, creates) = match &resolved.bridge {
             Bridge::Exists(backing) => (Some(backing.clone()), None),
             Bridge::Missing(_) => (None, Some(resolved.bridge_name.as_str())),
@@ -267,7 +267,7 @@ impl Shared {
             Err(error) => return Err(made.note(resource, error)),
         };
         made.appliance = Some((vm.clone(), String::new()));
-        // The server may have chosen another directory than was asked for.
+        // The server may have chosen a different directory than requested.
         let directory = self.endpoint.machine(&vm, &job.host).await?.directory();
         made.appliance = Some((vm.clone(), directory));
         Ok(vm)
@@ -293,7 +293,7 @@ impl Shared {
             let added = self.endpoint.add_switch(switches, name).await;
             added.map_err(|error| made.note(switch, error))?;
         }
-        // The switch is ours after this call.
+        // From here on, the switch belongs to this installation.
         made.bridge = Some((name.to_owned(), job.resolved.parent.clone()));
         self.endpoint.add_port_group(switches, (name, name)).await
     }
@@ -306,7 +306,7 @@ impl Shared {
         made: &mut Made,
     ) -> Result<()> {
         let path = format!("{}/{file}", made.directory());
-        // A file, or a part of one, may exist after this call.
+        // From here on, the file or a part of it may exist.
         made.files.push((step, path.clone()));
         let progress = |done, total| report.tell(step, InstallStatus::Transferred { done, total });
         let datastore = &job.resolved.datastore;
@@ -372,7 +372,7 @@ impl Shared {
         })?;
         let mut device_change = vec![drive];
         if created_bridge {
-            // The machine was created before its network was.
+            // The machine was created before its bridge network existed.
             let bridge = self
                 .endpoint
                 .network(&resolved.datacenter, &resolved.bridge_name)
@@ -388,7 +388,8 @@ impl Shared {
         self.endpoint.reconfigure(vm, &change, &job.host).await
     }
 
-    /// Already on counts as success: an earlier installation may have done it.
+    /// Powers on the appliance. Already on counts as success: an earlier installation may have done
+    /// it.
     async fn switch_on(&self, vm: &Ref<mo::VirtualMachine>, host: &Resource) -> Result<()> {
         if self.endpoint.machine(vm, host).await?.power == Power::On {
             return Ok(());
@@ -398,7 +399,8 @@ impl Shared {
 
     /// Records that the installation is complete.
     async fn finish(&self, vm: &Ref<mo::VirtualMachine>, host: &Resource) -> Result<()> {
-        // An earlier installation may have used the other dialect; an absent key stays absent.
+        // An earlier installation may have used the other dialect, so the keys of both are written;
+        // a key that is absent stays absent.
         let mut all = Keys::new();
         for dialect in Dialect::ALL {
             let keys = HostRecord::finished_key(dialect)
@@ -422,7 +424,7 @@ impl Shared {
     }
 }
 
-/// The error of a refused plan, with its other findings.
+/// Returns the error of a refused plan, with its other findings.
 fn refused(plan: Plan, error: Error) -> InstallError {
     let name = plan.name().to_owned();
     let mut findings = plan.into_findings();

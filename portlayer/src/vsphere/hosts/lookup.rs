@@ -1,4 +1,4 @@
-//! Finding hosts by the keys of their appliances.
+//! Finds hosts by the keys of their appliances.
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use vim25::{Poly, Ref, mo};
@@ -87,8 +87,8 @@ impl Shared {
         Ok(None)
     }
 
-    /// Lists all hosts. Pool and appliance have the name of their host, so the names of the pools
-    /// suffice to find all appliances, however many machines there are.
+    /// Lists all hosts. The pool and the appliance of a host have the host's name. So the names of
+    /// the pools suffice to find all appliances, regardless of the number of machines.
     pub(super) async fn list(&self) -> Result<Vec<HostInfo>> {
         let (names, folders) =
             tokio::try_join!(self.endpoint.pool_names(), self.endpoint.machine_folders())?;
@@ -103,7 +103,7 @@ impl Shared {
         Ok(found.iter().flatten().map(Found::info).collect())
     }
 
-    /// Returns the place of a host's containers.
+    /// Returns a host with the place of its containers.
     pub(super) async fn place(&self, name: &str) -> Result<(Found, Place)> {
         let found = self.find(name).await?;
         if !found.is_finished() {
@@ -124,7 +124,8 @@ impl Shared {
         Ok((found, place))
     }
 
-    /// Returns the place of the containers of a host that will be deleted, which may be incomplete.
+    /// Returns the place of the containers of a host that will be deleted and that may be
+    /// incomplete.
     pub(super) async fn place_of(&self, found: &Found, home: Home) -> Result<Place> {
         let host = kind::host(&found.machine.name);
         let directory = found.machine.directory();

@@ -44,8 +44,9 @@ use crate::{Capabilities, PortLayer, Result};
 /// The virtual container hosts of an ESXi host or a vCenter.
 ///
 /// A host consists of a resource pool, the appliance (a machine in the pool), and a directory on
-/// the datastore with the appliance's files and the two boot images, all named after it. Hosts are
-/// found by the appliance's keys, which describe the host; no other record is kept.
+/// the datastore with the appliance's files and the two boot images. All of them are named after
+/// the host. Hosts are found by the keys of their appliances, which describe the host; no other
+/// record is kept.
 ///
 /// ```no_run
 /// use portlayer::vsphere::{HostSpec, Hosts, Iso, Options};
@@ -68,9 +69,9 @@ struct Shared {
     endpoint: Endpoint,
     options: Options,
     capabilities: OnceCell<Capabilities>,
-    /// Serializes installing, opening and deleting hosts of one name.
+    /// Serializes the installation, opening and deletion of hosts with the same name.
     names: Queues<String>,
-    /// The open hosts, by appliance.
+    /// The open hosts, by their appliances.
     opened: Mutex<HashMap<Ref<mo::VirtualMachine>, WeakExec>>,
 }
 
@@ -91,33 +92,35 @@ impl Hosts {
         }
     }
 
-    /// Installs a host: looks everything up first, then creates pool, appliance, boot images and
-    /// configuration, and powers the appliance on. Each step is reported to `observer`.
+    /// Installs a host. First looks up everything that the specification names, then creates the
+    /// pool, the appliance, the boot images and the configuration, and powers on the appliance.
+    /// Each step is reported to `observer`.
     ///
     /// Dropping the future is safe; operations that have begun continue on the endpoint. An
-    /// interrupted installation leaves an unfinished host that [`find`](Self::find) finds,
-    /// [`delete`](Self::delete) removes, and another call with the same specification finishes.
+    /// interrupted installation leaves an unfinished host. [`find`](Self::find) finds it,
+    /// [`delete`](Self::delete) removes it, and another call with the same specification finishes
+    /// it.
     ///
     /// # Errors
-    /// Everything created so far is removed again; what could not be removed is
+    /// Everything that was created so far is removed again; objects that could not be removed are
     /// [listed](InstallError::left_behind). Among the causes are
-    /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if a host has this name, and
-    /// [`NotFound`](crate::ErrorKind::NotFound) with an unknown datastore or network: in both
-    /// cases nothing was created.
+    /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if a host with this name exists, and
+    /// [`NotFound`](crate::ErrorKind::NotFound) for an unknown datastore or network. In both cases
+    /// nothing was created.
     pub async fn install(
         &self,
         spec: HostSpec,
         observer: &dyn ObserveInstall,
     ) -> Result<HostInfo, InstallError> {
-        // Boxed: it is too large to be moved through callers' futures.
+        // Boxed, because the future is too large to be moved through callers' futures.
         Box::pin(self.shared.install(spec, observer)).await
     }
 
-    /// Plans an installation without changing anything: looks everything up, makes all checks, and
-    /// lists every step with what it creates.
+    /// Plans an installation without changing anything: looks up everything that the specification
+    /// names, runs all checks, and lists every step with what it creates.
     ///
-    /// What is wrong with the specification is a [`Finding`] of the plan. An interrupted
-    /// installation of the same name is recognised; the plan then continues it.
+    /// Each problem of the specification becomes a [`Finding`] of the plan. If an interrupted
+    /// installation with the same name exists, the plan continues it.
     ///
     /// # Errors
     /// Only errors that affect the whole endpoint.
@@ -125,15 +128,15 @@ impl Hosts {
         Box::pin(self.shared.plan(spec)).await
     }
 
-    /// Carries out a plan; each step is reported to `observer`. Something that appeared on the
-    /// endpoint after the planning is not overwritten.
+    /// Carries out a plan; each step is reported to `observer`. Objects that appeared on the
+    /// endpoint after planning are not overwritten.
     ///
-    /// Dropping the future is as safe as with [`Hosts::install`].
+    /// Dropping the future is as safe as dropping that of [`Hosts::install`].
     ///
     /// # Errors
-    /// Those of [`Hosts::install`]. What an earlier installation had made is not removed, but
-    /// [listed](InstallError::left_behind), to be resumed or deleted. So is a host whose appliance
-    /// did not report an address in time.
+    /// Those of [`Hosts::install`]. Objects of an earlier installation are not removed but
+    /// [listed](InstallError::left_behind), so that the host can be resumed or deleted. A host
+    /// whose appliance did not report an address in time is treated in the same way.
     pub async fn apply(
         &self,
         plan: Plan,
@@ -145,15 +148,15 @@ impl Hosts {
     /// Finds the host with this name.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound).
+    /// [`NotFound`](crate::ErrorKind::NotFound) if no host has this name.
     pub async fn find(&self, name: &str) -> Result<HostInfo> {
         Ok(self.shared.find(name).await?.info())
     }
 
-    /// Returns the addresses that the guest of the host's appliance reports now.
+    /// Returns the addresses that the guest of the host's appliance currently reports.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound).
+    /// [`NotFound`](crate::ErrorKind::NotFound) if no host has this name.
     pub async fn addresses(&self, name: &str) -> Result<Vec<IpAddr>> {
         let found = self.shared.find(name).await?;
         let host = kind::host(name);
@@ -163,8 +166,8 @@ impl Hosts {
             .await
     }
 
-    /// Returns all hosts on the endpoint that have a resource pool, sorted by name. A host whose
-    /// deletion was interrupted after its pool was destroyed is found only by name.
+    /// Returns all hosts on the endpoint that have a resource pool, sorted by name. If the deletion
+    /// of a host was interrupted after its pool was destroyed, only [`find`](Self::find) finds it.
     ///
     /// # Errors
     /// Only errors that affect the whole endpoint.
@@ -175,17 +178,18 @@ impl Hosts {
     /// Opens the port layer of the host with this name.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound); [`InvalidState`](crate::ErrorKind::InvalidState)
-    /// if its installation was not finished; [`InUse`](crate::ErrorKind::InUse) if it was to be
-    /// opened as its [only writer](Options::sole_writer) and another one is alive.
+    /// [`NotFound`](crate::ErrorKind::NotFound) if no host has this name;
+    /// [`InvalidState`](crate::ErrorKind::InvalidState) if its installation was not finished;
+    /// [`InUse`](crate::ErrorKind::InUse) if it should be opened as its [only
+    /// writer](Options::sole_writer) and another writer is alive.
     pub async fn open(&self, name: &str) -> Result<PortLayer> {
         let exec = self.exec(name).await?;
         let streams = VsphereStreams::new(exec.clone());
         Ok(layer(exec).with_streams(Arc::new(streams)))
     }
 
-    /// Opens the port layer with attachable streams: the containers' serial lines connect to
-    /// `lines`, to which the host's [address](HostSpec::address) must lead.
+    /// Opens the port layer with attachable streams. The containers' serial lines connect to the
+    /// host's [address](HostSpec::address), which must lead to `lines`.
     ///
     /// # Errors
     /// Those of [`Hosts::open`]; [`Internal`](crate::ErrorKind::Internal) if the host was
@@ -201,22 +205,22 @@ impl Hosts {
         Ok(layer(exec).with_attachable_streams(Arc::new(streams)))
     }
 
-    /// Deletes a host with its images, its appliance, its pool and the bridge network if the
-    /// installation created it, leaving nothing. After a failure, another call continues where it
-    /// stopped. At the end it looks for [leftovers](Deletion::left).
+    /// Deletes a host with its images, its appliance, its pool, and the bridge network if the
+    /// installation created it. After a failure, another call continues where this one stopped.
+    /// Finally looks for [leftovers](Deletion::left).
     ///
-    /// Without a host of this name, empty resource pools of this name are deleted: an installation
-    /// that was interrupted at its beginning leaves one.
+    /// If no host has this name, empty resource pools with this name are deleted, because an
+    /// installation that was interrupted at its beginning leaves one.
     ///
     /// # Errors
-    /// - [`NotFound`](crate::ErrorKind::NotFound).
+    /// - [`NotFound`](crate::ErrorKind::NotFound) if there is nothing to delete.
     /// - [`InUse`](crate::ErrorKind::InUse) naming the containers, with
     ///   [`ContainerPolicy::Refuse`].
     pub async fn delete(&self, name: &str, containers: ContainerPolicy) -> Result<Deletion> {
         Box::pin(self.shared.delete(name, containers)).await
     }
 
-    /// Opens the containers of a host as this implementation's type, which offers more than the
+    /// Opens the containers of a host as [`VsphereExec`], which offers more methods than the
     /// traits.
     ///
     /// # Errors
@@ -226,7 +230,7 @@ impl Hosts {
     }
 }
 
-/// Combines the available parts of a host, except for its streams.
+/// Combines the available parts of a host into a port layer, without streams.
 fn layer(exec: VsphereExec) -> PortLayer {
     let images = Arc::new(exec.images().clone());
     let networks = Arc::new(exec.networks());
@@ -240,7 +244,7 @@ impl Shared {
         let _turn = self.names.turn(name.to_owned()).await;
         let (found, place) = self.place(name).await?;
         let appliance = place.appliance.clone();
-        // All handles of one host share its queues.
+        // All handles of one host share its queues, so an open host is reused.
         if let Some(exec) = self.opened().get(&appliance).and_then(WeakExec::upgrade) {
             return Ok(exec);
         }
@@ -265,7 +269,7 @@ impl Shared {
         self.opened.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the result of an earlier probe of the endpoint, or of one now.
+    /// Returns the stored result of probing the endpoint, or probes it now.
     async fn probe(&self, found: &Found, place: &Place) -> Result<Capabilities> {
         let build = self.endpoint.build();
         let stored = found.record.probed.as_deref();
@@ -278,7 +282,7 @@ impl Shared {
         Ok(capabilities)
     }
 
-    /// Persists the findings. Best effort: without them the next program probes again.
+    /// Persists the result of a probe. Best effort: otherwise, the next program probes again.
     async fn keep_probed(&self, found: &Found, place: &Place, probed: String) {
         let dialect = Dialect::detect(found.machine.keys.keys()).unwrap_or(self.options.dialect);
         let kept = async {

@@ -38,9 +38,9 @@ pub struct Plan {
 pub struct PlannedStep {
     /// The step.
     pub step: InstallStep,
-    /// What it does, or creates.
+    /// The description of what the step does or creates.
     pub description: String,
-    /// Whether an earlier installation has done it.
+    /// Whether an earlier installation has already done the step.
     pub done: bool,
 }
 
@@ -52,7 +52,7 @@ pub(super) struct Resolved {
     pub(super) datastore: Datastore,
     pub(super) bridge_name: String,
     pub(super) bridge: Bridge,
-    /// The distinct other networks of the appliance.
+    /// The other networks of the appliance, without duplicates.
     pub(super) others: Vec<Poly<VirtualDeviceBackingInfo>>,
     pub(super) unfinished: Option<Found>,
 }
@@ -61,7 +61,7 @@ pub(super) struct Resolved {
 #[derive(Debug)]
 pub(super) enum Bridge {
     Exists(Poly<VirtualDeviceBackingInfo>),
-    /// A switch and a port group are to be created.
+    /// The network does not exist: a switch and a port group will be created.
     Missing(Switches),
 }
 
@@ -90,7 +90,7 @@ impl Plan {
         self.resumes
     }
 
-    /// Returns whether no finding refuses the installation.
+    /// Returns whether the plan can be carried out, because no finding refuses the installation.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         let refuses = |finding: &Finding| finding.severity >= Severity::Error;
@@ -138,7 +138,7 @@ impl fmt::Display for Plan {
 struct Findings(Vec<Finding>);
 
 impl Findings {
-    /// Returns the value, or adds a finding with this remedy.
+    /// Returns the value; for an error, adds a finding with this remedy and returns `None`.
     fn keep<T>(&mut self, looked_up: Result<T>, remedy: &str) -> Result<Option<T>> {
         match looked_up {
             Ok(value) => Ok(Some(value)),
@@ -159,7 +159,7 @@ impl Findings {
 }
 
 impl Shared {
-    /// Looks everything up and checks it. Changes nothing.
+    /// Looks up everything that the specification names, and runs the checks. Changes nothing.
     pub(super) async fn plan(&self, spec: HostSpec) -> Result<Plan> {
         let mut found = Findings::default();
         for error in spec.problems() {
@@ -214,7 +214,7 @@ impl Shared {
         sizes
     }
 
-    /// Returns the unfinished host of this name. Another machine of this name is a finding.
+    /// Returns the unfinished host with this name. Adds a finding if another machine has this name.
     async fn name_in_use(&self, spec: &HostSpec, found: &mut Findings) -> Result<Option<Found>> {
         let host = kind::host(&spec.name);
         let folders = self.endpoint.machine_folders().await?;
@@ -341,14 +341,14 @@ impl Shared {
         };
         let backing = self.endpoint.backing(&network).await;
         let backing = found.keep(backing, remedy)?;
-        // A path is recorded as it is: the name alone may be ambiguous.
+        // A path is recorded unchanged, because the name alone may be ambiguous.
         let path = spec.bridge_network.as_ref().filter(|n| n.contains('/'));
         let name = path.unwrap_or(&network.facts.name).clone();
         survey.bridge = Some(network.facts);
         Ok(backing.map(|backing| (name, Bridge::Exists(backing))))
     }
 
-    /// Returns the distinct networks of the other roles.
+    /// Returns the networks of the other roles, without duplicates.
     async fn others(
         &self,
         spec: &HostSpec,
@@ -385,7 +385,7 @@ impl Shared {
         Ok(backings)
     }
 
-    /// Returns whether the pool can be created, and an unfinished host is at the requested place.
+    /// Returns whether the pool can be created and any unfinished host is at the requested place.
     async fn fits(
         &self,
         spec: &HostSpec,
@@ -400,7 +400,7 @@ impl Shared {
             .child_pool(parent, &spec.name, &resource)
             .await?;
         let Some(unfinished) = unfinished else {
-            // The pool of a host that is there is no finding of its own.
+            // If the host already exists, its pool needs no finding of its own.
             let is_host = |finding: &Finding| finding.object == kind::host(&spec.name);
             if let Some(pool) = pool
                 && !found.0.iter().any(is_host)

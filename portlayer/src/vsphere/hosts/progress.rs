@@ -12,24 +12,24 @@ use crate::{Error, Resource};
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum InstallStep {
-    /// Looks up everything named in the specification. Changes nothing.
+    /// Looks up everything that the specification names. Changes nothing.
     Validate,
     /// Creates the resource pool.
     ResourcePool,
     /// Creates the appliance's machine.
     Appliance,
-    /// Creates a virtual switch and a port group for containers. Only on ESXi, and only
-    /// [if asked for](super::HostSpec::create_bridge).
+    /// Creates a virtual switch and a port group for containers. Only on ESXi, and only if
+    /// [requested](super::HostSpec::create_bridge).
     BridgeNetwork,
     /// Uploads the image that the appliance boots.
     ApplianceIso,
     /// Uploads the image that containers boot.
     BootstrapIso,
-    /// Writes the configuration and inserts the image.
+    /// Writes the configuration and inserts the appliance's boot image.
     Configure,
-    /// Switches the appliance on.
+    /// Powers on the appliance.
     PowerOn,
-    /// Waits for the appliance's address. Only [if asked for](super::HostSpec::address_timeout).
+    /// Waits for the appliance's address. Only if [requested](super::HostSpec::address_timeout).
     Address,
 }
 
@@ -70,20 +70,20 @@ impl fmt::Display for InstallStep {
 pub enum InstallStatus {
     /// The step started.
     Started,
-    /// The step transferred this many of `total` bytes; the total may be unknown.
+    /// The step transferred `done` of `total` bytes so far.
     Transferred {
-        /// The bytes transferred so far.
+        /// The number of bytes transferred so far.
         done: u64,
-        /// The total bytes.
+        /// The total number of bytes, if known.
         total: Option<u64>,
     },
     /// The step finished.
     Finished,
     /// The step failed; the earlier steps will be undone.
     Failed,
-    /// A later step failed, and what this one created was removed again.
+    /// A later step failed, and what this step had created was removed again.
     Undone,
-    /// A later step failed, and what this one created could not be removed.
+    /// A later step failed, and what this step had created could not be removed.
     LeftBehind,
 }
 
@@ -96,7 +96,7 @@ pub struct InstallProgress {
     pub status: InstallStatus,
 }
 
-/// A receiver of progress reports, implemented by every `Fn(InstallProgress) + Send + Sync`. It should
+/// Receives progress reports. Implemented by every `Fn(InstallProgress) + Send + Sync`. It should
 /// return quickly.
 pub trait ObserveInstall: Send + Sync {
     /// Receives one report.
@@ -111,7 +111,7 @@ impl<F: Fn(InstallProgress) + Send + Sync> ObserveInstall for F {
 
 /// The error of a failed installation.
 ///
-/// Its [`source`](std::error::Error::source) is the [`Error`] that stopped it.
+/// Its [`source`](std::error::Error::source) is the [`Error`] that stopped the installation.
 #[derive(Debug)]
 pub struct InstallError {
     host: Box<str>,
@@ -122,8 +122,8 @@ pub struct InstallError {
 }
 
 impl InstallError {
-    /// Creates the error of a failed installation of `host`, from the failed step, its error and
-    /// what could not be removed again.
+    /// Creates the error of a failed installation of `host` from the failed step, its error, and
+    /// the objects that could not be removed again.
     #[must_use]
     pub fn new(host: &str, step: InstallStep, error: Error, left_behind: Vec<Resource>) -> Self {
         Self {
@@ -135,14 +135,14 @@ impl InstallError {
         }
     }
 
-    /// Returns the error with further findings that refused the installation.
+    /// Returns this error with the other findings that refused the installation.
     pub(super) fn with_findings(mut self, findings: Vec<Finding>) -> Self {
         self.findings = findings;
         self
     }
 
-    /// Returns the other findings that refused the installation, besides the
-    /// [error](Self::error); empty if it failed later.
+    /// Returns the findings that refused the installation, besides the [error](Self::error). Empty
+    /// if the installation failed at a later point.
     #[must_use]
     pub fn findings(&self) -> &[Finding] {
         &self.findings
@@ -160,7 +160,8 @@ impl InstallError {
         &self.error
     }
 
-    /// Returns what was created and could not be removed again; empty if nothing is left.
+    /// Returns the objects that were created and could not be removed again; empty if nothing is
+    /// left.
     #[must_use]
     pub fn left_behind(&self) -> &[Resource] {
         &self.left_behind

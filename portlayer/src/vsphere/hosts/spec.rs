@@ -11,7 +11,7 @@ use crate::network::BridgeRange;
 use crate::vsphere::kind;
 use crate::{Error, Result};
 
-/// Maximum length of a name, as in VIC's installer: it appears in paths and host names.
+/// Maximum length of a name, as in VIC's installer. The name appears in paths and host names.
 const NAME_MAX: usize = 31;
 
 /// The specification of a virtual container host.
@@ -29,40 +29,43 @@ pub struct HostSpec {
     /// The name: 1 to 31 letters, digits and `-`, the first a letter or a digit. Unique on the
     /// endpoint.
     pub name: String,
-    /// The datacenter, by name. `None`: the only one there is.
+    /// The name of the datacenter. `None`: the only datacenter of the endpoint.
     pub datacenter: Option<String>,
-    /// The host, cluster or resource pool to run on, by name or inventory path. `None`: the
-    /// only one there is.
+    /// The name or inventory path of the host, cluster or resource pool to run on. `None`: the only
+    /// one on the endpoint.
     pub compute: Option<String>,
-    /// The datastore of all its files, by name. `None`: the only one there is.
+    /// The name of the datastore for all files of the host. `None`: the only one on the endpoint.
     pub datastore: Option<String>,
-    /// The network of its containers, by name. `None`: the only one there is.
+    /// The name of the network for the host's containers. `None`: the only network on the endpoint.
     pub bridge_network: Option<String>,
-    /// Existing networks, by name or inventory path, of which each bridge scope but the default one
-    /// gets one to itself, such as port groups with a VLAN each. Empty: all bridge scopes share the
-    /// [bridge network](Self::bridge_network), and only their subnets separate them. Hosts must not
-    /// share these networks, and the appliance is not connected to them.
+    /// Existing networks for bridge scopes, by name or inventory path, such as port groups with one
+    /// VLAN each. Each bridge scope except the default one is assigned one of these networks
+    /// exclusively. Empty: all bridge scopes share the [bridge network](Self::bridge_network), and
+    /// only their subnets separate them. Hosts must not share these networks, and the appliance is
+    /// not connected to them.
     pub scope_networks: Vec<String>,
-    /// The range from which its bridge scopes get their subnets. Choose one that is not in use on
-    /// the networks that containers have to reach.
+    /// The range from which the host's bridge scopes are assigned their subnets. Choose a range
+    /// that is not used on the networks that containers have to reach.
     pub bridge_range: BridgeRange,
-    /// The network that connects its appliance to the outside, by name. `None`: the bridge network.
+    /// The name of the network that connects the appliance to the outside. `None`: the bridge
+    /// network.
     pub public_network: Option<String>,
-    /// The network of the appliance's clients, by name. `None`: the public network.
+    /// The name of the network of the appliance's clients. `None`: the public network.
     pub client_network: Option<String>,
-    /// The network on which the appliance reaches the endpoint, by name. `None`: the public
+    /// The name of the network on which the appliance reaches the endpoint. `None`: the public
     /// network.
     pub management_network: Option<String>,
-    /// Creates the bridge network if there is none of its name: a virtual switch without uplinks
-    /// and a port group, both of this name; without a [`bridge_network`](Self::bridge_network),
-    /// the host's name. Only on a single ESXi host. Deleting the host removes them again.
+    /// Whether to create the bridge network if it does not exist: a virtual switch without uplinks
+    /// and a port group, both with the name of the network. Without a
+    /// [`bridge_network`](Self::bridge_network), that is the host's name. Only supported on a
+    /// single ESXi host. Deleting the host removes both again.
     pub create_bridge: bool,
     /// How long to wait for the appliance to report an address. `None`: the installation ends when
-    /// it is on.
+    /// the appliance is powered on.
     pub address_timeout: Option<Duration>,
     /// The address at which the containers' serial lines reach the line server: a host name or an
-    /// IP address, with or without a port (`10.0.0.7:2377`, `[fd00::7]:2377`); the default port is
-    /// 8080. `None`: the host's name, to be resolved by the endpoint's hosts.
+    /// IP address, with or without a port (`10.0.0.7:2377`, `[fd00::7]:2377`). The default port is
+    /// 8080. `None`: the host's name, which the endpoint's hosts must be able to resolve.
     pub address: Option<String>,
     /// The image that the appliance boots.
     pub appliance_iso: Iso,
@@ -75,8 +78,8 @@ pub struct HostSpec {
 }
 
 impl HostSpec {
-    /// Creates a specification that uses the only candidate for every choice; the appliance
-    /// has 1 processor and 2048 MiB.
+    /// Creates a specification with defaults: the only candidate for every choice, and an appliance
+    /// with 1 processor and 2048 MiB.
     pub fn new(name: impl Into<String>, appliance_iso: Iso, bootstrap_iso: Iso) -> Self {
         Self {
             name: name.into(),
@@ -99,7 +102,7 @@ impl HostSpec {
         }
     }
 
-    /// Sets the datacenter, by name.
+    /// Sets the name of the datacenter.
     #[must_use]
     pub fn datacenter(mut self, datacenter: impl Into<String>) -> Self {
         self.datacenter = Some(datacenter.into());
@@ -113,56 +116,56 @@ impl HostSpec {
         self
     }
 
-    /// Sets the datastore of all its files, by name.
+    /// Sets the name of the datastore for all files of the host.
     #[must_use]
     pub fn datastore(mut self, datastore: impl Into<String>) -> Self {
         self.datastore = Some(datastore.into());
         self
     }
 
-    /// Sets the network of its containers, by name.
+    /// Sets the name of the network for the host's containers.
     #[must_use]
     pub fn bridge_network(mut self, bridge_network: impl Into<String>) -> Self {
         self.bridge_network = Some(bridge_network.into());
         self
     }
 
-    /// Adds an existing network that one bridge scope gets to itself.
+    /// Adds an existing network, which is assigned to one bridge scope exclusively.
     #[must_use]
     pub fn scope_network(mut self, network: impl Into<String>) -> Self {
         self.scope_networks.push(network.into());
         self
     }
 
-    /// Sets the range from which its bridge scopes get their subnets.
+    /// Sets the range from which the host's bridge scopes are assigned their subnets.
     #[must_use]
     pub fn bridge_range(mut self, range: BridgeRange) -> Self {
         self.bridge_range = range;
         self
     }
 
-    /// Sets the network that connects its appliance to the outside, by name.
+    /// Sets the name of the network that connects the appliance to the outside.
     #[must_use]
     pub fn public_network(mut self, public_network: impl Into<String>) -> Self {
         self.public_network = Some(public_network.into());
         self
     }
 
-    /// Sets the network of the appliance's clients, by name.
+    /// Sets the name of the network of the appliance's clients.
     #[must_use]
     pub fn client_network(mut self, client_network: impl Into<String>) -> Self {
         self.client_network = Some(client_network.into());
         self
     }
 
-    /// Sets the network on which the appliance reaches the endpoint, by name.
+    /// Sets the name of the network on which the appliance reaches the endpoint.
     #[must_use]
     pub fn management_network(mut self, management_network: impl Into<String>) -> Self {
         self.management_network = Some(management_network.into());
         self
     }
 
-    /// Sets whether a missing bridge network is created.
+    /// Sets whether the bridge network is created if it does not exist.
     #[must_use]
     pub fn create_bridge(mut self, create_bridge: bool) -> Self {
         self.create_bridge = create_bridge;
@@ -198,21 +201,21 @@ impl HostSpec {
         self
     }
 
-    /// Validates what can be checked without an endpoint.
+    /// Checks everything that can be checked without an endpoint.
     ///
     /// # Errors
-    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) with the first invalid field.
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for the first invalid field.
     pub fn validate(&self) -> Result<()> {
         self.problems().into_iter().next().map_or(Ok(()), Err)
     }
 
-    /// Returns the name of the bridge network that will be created if it is missing.
+    /// Returns the name of the bridge network to create if it does not exist.
     pub(super) fn bridge_name(&self) -> Option<&str> {
         self.create_bridge
             .then(|| self.bridge_network.as_deref().unwrap_or(&self.name))
     }
 
-    /// Returns the named networks of the appliance except for the bridge network, with their roles.
+    /// Returns the named networks of the appliance with their roles, except the bridge network.
     pub(super) fn roles(&self) -> impl Iterator<Item = (&'static str, &str)> {
         [
             ("public", &self.public_network),
@@ -223,7 +226,7 @@ impl HostSpec {
         .filter_map(|(role, name)| Some((role, name.as_deref()?)))
     }
 
-    /// Returns everything that is wrong and can be seen without an endpoint.
+    /// Returns all problems that can be found without an endpoint.
     pub(super) fn problems(&self) -> Vec<Error> {
         let mut problems = Vec::new();
         let mut refuse = |field, reason: &str| {

@@ -1,4 +1,4 @@
-//! Rolling back a failed installation.
+//! Rolls back a failed installation.
 
 use vim25::{Ref, mo};
 use vsphere_client::Datastore;
@@ -17,9 +17,9 @@ pub(super) struct Made {
     pub(super) datastore: Option<Datastore>,
     pub(super) pool: Option<Ref<mo::ResourcePool>>,
     pub(super) appliance: Option<(Ref<mo::VirtualMachine>, String)>,
-    /// The host, if an earlier installation has made a part of it, which stays.
+    /// The host, if an earlier installation created parts of it, which the rollback keeps.
     pub(super) resumed: Option<Resource>,
-    /// The name of switch and port group, and the parent pool of their host.
+    /// The common name of the switch and the port group, and the parent pool of their host.
     pub(super) bridge: Option<(String, Ref<mo::ResourcePool>)>,
     pub(super) files: Vec<(InstallStep, String)>,
     /// Objects that may have been created although the response was lost.
@@ -35,7 +35,7 @@ impl Made {
             .unwrap_or_default()
     }
 
-    /// Records objects that may have been created without a confirmation.
+    /// Records objects that may have been created although the endpoint did not confirm it.
     pub(super) fn note(&mut self, resource: Resource, error: Error) -> Error {
         if let Error {
             kind: ErrorKind::OutcomeUnknown { .. },
@@ -53,8 +53,8 @@ impl Made {
 }
 
 impl Shared {
-    /// Removes what was created, in reverse order; returns what could not be removed. What an
-    /// earlier installation has made stays, to be resumed or deleted.
+    /// Removes the created objects in reverse order, and returns those that could not be removed.
+    /// Objects of an earlier installation are kept, so that the host can be resumed or deleted.
     pub(super) async fn undo(
         &self,
         made: Made,
@@ -86,7 +86,7 @@ impl Shared {
             let result = self.endpoint.destroy(vm, host).await;
             let machine = Resource::new(kind::VIRTUAL_MACHINE, &host.id);
             let destroyed = undo.note(InstallStep::Appliance, machine, result);
-            // The directory was made for the appliance, if it has its name.
+            // If the directory has the appliance's name, it was created for the appliance.
             let is_own = datastore_path(directory).path() == &*host.id;
             if let (Some(datastore), true) = (&made.datastore, destroyed && is_own) {
                 let result = self.endpoint.delete_file(datastore, directory, host).await;
@@ -101,8 +101,8 @@ impl Shared {
         undo.left
     }
 
-    /// Removes the switch and the port group that the installation made, both of this name, from
-    /// the appliance and from the host. Absent ones count as success.
+    /// Removes the switch and the port group that the installation created, both with this name,
+    /// and disconnects the appliance from them. Absent ones count as success.
     pub(super) async fn remove_bridge(
         &self,
         name: &str,
@@ -151,7 +151,7 @@ struct Undo<'a> {
 }
 
 impl Undo<'_> {
-    /// Reports whether the object of a step was removed, and returns it.
+    /// Reports whether the object of a step was removed, and returns that.
     fn note(&mut self, step: InstallStep, resource: Resource, result: Result<()>) -> bool {
         let gone = self.left(resource, result);
         self.report.tell(
@@ -165,7 +165,7 @@ impl Undo<'_> {
         gone
     }
 
-    /// Keeps the objects that still exist. Returns whether none does.
+    /// Records the object if it still exists. Returns whether it is gone.
     fn left(&mut self, resource: Resource, result: Result<()>) -> bool {
         match result {
             Ok(())

@@ -1,4 +1,4 @@
-//! Importing an image: converts the layers to a disk, uploads it, and records the image.
+//! Imports an image: converts the layers to a disk, uploads it, and records the image.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,10 +24,10 @@ use crate::vsphere::machine_spec::options;
 use crate::vsphere::record::Keys;
 use crate::{Error, ErrorKind, Resource, Result};
 
-/// Maximum number of attempts of an import that another writer overtakes or interrupts.
+/// Maximum number of attempts of an import while other writers overtake or interrupt it.
 const ROUNDS: u32 = 5;
 
-/// The writer names of the imports of this process that are in progress.
+/// The names of the imports of this process that are in progress.
 #[derive(Debug, Default)]
 pub(super) struct Live {
     writers: Mutex<BTreeSet<String>>,
@@ -50,7 +50,7 @@ impl Live {
     }
 }
 
-/// One import of this process, by its random name.
+/// One import of this process, identified by a random name.
 struct Writer {
     name: String,
     live: Arc<Live>,
@@ -64,9 +64,9 @@ impl Drop for Writer {
     }
 }
 
-/// The remaining work of an import that no longer needs the layers.
+/// The rest of an import that no longer needs the layers.
 enum Prepared {
-    /// The disk exists: the image has to be recorded with it.
+    /// The disk exists: the image has to be recorded on it.
     Present(Box<Found>),
     /// The disk was uploaded: the lease has to be completed.
     Sent(Box<Sent>),
@@ -78,7 +78,7 @@ struct Sent {
     writer: Writer,
 }
 
-/// Runs an import in a task of its own. Dropping the future stops it where nothing is left
+/// Runs an import in a separate task. Dropping the future stops the import where it leaves nothing
 /// behind; an import that only has to be recorded is finished.
 pub(super) async fn start(
     shared: Arc<Shared>,
@@ -87,7 +87,7 @@ pub(super) async fn start(
 ) -> Result<ImageInfo> {
     validate(&image)?;
     let resource = Resource::image(image.id());
-    // Dropped with this future, which the task notices.
+    // Dropped together with this future, which notifies the task.
     let (_caller, stop) = watch::channel(());
     let import = async move { shared.import(&image, &options, stop).await };
     tokio::spawn(import.in_current_span())
@@ -95,7 +95,7 @@ pub(super) async fn start(
         .await
 }
 
-/// Validates what can be checked without reading a layer.
+/// Checks everything that can be checked without reading a layer.
 fn validate(image: &Image) -> Result<()> {
     let refuse = |field, reason: String| {
         Err(Error::invalid_argument(
@@ -176,7 +176,7 @@ impl Shared {
         }
     }
 
-    /// Performs the part of an import that may be cancelled.
+    /// Performs the part of an import that can be cancelled.
     async fn prepare(
         &self,
         image: &Image,
@@ -190,7 +190,7 @@ impl Shared {
                 Some(found) if found.is_done() => return Ok(Prepared::Present(Box::new(found))),
                 Some(found) => self.settle(&found).await?,
                 None => match self.send(image, options, monitor).await {
-                    // Another writer started at the same time.
+                    // Another writer started an import of the same layers concurrently.
                     Err(Error {
                         kind: ErrorKind::AlreadyExists,
                         ..
@@ -266,7 +266,7 @@ impl Shared {
             .await
     }
 
-    /// Completes an uploaded image. `None`: another writer took it over.
+    /// Completes an uploaded image. Returns `None` if another writer took it over.
     async fn complete(&self, sent: Sent, image: &Image) -> Result<Option<ImageInfo>> {
         let resource = Resource::image(image.id());
         let Sent {
@@ -282,7 +282,7 @@ impl Shared {
             }
             Ok(false) => Ok(None),
             Err(error) => {
-                // Best effort: the next import or `prune` finds leftovers.
+                // Best effort: the next import or `prune` finds the leftovers.
                 if let Err(error) = self.discard(&vm, &resource).await {
                     tracing::warn!(%error, image = %info.id, "left behind by a failed import");
                 }
@@ -291,8 +291,8 @@ impl Shared {
         }
     }
 
-    /// Marks the disk as complete, the last write. Returns whether this writer still owns the
-    /// machine.
+    /// Marks the disk as complete, as the last write of an import. Returns whether this writer
+    /// still owns the machine.
     async fn mark(
         &self,
         vm: &Ref<mo::VirtualMachine>,
@@ -307,7 +307,7 @@ impl Shared {
             if found.record.writer != writer.name {
                 return Ok(false);
             }
-            // Fails if the endpoint did not create the disk.
+            // This fails if the endpoint did not create the disk.
             self.root_of(&found, resource).await?;
             match self
                 .write(&found, record::done(Timestamp::now()), resource)
@@ -322,7 +322,7 @@ impl Shared {
         }
     }
 
-    /// Records an image with a complete disk. `None`: the disk was removed.
+    /// Records an image on a complete disk. Returns `None` if the disk was removed.
     async fn add(
         &self,
         mut found: Found,
@@ -354,8 +354,8 @@ impl Shared {
         }
     }
 
-    /// Changes keys of an image's machine; an empty value removes a key. Fails if it was changed
-    /// since it was read. Afterwards the index shows the change.
+    /// Changes keys of an image's machine; an empty value removes a key. Fails if the machine was
+    /// changed after it was read. Returns when the index shows the change.
     pub(super) async fn write(&self, found: &Found, keys: Keys, resource: &Resource) -> Result<()> {
         let wanted = keys.clone();
         let change = VirtualMachineConfigSpec {
@@ -371,13 +371,13 @@ impl Shared {
         };
         let written = self.index.written(vm, resource, Written::Change, shows);
         if let Err(error) = written.await {
-            // The change has been made.
+            // The change itself has been made.
             tracing::debug!(%resource, %error, "a change is not seen");
         }
         Ok(())
     }
 
-    /// Reads the machine again; `None` if it was removed or is not an image's.
+    /// Reads the machine again; returns `None` if it was removed or does not belong to an image.
     pub(super) async fn reread(
         &self,
         vm: &Ref<mo::VirtualMachine>,
@@ -412,7 +412,7 @@ async fn blocking<T: Send + 'static>(
 
 fn describe(image: &Image, options: &ImportOptions, size: u64, capacity: u64) -> ImageInfo {
     let mut info = ImageInfo::new(image.config().clone(), size, capacity);
-    // Clocks are not more precise than a second.
+    // Only whole seconds are stored, because clocks are not more precise.
     info.imported = Timestamp::from_second(Timestamp::now().as_second()).ok();
     info.labels = options.labels.clone();
     info

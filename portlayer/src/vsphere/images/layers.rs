@@ -1,5 +1,5 @@
-//! Converts layers to a disk: reads, verifies and merges them, and compresses the disk into a
-//! temporary file.
+//! Converts layers to a disk: reads, verifies and merges the layers, and writes the compressed disk
+//! to a temporary file.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -18,21 +18,21 @@ use crate::{Error, Resource, Result};
 
 /// The default size of a container's file system, as in VIC: 8 GiB.
 const CAPACITY: u64 = 8 << 30;
-/// The endpoint takes capacities in KiB, and disks consist of whole grains.
+/// Capacities are multiples of this: the endpoint accepts KiB, and disks consist of whole grains.
 const GRANULARITY: u64 = 1 << 20;
-/// The free space for containers when an image needs more than the default.
+/// The space that containers can use if an image needs more than the default capacity.
 const ROOM: u64 = 1 << 30;
 
 /// The layout of a disk that has not been written yet.
 pub(super) struct Laid {
     plan: Plan,
-    /// Bytes of the layers, unpacked.
+    /// Total size of the unpacked layers in bytes.
     pub(super) size: u64,
-    /// Bytes of the disk.
+    /// Capacity of the disk in bytes.
     pub(super) capacity: u64,
 }
 
-/// A compressed disk in a temporary file, which is deleted when it is closed.
+/// A compressed disk in a temporary file, which is deleted when this value is dropped.
 pub(super) struct Spool {
     pub(super) file: File,
     pub(super) length: u64,
@@ -46,7 +46,7 @@ impl LayerSource for Source {
     }
 }
 
-/// Reads and verifies all layers and lays out the disk. Blocks.
+/// Reads and verifies all layers, and lays out the disk. Blocks the thread.
 pub(super) fn lay_out(
     image: &Image,
     options: &ImportOptions,
@@ -111,8 +111,8 @@ pub(super) fn lay_out(
 }
 
 impl Laid {
-    /// Writes the disk into a temporary file, so that its length is known before it is sent.
-    /// Blocks.
+    /// Writes the disk to a temporary file, so that its length is known before it is sent. Blocks
+    /// the thread.
     pub(super) fn spool(
         &self,
         image: &Image,

@@ -1,4 +1,4 @@
-//! Finding the machines of images.
+//! Finds the machines of images.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,7 +20,8 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// `None` if it is not the machine of an image, or unreadable.
+    /// Creates a snapshot; returns `None` if the machine does not belong to an image, or is
+    /// unreadable.
     pub(super) fn new(machine: &Arc<Seen>) -> Option<Self> {
         Some(Self {
             record: Arc::clone(machine.image()?.ok()?),
@@ -32,24 +33,25 @@ impl Found {
         self.record.state == RecordState::Done
     }
 
-    /// Returns the images on the disk as text for messages.
+    /// Returns the names of the images on the disk, for messages.
     pub(super) fn label(&self) -> String {
         self.machine.machine.name.clone()
     }
 }
 
-/// The disk of an image, the parent of containers' disks.
+/// The disk of an image, which is the parent of containers' disks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::vsphere) struct Root {
     /// The machine that the disk is attached to.
     pub(super) machine: Ref<mo::VirtualMachine>,
-    /// `[datastore] path`, read from the machine.
+    /// The disk's path as `[datastore] path`, read from the machine.
     pub(in crate::vsphere) file: String,
-    /// The capacity, which children must have too.
+    /// The capacity; child disks must have the same one.
     pub(in crate::vsphere) capacity_kib: i64,
 }
 
-/// The disks that were read from machines, each valid for one version of its machine.
+/// A cache of the disks that were read from machines. Each entry is valid for one version of its
+/// machine.
 #[derive(Debug, Default)]
 pub(super) struct Roots {
     known: Mutex<HashMap<Ref<mo::VirtualMachine>, (String, Root)>>,
@@ -90,17 +92,17 @@ impl Shared {
         Ok(machines.iter().filter_map(Found::new).collect())
     }
 
-    /// Returns the machine whose disk has the layers of this chain id, complete or not.
+    /// Returns the machine whose disk holds the layers of this chain id, complete or not.
     pub(super) async fn find_chain(&self, chain: &ChainId) -> Result<Option<Found>> {
         let found = self.machines().await?.into_iter();
-        // If there are several, prefer a complete one.
+        // If there are several machines, prefer a complete one.
         let found = found
             .filter(|found| found.record.chain == *chain)
             .max_by_key(Found::is_done);
         if found.is_some() {
             return Ok(found);
         }
-        // Another program may just have created it.
+        // Another program may have just created it.
         let (uuid, host) = (machine::uuid(&self.place, chain), self.host());
         let there = self.endpoint.find_machine(&self.place, uuid, &host);
         match there.await? {
@@ -117,7 +119,7 @@ impl Shared {
         if let Some(found) = self.machines().await?.into_iter().find(is_it) {
             return Ok(found);
         }
-        // Another program may just have imported or completed it.
+        // Another program may have just imported or completed it.
         self.index.catch_up().await?;
         for found in self.machines().await? {
             if is_it(&found) {
@@ -141,7 +143,8 @@ impl Shared {
     pub(super) async fn confirm(&self, id: &ImageId, root: &Root) -> Result<()> {
         let resource = Resource::image(id);
         let found = if self.options.sole_writer {
-            // It would be this process that removed it.
+            // As the only writer, only this process could have removed the image, so the index is
+            // current.
             let machines = self.machines().await?.into_iter();
             machines.filter(|f| f.machine.vm == root.machine).last()
         } else {

@@ -1,4 +1,4 @@
-//! The specification of an image's machine.
+//! Builds the specification of an image's machine.
 
 use uuid::Uuid;
 use vim25::Poly;
@@ -12,11 +12,11 @@ use crate::vsphere::machine_spec::bare;
 use crate::vsphere::place::Place;
 use crate::vsphere::record::Keys;
 
-/// A name in the inventory has at most 80 characters.
+/// Keeps the machine's name within 80 characters, the maximum in the inventory.
 const HOST_NAME_MAX: usize = 60;
 
-/// Returns the name of the machine. It differs from those of containers, which end in a dash
-/// and 12 digits.
+/// Returns the name of the machine. It differs from the names of containers' machines, which end
+/// with a dash and 12 digits.
 pub(super) fn name(host: &str, chain: &ChainId) -> String {
     let host: String = host.chars().take(HOST_NAME_MAX).collect();
     let mut short = chain.digest().hex();
@@ -30,11 +30,12 @@ pub(super) fn uuid(place: &Place, chain: &ChainId) -> Uuid {
     Uuid::new_v5(namespace, format!("image {chain}").as_bytes())
 }
 
-/// Returns a machine with these keys and one new disk of `capacity` bytes, a multiple of 1 KiB.
+/// Returns a machine with these keys and one new disk of `capacity` bytes, which must be a multiple
+/// of 1 KiB.
 pub(super) fn spec(place: &Place, chain: &ChainId, capacity: u64, keys: Keys) -> Poly<ImportSpec> {
     let defaults = &place.defaults;
     let capacity = i64::try_from(capacity / 1024).unwrap_or(i64::MAX);
-    // If an operator powers it on, the disk is not changed.
+    // With this mode, the disk is not changed even if an operator powers on the machine.
     let mode = VirtualDiskMode::IndependentNonpersistent;
     let config_spec = VirtualMachineConfigSpec {
         uuid: Some(uuid(place, chain).to_string()),

@@ -1,8 +1,8 @@
 //! Images on vSphere.
 //!
-//! A disk with the layers of an image is attached to a machine of its own, which stays registered
-//! in the host's pool as the record of the image and is never switched on. [`record`] describes
-//! its keys. Containers have child disks of that disk.
+//! A disk with the layers of an image is attached to a machine of its own. The machine stays
+//! registered in the host's pool as the record of the image, and is never powered on. [`record`]
+//! describes its keys. The disks of containers are children of the image's disk.
 
 mod import;
 mod layers;
@@ -39,14 +39,14 @@ const IMPORTS: usize = 2;
 
 /// The images of one virtual container host on ESXi or vCenter.
 ///
-/// All state is in vSphere. Each set of layers is one disk, attached to one machine in the host's
-/// resource pool; images with the same layers share it. What is there, and in use, is answered from
-/// the [index](super#the-index) of the host.
+/// All state is in vSphere. Each distinct list of layers is one disk, attached to one machine in
+/// the host's resource pool; images with the same layers share the disk. Queries for existing and
+/// used images are answered from the host's [index](super#the-index).
 ///
 /// # What continues on the server when a future is dropped
 /// | method | may still happen |
 /// | --- | --- |
-/// | `import` | the transfer ends and its results are removed; an import that only needs recording is recorded |
+/// | `import` | the transfer ends and its results are removed; an import that only has to be recorded is recorded |
 /// | `remove` | the image is no longer usable; [`prune`](Images::prune) or another `remove` finishes the removal |
 /// | `prune` | the object that it was removing is removed |
 #[derive(Clone, Debug)]
@@ -64,7 +64,8 @@ pub(super) struct Shared {
     chains: Queues<ChainId>,
     imports: Semaphore,
     live: Arc<import::Live>,
-    /// Keeps the host for this process, for as long as containers can be changed or an import runs.
+    /// Keeps this process the only writer of the host, as long as containers can be changed or an
+    /// import runs.
     _writer: Option<SoleWriter>,
 }
 
@@ -91,7 +92,7 @@ impl VsphereImages {
         }
     }
 
-    /// Returns the disk of an image, the parent of its containers' disks.
+    /// Returns the disk of an image, which is the parent of its containers' disks.
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) for an image that does not exist or is not
@@ -102,33 +103,33 @@ impl VsphereImages {
 
     /// Checks that an image was not removed while a container was created from it.
     ///
-    /// A removal marks the image and then looks for containers; a creation makes the container
-    /// and then looks for the mark. So at least one of them notices the other.
+    /// A removal first marks the image and then looks for containers; a creation first creates the
+    /// container and then looks for the mark. So at least one of the two notices the other.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) if it was.
+    /// [`NotFound`](crate::ErrorKind::NotFound) if the image was removed.
     pub(super) async fn confirm(&self, id: &ImageId, root: &Root) -> Result<()> {
         self.shared.confirm(id, root).await
     }
 
-    /// For people: the images that are not complete.
+    /// Returns the labels of incomplete images, for messages.
     pub(super) async fn unfinished(&self) -> Result<Vec<String>> {
         let found = self.shared.machines().await?.into_iter();
         let unfinished = found.filter(|found| !found.is_done());
         Ok(unfinished.map(|found| found.label()).collect())
     }
 
-    /// Returns the layers of incomplete images that nobody in this process is importing.
+    /// Returns the layers of incomplete images that this process is not importing.
     pub(super) async fn half_done(&self) -> Result<Vec<ChainId>> {
         self.shared.half_done().await
     }
 
-    /// Removes an incomplete image with these layers, unless an import of this process is faster.
+    /// Removes an incomplete image with these layers, unless this process starts to import it.
     pub(super) async fn give_up(&self, chain: &ChainId) -> Result<()> {
         self.shared.give_up(chain).await
     }
 
-    /// Removes every image of a host. The host's containers must have been removed before.
+    /// Removes all images of a host. The caller has already removed the host's containers.
     pub(super) async fn remove_all(&self) -> Result<()> {
         self.shared.remove_all().await
     }

@@ -1,4 +1,4 @@
-//! An image, as stored in the keys of its machine.
+//! The record of an image, as stored in the keys of its machine.
 //!
 //! | key | holds |
 //! | --- | --- |
@@ -7,12 +7,12 @@
 //! | `portlayer/image/writer` | a random name of the import that writes the disk |
 //! | `portlayer/image/size` | bytes of the files, unpacked |
 //! | `portlayer/image/capacity` | bytes of the file system |
-//! | `portlayer/image/of/<id>` | JSON: how long the configuration of an image is, its labels, when it was imported |
+//! | `portlayer/image/of/<id>` | JSON: the length of the image's configuration, its labels, the time of the import |
 //! | `portlayer/image/of/<id>/<n>` | the configuration in base64, in parts |
 //! | `portlayer/image/done` | written last: the disk is complete |
 //! | `portlayer/image/removing` | the disk that is about to be deleted |
 //!
-//! None begins with `guestinfo.`, so no guest sees them.
+//! None of these keys begins with `guestinfo.`, so guests cannot see them.
 
 use std::collections::BTreeMap;
 
@@ -35,14 +35,15 @@ const OF: &str = "portlayer/image/of/";
 
 /// The format version that this code writes.
 const VERSION: &str = "1";
-/// Maximum length of a value: some endpoints do not store more than 60 KiB. A multiple of 4.
+/// Maximum length of a value, and a multiple of 4: some endpoints do not store more than 60 KiB.
 const PART: usize = 60 * 1024;
-/// Hosts refuse configuration files of 1 MiB or more, and other keys need space too.
+/// Maximum size of all configurations: hosts refuse configuration files of 1 MiB or more, and other
+/// keys need space too.
 const CONFIGS_MAX: usize = 512 * 1024;
 /// Maximum size of all labels of an image as JSON, in bytes.
 const LABELS_MAX: usize = 32 * 1024;
 
-/// A disk of an image store, and the images that share it.
+/// The record of a disk with layers, and of the images that share it.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::vsphere) struct ImageRecord {
     pub(super) chain: ChainId,
@@ -50,25 +51,25 @@ pub(in crate::vsphere) struct ImageRecord {
     pub(super) size: u64,
     pub(super) capacity: u64,
     pub(super) images: Vec<ImageInfo>,
-    /// Images with invalid keys, and the reason.
+    /// Images with invalid keys, each with the reason.
     pub(super) broken: Vec<(String, String)>,
     pub(super) state: RecordState,
 }
 
-/// State of a disk.
+/// The state of a disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum RecordState {
-    /// It is being written, or its import was interrupted.
+    /// The disk is being written, or its import was interrupted.
     Unfinished,
     Done,
-    /// It is being removed. Contains the path of the disk after it was detached.
+    /// The disk is being removed. Contains the disk's path once it has been detached.
     Removing(Option<String>),
 }
 
-/// The record next to an image's configuration.
+/// The part of an image's record that is not its configuration.
 #[derive(Debug, Serialize, Deserialize)]
 struct Entry {
-    /// Bytes of the configuration.
+    /// Length of the configuration in bytes.
     bytes: usize,
     #[serde(default)]
     imported: Option<Timestamp>,
@@ -76,7 +77,7 @@ struct Entry {
     labels: BTreeMap<String, String>,
 }
 
-/// Why an image cannot be recorded.
+/// The reason why an image is too large to be recorded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum TooLarge {
     #[error(
@@ -97,13 +98,13 @@ impl TooLarge {
     }
 }
 
-/// Returns whether these are the keys of an image's machine, valid or not.
+/// Returns whether these keys belong to an image's machine, valid or not.
 fn is_image(keys: &Keys) -> bool {
     keys.contains_key(MARK)
 }
 
 impl ImageRecord {
-    /// Creates the record of a disk that is going to be written.
+    /// Creates the record of a disk that will be written.
     pub(super) fn new(chain: ChainId, writer: String, size: u64, capacity: u64) -> Self {
         Self {
             chain,
@@ -116,7 +117,7 @@ impl ImageRecord {
         }
     }
 
-    /// Reads the keys of a machine; `None` if it is not an image's.
+    /// Reads the keys of a machine; returns `None` if it does not belong to an image.
     pub(in crate::vsphere) fn read(keys: &Keys) -> Option<Result<Self, String>> {
         is_image(keys).then(|| Self::parse(keys))
     }
@@ -174,7 +175,7 @@ impl ImageRecord {
         })
     }
 
-    /// Returns all keys of a machine whose disk is going to be written.
+    /// Returns all keys of a machine whose disk will be written.
     pub(super) fn keys(&self) -> Result<Keys, TooLarge> {
         let mut keys = Keys::from([
             (MARK.to_owned(), VERSION.to_owned()),
@@ -224,7 +225,7 @@ impl ImageRecord {
         Ok(keys)
     }
 
-    /// Returns the changes that remove one image from this disk: an empty value deletes a key.
+    /// Returns the changes that remove one image from this disk; an empty value deletes a key.
     pub(super) fn without(&self, id: &ImageId, keys: &Keys) -> Keys {
         let key = format!("{OF}{}", id.digest().hex());
         let parts = format!("{key}/");
@@ -248,8 +249,8 @@ pub(super) fn done(now: Timestamp) -> Keys {
     Keys::from([(DONE.to_owned(), now.to_string())])
 }
 
-/// Returns the change that marks a disk as being removed. No containers are created from it
-/// afterwards.
+/// Returns the change that marks a disk as being removed. After it, no containers are created from
+/// the disk.
 pub(super) fn removing(disk: Option<&str>) -> Keys {
     let disk = disk.unwrap_or(NOT_YET);
     Keys::from([

@@ -1,4 +1,4 @@
-//! Removing images, and the leftovers of interrupted imports and removals.
+//! Removes images, and the leftovers of interrupted imports and removals.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -22,7 +22,7 @@ use crate::{Error, Resource, Result};
 /// Maximum number of concurrent removals of incomplete images.
 const AT_A_TIME: usize = 4;
 
-/// Interval at which a machine that another writer works on is checked.
+/// Interval at which a machine that another writer is working on is checked.
 const PAUSE: Duration = Duration::from_secs(2);
 
 impl Shared {
@@ -43,7 +43,7 @@ impl Shared {
                 return Err(in_use(&resource, in_the_way));
             }
             let change = if is_last {
-                // No container is created from it after this.
+                // After this change, no container is created from the image.
                 record::removing(None)
             } else {
                 found.record.without(id, &found.machine.keys)
@@ -63,7 +63,7 @@ impl Shared {
         }
         let vm = &found.machine.vm;
         match self.discard(vm, &resource).await {
-            // A container was created concurrently.
+            // A container was created from the image concurrently.
             Err(error) if is_in_use(&error) => {
                 if let Some(found) = self.reread(vm, &resource).await? {
                     let restored = record::restored(Timestamp::now());
@@ -76,10 +76,10 @@ impl Shared {
     }
 
     /// Removes a machine whose disk is not in use: detaches the disk, deletes it, and destroys the
-    /// machine. Each step can be repeated.
+    /// machine. Each step is idempotent.
     ///
     /// # Errors
-    /// [`InUse`](crate::ErrorKind::InUse) when containers are children of the disk.
+    /// [`InUse`](crate::ErrorKind::InUse) if disks of containers are children of this disk.
     pub(super) async fn discard(
         &self,
         vm: &Ref<mo::VirtualMachine>,
@@ -96,7 +96,7 @@ impl Shared {
             let Some(disk) = disks.first() else {
                 break machine;
             };
-            // Another program may just have created a container.
+            // Another program may have just created a container.
             self.index.catch_up().await?;
             let users = self.users().await?.of(vm, Some(&disk.file));
             if !users.is_empty() {
@@ -135,11 +135,12 @@ impl Shared {
         Ok(())
     }
 
-    /// Waits while another writer works on a machine, and removes it if its writer has stopped.
+    /// Waits while another writer is working on a machine, and removes the machine if that writer
+    /// has stopped.
     pub(super) async fn settle(&self, found: &Found) -> Result<()> {
         let resource = self.host();
         if self.options.sole_writer && !self.live.contains(&found.record.writer) {
-            // Nobody else is working on it.
+            // No other writer is working on the machine.
             if !self.abandon(found).await? {
                 self.reread(&found.machine.vm, &resource).await?;
             }
@@ -171,7 +172,7 @@ impl Shared {
     async fn abandon(&self, found: &Found) -> Result<bool> {
         let resource = self.host();
         let claim = record::claimed(&uuid::Uuid::new_v4().simple().to_string());
-        // Its previous writer cannot complete it after this.
+        // After this claim, the previous writer cannot complete the image.
         match self.write(found, claim, &resource).await {
             Ok(()) => {}
             Err(error) if error.is_not_found() => return Ok(true),
@@ -183,7 +184,7 @@ impl Shared {
         Ok(true)
     }
 
-    /// Returns incomplete images, without those that this process is importing.
+    /// Returns incomplete images, except those that this process is importing.
     async fn incomplete(&self) -> Result<Vec<Found>> {
         let mut machines = self.machines().await?;
         machines.retain(|found| !found.is_done() && !self.live.contains(&found.record.writer));

@@ -1,4 +1,4 @@
-//! The users of images' disks, and the space they occupy.
+//! Finds the users of images' disks, and the space that the disks occupy.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -14,13 +14,13 @@ use crate::{ContainerId, ErrorKind, Result};
 
 type Vm = Ref<mo::VirtualMachine>;
 
-/// A container whose disk is a child of an image's.
+/// A container or machine whose disk is a child of an image's disk.
 #[derive(Clone, Debug)]
 pub(super) struct User {
     pub(super) id: Option<ContainerId>,
-    /// The image from which it was created, if recorded.
+    /// The image from which the container was created, if its keys record it.
     pub(super) image: Option<ImageId>,
-    /// For messages: the name of the container, or of the machine if it is not a container.
+    /// The name of the container, or of the machine if it is not a container. For messages.
     pub(super) label: String,
 }
 
@@ -41,17 +41,17 @@ impl User {
     }
 }
 
-/// The users of all images' disks.
+/// The users of the disks of all images.
 #[derive(Debug, Default)]
 pub(super) struct Users {
-    /// Containers that record an image, by the image's machine.
+    /// Containers that record an image, by the machine of that image.
     recorded: HashMap<Vm, Vec<User>>,
-    /// Machines that do not, with the parents of their disks.
+    /// Users that do not record an image, each with the parents of its disks.
     by_disk: Vec<(HashSet<String>, User)>,
 }
 
 impl Users {
-    /// Returns the users of a disk: the file, and the machine it is attached to.
+    /// Returns the users of the disk that is attached to machine `vm` and stored in `file`.
     pub(super) fn of(&self, vm: &Vm, file: Option<&str>) -> Vec<User> {
         let recorded = self.recorded.get(vm).into_iter().flatten();
         let by_disk = self.by_disk.iter().filter_map(|(parents, user)| {
@@ -63,10 +63,11 @@ impl Users {
 }
 
 impl Shared {
-    /// Returns the users of images' disks. A container records the image from which it was created,
-    /// in keys that its guest cannot write, so most are known from the index. Disks are read only of
-    /// machines without a readable record, and of containers of an image that is on no disk, or on
-    /// several.
+    /// Returns the users of images' disks.
+    ///
+    /// A container records the image from which it was created, in keys that its guest cannot
+    /// write, so the index suffices for most containers. Disks are read only for machines without a
+    /// readable record, and for containers whose image is on no disk or on several disks.
     pub(super) async fn users(&self) -> Result<Users> {
         let mut disks_of: HashMap<ImageId, Vec<Vm>> = HashMap::new();
         for found in self.machines().await? {
@@ -120,8 +121,8 @@ impl Shared {
         Ok(users.of(&found.machine.vm, file.as_deref()))
     }
 
-    /// Returns the file of an image's disk, if it is needed to find its users. A machine without
-    /// one disk has no users that could be found by it.
+    /// Returns the file of an image's disk if it is needed to find the disk's users. A machine that
+    /// does not have exactly one disk has no users that could be found through the file.
     async fn file_for(&self, users: &Users, found: &Found) -> Result<Option<String>> {
         if users.by_disk.is_empty() {
             return Ok(None);
@@ -159,7 +160,7 @@ impl Shared {
             }
             for image in &found.record.images {
                 let ids = users.iter().filter(|user| {
-                    // If a container does not record its image, it may be any on the disk.
+                    // A container that does not record its image may use any image on the disk.
                     user.image.is_none_or(|of| of == image.id)
                 });
                 let mut ids: Vec<_> = ids.filter_map(|user| user.id).collect();

@@ -15,28 +15,29 @@ use crate::vsphere::endpoint::Machine;
 
 type Vm = Ref<mo::VirtualMachine>;
 
-/// How long reports of a destroyed machine may be delayed.
+/// Maximum delay after which a destroyed machine may still be reported.
 const REPORTED_WITHIN: Duration = Duration::from_secs(60);
 
 /// The machines of one host by reference, UUID and name.
 ///
-/// There are two sources: reports of the endpoint, in order but late, and single reads, which are
-/// current but not ordered with the reports. After a read, a report of the same machine may be
-/// older than the read, so it is ignored: the machine is read again instead, until a report agrees
-/// with a read. Without this, a caller could see a container stopped, and running a
-/// moment later.
+/// The content has two sources: reports of the endpoint, which are in order but late, and reads of
+/// single machines, which are current but not ordered with the reports. A report that follows a
+/// read of the same machine may be older than the read. So it is ignored, and the machine is read
+/// again until a report agrees with a read. Without this, a caller could see a stopped container as
+/// running a moment later.
 #[derive(Debug, Default)]
 pub(super) struct Content {
     entries: HashMap<Vm, watch::Sender<Arc<Seen>>>,
-    /// Machines that were read and not confirmed by a report since, with the time of the last read.
+    /// Machines that were read and that no report has confirmed yet, with the time of the last
+    /// read.
     unconfirmed: HashMap<Vm, Instant>,
     uuids: HashMap<Uuid, Vm>,
     names: HashMap<String, BTreeSet<Vm>>,
     ids: BTreeMap<ContainerId, BTreeSet<Vm>>,
     images: BTreeSet<Vm>,
-    /// Machines that were destroyed by this process and not reported as gone yet.
+    /// Machines that this process destroyed and that were not reported as removed yet.
     destroyed: HashMap<Vm, Instant>,
-    /// Counts changes of the set of machines and of their keys.
+    /// Counts the changes to the set of machines and to their keys.
     revision: u64,
 }
 
@@ -44,7 +45,7 @@ pub(super) struct Content {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Taken,
-    /// It may be older than the known state: the machine has to be read.
+    /// The report may be older than the known state: the machine has to be read.
     Doubtful,
 }
 
@@ -71,8 +72,7 @@ impl Content {
         vms.filter_map(|vm| self.get(vm)).collect()
     }
 
-    /// Returns the ids of containers that begin with these hexadecimal digits, in order, at most
-    /// `limit`.
+    /// Returns up to `limit` ids of containers that begin with these hexadecimal digits, in order.
     pub(super) fn ids_with_prefix(&self, digits: &str, limit: usize) -> Vec<ContainerId> {
         let Some(first) = ContainerId::first_with_prefix(digits) else {
             return Vec::new();
@@ -83,12 +83,12 @@ impl Content {
             .collect()
     }
 
-    /// Returns the machines of images, complete or not, readable or not.
+    /// Returns the machines of images, including incomplete and unreadable ones.
     pub(super) fn images(&self) -> Vec<Arc<Seen>> {
         self.images.iter().filter_map(|vm| self.get(vm)).collect()
     }
 
-    /// Returns those machines that are neither known nor known to be destroyed.
+    /// Returns the machines among these that are neither known nor known to be destroyed.
     pub(super) fn unknown(&self, mut vms: Vec<Vm>) -> Vec<Vm> {
         vms.retain(|vm| !self.entries.contains_key(vm) && !self.destroyed.contains_key(vm));
         vms
@@ -115,15 +115,15 @@ impl Content {
         Verdict::Taken
     }
 
-    /// Processes a read that was requested at `asked`, which is newer than all reports before it.
-    /// Returns the current state of the machine.
+    /// Processes a read that was requested at `asked`, and returns the current state of the
+    /// machine. The read is newer than all reports before that time.
     pub(super) fn read(&mut self, machine: Machine, asked: Instant) -> Arc<Seen> {
         let vm = machine.vm.clone();
         let last = self.unconfirmed.get(&vm).copied();
         // Of two concurrent reads, the one that was requested later wins.
         let is_late = last.is_some_and(|last| last > asked);
         if is_late || self.destroyed.contains_key(&vm) {
-            // It is still a valid result for its caller.
+            // The late read is still a valid result for its caller.
             return Arc::new(Seen::new(machine, None));
         }
         if self.is_known(&machine)
@@ -138,8 +138,8 @@ impl Content {
         self.insert(machine)
     }
 
-    /// Processes a read that was made because no report followed the last one. Later reports are
-    /// trusted again.
+    /// Processes a read that was made because no report followed the previous read. Later reports
+    /// are trusted again.
     pub(super) fn read_again(&mut self, machine: Machine, asked: Instant) {
         let vm = machine.vm.clone();
         if self.is_known(&machine) && self.unconfirmed.get(&vm).is_some_and(|at| *at < asked) {
@@ -181,7 +181,8 @@ impl Content {
         };
     }
 
-    /// Returns the machines that no report confirmed since their last read, at `before` or earlier.
+    /// Returns the machines that were last read at `before` or earlier and not confirmed by a
+    /// report since.
     pub(super) fn unconfirmed(&self, before: Instant) -> Vec<Vm> {
         let mut due = self.unconfirmed.iter();
         due.by_ref()

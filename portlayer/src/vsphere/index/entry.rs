@@ -29,7 +29,7 @@ struct Decoded {
 enum Role {
     Container(Box<Record>),
     Unreadable(NotAContainer),
-    /// The record of an image, or why it is unreadable.
+    /// The record of an image, or the reason why it is unreadable.
     Image(Result<Arc<ImageRecord>, String>),
 }
 
@@ -54,7 +54,7 @@ impl Deref for Seen {
 }
 
 impl Seen {
-    /// Decodes the keys of a machine, unless they are those of `before`.
+    /// Decodes the keys of a machine, or reuses the decoded keys of `before` if they are equal.
     pub(in crate::vsphere) fn new(machine: Machine, before: Option<&Self>) -> Self {
         let decoded = match before {
             Some(before) if before.machine.keys == machine.keys => Arc::clone(&before.decoded),
@@ -75,8 +75,8 @@ impl Seen {
         matches!(self.decoded.role, Role::Image(_))
     }
 
-    /// Returns the record of an image, or why it is unreadable; `None` if the machine is no
-    /// image's.
+    /// Returns the record of an image, or the reason why it is unreadable; `None` if the machine
+    /// does not belong to an image.
     pub(in crate::vsphere) fn image(&self) -> Option<Result<&Arc<ImageRecord>, &str>> {
         match &self.decoded.role {
             Role::Image(image) => Some(image.as_ref().map_err(String::as_str)),
@@ -84,7 +84,8 @@ impl Seen {
         }
     }
 
-    /// Returns the container, if the machine is a readable one.
+    /// Returns the record of the container, or the reason why it is unreadable; `None` if the
+    /// machine does not belong to a container.
     pub(in crate::vsphere) fn record(&self) -> Option<Result<&Record, &NotAContainer>> {
         match &self.decoded.role {
             Role::Container(record) => Some(Ok(record)),
@@ -98,7 +99,7 @@ impl Seen {
         &self.decoded.run
     }
 
-    /// Returns the id in the keys.
+    /// Returns the container's id, as recorded in the keys.
     pub(in crate::vsphere) fn id(&self) -> Option<ContainerId> {
         match self.record()? {
             Ok(record) => Some(record.spec.id),
@@ -106,7 +107,8 @@ impl Seen {
         }
     }
 
-    /// Returns the container's name. For an unreadable one it is taken from the machine's name.
+    /// Returns the container's name. If the container is unreadable, its name is derived from the
+    /// machine's name.
     pub(in crate::vsphere) fn name(&self) -> &str {
         let of_machine = &self.machine.name;
         match self.record() {

@@ -1,36 +1,38 @@
-//! Whether the endpoint reports what this process changes, as far as experience shows.
+//! Learns whether the endpoint reports the changes that this process makes.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-/// How long to wait for the report of a write before the machine is read instead.
+/// How long to wait for the report of a write before reading the machine instead.
 const REPORTED_WITHIN: Duration = Duration::from_millis(500);
 
-/// After this many writes without a report, the next ones are not waited for.
+/// After this many consecutive writes without a report, later writes do not wait for one.
 const MISSED: u32 = 2;
 
-/// Every so many writes are waited for nevertheless: the endpoint may report again.
+/// One of this many writes waits for its report nevertheless, because the endpoint may report
+/// again.
 const AGAIN: u32 = 64;
 
-/// The kinds of writes: an endpoint may report one and not another.
+/// The kinds of writes, which are counted separately: an endpoint may report some kinds and not
+/// others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::vsphere) enum Written {
-    /// A new machine.
+    /// A machine was created.
     New,
-    /// A machine was switched on or off.
+    /// A machine was powered on or off.
     Power,
-    /// Another change of a machine.
+    /// A machine was changed in another way.
     Change,
 }
 
-/// Counts the writes of each kind since the last one that was reported in time.
+/// Counts, for each kind, the writes since the last one that was reported in time.
 #[derive(Debug, Default)]
 pub(super) struct Experience {
     missed: [AtomicU32; 3],
 }
 
 impl Experience {
-    /// Returns how long to wait for a report of such a write before the machine is read.
+    /// Returns how long to wait for the report of a write of this kind before reading the machine.
     pub(super) fn patience(&self, kind: Written) -> Duration {
         let missed = self.of(kind).load(Ordering::Relaxed);
         if missed < MISSED || missed.is_multiple_of(AGAIN) {
@@ -72,7 +74,7 @@ mod tests {
         }
         assert!(!waits(Written::Change));
         assert!(waits(Written::New) && waits(Written::Power));
-        // Now and then it is given another chance, and one report is enough.
+        // From time to time a report is waited for again, and one report is enough to trust them.
         let mut waited = 0;
         for _ in 0..AGAIN {
             waited += u32::from(waits(Written::Change));

@@ -15,10 +15,10 @@ use crate::vsphere::endpoint::Machine;
 use crate::vsphere::fault;
 use crate::{Error, Result};
 
-/// How long to wait for a report that confirms a read before the machine is read again.
+/// How long to wait for a report that confirms a read before reading the machine again.
 const CONFIRMED_WITHIN: Duration = Duration::from_secs(1);
 
-/// Marks the index as not updated any more, however the task ends.
+/// Marks the index as no longer updated when it is dropped, however the task ends.
 struct End(Option<Arc<State>>);
 
 impl End {
@@ -37,8 +37,8 @@ impl Drop for End {
     }
 }
 
-/// Updates the index until the endpoint refuses or does not respond for minutes. The client
-/// survives lost sessions and shorter outages.
+/// Updates the index until the endpoint refuses the watch or does not respond for minutes. The
+/// client recovers from lost sessions and shorter outages.
 pub(super) async fn feed(source: Source, state: Arc<State>) {
     let end = End(Some(Arc::clone(&state)));
     if let Err(error) = follow(&source, &state).await {
@@ -50,7 +50,7 @@ pub(super) async fn feed(source: Source, state: Arc<State>) {
 async fn follow(source: &Source, state: &State) -> Result<()> {
     let mut changes = source.endpoint.watch_pool(&source.pool);
     let mut reported = HashSet::new();
-    // The appliance is in the pool: reports without it cannot be complete.
+    // The appliance is in the pool, so reports that do not contain it are incomplete.
     let mut has_appliance = false;
     loop {
         let due = state.content().first_unconfirmed();
@@ -106,8 +106,8 @@ async fn follow(source: &Source, state: &State) -> Result<()> {
     }
 }
 
-/// Reads all machines of the pool, in place of a server that does not report them: vcsim evaluates
-/// a new filter only when something changes. Returns the machines.
+/// Reads all machines of the pool and returns them, for servers that do not report them: vcsim
+/// evaluates a new filter only when something changes.
 async fn read_pool(source: &Source, state: &State) -> Result<Vec<Ref<mo::VirtualMachine>>> {
     let asked = Instant::now();
     let machines = source.endpoint.machines(&source.pool, &source.host).await?;
@@ -129,7 +129,7 @@ async fn at(due: Option<Instant>) {
     }
 }
 
-/// Reads unconfirmed machines again.
+/// Reads again the machines that no report has confirmed.
 async fn confirm(source: &Source, state: &State) {
     let due = {
         let now = Instant::now();
@@ -159,7 +159,7 @@ async fn confirm(source: &Source, state: &State) {
     }
 }
 
-/// Reads machines whose reports may be outdated.
+/// Reads again the machines whose reports may be outdated.
 async fn reread(source: &Source, state: &State, vms: &[Ref<mo::VirtualMachine>]) {
     let asked = Instant::now();
     match source.endpoint.machines_of(vms, &source.host).await {
@@ -168,7 +168,7 @@ async fn reread(source: &Source, state: &State, vms: &[Ref<mo::VirtualMachine>])
                 state.content().read(machine, asked);
             }
         }
-        // It stays unconfirmed and is read again later.
+        // The machine stays unconfirmed, and is read again later.
         Err(error) => {
             tracing::debug!(host = %source.host, %error, "a machine is not read again");
         }

@@ -1,13 +1,14 @@
 //! The index of a host: a cache of its machines, kept up to date by the endpoint's reports.
 //!
-//! One watch of the host's resource pool updates it. It starts with the first query and ends with
-//! the last handle of the host. Lists, look-ups by name, and addresses are answered from
-//! memory.
+//! The index is updated by one watch of the host's resource pool. The watch starts with the first
+//! query and ends when the last handle of the host is dropped. Lists, look-ups by name, and
+//! addresses are answered from memory.
 //!
-//! Reports arrive in order, but delayed. Changes that this process made or has seen are never
-//! missing: after a write it [waits](Index::written) for the report, and other reads are
-//! [added](Index::read). A change of another program is seen as soon as the endpoint reports it,
-//! usually within milliseconds. Code that must not act on an outdated state reads the machine.
+//! Reports arrive in order, but delayed. The index never lacks changes that this process made or
+//! has already seen: after a write, the process [waits](Index::written) for the report, and the
+//! results of other reads are [added](Index::read). Changes by other programs appear as soon as the
+//! endpoint reports them, usually within milliseconds. Code that must not act on an outdated state
+//! reads the machine.
 
 mod content;
 mod entry;
@@ -32,7 +33,7 @@ use super::endpoint::Endpoint;
 use super::place::Place;
 use crate::{ContainerId, Error, Resource, Result};
 
-/// The machines of one host, without its appliance. Cheap to clone.
+/// A handle to the index of one host's machines, except its appliance. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(in crate::vsphere) struct Index {
     inner: Arc<Inner>,
@@ -53,11 +54,11 @@ struct Source {
     pool: Ref<mo::ResourcePool>,
     appliance: Ref<mo::VirtualMachine>,
     host: Resource,
-    /// Timeout of filling the index.
+    /// Timeout for the initial filling of the index.
     patience: Duration,
 }
 
-/// The task that updates the index; aborted when this is dropped.
+/// The task that updates the index. The task is aborted when this value is dropped.
 #[derive(Debug)]
 struct Feed(JoinHandle<()>);
 
@@ -72,19 +73,19 @@ impl Drop for Feed {
 struct State {
     content: Mutex<Content>,
     phase: watch::Sender<Phase>,
-    /// Notified when a machine was read and needs confirmation.
+    /// Notified when a machine was read and the read needs confirmation by a report.
     read: Notify,
     /// Notified when a machine was added.
     arrived: Notify,
 }
 
-/// State of the index.
+/// The phase of the index.
 #[derive(Clone, Debug, Default)]
 enum Phase {
-    /// No task updates it.
+    /// No task is updating the index.
     #[default]
     Idle,
-    /// The initial machines have not all been reported.
+    /// The task is running, but not all machines have been reported yet.
     Filling,
     Current,
     /// The task failed.
@@ -100,7 +101,7 @@ impl State {
         self.phase.send_replace(phase);
     }
 
-    /// Records the end of the task and clears the content, which would become outdated.
+    /// Records that the task ended, and clears the content, because it would become outdated.
     fn end(&self, error: Option<Error>) {
         self.content().clear();
         self.enter(error.map_or(Phase::Idle, |error| Phase::Failed(Arc::new(error))));
@@ -140,10 +141,10 @@ impl Index {
         self.inner.state.content()
     }
 
-    /// Waits until all machines are known, starting the watch if necessary.
+    /// Waits until the index contains all machines; starts the watch if necessary.
     ///
     /// # Errors
-    /// Those of the watch. The next call tries again.
+    /// Those of the watch. The next call starts the watch again.
     pub(in crate::vsphere) async fn ready(&self) -> Result<()> {
         let mut phase = self.start();
         let host = &self.inner.source.host;
@@ -177,7 +178,7 @@ impl Index {
         state.phase.subscribe()
     }
 
-    /// Returns all machines but the appliance: containers, images, and unreadable ones.
+    /// Returns all machines except the appliance: containers, images, and unreadable machines.
     pub(in crate::vsphere) async fn all(&self) -> Result<Vec<Arc<Seen>>> {
         self.ready().await?;
         Ok(self.content().all())
@@ -195,7 +196,7 @@ impl Index {
         Ok(self.content().named(name))
     }
 
-    /// Returns the ids of containers that begin with these hexadecimal digits, at most `limit`.
+    /// Returns up to `limit` ids of containers that begin with these hexadecimal digits.
     pub(in crate::vsphere) async fn ids_with_prefix(
         &self,
         digits: &str,
@@ -205,14 +206,14 @@ impl Index {
         Ok(self.content().ids_with_prefix(digits, limit))
     }
 
-    /// Returns the machines of images, complete or not, readable or not.
+    /// Returns the machines of images, including incomplete and unreadable ones.
     pub(in crate::vsphere) async fn images(&self) -> Result<Vec<Arc<Seen>>> {
         self.ready().await?;
         Ok(self.content().images())
     }
 
-    /// Adds the machines that exist now and were not reported yet. It reads the list of the pool's
-    /// machines, and of the machines only those that are missing.
+    /// Adds machines that exist now but were not reported yet. It lists the pool's machines, and
+    /// reads only those that are missing from the index.
     pub(in crate::vsphere) async fn catch_up(&self) -> Result<()> {
         self.ready().await?;
         let Source {
@@ -240,7 +241,7 @@ impl Index {
         Ok(())
     }
 
-    /// Counts changes of the set of machines and of their keys.
+    /// Returns the number of changes so far to the set of machines and to their keys.
     pub(in crate::vsphere) fn revision(&self) -> u64 {
         self.content().revision()
     }
@@ -268,10 +269,9 @@ impl Index {
         }
     }
 
-    /// Waits until the index shows a write of this process: until the machine satisfies the
-    /// condition,
-    /// which it did not before. If no report arrives, the machine is read; if reports of such writes
-    /// do not usually arrive, at once.
+    /// Waits until the index shows a write by this process, that is, until the machine satisfies a
+    /// condition that it did not satisfy before. If no report arrives in time, the machine is read.
+    /// If such writes are usually not reported, it is read at once.
     pub(in crate::vsphere) async fn written(
         &self,
         vm: &Ref<mo::VirtualMachine>,
@@ -312,12 +312,12 @@ impl Index {
         self.content().destroyed(vm, Instant::now());
     }
 
-    /// Gives each state of the machine, beginning with the one that is known, to `judge`, until
-    /// that breaks. States in quick succession may be seen as one, and the first may be older than
-    /// this call.
+    /// Passes each state of the machine to `judge`, beginning with the known one, until `judge`
+    /// breaks. States in quick succession may be merged into one, and the first state may be older
+    /// than this call.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) once the machine is gone; those of
+    /// [`NotFound`](crate::ErrorKind::NotFound) once the machine is removed; those of
     /// [`ready`](Self::ready).
     pub(in crate::vsphere) async fn watch<T>(
         &self,
@@ -339,12 +339,12 @@ impl Index {
                     break;
                 }
             }
-            // It was removed, or the index was cleared and has to be filled again.
+            // The machine was removed, or the index was cleared and has to be filled again.
         }
     }
 }
 
-/// An error that several callers receive.
+/// An error that is returned to several callers.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Shared(#[source] Arc<Error>);

@@ -1,4 +1,4 @@
-//! A container's network cards.
+//! Computes the changes of a container's network cards.
 
 use std::collections::BTreeMap;
 
@@ -17,9 +17,9 @@ use crate::vsphere::hardware;
 #[derive(Clone, Debug)]
 pub(in crate::vsphere) struct Card {
     pub(in crate::vsphere) backing: Poly<VirtualDeviceBackingInfo>,
-    /// `None`: the endpoint generates one.
+    /// The MAC address; `None`: the endpoint generates one.
     pub(in crate::vsphere) mac: Option<MacAddress>,
-    /// PCI slot, by which the guest identifies the card.
+    /// The PCI slot, by which the guest identifies the card.
     pub(in crate::vsphere) slot: i32,
 }
 
@@ -32,9 +32,9 @@ pub(super) fn slots(dialect: Dialect) -> impl Iterator<Item = i32> {
     (0..).map(move |position| first + 32 * position)
 }
 
-/// Computes the device changes after which a machine has one card per segment, and none of the
-/// other cards of its previous connections. Cards are identified by MAC address. Returns the
-/// changes, and the slot of each segment's card.
+/// Computes the device changes after which a machine has one card per segment, and no other cards
+/// of its previous connections. Cards are identified by MAC address. Returns the changes, and the
+/// slot of each segment's card.
 pub(in crate::vsphere) fn card_changes(
     devices: &[Poly<VirtualDevice>],
     before: &[EndpointInfo],
@@ -52,7 +52,8 @@ pub(in crate::vsphere) fn card_changes(
             (device, mac, slot.map(|slot| slot.pci_slot_number))
         })
         .collect();
-    // Connections without recorded MAC addresses: every card belongs to them.
+    // If a connection has no recorded MAC address, every card is assumed to belong to the
+    // connections.
     let all_are_ours = before.iter().any(|endpoint| endpoint.mac.is_none());
     let is_ours = |mac: &Option<MacAddress>| {
         all_are_ours || before.iter().any(|e| e.mac.is_some() && e.mac == *mac)

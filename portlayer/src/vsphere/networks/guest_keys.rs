@@ -1,4 +1,4 @@
-//! A container's connections in the keys that its guest reads, in VIC's format.
+//! Writes a container's connections to the keys that its guest reads, in VIC's format.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +8,8 @@ use ipnet::IpNet;
 use crate::network::table::Segment;
 use crate::network::{EndpointInfo, EndpointSpec, PortMapping, ScopeKind, ScopeSpec, TrustLevel};
 
-/// Returns the keys of a container's connections. `scopes`: those it is connected to; `slots`: the
-/// PCI slot of each network's card.
+/// Returns the keys of a container's connections. `scopes` are the scopes that the container is
+/// connected to; `slots` are the PCI slots of the cards, by network.
 pub(in crate::vsphere) fn guest_networks(
     name: &str,
     endpoints: &[EndpointInfo],
@@ -32,15 +32,15 @@ pub(in crate::vsphere) fn guest_networks(
     networks
 }
 
-/// Returns the name under which a scope's keys are filed. The format writes a dot and a slash as the
-/// same separator: the keys of a scope `a.network` would be among those of the network of a scope
-/// `a`. The scope's name itself is stored with its network, unchanged.
+/// Returns the name under which a scope's keys are stored. The format maps a dot and a slash to the
+/// same separator, so the keys of a scope `a.network` would collide with those of the network of a
+/// scope `a`. The scope's own name is stored unchanged in its network's keys.
 pub(in crate::vsphere) fn filed_as(scope: &str) -> String {
     scope.replace('.', "~")
 }
 
-/// Returns the scope of the default route: the first external one, else the first that is not
-/// internal.
+/// Returns the scope of the default route: the first external scope, otherwise the first one that
+/// is not internal.
 pub(in crate::vsphere) fn default_route<'a>(
     endpoints: &[EndpointInfo],
     scopes: &'a BTreeMap<String, (ScopeSpec, Segment)>,
@@ -102,7 +102,7 @@ fn entry(
     }
 }
 
-/// Returns the address ranges of peers: those that the scope assigns from.
+/// Returns the address ranges of a scope's peers, from which the scope assigns addresses.
 fn pools(scope: &ScopeSpec) -> Vec<IpRange> {
     if scope.pools.is_empty() && scope.kind == ScopeKind::Bridge {
         let whole = scope.subnet.map(|subnet| IpRange {
@@ -120,7 +120,7 @@ fn pools(scope: &ScopeSpec) -> Vec<IpRange> {
         .collect()
 }
 
-/// Returns `who:what` for its own aliases and its names for other containers.
+/// Returns `who:what` for the container's own aliases, and for its names for other containers.
 fn aliases(name: &str, spec: &EndpointSpec) -> Vec<String> {
     let own = spec.aliases.iter().map(|alias| format!("{name}:{alias}"));
     let links = spec.links.iter();
@@ -128,8 +128,8 @@ fn aliases(name: &str, spec: &EndpointSpec) -> Vec<String> {
         .collect()
 }
 
-/// Returns a port that the guest accepts connections on. On a bridge scope the host forwards to the
-/// container's own port; on an external one the guest redirects.
+/// Returns a port on which the guest accepts connections, as text. On a bridge scope, the host
+/// forwards to the container's own port; on an external scope, the guest redirects.
 fn port_text(port: &PortMapping, scope: &ScopeSpec) -> String {
     let (inner, protocol) = (port.container_port, port.protocol);
     match port.host_port {
@@ -243,8 +243,8 @@ mod tests {
         assert_eq!(read.endpoints, endpoints);
     }
 
-    /// Without a name of its own, the card of `a.network` would be filed as that of the network of
-    /// `a`.
+    /// If the scope's name were not changed, the card of `a.network` would be stored as that of the
+    /// network of `a`.
     #[test]
     fn scopes_whose_names_have_dots_are_told_apart() {
         let specs = [ScopeSpec::bridge("a"), ScopeSpec::bridge("a.network")];

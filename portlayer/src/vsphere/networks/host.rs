@@ -1,4 +1,4 @@
-//! The networks of one host: its scopes and the table of assigned addresses.
+//! The networks of one host: its scopes, and the table of assigned addresses.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -24,7 +24,7 @@ use crate::{ContainerId, Error, Resource, Result, StateKind};
 #[derive(Debug, Default)]
 pub(in crate::vsphere) struct NewCards {
     pub(in crate::vsphere) cards: Vec<Card>,
-    /// The PCI slot of each network's card.
+    /// The PCI slots of the cards, by network.
     slots: BTreeMap<Segment, i32>,
 }
 
@@ -39,14 +39,14 @@ pub(in crate::vsphere) struct HostNetworks {
     pub(super) index: Index,
     /// Timeout of the endpoint's tasks.
     pub(super) task_timeout: Duration,
-    /// Locked before `known`.
+    /// Must be locked before `known`.
     table: Mutex<Table>,
     known: Mutex<Known>,
-    /// Serializes changes of scopes.
+    /// Serializes changes to scopes.
     pub(super) scopes: AsyncMutex<()>,
-    /// Set after scopes and containers were read for the first time.
+    /// Set once scopes and containers have been read for the first time.
     pub(super) loaded: OnceCell<()>,
-    /// Held while a container that others must not be on with is powered on.
+    /// Held while a container is powered on that must not run together with certain others.
     rivals: AsyncMutex<()>,
 }
 
@@ -80,7 +80,7 @@ impl HostNetworks {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Fails if another container holds an address of this one.
+    /// Fails if another container holds an address of this container.
     pub(in crate::vsphere) async fn refuse_conflict(&self, id: &ContainerId) -> Result<()> {
         self.load().await?;
         self.sync().await?;

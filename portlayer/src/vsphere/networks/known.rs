@@ -1,4 +1,4 @@
-//! The machines that the table of addresses already includes.
+//! Tracks the machines that the table of addresses already includes.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,21 +10,22 @@ use crate::ContainerId;
 use crate::network::table::Assignment;
 use crate::vsphere::index::Seen;
 
-/// Machines that were read, and operations whose outcome is not known.
+/// Machines that were read, and operations with an unknown outcome.
 #[derive(Debug, Default)]
 pub(super) struct Known {
     machines: HashMap<Ref<mo::VirtualMachine>, Entry>,
-    /// Machines that this program destroyed, until a list that was requested later arrives.
+    /// Machines that this program destroyed. Each is kept until a list of machines arrives that was
+    /// requested later.
     destroyed: HashMap<Ref<mo::VirtualMachine>, u64>,
     /// A logical clock: a list does not override events that happened after it was requested.
     clock: u64,
-    /// The revision of the index that was taken into account last.
+    /// The revision of the index that the table included last.
     synced: Option<u64>,
     resets: u64,
     unsettled: Vec<Unsettled>,
 }
 
-/// An operation with an unknown outcome, which may still be carried out.
+/// An operation with an unknown outcome, which the endpoint may still carry out.
 #[derive(Debug)]
 pub(super) struct Unsettled {
     pub(super) assignment: Assignment,
@@ -33,11 +34,11 @@ pub(super) struct Unsettled {
 
 #[derive(Debug)]
 struct Entry {
-    /// `None`: not a container, or unreadable.
+    /// The container's id; `None` if the machine is not a container, or is unreadable.
     id: Option<ContainerId>,
     since: u64,
-    /// The state that was taken into account. `None`: a change of this program, which the index has
-    /// shown since.
+    /// The machine's state that the table includes. `None` after a change by this program, which
+    /// the index has shown since.
     seen: Option<Arc<Seen>>,
 }
 
@@ -46,17 +47,18 @@ struct Entry {
 pub(super) struct Moment(u64);
 
 impl Known {
-    /// Whether a list of this revision is taken into account.
+    /// Returns whether the table includes the list of this revision.
     pub(super) fn is_synced(&self, revision: u64) -> bool {
         self.synced == Some(revision) && self.unsettled.is_empty()
     }
 
-    /// How often something happened that a list must be looked at again for.
+    /// Returns the number of events so far after which an unchanged list must be processed again.
     pub(super) const fn resets(&self) -> u64 {
         self.resets
     }
 
-    /// A list of this revision was taken into account, which began after so many resets.
+    /// Records that the table includes a list of this revision, whose processing began after this
+    /// many resets.
     pub(super) fn sync(&mut self, revision: u64, resets: u64) {
         self.synced = (self.resets == resets).then_some(revision);
     }
@@ -93,8 +95,8 @@ impl Known {
         }
     }
 
-    /// Records a machine in a list of that moment. Returns whether it is new, or its keys differ
-    /// from those that were taken into account.
+    /// Records a machine in a list that was requested at that moment. Returns whether the machine
+    /// is new, or its keys differ from those that the table includes.
     pub(super) fn is_news(
         &mut self,
         machine: &Arc<Seen>,
@@ -113,7 +115,7 @@ impl Known {
         let is_news = before
             .is_none_or(|before| !Arc::ptr_eq(before, machine) && !machine.has_keys_of(before));
         let entry = Entry {
-            // One that cannot be read any more still is the container's.
+            // A machine that has become unreadable still belongs to its container.
             id: id.or(known.and_then(|entry| entry.id)),
             since: moment.0,
             seen: Some(Arc::clone(machine)),
@@ -129,8 +131,8 @@ impl Known {
         self.destroyed.insert(vm, self.clock);
     }
 
-    /// Removes the machines that are missing from a complete list of that moment. Returns their
-    /// containers.
+    /// Removes the machines that are missing from a complete list that was requested at that
+    /// moment. Returns their containers.
     pub(super) fn retain(
         &mut self,
         moment: Moment,
@@ -148,7 +150,7 @@ impl Known {
         gone
     }
 
-    /// Whether a machine of this container is known.
+    /// Returns whether a machine of this container is known.
     pub(super) fn has(&self, id: &ContainerId) -> bool {
         self.machines.values().any(|entry| entry.id == Some(*id))
     }
@@ -160,7 +162,7 @@ impl Known {
         self.unsettled.push(Unsettled { assignment, since });
     }
 
-    /// Removes the operations with unknown outcome that have one now.
+    /// Removes the operations whose outcome has become known.
     pub(super) fn settle(
         &mut self,
         is_settled: impl Fn(&Assignment, Instant) -> bool,

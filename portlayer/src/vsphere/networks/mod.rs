@@ -1,10 +1,10 @@
 //! Scopes and addresses on vSphere.
 //!
-//! Each address is stored in its container's machine, in keys that the guest cannot see. A table of
-//! them is rebuilt from the host's index when it is first needed, and brought up to date with
-//! it by every create. So nothing is lost with the program, and machines
-//! that others created, copied or destroyed are noticed. Scopes created by users are stored in the
-//! keys of the host's appliance, which have a change version: a concurrent change of them is not
+//! Each address is stored in the machine of its container, in keys that the guest cannot see. A
+//! table of the addresses is built from the host's index when it is first needed, and updated by
+//! every create. So no address is lost when the program ends, and machines that others created,
+//! copied or destroyed are noticed. Scopes that users created are stored in the keys of the host's
+//! appliance. They are changed with a check of the change version, so concurrent changes are not
 //! overwritten.
 
 mod cards;
@@ -27,14 +27,15 @@ use super::exec::VsphereExec;
 use crate::network::{EndpointInfo, EndpointSpec, Networks, ScopeInfo, ScopeSpec, later};
 use crate::{ContainerId, Exec, Result};
 
-/// The maximum number of machines to look up a name in, where DHCP assigned the addresses.
+/// Maximum number of machines that are searched for a name, if DHCP assigned their addresses.
 const LOOKED_UP: usize = 32;
 
 /// The scopes of one virtual container host on ESXi or vCenter.
 ///
 /// All bridge scopes share the host's bridge network, on which a container has one card, unless the
-/// host has [networks for them](super::HostSpec::scope_networks); each further network adds one. The default route leads through the first
-/// external scope of the container, or else through its first scope that is not internal.
+/// host has [separate networks for them](super::HostSpec::scope_networks). Each further network
+/// adds one card. The default route leads through the first external scope of the container, or
+/// otherwise through its first scope that is not internal.
 #[derive(Clone, Debug)]
 pub struct VsphereNetworks {
     exec: VsphereExec,
@@ -49,8 +50,8 @@ impl VsphereNetworks {
         self.exec.host_networks()
     }
 
-    /// The address that a container's guest reports in a scope; `None` also for an unreadable
-    /// container.
+    /// Returns the address that a container's guest reports in a scope; `None` also if the
+    /// container is unreadable.
     async fn reported(&self, id: &ContainerId, scope: &str) -> Option<IpAddr> {
         let info = self.exec.inspect(id).await.ok()?;
         let mut endpoints = info.endpoints.into_iter();

@@ -1,4 +1,4 @@
-//! Addresses of a container that is being created or changed.
+//! The addresses of a container that is being created or changed.
 
 use tokio::time::Instant;
 use vim25::{Ref, mo};
@@ -8,9 +8,10 @@ use crate::network::EndpointInfo;
 use crate::network::table::Assignment;
 use crate::{Error, ErrorKind};
 
-/// The assignment of an operation in progress. Dropping it before the change is [sent](Self::sent)
-/// undoes the assignment. Dropping it later leaves the outcome unknown: the addresses stay held
-/// until the machine is listed with them, or has not been for the timeout of a task.
+/// The address assignment of an operation in progress. Dropping it before the change is
+/// [sent](Self::sent) undoes the assignment. Dropping it later leaves the outcome unknown: the
+/// addresses stay reserved until the machine is listed with them, or until the timeout of a task
+/// has passed without that.
 #[derive(Debug)]
 #[must_use]
 pub(in crate::vsphere) struct Pending<'a> {
@@ -40,7 +41,7 @@ impl<'a> Pending<'a> {
         self.is_sent = true;
     }
 
-    /// Records success. `vm`: the machine, if it is new.
+    /// Records that the request succeeded. `vm` is the machine, if it is new.
     pub(in crate::vsphere) fn commit(mut self, vm: Option<Ref<mo::VirtualMachine>>) {
         let Some(assignment) = self.assignment.take() else {
             return;
@@ -54,7 +55,7 @@ impl<'a> Pending<'a> {
         }
     }
 
-    /// Records failure with this error.
+    /// Records that the request failed with this error.
     pub(in crate::vsphere) fn failed(mut self, error: &Error) {
         if !matches!(
             error.kind,

@@ -13,7 +13,7 @@ use crate::vsphere::machine_spec::options;
 use crate::vsphere::record::Keys;
 use crate::{Error, ErrorKind, Resource, Result};
 
-/// Maximum number of attempts of a change while the appliance is changed concurrently.
+/// Maximum number of attempts to change the scopes while the appliance is changed concurrently.
 const TRIES: usize = 5;
 
 #[derive(Clone, Debug, Default, GuestInfo)]
@@ -29,14 +29,14 @@ struct Kept {
     scopes: Option<String>,
 }
 
-/// Reads the stored scopes by name. Unreadable ones are preserved as they are.
+/// Returns the stored scopes by name. Unreadable ones are preserved unchanged.
 fn read(keys: &Keys) -> BTreeMap<String, Value> {
     let text = decode::<Ours>(keys).value.host.scopes;
     text.and_then(|text| serde_json::from_str(&text).ok())
         .unwrap_or_default()
 }
 
-/// Returns the key changes that store these scopes: an empty value deletes a key.
+/// Returns the key changes that store these scopes; an empty value deletes a key.
 fn changes(old: &Keys, scopes: &BTreeMap<String, Value>, dialect: Dialect) -> Result<Keys, String> {
     let text = match scopes.is_empty() {
         true => None,
@@ -55,7 +55,7 @@ fn changes(old: &Keys, scopes: &BTreeMap<String, Value>, dialect: Dialect) -> Re
 }
 
 impl HostNetworks {
-    /// Updates the table from the stored scopes. The caller holds the lock of scopes.
+    /// Updates the table from the stored scopes. The caller holds the `scopes` lock.
     pub(super) async fn read_scopes(&self) -> Result<()> {
         let host = self.place.host();
         let appliance = self.endpoint.machine(&self.place.appliance, &host).await?;
@@ -109,8 +109,8 @@ impl HostNetworks {
         table.inspect(&name)
     }
 
-    /// Fails if containers cannot have cards on this network. It is looked up before a container is
-    /// created, so that a wrong name is noticed.
+    /// Fails if containers cannot have cards on this network. The network is looked up when the
+    /// scope is created, before any container, so that a wrong name is noticed early.
     async fn refuse_network(&self, scope: &str, network: &str) -> Result<()> {
         let datacenter = &self.place.datacenter;
         let found = self
@@ -137,7 +137,8 @@ impl HostNetworks {
             ));
         }
         self.endpoint.backing(&found).await?;
-        // A container has one card per network: each network goes by one name.
+        // A container has one card per network, so two scopes must not use different names for one
+        // network.
         let others = self.table().external_networks();
         for (known, other) in others.iter().filter(|(known, _)| *known != network) {
             let same = self.endpoint.find_network(datacenter, Some(known)).await;
@@ -151,7 +152,8 @@ impl HostNetworks {
         Ok(())
     }
 
-    /// Returns the network that a new bridge scope has to itself, if the host is configured so.
+    /// Returns the network to assign exclusively to a new bridge scope, if the host is configured
+    /// that way.
     fn network_of_its_own(&self, spec: &ScopeSpec) -> Result<Option<String>> {
         let all = &self.place.scope_networks;
         if spec.kind != ScopeKind::Bridge || all.is_empty() {
@@ -182,7 +184,8 @@ impl HostNetworks {
         match kept {
             Ok(()) => table.drop_scope(name),
             Err(error) => {
-                // It may be gone: then it stays hidden until the stored scopes are read.
+                // The scope may have been deleted. It then stays hidden until the stored scopes are
+                // read.
                 if !matches!(error.kind, ErrorKind::OutcomeUnknown { .. }) {
                     table.open_scope(name);
                 }
@@ -192,7 +195,7 @@ impl HostNetworks {
         Ok(())
     }
 
-    /// Stores a scope, or with `None` deletes it.
+    /// Stores a scope; `None` deletes it.
     async fn keep(&self, name: &str, spec: Option<Value>) -> Result<()> {
         let resource = Resource::network(name);
         let mut tries = 0;
@@ -244,7 +247,7 @@ mod tests {
                 assert_eq!(read(&keys), *scopes);
                 keys.len()
             };
-            // Enough for more than one value.
+            // Enough scopes to need more than one value.
             for n in 0..500 {
                 let spec = ScopeSpec::bridge(format!("scope.{n}")).label("a", "b".repeat(200));
                 let kept = KeptScope {

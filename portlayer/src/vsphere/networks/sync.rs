@@ -1,4 +1,4 @@
-//! Updating the table of addresses from the machines.
+//! Updates the table of addresses from the machines.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::vsphere::index::Seen;
 use crate::{ContainerId, Result};
 
 impl HostNetworks {
-    /// Reads scopes and containers once.
+    /// Reads scopes and containers, if they have not been read yet.
     pub(in crate::vsphere) async fn load(&self) -> Result<()> {
         let load = self.loaded.get_or_try_init(|| self.refresh());
         load.await.copied()
@@ -31,8 +31,8 @@ impl HostNetworks {
         self.sync().await
     }
 
-    /// Takes the host's machines into account. Only those that are new, or whose keys have changed,
-    /// are looked at.
+    /// Updates the table from the host's machines. Only machines that are new or whose keys have
+    /// changed are processed.
     pub(in crate::vsphere) async fn sync(&self) -> Result<()> {
         self.index.ready().await?;
         let revision = self.index.revision();
@@ -65,7 +65,7 @@ impl HostNetworks {
         news.sort_by_key(|record| record.created);
         let now = Instant::now().into_std();
         for record in news {
-            // Listed with what it was assigned: the operation succeeded.
+            // The machine is listed with the assigned addresses, so the operation succeeded.
             let is_done = |assignment: &Assignment, _| {
                 assignment.id == record.spec.id && assignment.endpoints == record.endpoints
             };
@@ -84,7 +84,7 @@ impl HostNetworks {
         for id in known.retain(moment, is_listed) {
             table.release(&id, now.into_std());
         }
-        // After the timeout of a task, nothing that was sent is carried out any more.
+        // After the timeout of a task, the endpoint no longer carries out an earlier request.
         let patience = self.task_timeout;
         let given_up = |_: &Assignment, since: Instant| now.duration_since(since) > patience;
         for assignment in known.settle(given_up) {
@@ -115,7 +115,7 @@ impl HostNetworks {
 
     fn try_assign_new(&self, spec: &ContainerSpec, created: Timestamp) -> Result<Pending<'_>> {
         let mut table = self.table();
-        // The caller holds the container's lock and has seen that there is no machine, so an
+        // The caller holds the container's lock and has checked that there is no machine, so an
         // earlier attempt did not create one.
         for assignment in self.known().settle(|earlier, _| earlier.id == spec.id) {
             table.abandon(&assignment);
@@ -125,7 +125,7 @@ impl HostNetworks {
         Ok(Pending::new(self, assigned))
     }
 
-    /// Assigns addresses to a container that gets these connections.
+    /// Assigns addresses to an existing container whose connections will change to these.
     pub(in crate::vsphere) async fn assign_edit(
         &self,
         id: ContainerId,

@@ -1,4 +1,4 @@
-//! Tests of containers as keys.
+//! Tests that containers can be stored as keys and read again.
 
 #![allow(clippy::unwrap_used, reason = "a panic is the failure of a test")]
 
@@ -51,14 +51,15 @@ fn vic_0_4_finds_its_keys() {
     ] {
         assert_eq!(keys.get(&key), Some(&text), "{key}");
     }
-    // No process ends with this: so one that reports only its start has not ended.
+    // No process exits with this status, so a process that has only reported its start has not
+    // ended.
     let status = keys.get(&format!("guestinfo..sessions|{id}.status"));
     assert_eq!(status, Some(&i32::MIN.to_string()));
 }
 
 #[test]
 fn a_container_that_vic_0_4_made_is_read() {
-    // As stored by VIC 0.4, with an id of full length.
+    // The keys as VIC 0.4 stored them, with an id of full length.
     let id = ContainerId::from_bytes([0xde; 32]);
     let keys: Keys = [
         (

@@ -1,4 +1,4 @@
-//! Attaching to containers.
+//! Attaches clients to containers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,10 +22,10 @@ use crate::vsphere::record::Record;
 use crate::vsphere::run_state::RunState;
 use crate::{Capability, ContainerId, Error, Resource, Result, StateKind};
 
-/// Timeout for the line of a powered-on container to connect, as in VIC.
+/// Maximum time until the line of a powered-on container connects, as in VIC.
 const CONNECT: Duration = Duration::from_secs(50);
 
-/// Maximum number of buffered pieces of output, each of at most 16 KiB.
+/// Maximum number of buffered pieces of output, each of which has at most 16 KiB.
 const OUTPUT: usize = 8;
 
 /// The properties of a container that attaching needs.
@@ -33,7 +33,7 @@ struct Target {
     hub: Arc<Hub>,
     machine: Machine,
     run: RunState,
-    /// Whether its process can wait until a client is attached.
+    /// Whether the container's process can wait until a client is attached.
     blocks: bool,
     terminal: bool,
     takes_input: bool,
@@ -94,8 +94,9 @@ impl VsphereStreams {
         Ok(Attached::new(input, output))
     }
 
-    /// Returns the log if output may be written before the line connects: for a container that is
-    /// on without a connected line, and for one whose process does not wait for the line.
+    /// Returns the log if output may be written before the line connects. That applies to a
+    /// container that is on without a connected line, and to a container whose process does not
+    /// wait for the line.
     async fn log_of(&self, target: &Target, options: &AttachOptions) -> Result<Option<RunLog>> {
         if target.is_on() && target.hub.is_connected() || !target.is_on() && target.blocks {
             return Ok(None);
@@ -124,7 +125,7 @@ impl VsphereStreams {
         if let Some(session) = session
             && !target.hub.is_attached()
         {
-            // No client is attached: attach for this request only.
+            // No client is attached, so attach for this request only.
             let attach = session
                 .attach(&id.to_string())
                 .await
@@ -166,7 +167,8 @@ impl VsphereStreams {
     }
 }
 
-/// Waits for the line of a container that is on. `None` if `over` reports the end of the run.
+/// Waits for the line of a container that is on. Returns `None` if `over` reports the end of the
+/// run.
 async fn connected(
     hub: &Hub,
     resource: &Resource,

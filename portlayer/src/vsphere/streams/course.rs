@@ -10,7 +10,7 @@ use crate::{ContainerId, Error, ErrorKind, Result};
 #[derive(Debug)]
 pub(super) enum Event {
     Begun,
-    /// Its machine is off or was removed.
+    /// The machine of the run is off or was removed.
     Ended,
     /// The run can no longer be observed.
     Failed(Error),
@@ -25,7 +25,7 @@ pub(super) struct Course {
 }
 
 impl Course {
-    /// Observes the run after the one that `before` describes, or the current one.
+    /// Observes the run after the one that `before` describes, or the current run without `before`.
     pub(super) fn new(exec: VsphereExec, id: ContainerId, before: Option<RunState>) -> Self {
         let begun = before.is_none();
         let next = match before {

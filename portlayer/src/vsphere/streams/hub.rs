@@ -18,7 +18,7 @@ use crate::stream::Source;
 use crate::vsphere::exec::{Blocking, VsphereExec};
 use crate::{ContainerId, Error, Resource};
 
-/// Time to deliver the remaining output after the machine has powered off.
+/// Time limit for delivering the remaining output after the machine has powered off.
 const REST: Duration = Duration::from_secs(5);
 
 /// The streams of a container.
@@ -28,20 +28,20 @@ pub(super) struct Hub {
     exec: VsphereExec,
     line: LineWatch,
     blocking: Arc<Blocking>,
-    /// Number of runs, or attempts to attach to one, that are over.
+    /// The number of runs, or of attempts to attach to a run, that are over.
     over: watch::Sender<u64>,
-    /// The channel to the task that copies data, while it is running.
+    /// The channel to the task that copies data, while that task is running.
     joins: Mutex<Option<mpsc::UnboundedSender<Member>>>,
     window: watch::Sender<Option<Window>>,
-    /// Whether a client holds the input.
+    /// Whether a client owns the input.
     pub(super) input_held: Arc<AtomicBool>,
 }
 
-/// How the connection to a session ended.
+/// The reason why the connection to a session ended.
 enum End {
     /// The process has ended, or no client is attached any more.
     Done,
-    /// The line was lost.
+    /// The line was disconnected.
     Lost,
 }
 
@@ -85,7 +85,7 @@ impl Hub {
         self.line.send_replace(line);
     }
 
-    /// Records that a line was closed, unless a newer one has replaced it.
+    /// Records that a line was closed, unless a newer line has replaced it.
     pub(super) fn line_closed(&self, session: &Session) {
         self.line.send_if_modified(|line| {
             let is_ours = matches!(line, Line::Connected(now) if now.is_same_connection(session));
@@ -114,7 +114,7 @@ impl Hub {
         self.is_connected() || self.lock().is_some()
     }
 
-    /// Adds a client. If the next run has not started, it waits until the client is connected.
+    /// Adds a client. If `before_start` is set, the next run waits until the client is connected.
     pub(super) fn join(self: &Arc<Self>, member: Member, before_start: bool) {
         if before_start {
             self.blocking.request(self.id);
@@ -153,7 +153,7 @@ impl Hub {
             self.over.send_modify(|runs| *runs += 1);
             drop(members);
             let mut current = self.lock();
-            // A client may have joined in the meantime.
+            // A client may have joined concurrently.
             if joins.is_empty() {
                 *current = None;
                 return;
@@ -202,8 +202,8 @@ impl Hub {
         }
     }
 
-    /// Waits for a line, and attaches over it. `None` if all clients have detached or cannot be
-    /// served, or the run is over.
+    /// Waits for a line, and attaches through it. Returns `None` if all clients have detached or
+    /// cannot be served, or if the run is over.
     async fn connect(
         &self,
         joins: &mut mpsc::UnboundedReceiver<Member>,
@@ -211,7 +211,7 @@ impl Hub {
         course: &mut Course,
     ) -> Option<(Session, Attach)> {
         let mut line = self.line();
-        // A process that waits for a client must be unblocked even if all have detached.
+        // A process that waits for a client must be unblocked even if all clients have detached.
         let mut must_unblock = false;
         loop {
             let news = tokio::select! {
@@ -294,12 +294,12 @@ impl Hub {
     ) -> End {
         let (sources, inputs) = mpsc::unbounded_channel();
         members.feed(&sources);
-        // Ends with the sender.
+        // The task ends when the sender is dropped.
         tokio::spawn(feed(inputs, attach.input));
         let mut output = attach.output;
         let control = attach.control;
         let mut window = self.window.subscribe();
-        // Set when the machine is off: its line should end by then.
+        // Set when the machine is off, because its line should end soon after that.
         let mut deadline: Option<Instant> = None;
         while !members.is_empty() {
             let expired = async {

@@ -19,7 +19,7 @@ use crate::vsphere::exec::VsphereExec;
 use crate::vsphere::line_keys;
 use crate::{ContainerId, Error, Result};
 
-/// How long a guest with an unknown key may wait: its container may still be being created.
+/// How long a guest with an unknown key may wait. Its container may still be in creation.
 const UNKNOWN: Duration = Duration::from_secs(10);
 
 /// Minimum time between two scans of all machines for an unknown key.
@@ -31,13 +31,13 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Maximum number of connected lines.
 const LINES: usize = 4096;
 
-/// The server for the serial lines of a host's containers. It runs in the host's appliance or
+/// The server for the serial lines of a host's containers. It runs in the host's appliance, or
 /// anywhere else that the endpoint's hosts can reach.
 ///
-/// A container's serial port connects to the address that the host was installed with. The
-/// connection is plain TCP: it carries the guest's handshake, and then SSH. The container is
-/// identified only by the host key that the guest proves to have. Every process in a container can
-/// read that key, so it identifies the machine, not the program in it.
+/// A container's serial port connects to the address that was specified when the host was
+/// installed. The connection is plain TCP, over which the guest's handshake and then SSH run. The
+/// container is identified only by the host key that the guest proves to have. Every process in a
+/// container can read that key, so the key identifies the machine, not a program in it.
 #[derive(Debug)]
 pub struct LineServer {
     listener: TcpListener,
@@ -47,14 +47,14 @@ impl LineServer {
     /// Listens on an address.
     ///
     /// # Errors
-    /// If the address is not available.
+    /// The error of the operating system, for example if the address is not available.
     pub async fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
         Ok(Self {
             listener: TcpListener::bind(address).await?,
         })
     }
 
-    /// Returns the address that it listens on.
+    /// Returns the address that the server listens on.
     ///
     /// # Errors
     /// The error of the operating system.
@@ -63,7 +63,7 @@ impl LineServer {
     }
 }
 
-/// The lines of one host's containers. Dropping it closes them all.
+/// The lines of one host's containers. Dropping this value closes all lines.
 #[derive(Debug)]
 pub(super) struct Lines {
     pub(super) registry: Arc<Registry>,
@@ -98,7 +98,8 @@ impl Drop for Lines {
     }
 }
 
-/// The machines by the fingerprint of their key: more than one only if a machine was cloned.
+/// The machines by the fingerprints of their keys. Several machines have the same key only if a
+/// machine was cloned.
 type Known = HashMap<Fingerprint, Vec<(Ref<mo::VirtualMachine>, ContainerId)>>;
 
 /// The known lines and their containers.
@@ -107,7 +108,7 @@ pub(super) struct Registry {
     pub(super) exec: VsphereExec,
     connector: Connector,
     known: Mutex<Known>,
-    /// When all machines were last scanned.
+    /// The time of the last scan of all machines.
     scanning: tokio::sync::Mutex<Option<Instant>>,
     containers: Mutex<HashMap<ContainerId, Arc<Hub>>>,
 }
@@ -115,12 +116,12 @@ pub(super) struct Registry {
 /// The line of a container.
 #[derive(Clone, Debug, Default)]
 pub(super) enum Line {
-    /// Not connected.
+    /// The line is not connected.
     #[default]
     Absent,
-    /// Connected, and its guest has proved its key.
+    /// The line is connected, and its guest has proved that it has the key.
     Connected(Session),
-    /// Refused: two machines have the same key.
+    /// The line is refused, because two machines have the same key.
     Barred,
 }
 
@@ -128,7 +129,7 @@ pub(super) enum Line {
 enum Owner {
     Nobody,
     Container(ContainerId),
-    /// Several machines have it.
+    /// Several machines have the key.
     Several(Vec<ContainerId>),
 }
 
@@ -136,7 +137,7 @@ impl Registry {
     /// Returns the streams of a container.
     pub(super) fn hub(self: &Arc<Self>, id: ContainerId) -> Arc<Hub> {
         let mut containers = lock(&self.containers);
-        // Drop the entries without clients and without a line.
+        // Drop the entries that have neither clients nor a line.
         if containers.len() > 2 * LINES {
             containers.retain(|_, hub| Arc::strong_count(hub) > 1 || hub.is_in_use());
         }
@@ -154,7 +155,7 @@ impl Registry {
         }
     }
 
-    /// Reads all machines, unless another caller just did.
+    /// Reads all machines, unless another caller has done so since that time.
     async fn scan(&self, since: Instant) -> Result<()> {
         let mut scanned = self.scanning.lock().await;
         if scanned.is_some_and(|at| at >= since) {
@@ -178,7 +179,7 @@ impl Registry {
         Ok(())
     }
 
-    /// Returns whether a guest with this host key is a container of this host.
+    /// Returns whether a guest with this host key belongs to a container of this host.
     async fn recognize(self: Arc<Self>, fingerprint: Fingerprint) -> bool {
         let begun = Instant::now();
         let mut look = begun;
@@ -268,7 +269,7 @@ async fn accept(registry: Arc<Registry>, listener: TcpListener) {
     }
 }
 
-/// Publishes the state of a line.
+/// The sender that publishes the state of a line.
 pub(super) type LineWatch = watch::Sender<Line>;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -1,4 +1,4 @@
-//! The file of a container's log, read in parts.
+//! Reads the file of a container's log in parts.
 
 use bytes::Bytes;
 use guest_io::log::{Decoder, Format, HEADER_LENGTH, Item, Seek, Start, Step, Tail};
@@ -15,14 +15,14 @@ const PART: u64 = 256 * 1024;
 pub(super) struct LogSource {
     pub(super) endpoint: Endpoint,
     pub(super) datastore: Datastore,
-    /// `[datastore] path`
+    /// The path of the log: `[datastore] path`.
     pub(super) path: String,
     pub(super) container: Resource,
 }
 
 impl LogSource {
-    /// Reads bytes from an offset on; also returns the length of the file. The log of a container
-    /// that never ran is empty.
+    /// Reads `length` bytes from an offset on. Also returns the length of the file. The log of a
+    /// container that never ran is empty.
     pub(super) async fn read(&self, offset: u64, length: u64) -> Result<(Bytes, u64)> {
         let part = self
             .endpoint
@@ -47,7 +47,8 @@ impl LogSource {
         self.read(offset, PART).await
     }
 
-    /// Returns the format of the log, and its length; `None` while it is too short to tell.
+    /// Returns the format and the length of the log. The format is `None` while the log is too
+    /// short to tell.
     pub(super) async fn format(&self) -> Result<(Option<Format>, u64)> {
         let (beginning, length) = self.read(0, HEADER_LENGTH as u64).await?;
         Ok((Format::recognize(&beginning), length))
@@ -67,7 +68,7 @@ impl LogSource {
         }
     }
 
-    /// Finds the first record of this time or later; times are nanoseconds since 1970.
+    /// Finds the first record at this time or later, in nanoseconds since 1970.
     pub(super) async fn first_at(&self, end: u64, time: i64) -> Result<u64> {
         let mut seek = Seek::new(end, time);
         let mut offset = loop {

@@ -1,4 +1,4 @@
-//! Reading logs.
+//! Reads the logs of containers.
 
 use std::collections::VecDeque;
 
@@ -62,7 +62,7 @@ impl VsphereStreams {
         container: &Resource,
     ) -> Result<Option<LogSource>> {
         let endpoint = self.exec.endpoint();
-        // Read back, not computed: the machine may have been moved.
+        // The path is read, not computed, because the machine may have been moved.
         let devices = endpoint.devices(&machine.vm, container).await?;
         let Some(path) = hardware::log_file(&devices) else {
             return Ok(None);
@@ -98,14 +98,14 @@ enum Phase {
 struct Reader {
     source: LogSource,
     options: LogOptions,
-    /// The follower of a log that is still growing.
+    /// The follower of the log, if the log is still growing.
     following: Option<Following>,
     decoder: Option<Decoder>,
     /// The offset of the next byte to read.
     offset: u64,
     /// The known length of the file.
     end: u64,
-    /// Number of lines to skip in the first record.
+    /// The number of lines to skip in the first record.
     leave_out: u64,
     records: VecDeque<LogRecord>,
     phase: Phase,
@@ -136,7 +136,7 @@ impl Reader {
                 None => None,
             };
             let Some((_, now)) = grown else {
-                // A log that is too short for a record is raw.
+                // A log that is too short for one record is in the raw format.
                 format = Some(Format::Raw);
                 break;
             };
@@ -175,7 +175,7 @@ impl Reader {
             self.end = end;
             bytes = news;
             if bytes.is_empty() {
-                // It has grown by more than is buffered: read it from the file.
+                // The log has grown by more than is buffered, so it is read from the file.
                 return Ok(());
             }
         }

@@ -22,10 +22,10 @@ pub(super) struct Member {
     pub(super) stderr: bool,
     /// Receives output; `None` if the client does not read it.
     pub(super) output: Option<mpsc::Sender<Piece>>,
-    /// Whether its output is read from the log instead of the line.
+    /// Whether the client's output is read from the log instead of the line.
     pub(super) reads_log: bool,
     pub(super) input: Option<Source>,
-    /// The previous run, if the machine was off: this client is then attached to the next one.
+    /// The previous run, if the machine was off. The client is then attached to the next run.
     pub(super) before: Option<RunState>,
     /// Closed when the client has dropped both input and output.
     pub(super) present: mpsc::Receiver<Infallible>,
@@ -58,7 +58,8 @@ impl Members {
         self.members.is_empty()
     }
 
-    /// Returns the run before the one that they are attached to; `None` if that was already on.
+    /// Returns the run before the one that the clients are attached to; `None` if that run was
+    /// already on.
     pub(super) fn before(&self) -> Option<RunState> {
         self.members.first()?.before.clone()
     }
@@ -80,19 +81,19 @@ impl Members {
 
     fn read_from_log(&self, member: &Member) {
         if let (true, Some(output)) = (member.reads_log, &member.output) {
-            // Nothing was sent before, so the channel has capacity.
+            // Nothing was sent before this, so the channel has capacity.
             let _ = output.try_send(Piece::Begun(self.readers.read(self.id)));
         }
     }
 
-    /// Returns whether any client reads the log instead of the line.
+    /// Returns whether any client's output is read from the log instead of the line.
     pub(super) fn read_log(&self) -> bool {
         self.members
             .iter()
             .any(|member| member.reads_log && member.output.is_some())
     }
 
-    /// Waits until a client has detached, and removes all that have. Cancel-safe.
+    /// Waits until a client has detached, and removes all detached clients. Cancel-safe.
     pub(super) async fn gone(&mut self) {
         std::future::poll_fn(|cx| {
             let before = self.members.len();
@@ -135,7 +136,7 @@ impl Members {
         }
     }
 
-    /// Ends all output: the run is over.
+    /// Ends all output, because the run is over.
     pub(super) async fn end(&mut self) {
         self.end_line().await;
         for member in &mut self.members {
@@ -143,7 +144,7 @@ impl Members {
         }
     }
 
-    /// Ends the output over the line. If none came over it at all, the output is read from the log.
+    /// Ends the output over the line. If no output came over the line, it is read from the log.
     pub(super) async fn end_line(&mut self) {
         for member in self.members.iter_mut().filter(|member| !member.reads_log) {
             if let (false, Some(output)) = (self.heard, member.output.take()) {
@@ -153,7 +154,7 @@ impl Members {
         }
     }
 
-    /// Hands over the inputs of new clients.
+    /// Passes the inputs of new clients to `sources`.
     pub(super) fn feed(&mut self, sources: &mpsc::UnboundedSender<Source>) {
         for member in &mut self.members {
             if let Some(source) = member.input.take() {

@@ -1,12 +1,13 @@
 //! The streams of containers on vSphere.
 //!
-//! The output of processes is in the log of their machine, `serial1`, and is read from the
-//! datastore. Attaching uses `serial0`, which connects to the [`LineServer`]; it needs the feature
+//! The output of processes is stored in the log of their machine, `serial1`, and is read from the
+//! datastore. Attaching uses `serial0`, which connects to the [`LineServer`] and needs the feature
 //! `attach`.
 //!
-//! The line may come too late. VIC 0.4 has no key that makes a process wait for it, so callers that
-//! attach to such a container before its start receive its output from the log as it grows. A
-//! caller that waits for the line when the machine goes off receives what was logged since then.
+//! The line may connect too late for the first output. VIC 0.4 has no key that makes a process wait
+//! for the line. So a caller that attaches to such a container before its start receives the output
+//! from the log as it grows. If the machine powers off while a caller is waiting for the line, the
+//! caller receives what was logged since it attached.
 
 #[cfg(feature = "attach")]
 mod attach;
@@ -60,7 +61,7 @@ impl VsphereStreams {
         }
     }
 
-    /// Creates streams with logs and the lines of this server.
+    /// Creates streams with logs, and with the lines of this server.
     #[cfg(feature = "attach")]
     pub(super) fn with_lines(exec: VsphereExec, server: LineServer) -> Result<Self> {
         Ok(Self {

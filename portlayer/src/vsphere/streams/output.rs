@@ -1,4 +1,4 @@
-//! The output that one caller of `attach` reads.
+//! Reads the output for one caller of `attach`.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -21,20 +21,20 @@ const INTERVAL: Duration = Duration::from_millis(250);
 pub(super) enum Piece {
     /// Output that came over the line.
     Line(Result<Chunk>),
-    /// The run has started, and its output has to be read from the log.
+    /// The run has started; its output has to be read from the log.
     Begun(Reading),
-    /// The run is over and nothing came over the line: its output has to be read from the log.
+    /// The run is over, and no output came over the line; the output has to be read from the log.
     Missed(Reading),
 }
 
-/// Reads output from the messages of the hub, and from the log if they say so.
+/// Reads output from the messages of the hub, or from the log if a message says so.
 #[derive(Debug)]
 struct Reader {
     pieces: mpsc::Receiver<Piece>,
-    /// Keeps the hub from regarding the client as detached.
+    /// Held so that the hub does not regard the client as detached.
     _presence: mpsc::Sender<Infallible>,
     log: Option<RunLog>,
-    /// Keeps the log from being removed.
+    /// Held so that the log is not removed.
     reading: Option<Reading>,
     ready: VecDeque<Chunk>,
     phase: Phase,
@@ -42,9 +42,9 @@ struct Reader {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// Output comes over the line, or the run has not started.
+    /// Output comes over the line, or the run has not started yet.
     Line,
-    /// The log is read as it grows.
+    /// The log is read while it grows.
     Growing,
     /// The log is read to its end.
     Rest,

@@ -1,4 +1,4 @@
-//! The output of one run, read from the container's log instead of its line.
+//! Reads the output of one run from the container's log instead of the line.
 
 use std::collections::VecDeque;
 
@@ -20,7 +20,7 @@ pub(super) struct RunLog {
 }
 
 impl RunLog {
-    /// Starts at the current end of the log.
+    /// Creates a log that is read from its current end on.
     pub(super) async fn from_now(source: LogSource, stdout: bool, stderr: bool) -> Result<Self> {
         let (_, offset) = source.format().await?;
         Ok(Self {
@@ -36,7 +36,7 @@ impl RunLog {
     pub(super) async fn read(&mut self, chunks: &mut VecDeque<Chunk>) -> Result<bool> {
         if self.decoder.is_none() {
             let (Some(format), _) = self.source.format().await? else {
-                // It is too short to tell how it is written.
+                // The log is too short to determine its format.
                 return Ok(false);
             };
             self.decoder = Some(Decoder::new(format));
@@ -53,10 +53,11 @@ impl RunLog {
         Ok(!bytes.is_empty())
     }
 
-    /// Reads the remainder of a complete log. Call it after [`read`](Self::read) returned `false`.
+    /// Reads the remainder of a complete log. Must be called after [`read`](Self::read) has
+    /// returned `false`.
     pub(super) async fn finish(&mut self, chunks: &mut VecDeque<Chunk>) -> Result<()> {
         if self.decoder.is_none() {
-            // A log that is too short for a record is raw.
+            // A log that is too short for one record is in the raw format.
             let mut decoder = Decoder::new(guest_io::log::Format::Raw);
             let (bytes, _) = self.source.next(self.offset).await?;
             decoder.push(&bytes);

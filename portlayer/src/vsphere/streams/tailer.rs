@@ -1,4 +1,4 @@
-//! Following growing logs: one reader of the file for all followers.
+//! Follows growing logs, with one reader of the file for all followers.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -25,11 +25,11 @@ pub(super) struct Tailers {
 /// The known state of a log.
 #[derive(Clone, Debug, Default)]
 struct News {
-    /// Offset up to which it was read.
+    /// The offset up to which the log was read.
     end: u64,
-    /// The last bytes before that.
+    /// The last bytes before that offset.
     last: Bytes,
-    /// The machine is off, and everything was read.
+    /// Whether the machine is off and everything was read.
     stopped: bool,
     /// The error that ended the reading.
     failed: Option<String>,
@@ -43,8 +43,8 @@ pub(super) struct Following {
 }
 
 impl Tailers {
-    /// Follows a log until the machine is off. All followers share one reader, which ends with
-    /// the last of them.
+    /// Follows a log until the machine is off. All followers share one reader, which ends when the
+    /// last follower is dropped.
     pub(super) fn follow(&self, source: &LogSource, vm: Ref<mo::VirtualMachine>) -> Following {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         running.retain(|_, news| !news.is_closed() && !news.borrow().is_over());
@@ -67,10 +67,11 @@ impl News {
 }
 
 impl Following {
-    /// Waits until the log is longer than `offset`, and returns the new bytes and its length; no
-    /// bytes if they are no longer buffered. `None` when it will not grow any more.
+    /// Waits until the log is longer than `offset`, and returns the new bytes and the length of the
+    /// log. The bytes are empty if they are no longer buffered. Returns `None` when the log will
+    /// not grow any more.
     ///
-    /// Cancel safe.
+    /// Cancel-safe.
     pub(super) async fn grown(&mut self, offset: u64) -> Result<Option<(Bytes, u64)>> {
         let news = self
             .news
@@ -116,7 +117,7 @@ async fn tail(source: LogSource, vm: Ref<mo::VirtualMachine>, news: watch::Sende
         if !stopped {
             tokio::select! {
                 () = news.closed() => return,
-                // A removed machine writes nothing either.
+                // A removed machine does not write any more either.
                 _ = &mut off => stopped = true,
                 () = tokio::time::sleep(INTERVAL) => {}
             }

@@ -1,4 +1,5 @@
-//! The datastore: accessible, visible to all hosts, with space for the images.
+//! Checks the datastore: it must be accessible, visible to all hosts, and have space for the
+//! images.
 
 use super::Survey;
 use crate::vsphere::hosts::HostSpec;
@@ -18,7 +19,7 @@ pub(super) fn check(survey: &Survey, spec: &HostSpec) -> Vec<Finding> {
             "end its maintenance, or choose another with --image-store",
         ));
     }
-    // A machine that is on has a swap file of the size of its memory.
+    // A machine that is powered on has a swap file of the size of its memory.
     let swap = spec.memory_mib.saturating_mul(1 << 20);
     match datastore.free {
         Some(free) if free < survey.images => findings.push(Finding::refusal(
@@ -72,7 +73,7 @@ mod tests {
     #[test]
     fn a_good_one_is_accepted() {
         assert_eq!(found(|_| {}), []);
-        // An endpoint that does not say which hosts mount it.
+        // An endpoint that does not report which hosts mount the datastore.
         assert_eq!(found(|datastore| datastore.hosts.clear()), []);
     }
 

@@ -1,4 +1,4 @@
-//! DRS: a cluster has resource pools only with it.
+//! Checks DRS: without it, a cluster has no resource pools.
 
 use super::Survey;
 use crate::vsphere::hosts::HostSpec;

@@ -1,4 +1,5 @@
-//! The firewall of every host: it must permit the containers' serial lines to the line server.
+//! Checks the firewall of every host: it must permit the containers' serial lines to reach the line
+//! server.
 
 use vim25::types::{
     HostFirewallInfo, HostFirewallRule, HostFirewallRuleDirection, HostFirewallRulePortType,
@@ -55,7 +56,8 @@ pub(super) fn check(survey: &Survey, spec: &HostSpec) -> Vec<Finding> {
     findings
 }
 
-/// Returns the port of `host:port`, `[address]:port` or an address without a port.
+/// Returns the port in `host:port` or `[address]:port`, or the default port if the address has
+/// none.
 fn port(address: &str) -> u16 {
     let is_bare_v6 = address.parse::<std::net::Ipv6Addr>().is_ok();
     address
@@ -65,7 +67,8 @@ fn port(address: &str) -> u16 {
         .unwrap_or(PORT)
 }
 
-/// Returns whether an enabled rule set permits outbound TCP to this port of any address.
+/// Returns whether an enabled rule set permits outbound TCP connections to this port of any
+/// address.
 fn permits(firewall: &HostFirewallInfo, port: u16) -> bool {
     let covers = |rule: &HostFirewallRule| {
         let last = rule.end_port.filter(|end| *end > 0).unwrap_or(rule.port);

@@ -1,4 +1,4 @@
-//! Licences: serial lines over the network are a feature, distributed switches another.
+//! Checks licences: serial lines over the network and distributed switches are licensed features.
 
 use super::Survey;
 use crate::vsphere::endpoint::HostFacts;
@@ -7,7 +7,8 @@ use crate::vsphere::hosts::finding::Finding;
 use crate::vsphere::kind;
 use crate::{Error, Resource};
 
-/// The feature "serial port that connects to a URI", and the one of distributed switches.
+/// The key of the feature "serial port that connects to a URI"; the next one is that of distributed
+/// switches.
 const SERIAL: &str = "serialuri";
 const SWITCH: &str = "dvs";
 
@@ -45,7 +46,7 @@ fn of_host(host: &HostFacts, is_vcenter: bool) -> Vec<Finding> {
         let mut features = host.licences.iter().flat_map(|licence| &licence.features);
         features.any(|known| known == feature)
     };
-    // A licence without a list of features does not restrict them.
+    // A licence that lists no features does not restrict them.
     if host
         .licences
         .iter()

@@ -1,5 +1,5 @@
-//! The checks before an installation. Each is a function of what was read from the endpoint, and
-//! returns everything that it found.
+//! The checks before an installation. Each check is a function of the objects that were read from
+//! the endpoint, and returns all its findings.
 
 mod datastore;
 mod drs;
@@ -12,18 +12,18 @@ use super::HostSpec;
 use super::finding::Finding;
 use crate::vsphere::endpoint::{ComputeFacts, DatastoreFacts, NetworkFacts, TargetFacts};
 
-/// The objects that were read from the endpoint. One that was not found is `None` and has a
-/// finding of its own.
+/// The objects that were read from the endpoint. An object that was not found is `None` here, and
+/// is reported by a finding of its own.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
     pub(super) target: TargetFacts,
     pub(super) compute: Option<ComputeFacts>,
     pub(super) datastore: Option<DatastoreFacts>,
-    /// The bridge network, unless the installation creates it.
+    /// The bridge network; `None` if the installation will create it.
     pub(super) bridge: Option<NetworkFacts>,
-    /// The other networks of the appliance: role and network.
+    /// The other networks of the appliance, each with its role.
     pub(super) others: Vec<(&'static str, NetworkFacts)>,
-    /// The sizes of both images in bytes.
+    /// The total size of both boot images in bytes.
     pub(super) images: u64,
 }
 
@@ -47,7 +47,7 @@ impl Survey {
 
 #[cfg(test)]
 mod scene {
-    //! A specification and an endpoint on which nothing is wrong, to be spoilt by tests.
+    //! A valid specification and endpoint, which tests then make invalid.
 
     use super::*;
     use crate::vsphere::endpoint::HostFacts;
@@ -99,7 +99,7 @@ mod scene {
         }
     }
 
-    /// The findings that are worse than information, as text.
+    /// Returns the findings that are worse than information, as text.
     pub(super) fn worse(findings: &[Finding]) -> Vec<(Severity, String)> {
         findings
             .iter()

@@ -1,4 +1,4 @@
-//! The networks: their roles, their kinds, and the hosts that they are on.
+//! Checks the networks: their roles, their kinds, and the hosts that they are on.
 
 use super::Survey;
 use crate::vsphere::endpoint::NetworkFacts;

@@ -1,4 +1,4 @@
-//! The target: its version, and whether a vCenter manages it.
+//! Checks the target: its version, and whether a vCenter manages it.
 
 use std::net::IpAddr;
 
@@ -30,7 +30,8 @@ pub(super) fn check(survey: &Survey, _spec: &HostSpec) -> Vec<Finding> {
     let hosts = survey.compute.iter().flat_map(|compute| &compute.hosts);
     findings.extend(hosts.filter_map(|host| {
         let vcenter = host.managed_by.as_deref()?;
-        // No vCenter is at a loopback address: vcsim's host names one and is on its own.
+        // A vCenter is never at a loopback address. vcsim's host names one although nothing manages
+        // it.
         if vcenter.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback()) {
             return None;
         }

@@ -8,7 +8,7 @@ fn vm(name: &str) -> Vm {
     Ref::new(name)
 }
 
-/// A machine in the nth of its states.
+/// Returns a machine in its nth state.
 fn machine(name: &str, nth: usize) -> Machine {
     Machine {
         vm: vm(name),
@@ -53,11 +53,11 @@ fn a_report_that_may_be_older_than_a_read_is_not_believed() {
     let start = Instant::now();
     content.report(machine("a", 1));
     content.read(machine("a", 3), start);
-    // The endpoint sent this before the read.
+    // The endpoint sent this report before the read.
     assert_eq!(content.report(machine("a", 2)), Verdict::Doubtful);
     assert_eq!(state(&content, "a"), Some(3));
     assert_eq!(content.report(machine("a", 3)), Verdict::Taken);
-    // From here on reports are newer again.
+    // From here on, reports are newer than the read again.
     assert_eq!(content.report(machine("a", 4)), Verdict::Taken);
     assert_eq!(state(&content, "a"), Some(4));
 }
@@ -90,7 +90,7 @@ fn a_machine_that_is_not_reported_again_is_read_again() {
     assert_eq!(content.unconfirmed(later), [vm("a")]);
     content.read_again(machine("a", 1), later);
     assert_eq!(content.first_unconfirmed(), None);
-    // One that moved on in between stays unconfirmed.
+    // A machine that changed in between stays unconfirmed.
     content.read(machine("b", 1), first);
     content.read_again(machine("b", 2), later);
     assert_eq!(state(&content, "b"), Some(2));
@@ -107,7 +107,7 @@ fn a_destroyed_machine_does_not_come_back() {
     assert_eq!(state(&content, "a"), None);
     content.left(&vm("a"));
     assert!(content.destroyed.is_empty());
-    // One whose end is never reported is forgotten in the end.
+    // A destroyed machine that is never reported as removed is forgotten after a while.
     let now = Instant::now();
     content.destroyed(&vm("b"), now);
     content.destroyed(&vm("c"), now + REPORTED_WITHIN);
@@ -121,7 +121,7 @@ fn what_is_not_reported_after_a_lost_session_is_gone() {
         content.report(machine(name, 1));
     }
     let watched = content.subscribe(&vm("b")).unwrap();
-    // Read after the reports were collected.
+    // This machine is read after the reports were collected.
     content.read(machine("new", 1), Instant::now());
     content.retain(|reported| *reported == vm("a"));
     assert_eq!(state(&content, "b"), None);
