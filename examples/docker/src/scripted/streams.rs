@@ -26,12 +26,14 @@ use super::Script;
 #[derive(Debug)]
 struct Tape {
     script: Script,
-    records: Vec<LogRecord>,
+    /// Shared with the readers, who receive all of it even if the container is removed.
+    records: Records,
     input_taken: bool,
     /// Counts changes; the value is how many runs have ended.
     changed: watch::Sender<u64>,
 }
 
+type Records = Arc<Mutex<Vec<LogRecord>>>;
 type Tapes = Arc<Mutex<HashMap<ContainerId, Tape>>>;
 
 #[derive(Debug)]
@@ -55,7 +57,7 @@ impl ScriptedStreams {
     pub(super) fn created(&self, id: ContainerId, script: Script) {
         let tape = Tape {
             script,
-            records: Vec::new(),
+            records: Records::default(),
             input_taken: false,
             changed: watch::Sender::new(0),
         };
@@ -84,24 +86,21 @@ impl ScriptedStreams {
 
     /// The records from one on; with `follow` until the run that is or comes next has ended.
     fn records(&self, id: &ContainerId, from: usize, follow: bool) -> Result<LogStream> {
-        let changed = match self.tapes().get(id) {
-            Some(tape) => tape.changed.subscribe(),
+        let (records, changed) = match self.tapes().get(id) {
+            Some(tape) => (Arc::clone(&tape.records), tape.changed.subscribe()),
             None => return Err(Error::not_found(Resource::container(id))),
         };
         let runs = *changed.borrow();
-        let (id, tapes) = (*id, Arc::clone(&self.tapes));
         let state = (from, changed);
         let records = stream::unfold(state, move |(mut next, mut changed)| {
-            let tapes = Arc::clone(&tapes);
+            let records = Arc::clone(&records);
             async move {
                 loop {
+                    // Read before the records, which are written before the run ends. The
+                    // sender is dropped when the container is removed.
+                    let ended = changed.has_changed().is_err() || *changed.borrow() > runs;
                     changed.borrow_and_update();
-                    let (record, ended) = {
-                        let tapes = lock(&tapes);
-                        let tape = tapes.get(&id)?;
-                        let ended = *tape.changed.borrow() > runs;
-                        (tape.records.get(next).cloned(), ended)
-                    };
+                    let record = lock(&records).get(next).cloned();
                     if let Some(record) = record {
                         next += 1;
                         return Some((Ok(record), (next, changed)));
@@ -109,7 +108,8 @@ impl ScriptedStreams {
                     if !follow || ended {
                         return None;
                     }
-                    changed.changed().await.ok()?;
+                    // An error means that the container was removed: look once more.
+                    let _ = changed.changed().await;
                 }
             }
         });
@@ -117,14 +117,14 @@ impl ScriptedStreams {
     }
 }
 
-fn lock(tapes: &Tapes) -> MutexGuard<'_, HashMap<ContainerId, Tape>> {
-    tapes.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn write(tape: &mut Tape, stream: StdStream, bytes: Bytes) {
     if !bytes.is_empty() {
         let record = LogRecord::new(stream, Timestamp::now(), bytes);
-        tape.records.push(record);
+        lock(&tape.records).push(record);
         tape.changed.send_modify(|_| {});
     }
 }
@@ -140,7 +140,7 @@ impl Streams for ScriptedStreams {
             if options.stdin && std::mem::replace(&mut tape.input_taken, true) {
                 return Err(Error::in_use(Resource::container(id), "another client"));
             }
-            tape.records.len()
+            lock(&tape.records).len()
         };
         let records = self.records(id, from, true)?;
         let output = records.filter_map(move |record| {
@@ -178,7 +178,7 @@ impl Streams for ScriptedStreams {
                 LogTail::All => 0,
                 LogTail::Lines(lines) => {
                     let lines = usize::try_from(lines).unwrap_or(usize::MAX);
-                    tape.records.len().saturating_sub(lines)
+                    lock(&tape.records).len().saturating_sub(lines)
                 }
             }
         };
@@ -233,5 +233,39 @@ impl AsyncWrite for Echo {
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+    use portlayer::memory::Behaviour;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_container_that_is_removed_at_once_loses_no_output() {
+        let streams =
+            ScriptedStreams::new(MemoryExec::new(|_: &portlayer::exec::ContainerSpec| {
+                Behaviour::exits(0)
+            }));
+        let id = ContainerId::generate();
+        let script = Script {
+            output: b"hello".to_vec(),
+            error_output: Vec::new(),
+            behaviour: Behaviour::exits(0),
+        };
+        streams.created(id, script);
+        let options = AttachOptions::output();
+        let attached = streams.attach(&id, options).await.unwrap();
+        streams.started(id);
+        streams.removed(&id);
+        let chunks: Vec<_> = attached.output.collect().await;
+        let bytes: Vec<_> = chunks
+            .into_iter()
+            .map(|chunk| chunk.unwrap().bytes)
+            .collect();
+        assert_eq!(bytes.concat(), b"hello");
     }
 }
