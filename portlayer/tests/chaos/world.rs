@@ -142,7 +142,7 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Performs an operation; `None` if the port layer was killed meanwhile.
+    /// Performs an operation; `None` if the port layer was killed during it.
     pub(crate) async fn run<T, F>(&self, work: impl FnOnce(VsphereExec) -> F + Send) -> Option<T>
     where
         T: Send + 'static,

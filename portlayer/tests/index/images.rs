@@ -67,7 +67,7 @@ async fn a_container_of_an_image_is_made_without_looking_for_the_image() {
         exec.create(child("three", &image)).await.unwrap();
         let mut expected = calls(&[("CreateVM_Task", 1), ("ModifyListView", 1)]);
         if !sole_writer {
-            // Another program may have removed the image meanwhile.
+            // Another program may have removed the image concurrently.
             expected.insert("RetrievePropertiesEx".to_owned(), 1);
         }
         assert_eq!(calls_since(&endpoint, &before), expected);
