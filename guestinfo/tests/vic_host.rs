@@ -196,3 +196,26 @@ fn whole_appliances_are_read_and_written_back() {
         }
     }
 }
+
+/// The case was found by fuzzing: the parts formed the text of a URL that is written
+/// differently.
+#[test]
+fn a_target_whose_parts_form_no_url_is_malformed() {
+    let key = "guestinfo./target/Scheme".to_owned();
+    let keys = BTreeMap::from([(key, "# An appliance a{ b".to_owned())]);
+    let decode = Decode::new().dialect(Dialect::Vic04);
+    let read = decode.run::<VirtualContainerHostConfig>(&keys);
+    assert_eq!(read.value.connection.target.0, "");
+    let written = Encode::new(Dialect::Vic04).run(&read.value).unwrap();
+    let again = decode.run::<VirtualContainerHostConfig>(&written);
+    assert_eq!(again.value, read.value);
+
+    let parts = [
+        ("Scheme", "https"),
+        ("Host", "vc.example.com"),
+        ("Path", "/sdk"),
+    ];
+    let keys = parts.map(|(part, text)| (format!("guestinfo./target/{part}"), text.to_owned()));
+    let read = decode.run::<VirtualContainerHostConfig>(&BTreeMap::from(keys));
+    assert_eq!(read.value.connection.target.0, "https://vc.example.com/sdk");
+}

@@ -125,7 +125,17 @@ impl GuestInfo for Target {
     fn decode(decoder: &mut Decoder<'_>) -> Option<Self> {
         match decoder.dialect() {
             Dialect::Vic1 => String::decode(decoder).map(Self),
-            Dialect::Vic04 => GoUrl::decode(decoder).map(|url| Self(url.to_string())),
+            Dialect::Vic04 => {
+                let text = GoUrl::decode(decoder)?.to_string();
+                // Parts that no URL has, such as a scheme with blanks, form the text of
+                // another URL, which would be written in other parts.
+                let same = |url: GoUrl| url.to_string() == text;
+                if !text.parse::<GoUrl>().is_ok_and(same) {
+                    decoder.malformed("expected the parts of a URL");
+                    return None;
+                }
+                Some(Self(text))
+            }
         }
     }
 
