@@ -345,3 +345,29 @@ fn a_name_that_is_only_listed_and_cannot_be_written_is_dropped() {
         repairs::<BTreeMap<String, Item>>(&[("k", name)], None, &[]);
     }
 }
+
+/// Deleting the only, malformed key of an optional struct made the struct vanish.
+#[test]
+fn a_struct_of_which_only_damage_is_stored_survives_its_repair() {
+    use guestinfo::vic::{AssignedNetwork, ExecutorConfig, NetworkEndpoint};
+
+    let mut container = ExecutorConfig::default();
+    let mut endpoint = NetworkEndpoint::default();
+    endpoint.network.assigned = Some(AssignedNetwork {
+        gateway: Some("10.0.0.1/24".parse().unwrap()),
+        nameservers: Vec::new(),
+    });
+    container.networks.insert("bridge".into(), endpoint);
+    let mut stored = encode(&container, Dialect::Vic1).unwrap();
+    let assigned = "guestinfo.vice..networks|bridge.network.assigned";
+    let gateway = format!("{assigned}.gateway.IP");
+    assert!(stored.insert(gateway, "nonsense".into()).is_some());
+
+    let read = decode::<ExecutorConfig>(&stored).value;
+    let found = read.networks["bridge"].network.assigned.as_ref().unwrap();
+    assert_eq!(found.gateway, None);
+    let update = guestinfo::update(&stored, &read).unwrap();
+    apply(&mut stored, &update);
+    assert_eq!(decode::<ExecutorConfig>(&stored).value, read);
+    assert!(guestinfo::update(&stored, &read).unwrap().is_empty());
+}

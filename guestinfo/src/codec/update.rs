@@ -128,6 +128,7 @@ impl Encode<'_> {
 
         let mut update = Update::default();
         let mut kept = HashSet::new();
+        let mut absent = Vec::new();
         let old_runs = runs(&old);
         let mut position = 0;
         for (at, entry) in new.entries.iter().enumerate() {
@@ -152,6 +153,7 @@ impl Encode<'_> {
                 && rule != Rule::Rewrite
                 && (entry.fault.is_some() || !is_missing(&place))
             {
+                absent.push((entry, place));
                 continue;
             }
             if rule == Rule::Keep {
@@ -193,9 +195,49 @@ impl Encode<'_> {
                 Rule::Rewrite | Rule::Compare => update.changes.push(change),
             }
         }
+        let emptied = emptied(stored.keys().filter(|key| schema.owns(key)), &update);
+        for (entry, place) in absent {
+            let is_evidence = emptied.contains(parent_of(&place))
+                && entry.fault.is_none()
+                && regions.rule(&entry.key, &place) == Rule::Compare;
+            if is_evidence {
+                let value = self.seal(&entry.key, entry.value.clone(), entry.secret)?;
+                let change = Change::new(&entry.key, Some(value), moved.around(&place));
+                update.changes.push(change);
+            }
+        }
         update.changes.sort_by(|a, b| a.key.cmp(&b.key));
         Ok(update)
     }
+}
+
+/// Returns the places with stored keys of which an update deletes every one and sets
+/// none. Without an unchanged default written there, an optional struct would no longer
+/// be read. Costs nothing when the update deletes nothing.
+fn emptied<'k>(stored: impl Iterator<Item = &'k str>, update: &'k Update) -> HashSet<String> {
+    let deleted: HashSet<&str> = update.deletes().collect();
+    if deleted.is_empty() {
+        return HashSet::new();
+    }
+    let around = |keys: &mut dyn Iterator<Item = &str>| {
+        let mut places = HashSet::new();
+        for key in keys {
+            places.extend(places_around(&place_of(key)).map(str::to_owned));
+        }
+        places
+    };
+    let mut remaining = stored
+        .filter(|key| !deleted.contains(key))
+        .chain(update.sets().map(|(key, _)| key));
+    let remaining = around(&mut remaining);
+    let mut emptied = around(&mut deleted.iter().copied());
+    emptied.retain(|place| !remaining.contains(place));
+    emptied
+}
+
+/// Returns the place that contains a place.
+fn parent_of(place: &str) -> &str {
+    place.rfind(['/', '|', '~']).map_or("", |at| &place[..at])
 }
 
 fn fault_of(encoded: Encoded, fault: usize) -> EncodeError {
