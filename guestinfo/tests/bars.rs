@@ -303,3 +303,39 @@ fn looking_for_older_entries_is_bounded() {
     let decoded = Decode::new().dialect(Dialect::Vic04).run::<Node>(&keys);
     assert!(decoded.report.is_lossy());
 }
+
+#[derive(Debug, Default, PartialEq, GuestInfo)]
+struct MapOf<T: GuestInfo> {
+    #[guestinfo(key = "k", scope = "read-only")]
+    map: BTreeMap<String, T>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, GuestInfo)]
+struct Branch {
+    #[guestinfo(key = "a", scope = "read-only")]
+    leaf: Leaf,
+}
+
+/// A piece of a name looked like an entry of its own, because its keys are those of
+/// another entry.
+#[test]
+fn keys_of_an_entry_are_no_entries_of_their_own() {
+    // The elements of `_` are at `k|_~`.
+    let lists = MapOf {
+        map: BTreeMap::from([
+            ("_".to_owned(), vec!["x".to_owned(), "y".to_owned()]),
+            ("q|_~|z".to_owned(), vec!["v".to_owned()]),
+        ]),
+    };
+    let keys = encode(&lists, Dialect::Vic04).unwrap();
+    assert!(keys.contains_key("guestinfo./k|_~"), "{keys:#?}");
+    let (found, issues) = read::<MapOf<Vec<String>>>(&keys);
+    assert_eq!((found, issues), (lists, Vec::new()));
+    // The field `a` of `m` is at `k|m/a`.
+    let branches = MapOf {
+        map: BTreeMap::from(["m", "q|m/a|z"].map(|name| (name.to_owned(), Branch::default()))),
+    };
+    let keys = encode(&branches, Dialect::Vic04).unwrap();
+    let (found, issues) = read::<MapOf<Branch>>(&keys);
+    assert_eq!((found, issues), (branches, Vec::new()));
+}

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! The exact names are read only if joined they equal `k`, and if no piece of `k` that is
-//! not one of the exact names has an entry. So when an older program changes the map,
+//! neither an exact name nor below one has an entry. So when an older program changes the map,
 //! even to `{"a", "b", "c"}`, its change takes effect.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -17,7 +17,7 @@ use std::hash::{BuildHasher, Hash};
 
 use crate::codec::{Decoder, Describer, Encoder, GuestInfo, IssueKind, NoteKind, unwritable_name};
 use crate::dialect::Dialect;
-use crate::key::place_of_name;
+use crate::key::{place_of_name, places_around};
 
 /// A type whose values can be keys of a stored map: text, whole numbers, `bool`, paths,
 /// socket addresses, enums of names, and structs of one unnamed field of such a type.
@@ -244,11 +244,15 @@ fn decode_names<V: GuestInfo>(decoder: &mut Decoder<'_>, joined: &str) -> Option
     if agrees {
         // An entry for a piece that is not an exact name was written by an older program.
         // A piece that differs from a name only in ways the platform ignores is that
-        // name.
+        // name, and the keys of a piece such as `a~` or `a/b` may be those of an entry
+        // named `a`.
         let exact: HashSet<String> = names.iter().map(|name| place_of_name(name)).collect();
         let others: BTreeSet<&str> = joined
             .split('|')
-            .filter(|piece| !piece.is_empty() && !exact.contains(&place_of_name(piece)))
+            .filter(|piece| {
+                let place = place_of_name(piece);
+                !piece.is_empty() && !places_around(&place).any(|place| exact.contains(place))
+            })
             .collect();
         agrees = !others.into_iter().any(|piece| {
             // The number of lookups is limited, too, so that a guest cannot make it
