@@ -35,6 +35,7 @@ flows! {
     power_that_is_there_already_is_success
     devices_are_added_edited_and_removed
     a_machine_is_registered_again
+    a_machine_is_registered_under_another_name
     a_file_is_written_listed_read_and_deleted
     other_services_answer_or_are_said_to_be_missing
     a_machine_is_imported_under_a_lease

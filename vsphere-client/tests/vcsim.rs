@@ -39,6 +39,7 @@ flows! {
     virtual_disks_are_files_of_their_own
     power_that_is_there_already_is_success
     devices_are_added_edited_and_removed
+    a_machine_is_registered_again
     a_guest_is_customized
     snapshots_are_found_and_gone_back_to
     the_address_of_a_guest_is_waited_for

@@ -33,9 +33,7 @@ impl Files<'_> {
             .create_directory(datastore)
             .display_name(name);
         let stable = self.client.call(call).await?;
-        // In `/vmfs/volumes/vsan:52…/d7a8…`, the last component is the directory's name.
-        let chosen = stable.trim_end_matches('/').rsplit('/').next();
-        match chosen.filter(|chosen| !chosen.is_empty()) {
+        match chosen_name(&stable) {
             Some(chosen) => Ok(self.datastore.path(chosen)),
             None => Err(Error::config(format!(
                 "the server returned {stable:?} for the new directory {name:?}"
@@ -47,5 +45,25 @@ impl Files<'_> {
         let content = self.client.service_content();
         let manager = content.datastore_namespace_manager.as_ref();
         manager.ok_or_else(|| Error::unsupported("namespaces of datastores", self.client.server()))
+    }
+}
+
+/// Returns the directory's name in `/vmfs/volumes/vsan:52…/d7a8…`: its last component.
+fn chosen_name(stable: &str) -> Option<&str> {
+    let last = stable.trim_end_matches('/').rsplit('/').next()?;
+    // Callers write to and delete the directory, so it must not be another one.
+    (!matches!(last, "" | "." | "..")).then_some(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_chosen_name_never_leads_to_another_directory() {
+        assert_eq!(chosen_name("/vmfs/volumes/vsan:52-1/7e83/"), Some("7e83"));
+        for path in ["", "/", "/vmfs/volumes/vsan:52-1/..", "/vmfs/./"] {
+            assert_eq!(chosen_name(path), None, "{path}");
+        }
     }
 }

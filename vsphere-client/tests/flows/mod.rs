@@ -27,8 +27,9 @@ pub(crate) use contents::{
 pub(crate) use finder::things_are_found_by_patterns;
 pub(crate) use machine::{
     a_guest_is_customized, a_machine_is_cloned_and_relocated, a_machine_is_registered_again,
-    devices_are_added_edited_and_removed, power_that_is_there_already_is_success,
-    snapshots_are_found_and_gone_back_to, the_address_of_a_guest_is_waited_for,
+    a_machine_is_registered_under_another_name, devices_are_added_edited_and_removed,
+    power_that_is_there_already_is_success, snapshots_are_found_and_gone_back_to,
+    the_address_of_a_guest_is_waited_for,
 };
 pub(crate) use nfc::{
     a_lease_that_never_becomes_ready_says_why, a_machine_is_imported_under_a_lease,
