@@ -62,6 +62,7 @@ mod lines;
 mod log;
 mod machine;
 mod platform;
+mod pollable;
 mod process;
 mod run;
 mod session;

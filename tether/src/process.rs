@@ -1,16 +1,16 @@
 //! A process of a container, and its streams.
 
-use std::fs::File;
-use std::io::{self, Read as _, Write as _};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use tether_sys::{Exit, TerminalSize, set_nonblocking, set_terminal_size};
-use tokio::io::unix::AsyncFd;
+use tether_sys::{Exit, TerminalSize, set_terminal_size};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
+
+use crate::pollable::Pollable;
 
 /// A process that was started.
 #[derive(Debug)]
@@ -108,20 +108,6 @@ pub(crate) struct Streams {
     pub(crate) stderr: Option<ProcessOutput>,
 }
 
-#[derive(Debug)]
-struct Pollable(AsyncFd<File>);
-
-impl Pollable {
-    fn new(file: OwnedFd) -> io::Result<Self> {
-        set_nonblocking(&file)?;
-        #[expect(
-            deprecated,
-            reason = "its successor is unsafe for all files alike; a File keeps its descriptor open, as that demands"
-        )]
-        AsyncFd::new(File::from(file)).map(Self)
-    }
-}
-
 /// The input of a process: a pipe, or its terminal. Dropping it closes a pipe.
 #[derive(Debug)]
 pub struct ProcessInput(Arc<Pollable>, bool);
@@ -145,7 +131,7 @@ pub(crate) struct Terminal(Arc<Pollable>);
 
 impl Terminal {
     pub(crate) fn resize(&self, size: TerminalSize) -> io::Result<()> {
-        set_terminal_size(self.0.0.get_ref().as_fd(), size)
+        set_terminal_size(self.0.as_fd(), size)
     }
 }
 
@@ -161,19 +147,9 @@ impl AsyncRead for ProcessOutput {
     ) -> Poll<io::Result<()>> {
         // Reading a terminal whose other end is closed fails with this.
         const EIO: i32 = 5;
-        loop {
-            let mut ready = ready!(self.0.0.poll_read_ready(cx))?;
-            let room = buffer.initialize_unfilled();
-            match ready.try_io(|file| file.get_ref().read(room)) {
-                Ok(Ok(length)) => {
-                    buffer.advance(length);
-                    return Poll::Ready(Ok(()));
-                }
-                Ok(Err(error)) if error.raw_os_error() == Some(EIO) => return Poll::Ready(Ok(())),
-                Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-                Ok(Err(error)) => return Poll::Ready(Err(error)),
-                Err(_would_block) => {}
-            }
+        match ready!(self.0.poll_read(cx, buffer)) {
+            Err(error) if error.raw_os_error() == Some(EIO) => Poll::Ready(Ok(())),
+            done => Poll::Ready(done),
         }
     }
 }
@@ -184,14 +160,7 @@ impl AsyncWrite for ProcessInput {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        loop {
-            let mut ready = ready!(self.0.0.poll_write_ready(cx))?;
-            match ready.try_io(|file| file.get_ref().write(bytes)) {
-                Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-                Ok(done) => return Poll::Ready(done),
-                Err(_would_block) => {}
-            }
-        }
+        self.0.poll_write(cx, bytes)
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -1,17 +1,16 @@
 //! Serial ports as lines.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::fd::OwnedFd;
+use std::fs::{self, OpenOptions};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use async_trait::async_trait;
-use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::lines::{Line, Lines};
+use crate::pollable::Pollable;
 
 /// The serial ports of a PC that are looked for.
 const PORTS: usize = 4;
@@ -56,7 +55,7 @@ impl Lines for SerialLines {
 
 /// An open serial port.
 #[derive(Debug)]
-struct Port(AsyncFd<File>);
+struct Port(Pollable);
 
 impl Port {
     fn open(path: &Path) -> io::Result<Self> {
@@ -67,12 +66,7 @@ impl Port {
         options.read(true).write(true);
         let file = options.custom_flags(NOCTTY | NONBLOCK).open(path)?;
         tether_sys::set_raw(&file)?;
-        let file = File::from(OwnedFd::from(file));
-        #[expect(
-            deprecated,
-            reason = "its successor is unsafe for all files alike; a File keeps its descriptor open, as that demands"
-        )]
-        AsyncFd::new(file).map(Self)
+        Pollable::new(file.into()).map(Self)
     }
 }
 
@@ -82,19 +76,7 @@ impl AsyncRead for Port {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        loop {
-            let mut ready = ready!(self.0.poll_read_ready(cx))?;
-            let room = buffer.initialize_unfilled();
-            match ready.try_io(|file| file.get_ref().read(room)) {
-                Ok(Ok(length)) => {
-                    buffer.advance(length);
-                    return Poll::Ready(Ok(()));
-                }
-                Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-                Ok(Err(error)) => return Poll::Ready(Err(error)),
-                Err(_would_block) => {}
-            }
-        }
+        self.0.poll_read(cx, buffer)
     }
 }
 
@@ -104,14 +86,7 @@ impl AsyncWrite for Port {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        loop {
-            let mut ready = ready!(self.0.poll_write_ready(cx))?;
-            match ready.try_io(|file| file.get_ref().write(bytes)) {
-                Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-                Ok(done) => return Poll::Ready(done),
-                Err(_would_block) => {}
-            }
-        }
+        self.0.poll_write(cx, bytes)
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {

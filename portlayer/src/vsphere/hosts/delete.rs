@@ -28,13 +28,7 @@ impl Shared {
         };
         let home = self.endpoint.home(&found.machine.vm, &host).await?;
         let directory = found.machine.directory();
-        let datastore = self
-            .endpoint
-            .datastore(
-                &home.datacenter,
-                Some(datastore_path(&directory).datastore()),
-            )
-            .await?;
+        let datastore = self.datastore_of(&found, &home).await?;
         // If the host has no pool of its own, an earlier call has already deleted the pool, and the
         // containers before it. The containers in the remaining pool may belong to other hosts.
         let pool = home.pool.clone();

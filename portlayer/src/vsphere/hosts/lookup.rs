@@ -2,7 +2,7 @@
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use vim25::{Poly, Ref, mo};
-use vsphere_client::DatastorePath;
+use vsphere_client::{Datastore, DatastorePath};
 
 use super::Shared;
 use super::{HostInfo, HostState};
@@ -124,18 +124,20 @@ impl Shared {
         Ok((found, place))
     }
 
+    /// Returns the datastore that contains the appliance of a host.
+    pub(super) async fn datastore_of(&self, found: &Found, home: &Home) -> Result<Datastore> {
+        let directory = datastore_path(&found.machine.directory());
+        self.endpoint
+            .datastore(&home.datacenter, Some(directory.datastore()))
+            .await
+    }
+
     /// Returns the place of the containers of a host that will be deleted and that may be
     /// incomplete.
     pub(super) async fn place_of(&self, found: &Found, home: Home) -> Result<Place> {
         let host = kind::host(&found.machine.name);
         let directory = found.machine.directory();
-        let datastore = self
-            .endpoint
-            .datastore(
-                &home.datacenter,
-                Some(datastore_path(&directory).datastore()),
-            )
-            .await?;
+        let datastore = self.datastore_of(found, &home).await?;
         let namespace = found.machine.uuid.ok_or_else(|| {
             Error::internal(host, "the endpoint does not give the UUID of its appliance")
         })?;
