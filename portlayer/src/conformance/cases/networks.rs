@@ -1,7 +1,9 @@
 //! Scopes, addresses, names and ports.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures_util::future::join_all;
 use ipnet::Ipv4Net;
@@ -12,11 +14,21 @@ use crate::exec::{ContainerSpec, StartOptions, StopOptions};
 use crate::network::{EndpointInfo, EndpointSpec, PortMapping, ScopeSpec, TrustLevel};
 use crate::{ContainerId, Error, ErrorKind, Resource, Result, StateKind};
 
-/// A subnet with five addresses for containers, of the range that is meant for tests of networks.
+/// Returns a subnet with five addresses for containers, from the range that is reserved for
+/// tests of networks (RFC 2544). No two calls of a process return the same one, because
+/// addresses that one case frees rest for the next.
 pub(super) fn small() -> Result<Ipv4Net, Failure> {
-    let id = ContainerId::generate();
-    let [a, b, ..] = *id.as_bytes();
-    Ipv4Net::new([198, 18 | (a & 1), b, a & 0xf8].into(), 29).map_err(Failure::new)
+    /// The number of subnets of this size in 198.18.0.0/15.
+    const SUBNETS: u32 = 1 << 14;
+    /// Random, because another process may test the same endpoint.
+    static FIRST: LazyLock<u32> = LazyLock::new(|| {
+        let [a, b, ..] = *ContainerId::generate().as_bytes();
+        u16::from_be_bytes([a, b]).into()
+    });
+    static RETURNED: AtomicU32 = AtomicU32::new(0);
+    let number = FIRST.wrapping_add(RETURNED.fetch_add(1, Ordering::Relaxed)) % SUBNETS;
+    let first = u32::from(Ipv4Addr::new(198, 18, 0, 0)) + number * 8;
+    Ipv4Net::new(first.into(), 29).map_err(Failure::new)
 }
 
 impl Bench<'_> {
