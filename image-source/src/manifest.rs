@@ -354,7 +354,7 @@ mod tests {
                 "application/vnd.oci.image.layer.v1.tar+gzip+encrypted",
                 "encrypted",
             ),
-            ("application/x-squashfs", "not known"),
+            ("application/x-squashfs", "unknown media type"),
         ] {
             let error = check_layer_type(media_type, &digest)
                 .unwrap_err()

@@ -29,9 +29,9 @@
 //! use portlayer::{ExitStatus, PortLayer, State};
 //!
 //! # async fn life() -> portlayer::Result<()> {
-//! // In memory, the program decides how a process ends. On vSphere, the guest reports it. let
-//! layer = PortLayer::new(MemoryExec::new(|_: &ContainerSpec| Behaviour::exits(3))); let exec =
-//! layer.exec();
+//! // In memory, the program decides how a process ends. On vSphere, the guest reports it.
+//! let layer = PortLayer::new(MemoryExec::new(|_: &ContainerSpec| Behaviour::exits(3)));
+//! let exec = layer.exec();
 //!
 //! let spec = ContainerSpec::new("jovial_ride", Command::new("/hello"));
 //! let id = exec.create(spec).await?;

@@ -207,5 +207,5 @@ async fn a_root_file_system_becomes_an_image_of_one_layer() {
 
     std::fs::write(&path, vec![7; 4096]).unwrap();
     let error = from_root_fs(&path, RootFsOptions::new()).await.unwrap_err();
-    assert!(error.to_string().contains("no tar"), "{error}");
+    assert!(error.to_string().contains("is not a tar"), "{error}");
 }
