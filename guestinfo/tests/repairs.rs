@@ -371,3 +371,26 @@ fn a_struct_of_which_only_damage_is_stored_survives_its_repair() {
     assert_eq!(decode::<ExecutorConfig>(&stored).value, read);
     assert!(guestinfo::update(&stored, &read).unwrap().is_empty());
 }
+
+/// An entry whose name was read but cannot be written must not stop every update.
+#[test]
+fn damage_around_a_name_that_cannot_be_written_stays() {
+    use guestinfo::vic::{ExecutorConfig, MountSpec};
+
+    let mut container = ExecutorConfig::default();
+    // VIC's keys of the entry end at the `@`, so that the first piece has them, too.
+    let name = "~@d~|x";
+    container.mounts.insert(name.into(), MountSpec::default());
+    let mut stored = encode(&container, Dialect::Vic1).unwrap();
+    assert!(stored.remove("guestinfo.vice./mounts~|0").is_some());
+    let read = decode::<ExecutorConfig>(&stored).value;
+    assert!(read.mounts.contains_key("~@d~"), "{:?}", read.mounts);
+
+    let mut renamed = read.clone();
+    renamed.repo_name = "busybox".into();
+    let update = guestinfo::update(&stored, &renamed).unwrap();
+    apply(&mut stored, &update);
+    let again = decode::<ExecutorConfig>(&stored).value;
+    assert_eq!(again, renamed);
+    assert!(guestinfo::update(&stored, &renamed).unwrap().is_empty());
+}

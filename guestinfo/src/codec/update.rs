@@ -22,7 +22,8 @@ use crate::scope::{Access, Scope};
 ///   written again.
 /// * Damage is repaired: malformed texts, wrong lengths, lists with holes, maps that name
 ///   entries that do not exist, and missing required keys. After one update, the stored
-///   keys decode as `new` without such findings.
+///   keys decode as `new` without such findings. Damage around a name or text that was
+///   read but cannot be written stays.
 /// * A key that the type could have written but `new` does not have is deleted: removed
 ///   entries of maps, the elements of a list that became shorter, and obsolete exact
 ///   forms.
@@ -160,6 +161,10 @@ impl Encode<'_> {
                 continue;
             }
             if let Some(fault) = entry.fault {
+                // What cannot be written again cannot be repaired; it stays as it is.
+                if unchanged {
+                    continue;
+                }
                 return Err(fault_of(new, fault));
             }
             let value = self.seal(&entry.key, entry.value.clone(), entry.secret)?;
