@@ -71,12 +71,12 @@
 //! see. Another program that wants to write stores a claim there and waits for an answer:
 //!
 //! - A writer that is alive answers at once, and the claim is refused with
-//! [`InUse`](crate::ErrorKind::InUse).
+//!   [`InUse`](crate::ErrorKind::InUse).
 //! - A writer that shuts down releases the host.
 //! - If a claim is not answered within [`Options::takeover_timeout`], the claimant takes over the
-//! host, with the next epoch. The former writer may only have been frozen or disconnected. As soon
-//! as it notices the takeover, it refuses every change with [`InUse`](crate::ErrorKind::InUse), and
-//! has to open the host again. A change that it sent before the takeover may still be carried out.
+//!   host, with the next epoch. The former writer may only have been frozen or disconnected. As soon
+//!   as it notices the takeover, it refuses every change with [`InUse`](crate::ErrorKind::InUse), and
+//!   has to open the host again. A change that it sent before the takeover may still be carried out.
 //!
 //! Programs that open the host without this option are not bound by this protocol; programs that
 //! only read do not need it.

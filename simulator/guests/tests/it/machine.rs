@@ -115,12 +115,11 @@ impl Fixture for Endpoint {
         self.hosts.open_with_lines("vch", server).await
     }
 
-    // Images and networks are the endpoint's and not the guest's: their cases run elsewhere. An
-    // agent without SSH cannot be attached to.
+    // Images are the endpoint's and not the guest's: their cases run elsewhere. An agent without SSH
+    // cannot be attached to.
     fn guests_lack(&self) -> Capabilities {
         let ssh = (!cfg!(feature = "ssh")).then_some(Capability::Attach);
-        let elsewhere = [Capability::Images, Capability::Networks];
-        elsewhere.into_iter().chain(ssh).collect()
+        std::iter::once(Capability::Images).chain(ssh).collect()
     }
 
     fn command(&self, process: Process) -> Command {
