@@ -213,8 +213,9 @@ impl AnyItem {
     }
 }
 
-/// The maximum number of restarts of a query after its session was lost between two pages.
-const RESTARTS: u32 = 3;
+/// The maximum number of restarts of a query whose session was lost between two pages, or that
+/// came across an object that was being deleted.
+const RESTARTS: u32 = 10;
 
 /// The state of a query; dropping it frees the resources it holds on the server.
 #[derive(Debug)]
@@ -315,21 +316,23 @@ impl Cursor {
         Ok(())
     }
 
-    /// Restarts the query after the session was lost, and with it the token and the view.
-    /// Objects that were already returned are skipped. Returns `false` if the error has
-    /// another reason.
+    /// Restarts the query after the session was lost, and with it the token and the view, or
+    /// after an object was deleted while the server followed the traversal. Objects that were
+    /// already returned are skipped. Returns `false` if the error has another reason.
     fn restart(&mut self, error: &Error) -> bool {
         let token = error.is_lost_token();
-        let view = error
+        // vcsim fails the whole request if one of the selected objects is deleted meanwhile.
+        // The view counts as such an object.
+        let gone = error
             .fault::<ManagedObjectNotFound>()
-            .zip(self.view.as_ref())
-            .is_some_and(|(fault, view)| fault.obj.value() == view.value());
+            .map(|fault| fault.obj)
+            .filter(|gone| self.source.finds(gone));
         // The response, and with it the page, may have been lost.
         let lost = matches!(error, Error::OutcomeUnknown { .. });
-        if !(token || view || lost) || self.restarts >= RESTARTS {
+        if !(token || gone.is_some() || lost) || self.restarts >= RESTARTS {
             return false;
         }
-        tracing::debug!(%error, "the pages of a query are lost; starting again");
+        tracing::debug!(%error, "starting a query again");
         self.restarts += 1;
         if matches!(self.source, Source::Objects(_)) {
             let mut rest = std::mem::take(&mut self.group);
@@ -341,7 +344,8 @@ impl Cursor {
         } else {
             self.is_open = false;
             let view = self.view.take();
-            if let Some(view) = view.filter(|_| lost) {
+            let is_gone = |view: &Ref<_>| gone.is_some_and(|gone| gone.value() == view.value());
+            if let Some(view) = view.filter(|view| !token && !is_gone(view)) {
                 self.client.call_later(&view.destroy_view());
             }
         }

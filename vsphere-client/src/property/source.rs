@@ -56,6 +56,15 @@ impl Source {
             }
         }
     }
+
+    /// Returns whether an object is found by the selection, rather than named in it by the
+    /// caller.
+    pub(crate) fn finds(&self, object: &AnyRef) -> bool {
+        match self {
+            Self::Objects(_) => false,
+            Self::Along(start, _) | Self::Within(start) => start != object,
+        }
+    }
 }
 
 /// Returns a traversal to the objects that properties of `start` refer to, without `start`.

@@ -196,6 +196,46 @@ async fn an_object_that_a_server_fails_for_is_found_by_halves() {
     assert!(replay.methods().len() < 30, "{}", replay.methods().len());
 }
 
+fn not_found(type_name: &str, value: &str) -> Reply {
+    Reply::Owned(format!(
+        "<soapenv:Fault><faultcode>ServerFaultCode</faultcode><faultstring>gone</faultstring><detail><ManagedObjectNotFoundFault xmlns=\"urn:vim25\" xsi:type=\"ManagedObjectNotFound\"><obj type=\"{type_name}\">{value}</obj></ManagedObjectNotFoundFault></detail></soapenv:Fault>",
+    ))
+}
+
+/// Regression test: vcsim fails a traversal if a selected object is deleted meanwhile.
+#[tokio::test]
+async fn an_object_deleted_during_a_traversal_costs_a_repetition() {
+    let mut asked = 0;
+    let replay = Replay::new(move |seen| match seen.method() {
+        "RetrievePropertiesEx" => {
+            asked += 1;
+            match asked {
+                1 => not_found("VirtualMachine", "vm-2"),
+                2 => page("<token>T1</token>", &["vm-1"]),
+                _ => page("", &["vm-1", "vm-3"]),
+            }
+        }
+        "ContinueRetrievePropertiesEx" => not_found("VirtualMachine", "vm-4"),
+        _ => welcome(seen).unwrap(),
+    });
+    let client = connect(&replay).await;
+    let found = of_a_pool(&client).collect().await.unwrap();
+    let names: Vec<_> = found.iter().map(|vm| vm.object().value()).collect();
+    assert_eq!(names, ["vm-1", "vm-3"]);
+}
+
+#[tokio::test]
+async fn a_deleted_start_of_a_traversal_is_an_error() {
+    let replay = Replay::new(move |seen| match seen.method() {
+        "RetrievePropertiesEx" => not_found("ResourcePool", "resgroup-8"),
+        _ => welcome(seen).unwrap(),
+    });
+    let client = connect(&replay).await;
+    let error = of_a_pool(&client).collect().await.unwrap_err();
+    assert!(error.is_gone(), "{error}");
+    assert_eq!(replay.methods(), ["Login", "RetrievePropertiesEx"]);
+}
+
 /// Regression test: one incomplete value inside a property made the whole property unreadable.
 #[tokio::test]
 async fn an_incomplete_value_inside_a_property_is_left_out_of_it() {
