@@ -1,6 +1,7 @@
 //! The requests to the endpoint that the port layer needs, one method each. The methods return the
 //! errors of the port layer's traits.
 
+mod experience;
 mod fence;
 mod files;
 mod guest;
@@ -14,11 +15,14 @@ mod survey;
 mod switch;
 mod watch;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use vim25::{Call, Outcome, TaskOf};
 use vsphere_client::Client;
 
+use experience::Experience;
+pub(super) use experience::Written;
 pub(super) use fence::Fence;
 pub(super) use inventory::Home;
 pub(super) use machine::Machine;
@@ -37,6 +41,7 @@ pub(super) struct Endpoint {
     client: Client,
     task_timeout: Duration,
     fence: Fence,
+    experience: Arc<Experience>,
 }
 
 impl Endpoint {
@@ -45,6 +50,7 @@ impl Endpoint {
             client,
             task_timeout,
             fence: Fence::default(),
+            experience: Arc::default(),
         }
     }
 
@@ -54,6 +60,12 @@ impl Endpoint {
             fence,
             ..self.clone()
         }
+    }
+
+    /// Returns what is known about how the endpoint reports writes. All copies of the endpoint, and
+    /// with them all hosts that are opened through it, share this knowledge.
+    pub(super) fn experience(&self) -> &Experience {
+        &self.experience
     }
 
     /// Returns the URL of the API, without user and password.

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::Shared;
 use crate::exec::ContainerSpec;
 use crate::volume::MountSource;
-use crate::vsphere::index::Written;
+use crate::vsphere::endpoint::Written;
 use crate::vsphere::line_keys;
 use crate::vsphere::record::Record;
 use crate::{Capability, ContainerId, Error, Resource, Result};

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use vim25::types::VirtualMachineConfigSpec;
 
 use super::{Shared, Snapshot};
-use crate::vsphere::index::{Seen, Written};
+use crate::vsphere::endpoint::Written;
+use crate::vsphere::index::Seen;
 use crate::vsphere::record::Keys;
 use crate::{Capability, ContainerId, Error, ErrorKind, Resource, Result, StateKind};
 

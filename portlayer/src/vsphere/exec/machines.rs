@@ -6,7 +6,8 @@ use vim25::{Ref, mo};
 
 use super::Shared;
 use crate::exec::the_one;
-use crate::vsphere::index::{Seen, Written};
+use crate::vsphere::endpoint::Written;
+use crate::vsphere::index::Seen;
 use crate::{ContainerId, Error, ErrorKind, Resource, Result};
 
 impl Shared {

@@ -8,7 +8,7 @@ use tokio::time::error::Elapsed;
 use super::{Shared, Snapshot};
 use crate::exec::{Signal, StopOptions};
 use crate::vsphere::derive_state::Power;
-use crate::vsphere::index::Written;
+use crate::vsphere::endpoint::Written;
 use crate::vsphere::record::Record;
 use crate::{
     Capability, ContainerId, Error, ErrorKind, ExitStatus, Resource, Result, State, StateKind,

@@ -2,7 +2,8 @@
 
 use super::Shared;
 use crate::vsphere::derive_state::Power;
-use crate::vsphere::index::{Seen, Written};
+use crate::vsphere::endpoint::Written;
+use crate::vsphere::index::Seen;
 use crate::{Capability, ContainerId, Error, Resource, Result, State, StateKind};
 
 impl Shared {

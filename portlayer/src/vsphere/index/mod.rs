@@ -12,7 +12,6 @@
 
 mod content;
 mod entry;
-mod experience;
 mod feed;
 
 use std::ops::ControlFlow;
@@ -27,9 +26,7 @@ use vim25::{Ref, mo};
 
 use self::content::Content;
 pub(in crate::vsphere) use self::entry::Seen;
-use self::experience::Experience;
-pub(in crate::vsphere) use self::experience::Written;
-use super::endpoint::Endpoint;
+use super::endpoint::{Endpoint, Written};
 use super::place::Place;
 use crate::{ContainerId, Error, Resource, Result};
 
@@ -43,7 +40,6 @@ pub(in crate::vsphere) struct Index {
 struct Inner {
     source: Source,
     state: Arc<State>,
-    experience: Experience,
     feed: Mutex<Option<Feed>>,
 }
 
@@ -131,7 +127,6 @@ impl Index {
             inner: Arc::new(Inner {
                 source,
                 state: Arc::new(state),
-                experience: Experience::default(),
                 feed: Mutex::default(),
             }),
         }
@@ -294,7 +289,7 @@ impl Index {
                 }
             }
         };
-        let experience = &self.inner.experience;
+        let experience = self.inner.source.endpoint.experience();
         match timeout(experience.patience(kind), reported).await {
             Ok(seen) => {
                 experience.reported(kind);

@@ -27,13 +27,13 @@ pub(in crate::vsphere) enum Written {
 
 /// Counts, for each kind, the writes since the last one that was reported in time.
 #[derive(Debug, Default)]
-pub(super) struct Experience {
+pub(in crate::vsphere) struct Experience {
     missed: [AtomicU32; 3],
 }
 
 impl Experience {
     /// Returns how long to wait for the report of a write of this kind before reading the machine.
-    pub(super) fn patience(&self, kind: Written) -> Duration {
+    pub(in crate::vsphere) fn patience(&self, kind: Written) -> Duration {
         let missed = self.of(kind).load(Ordering::Relaxed);
         if missed < MISSED || missed.is_multiple_of(AGAIN) {
             REPORTED_WITHIN
@@ -42,11 +42,11 @@ impl Experience {
         }
     }
 
-    pub(super) fn reported(&self, kind: Written) {
+    pub(in crate::vsphere) fn reported(&self, kind: Written) {
         self.of(kind).store(0, Ordering::Relaxed);
     }
 
-    pub(super) fn missed(&self, kind: Written) {
+    pub(in crate::vsphere) fn missed(&self, kind: Written) {
         self.of(kind).fetch_add(1, Ordering::Relaxed);
     }
 
