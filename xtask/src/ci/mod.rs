@@ -70,7 +70,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "packages",
-        checks: "how many packages a user of our crates builds",
+        checks: "how many packages a user of our crates builds, and that hello_world is light",
         run: count,
     },
     Step {
@@ -227,6 +227,7 @@ fn generated() -> Result<Outcome> {
 
 fn count() -> Result<Outcome> {
     packages::print(&workspace::metadata()?)?;
+    packages::check_main_example()?;
     Ok(Outcome::Passed)
 }
 

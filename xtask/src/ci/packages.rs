@@ -1,9 +1,42 @@
-//! Counts the packages that a user of our crates builds, so that growth is noticed.
+//! Counts the packages that a user of our crates builds, so that growth is noticed, and checks
+//! that the main example stays light.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use cargo_metadata::{DependencyKind, Metadata, PackageId};
+
+use crate::process::{capture, cargo};
+
+/// Packages that the main example must not build. They serve the examples that need SSH, a
+/// registry or the types of Docker's API.
+const HEAVY: &[&str] = &["russh", "oci-client", "bollard-stubs", "image-source"];
+
+/// Checks that the packages that `cargo run --example hello_world` builds contain none of the
+/// heavy ones.
+pub(super) fn check_main_example() -> Result<()> {
+    let edges = [
+        "tree",
+        "--locked",
+        "--prefix",
+        "none",
+        "--edges",
+        "normal,build,dev",
+    ];
+    let tree = capture(&mut cargo(edges))?;
+    let built: BTreeSet<&str> = tree
+        .lines()
+        .filter_map(|line| line.split(' ').next())
+        .collect();
+    if let Some(heavy) = HEAVY.iter().find(|heavy| built.contains(**heavy)) {
+        bail!(
+            "`cargo run --example hello_world` would build {heavy}; see `default-members` in \
+             Cargo.toml"
+        );
+    }
+    println!("{:<18} {:>4} packages", "hello_world", built.len());
+    Ok(())
+}
 
 /// Prints, for each published crate of ours, how many third-party packages a program that
 /// uses it builds, with all features enabled.
