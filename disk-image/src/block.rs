@@ -13,10 +13,10 @@ pub trait BlockRead: Send + Sync {
     /// Returns the size in bytes.
     fn size(&self) -> u64;
 
-    /// Fills `buf` with the bytes from `offset`.
+    /// Fills `buf` with the bytes at `offset`.
     ///
     /// # Errors
-    /// If the range is not within the disk, or cannot be read.
+    /// An error if the range is not within the disk, or cannot be read.
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> Result<(), Error>;
 
     /// Returns the next range at or after `offset` that may contain nonzero bytes; `None` if there
@@ -24,7 +24,7 @@ pub trait BlockRead: Send + Sync {
     /// implementation returns the rest of the disk.
     ///
     /// # Errors
-    /// If the tables of the disk cannot be read.
+    /// An error if the tables of the disk cannot be read.
     fn next_data(&self, offset: u64) -> Result<Option<Range<u64>>, Error> {
         let size = self.size();
         Ok((offset < size).then_some(offset..size))
@@ -108,7 +108,7 @@ impl RawDisk {
     pub(crate) fn part(mut self, start: u64, size: u64) -> Result<Self, vmdk::Error> {
         if start.checked_add(size).is_none_or(|end| end > self.size) {
             return Err(vmdk::Error::Damaged {
-                what: "flat extent, which is cut",
+                what: "truncated flat extent",
                 offset: self.size,
             });
         }

@@ -124,11 +124,11 @@ pub enum LayerProblem {
     /// The layer ends in the middle of an entry.
     #[error("the layer ends in the middle of an entry")]
     Truncated,
-    /// A tar header or its extension is invalid.
-    #[error("the tar {0} is malformed")]
+    /// A tar header, or an extension of one, is invalid.
+    #[error("malformed tar: {0}")]
     Malformed(&'static str),
     /// The layer uses an unsupported feature.
-    #[error("{0} cannot be read")]
+    #[error("{0} is not supported")]
     Unsupported(&'static str),
     /// The path or the link target of the entry leaves the tree.
     #[error("the path leaves the tree")]
@@ -157,7 +157,7 @@ pub enum LayerProblem {
     /// The content does not match its digest.
     #[error("the {what} is {found} and should be {expected}")]
     WrongDigest {
-        /// The digest that did not match: of the blob, or of its unpacked form.
+        /// Which digest did not match: of the blob, or of its unpacked form.
         what: &'static str,
         /// The expected digest.
         expected: Box<Digest>,

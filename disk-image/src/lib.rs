@@ -1,7 +1,7 @@
 //! Converts container layers to disks: tar layers to ext4 to VMDK, and back.
 //!
-//! A disk is a pure function of its layers: no Linux, mounts, loop devices or
-//! privileges are needed, and the same input produces the same bytes.
+//! The disk depends only on the layers and the options: the same input produces the same bytes. No
+//! Linux, mounts, loop devices or privileges are needed.
 //!
 //! ```no_run
 //! use std::sync::Arc;
@@ -16,7 +16,7 @@
 //! let layer = Arc::new(FileLayer::new("layer.tar.gz"));
 //! merge.layer(layer, digests, &monitor)?;
 //!
-//! // Sizes are known, and nothing is written yet.
+//! All sizes are known here, before anything is written.
 //! let plan = merge.plan(&FsOptions::new(8 << 30, uuid::Uuid::from_u128(1)).label("container"))?;
 //! let file = std::fs::File::create("disk.vmdk")?;
 //! plan.write_stream_optimized(file, &StreamOptions::new(), &monitor)?;
@@ -80,11 +80,11 @@
 //! | 5,000 nested directories | created | not tried |
 //! | more than a limit of [`Limits`] | refused | has no limits |
 //!
-//! The fuzz targets in `fuzz/` ran with overflow checks on 2026-11-26, on two busy cores and
-//! for less than the hour each that is wanted: `merge` 386,000 executions in 23 minutes of
-//! processor time without a finding; `vmdk` 428,000 in 74 seconds and `descriptor` 12,000 in
-//! one, until they found an overflow and a lost line, which have been corrected. `ext4` has
-//! not run.
+//! The fuzz targets in `fuzz/` ran with overflow checks on 2026-11-26, on two busy cores and for
+//! less than the intended hour each: `merge` for 386,000 executions in 23 minutes of processor time
+//! without a finding; `vmdk` for 428,000 executions in 74 seconds and `descriptor` for 12,000
+//! executions in one second, until they found an overflow and a lost line, which are fixed. `ext4`
+//! has not run.
 //!
 //! # Features
 //!

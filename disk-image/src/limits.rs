@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-/// Limits on the content of layers, and of file systems that are read, against hostile or
-/// broken input.
+/// Limits on the content of layers and file systems, which protect against hostile or broken input.
 ///
 /// The defaults admit every ordinary image. Raise a limit if necessary:
 ///
@@ -14,9 +13,8 @@ use std::fmt;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Limits {
-    /// The number of entries in all layers, including directories without an entry; of a file
-    /// system that is read, the number of names in the directories on one path. Default
-    /// 4,000,000.
+    /// The number of entries in all layers, including directories without an entry. When a file
+    /// system is read, the number of names in the directories of one path. Default 4,000,000.
     pub entries: u64,
     /// The unpacked size of all layers in bytes. Default 256 GiB.
     pub unpacked: u64,
@@ -35,11 +33,11 @@ pub struct Limits {
     pub extension: u64,
     /// The number of data ranges in one sparse file. Default 1,000,000.
     pub sparse: u64,
-    /// The size in bytes of what is kept in memory about all entries: names, link targets,
-    /// attributes, and where files have data. Default 512 MiB.
+    /// The bytes of metadata kept in memory for all entries together: names, link targets,
+    /// attributes, and the ranges of files that contain data. Default 512 MiB.
     pub metadata: u64,
-    /// The number of path components that symbolic links in parents may add, for all
-    /// entries together. Default 64,000,000.
+    /// The number of path components that symbolic links in parent paths may add, for all entries
+    /// together. Default 64,000,000.
     pub followed: u64,
 }
 
@@ -80,7 +78,7 @@ setters!(
     entries, unpacked, ratio, depth, name, path, xattrs, extension, sparse, metadata, followed
 );
 
-/// The exceeded limit of [`Limits`].
+/// The kind of an exceeded limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LimitKind {

@@ -1,4 +1,4 @@
-//! Indexes layers: reads each once, verifies it, and merges its entries into one tree.
+//! Reads and verifies each layer once, and merges its entries into one tree.
 
 use std::fmt;
 use std::sync::Arc;
@@ -49,14 +49,14 @@ pub(crate) struct Content {
     pub(crate) limits: Limits,
 }
 
-/// A layer that was indexed.
+/// A layer that was read and verified.
 #[derive(Clone)]
 pub(crate) struct Layer {
     source: Arc<dyn LayerSource>,
     pub(crate) diff_id: Digest,
 }
 
-/// The digests and sizes of a layer that was read.
+/// The digests and sizes of a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LayerSummary {
@@ -74,15 +74,15 @@ pub struct LayerSummary {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MergeNote {
-    /// The position of the layer.
+    /// The position of the layer; the lowest is 0.
     pub layer: usize,
-    /// The verbatim path of the entry.
+    /// The path of the entry, as in the archive.
     pub entry: Box<[u8]>,
-    /// What was skipped or changed.
+    /// What was skipped or changed, and why.
     pub what: &'static str,
 }
 
-/// Notes that are kept; the rest is counted.
+/// The maximum number of notes that are kept; further ones are only counted.
 const MAX_NOTES: usize = 1_000;
 
 impl Merge {
@@ -191,7 +191,7 @@ impl Merge {
         })
     }
 
-    /// Returns what was skipped or changed so far, at most the first 1,000 notes.
+    /// Returns notes about what was skipped or changed so far: at most the first 1,000.
     pub fn notes(&self) -> &[MergeNote] {
         &self.notes
     }
@@ -201,11 +201,11 @@ impl Merge {
         self.dropped_notes
     }
 
-    /// Lays the merged tree out as a file system, without writing anything.
+    /// Lays the merged tree out as an ext4 file system, without writing anything.
     ///
     /// # Errors
-    /// [`Error::DiskTooSmall`] with the required size; [`Error::Unstorable`]
-    /// with a file that ext4 cannot store; [`Error::Options`].
+    /// [`Error::DiskTooSmall`] with the required size; [`Error::Unstorable`] with a file that ext4
+    /// cannot store; [`Error::Options`] if an option is invalid.
     pub fn plan(&self, options: &FsOptions) -> Result<Plan, Error> {
         Plan::new(Arc::clone(&self.content), options)
     }
@@ -217,8 +217,8 @@ impl Merge {
 }
 
 impl Content {
-    /// Reads a layer again and passes the data of those of its entries that `wanted`
-    /// returns something for, in order, to `consume`.
+    /// Reads a layer again. For each entry for which `wanted` returns a value, passes the data, in
+    /// order, to `consume`.
     pub(crate) fn replay<T>(
         &self,
         index: usize,
@@ -272,7 +272,7 @@ pub(crate) enum Piece<'a> {
     End { size: u64 },
 }
 
-/// An error of the data loop: of the layer, or of the one who takes the data.
+/// An error of the layer, or of the consumer of its data.
 enum DataError {
     Layer(Box<LayerError>),
     Other(Error),
@@ -287,7 +287,7 @@ impl DataError {
     }
 }
 
-/// Passes the data of an entry on, with its offset in the file.
+/// Passes the data of an entry, with the offset in the file, to a consumer.
 fn for_data<R: std::io::Read>(
     archive: &mut Archive<R>,
     entry: &Entry,
@@ -319,7 +319,7 @@ fn for_data<R: std::io::Read>(
     Ok(())
 }
 
-/// Drops attributes that a file system cannot have, with a note.
+/// Removes extended attributes that a file system cannot store, and adds a note.
 fn keep_known_xattrs(entry: &mut Entry) {
     let before = entry.xattrs.len();
     entry

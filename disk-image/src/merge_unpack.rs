@@ -10,13 +10,13 @@ use crate::unpack::{OpenFile, UnpackOptions, Unpacked, Unpacker};
 use crate::{Error, Monitor};
 
 impl Merge {
-    /// Unpacks the merged tree into a directory, which must be empty and is created if it does
-    /// not exist. Nothing is written outside of it, and no symbolic link is followed.
-    /// Whatever the caller has no privileges for is recorded and skipped.
+    /// Unpacks the merged tree into a directory, which must be empty and is created if it does not
+    /// exist. Nothing is written outside of it, and no symbolic link is followed. What the caller
+    /// has no permission to create is skipped and listed in the result.
     ///
     /// # Errors
-    /// [`Error::Unpack`] with the file that could not be created; [`Error::Layer`] if a layer
-    /// has changed or cannot be read again; [`Error::Cancelled`]. Files unpacked so far
+    /// [`Error::Unpack`] with the file that could not be created; [`Error::Layer`] if a layer has
+    /// changed or cannot be read again; [`Error::Cancelled`]. Files that were already unpacked
     /// remain.
     pub fn unpack(
         &self,
@@ -118,7 +118,7 @@ impl Merge {
     }
 }
 
-/// Leaves holes where blocks are zero.
+/// Writes data, and leaves a hole for each block of zeros.
 fn write_data(file: &OpenFile, offset: u64, bytes: &[u8]) -> Result<(), Error> {
     if crate::ranges::is_zero(bytes) {
         Ok(())

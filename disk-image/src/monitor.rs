@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::Error;
 
-/// Observes and cancels an operation from another thread.
+/// Reports the progress of an operation, and cancels it, from another thread.
 ///
-/// Clones share the same counters: pass one to the operation, and use the other to
-/// read progress or cancel. All functions of this crate block; an async
-/// caller runs them on a blocking thread and polls its clone.
+/// Clones share the same state: pass one clone to the operation, and use the other to read the
+/// progress or to cancel. All functions of this crate block; an async caller runs them on a
+/// blocking thread and polls its clone.
 #[derive(Debug, Clone, Default)]
 pub struct Monitor {
     shared: Arc<Shared>,
@@ -28,8 +28,8 @@ impl Monitor {
         Self::default()
     }
 
-    /// Requests the operation to stop. It returns [`Error::Cancelled`] soon after, and
-    /// its output is incomplete.
+    /// Asks the operation to stop. It returns [`Error::Cancelled`] soon after, and its output is
+    /// incomplete.
     pub fn cancel(&self) {
         self.shared.cancelled.store(true, Ordering::Relaxed);
     }
@@ -39,12 +39,13 @@ impl Monitor {
         self.shared.cancelled.load(Ordering::Relaxed)
     }
 
-    /// Returns the bytes of unpacked input processed so far, by all operations together.
+    /// Returns the number of bytes of unpacked input processed so far by all operations that share
+    /// this monitor.
     pub fn bytes(&self) -> u64 {
         self.shared.bytes.load(Ordering::Relaxed)
     }
 
-    /// Returns the entries (files, directories, links) processed so far.
+    /// Returns the number of entries (files, directories, links) processed so far.
     pub fn entries(&self) -> u64 {
         self.shared.entries.load(Ordering::Relaxed)
     }

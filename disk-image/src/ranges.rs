@@ -2,28 +2,27 @@
 
 pub(crate) const BLOCK: u64 = 4096;
 
-/// Runs of zeros at least this long become holes: 64 KiB, the grain of a disk.
+/// The minimum length of a run of zeros that becomes a hole, in blocks: 64 KiB, one grain of a
+/// disk.
 const RUN: u64 = 16;
 
-/// Consumes a file in order and collects its blocks that are not zero.
+/// Reads a file in order and collects the ranges of blocks that are not zero.
 pub(crate) struct RangeFinder {
     ranges: Vec<(u64, u64)>,
-    /// Bytes seen.
+    /// Number of bytes read so far.
     position: u64,
-    /// Whether the current block has data.
+    /// Whether the current block contains nonzero bytes.
     dirty: bool,
-    /// Shortest run of zero blocks that becomes a hole.
+    /// The minimum length of a run of zero blocks that becomes a hole.
     run: u64,
-    /// Most ranges that are kept.
+    /// The maximum number of ranges.
     most: usize,
     overflowed: bool,
 }
 
 impl RangeFinder {
-    /// Files that the layer says are sparse keep every hole; in others only long runs
-    /// of zeros become holes.
-    ///
-    /// The ranges may take `memory` bytes.
+    /// Creates a finder that keeps at most `memory` bytes of ranges. In a file that is `sparse` in
+    /// its layer, every zero block becomes a hole; in other files only long runs do.
     pub(crate) fn new(sparse: bool, memory: u64) -> Self {
         let run = if sparse { 1 } else { RUN };
         let most = memory / size_of::<(u64, u64)>() as u64;
@@ -50,7 +49,7 @@ impl RangeFinder {
         }
     }
 
-    /// Moves to `position`, over a hole.
+    /// Skips a hole up to `position`.
     pub(crate) fn seek(&mut self, position: u64) {
         if position / BLOCK != self.position / BLOCK {
             self.end_block(self.position / BLOCK);
@@ -58,7 +57,7 @@ impl RangeFinder {
         self.position = position;
     }
 
-    /// The ranges; `None` if there were more than the memory for them.
+    /// Returns the ranges; `None` if they exceeded the memory limit.
     pub(crate) fn finish(mut self) -> Option<Vec<(u64, u64)>> {
         self.end_block(self.position / BLOCK);
         self.ranges.shrink_to_fit();
@@ -75,7 +74,7 @@ impl RangeFinder {
                 *count = block + 1 - *start;
             }
             _ if is_full => self.overflowed = true,
-            // A short run of zeros at the beginning is stored, too.
+            // A short run of zeros at the beginning is stored as data.
             None if block < self.run => self.ranges.push((0, block + 1)),
             _ => self.ranges.push((block, 1)),
         }
@@ -83,7 +82,7 @@ impl RangeFinder {
 }
 
 pub(crate) fn is_zero(bytes: &[u8]) -> bool {
-    // Whole words, and a branch only for every 32 of them.
+    // Checks whole words, with only one branch per 32 of them.
     let (chunks, rest) = bytes.as_chunks::<256>();
     chunks
         .iter()

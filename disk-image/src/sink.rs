@@ -1,11 +1,11 @@
-//! The output of an image: a stream, a file, or a virtual disk.
+//! Where an image is written: a stream, a file, or a virtual disk.
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 
 use crate::Error;
 
-/// Receives an image in ascending order. Gaps are zero.
+/// Receives an image in ascending order of offsets. Gaps are zero.
 pub trait Sink {
     /// Writes `bytes` at `offset`. Offsets ascend and ranges do not overlap.
     ///
@@ -14,7 +14,7 @@ pub trait Sink {
     fn put(&mut self, offset: u64, bytes: &[u8]) -> Result<(), Error>;
 }
 
-/// Writes an image as it is into a stream, zeros included.
+/// Writes a raw image into a stream, including zeros.
 pub(crate) struct RawStream<W> {
     out: W,
     position: u64,
@@ -25,7 +25,7 @@ impl<W: Write> RawStream<W> {
         Self { out, position: 0 }
     }
 
-    /// Fills up to `size` with zeros.
+    /// Writes zeros up to `size` bytes and returns the stream.
     pub(crate) fn finish(mut self, size: u64) -> Result<W, Error> {
         self.fill(size).map_err(Error::Write)?;
         self.out.flush().map_err(Error::Write)?;
@@ -60,7 +60,7 @@ pub struct RawFile<'a> {
 }
 
 impl<'a> RawFile<'a> {
-    /// Starts at the beginning of an empty file.
+    /// Creates a sink that writes to an empty file, from its beginning.
     pub fn new(file: &'a File) -> Self {
         Self {
             file: io::BufWriter::with_capacity(256 << 10, file),
@@ -71,7 +71,7 @@ impl<'a> RawFile<'a> {
     /// Sets the file's length to the size of the image, in bytes.
     ///
     /// # Errors
-    /// [`Error::Write`].
+    /// [`Error::Write`] if the length cannot be set.
     pub fn finish(mut self, size: u64) -> Result<(), Error> {
         self.file.flush().map_err(Error::Write)?;
         self.file.get_ref().set_len(size).map_err(Error::Write)

@@ -1,6 +1,6 @@
 //! File timestamps.
 
-/// Seconds since 1970 (before it: negative) and nanoseconds after that second.
+/// Seconds since 1970, negative for earlier times, and the nanoseconds after that second.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp {
     /// Seconds since 1970-01-01 UTC.
@@ -15,8 +15,7 @@ impl Timestamp {
         Self { seconds, nanos: 0 }
     }
 
-    /// Parses a decimal number of seconds, such as `-1.25`. Digits beyond nanoseconds
-    /// are cut.
+    /// Parses a decimal number of seconds, such as `-1.25`. Digits beyond nanoseconds are ignored.
     pub(crate) fn parse(text: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(text).ok()?;
         let (negative, text) = match text.strip_prefix('-') {
@@ -28,7 +27,7 @@ impl Timestamp {
         if whole.is_empty() || !digits(whole) || !digits(fraction) {
             return None;
         }
-        // Beyond what an i64 holds is far beyond what a file system stores: clamped there.
+        // A value that overflows an `i64` exceeds what file systems store, and is clamped.
         let seconds = whole.parse().unwrap_or(i64::MAX);
         let mut nanos = 0;
         for index in 0..9 {

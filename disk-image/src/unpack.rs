@@ -1,4 +1,4 @@
-//! Unpacks trees into directories of the local file system.
+//! Unpacks a tree into a directory of the local file system.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
@@ -14,7 +14,7 @@ use crate::Error;
 use crate::archive::writer::{Attributes, Item};
 use crate::time::Timestamp;
 
-/// Options of unpacking a tree.
+/// Options for unpacking a tree.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct UnpackOptions {
@@ -64,7 +64,7 @@ impl UnpackOptions {
     }
 }
 
-/// The result of unpacking, with what could not be created as specified.
+/// The result of unpacking, including what could not be created as specified.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Unpacked {
@@ -72,11 +72,11 @@ pub struct Unpacked {
     pub entries: u64,
     /// The bytes of data written.
     pub bytes: u64,
-    /// What was not created because of the options or the caller's privileges.
+    /// Properties and files that were not created because of the options or missing permissions.
     pub refused: Vec<Refused>,
 }
 
-/// A property that a file should have but does not.
+/// A property that a file should have but does not have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Refused {
@@ -97,7 +97,7 @@ pub enum RefusedKind {
         /// The group id.
         gid: u32,
     },
-    /// The set-id bits, which are dropped if the owner is different.
+    /// The set-id bits, which are dropped if the owner differs.
     Mode(u32),
     /// A device node, which was not created at all.
     Device {
@@ -123,17 +123,17 @@ pub enum RefusedKind {
     },
 }
 
-/// Makes files below a directory that was empty, parents first. Nothing that it makes
-/// is ever followed: every parent is a directory that it made itself.
+/// Creates files in an empty directory, parents first. It never follows a symbolic link: it created
+/// every parent itself, as a directory.
 pub(crate) struct Unpacker {
     root: PathBuf,
     options: UnpackOptions,
     report: Unpacked,
-    /// Attributes of directories are set when everything is in them.
+    /// Attributes of directories, which are set after their contents were created.
     directories: Vec<(PathBuf, Box<[u8]>, Kept)>,
 }
 
-/// Attributes that are owned.
+/// The owned attributes of a directory.
 struct Kept {
     mode: u32,
     uid: u32,
@@ -158,7 +158,7 @@ impl OpenFile {
 }
 
 impl Unpacker {
-    /// The directory is made if it does not exist, and has to be empty.
+    /// Creates the directory if it does not exist; otherwise it must be empty.
     pub(crate) fn new(root: &Path, options: &UnpackOptions) -> Result<Self, Error> {
         let open = || {
             fs::create_dir_all(root)?;
@@ -179,7 +179,7 @@ impl Unpacker {
         })
     }
 
-    /// Makes anything but a regular file. An empty path is the root.
+    /// Creates anything but a regular file. The empty path is the root.
     pub(crate) fn make(
         &mut self,
         path: &[u8],
@@ -333,7 +333,7 @@ impl Unpacker {
         });
     }
 
-    /// Whether it was made.
+    /// Creates a device node; returns `false` if the caller may not.
     fn make_device(&self, target: &Path, is_block: bool, number: (u32, u32)) -> io::Result<bool> {
         if !self.options.devices {
             return Ok(false);
@@ -351,7 +351,7 @@ impl Unpacker {
         }
     }
 
-    /// Owner first: a change of it clears set-id bits and capabilities.
+    /// The owner is set first, because a change of owner clears set-id bits and capabilities.
     fn set_attributes(
         &mut self,
         target: &Path,
@@ -422,7 +422,7 @@ impl Unpacker {
     }
 }
 
-/// Whether the caller may not do this, or the file system cannot.
+/// Returns whether the caller lacks the permission, or the file system lacks the feature.
 fn is_refusal(errno: Errno) -> bool {
     matches!(
         errno,

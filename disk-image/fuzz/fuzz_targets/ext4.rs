@@ -47,9 +47,9 @@ fn sound() -> Vec<u8> {
         .layer(layer, LayerDigests::none(), &Monitor::new())
         .expect("the layer is sound");
     let options = FsOptions::new(8 << 20, uuid::Uuid::from_u128(1));
-    let plan = merge.plan(&options).expect("there is room");
+    let plan = merge.plan(&options).expect("the content fits");
     plan.write_raw(Vec::new(), &Monitor::new())
-        .expect("memory takes it")
+        .expect("writing to memory cannot fail")
 }
 
 fn layer() -> Vec<u8> {

@@ -1,5 +1,5 @@
 //! Creates disks from container layers on the command line, and inspects them.
-#![expect(clippy::print_stdout, reason = "a command prints what it found")]
+#![expect(clippy::print_stdout, reason = "a command prints its result")]
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -18,7 +18,7 @@ use disk_image::{
 #[derive(Parser)]
 #[command(
     version,
-    about = "Container layers become disks, and disks become layers"
+    about = "Converts container layers to disks, and disks to layers"
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -32,7 +32,7 @@ enum Command {
         /// Size of the disk in MiB
         #[arg(long, default_value_t = 8192)]
         size: u64,
-        /// Identifies the file system
+        /// UUID of the file system; the same UUID and layers produce the same disk
         #[arg(long, default_value = "00000000-0000-0000-0000-000000000001")]
         uuid: uuid::Uuid,
         /// Volume label
@@ -157,7 +157,7 @@ fn main() -> Result<()> {
                 output.write(size, |sink| disk_image::copy(&disk, sink, &monitor))
             }
             Err(error) => {
-                // A stream can be read from its beginning even if it has no end.
+                // Fall back to reading the input as a stream, which needs no seeking.
                 let stream = StreamReader::new(File::open(&disk)?).map_err(|_| error)?;
                 output.write(stream.capacity(), |sink| stream.copy_to(sink, &monitor))
             }

@@ -10,15 +10,15 @@ use crate::limits::Limits;
 
 const WHITEOUT: &[u8] = b".wh.";
 const OPAQUE: &[u8] = b".wh..wh..opq";
-/// The prefix of names that AUFS reserves.
+/// The prefix of names that are reserved by AUFS.
 const RESERVED: &[u8] = b".wh..wh.";
 
 /// The result of applying an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Applied {
-    /// A file, whose data is to be indexed.
+    /// A file; its data has to be indexed.
     File(NodeId),
-    /// Anything without data.
+    /// Anything else.
     Other,
 }
 
@@ -46,7 +46,7 @@ impl Tree {
         }
         if let Some(hidden) = name.strip_prefix(WHITEOUT) {
             if matches!(hidden, b"" | b"." | b"..") {
-                return Err(LayerProblem::Name("is a whiteout of no name"));
+                return Err(LayerProblem::Name("is a whiteout without a name"));
             }
             if let Some(parent) = self.resolve(parents, layer, Missing::Stop, limits)? {
                 self.hide(parent, hidden, layer);
@@ -95,7 +95,7 @@ impl Tree {
         })
     }
 
-    /// Sets where a file has data.
+    /// Sets the ranges of a file that contain data.
     pub(crate) fn set_ranges(&mut self, id: NodeId, found: Vec<(u64, u64)>) {
         self.metadata += size_of_val(&found[..]) as u64;
         if let NodeKind::File(data) = &mut self.node_mut(id).kind {
@@ -106,7 +106,7 @@ impl Tree {
     fn apply_root(&mut self, entry: &Entry) -> Result<Applied, LayerProblem> {
         if entry.kind != Kind::Directory {
             return Err(LayerProblem::Name(
-                "is that of the root, which is a directory",
+                "is that of the root, which must be a directory",
             ));
         }
         self.node_mut(ROOT).meta = meta_of(entry)?;
@@ -144,7 +144,7 @@ impl Tree {
             return Ok(());
         }
         self.count_metadata(name.len(), limits)?;
-        // Counted first: the name that is replaced may hold the target's directory.
+        // Counted before the old name is removed, because the target may be below that name.
         self.node_mut(node).links += 1;
         self.remove(parent, name);
         self.set_link(parent, name, Link { node, layer });
@@ -172,7 +172,7 @@ impl Tree {
         }
     }
 
-    /// Takes one name from a node, and if it was the last, all names below.
+    /// Removes one name of a node and, if it was the last one, everything below the node.
     fn unlink(&mut self, id: NodeId) {
         let mut dead = vec![id];
         while let Some(id) = dead.pop() {
@@ -189,7 +189,7 @@ impl Tree {
         }
     }
 
-    /// Hides what lower layers have below a name; what this layer put there stays.
+    /// Hides what lower layers have below a name. Entries of this layer stay.
     fn hide(&mut self, parent: NodeId, name: &[u8], layer: u32) {
         let Some(link) = self.child(parent, name) else {
             return;
@@ -205,7 +205,7 @@ impl Tree {
             .children(link.node)
             .is_some_and(|children| !children.is_empty());
         if used {
-            // Only what this layer put below it needs the directory now.
+            // The directory remains only as the parent of this layer's entries.
             self.node_mut(link.node).meta = Meta::implicit();
             self.set_link(
                 parent,
@@ -220,9 +220,9 @@ impl Tree {
         }
     }
 
-    /// Hides what lower layers have in a directory. Directories are visited before and
-    /// after what is below them, with a stack of our own: they may be nested deeply. Each is
-    /// visited once per layer, however often the layer asks.
+    /// Hides what lower layers have in a directory. Directories are visited before and after their
+    /// children, without recursion, because they may be nested deeply. Each is visited once per
+    /// layer, however many whiteouts the layer has.
     fn hide_children(&mut self, directory: NodeId, layer: u32) {
         let mut order = vec![directory];
         let mut next = 0;

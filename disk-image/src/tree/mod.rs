@@ -1,4 +1,4 @@
-//! The merged tree: what a container would see, without file contents.
+//! The merged tree: the files that a container would see, without their contents.
 
 mod apply;
 mod path;
@@ -14,13 +14,13 @@ pub(crate) type NodeId = u32;
 
 pub(crate) const ROOT: NodeId = 0;
 
-/// All nodes; those that no directory names any more are dead.
+/// All nodes. Nodes without a name are not removed from the vector.
 #[derive(Debug, Clone)]
 pub(crate) struct Tree {
     pub(crate) nodes: Vec<Node>,
-    /// Bytes that the limit [`Limits::metadata`](crate::Limits) counts: what was ever added.
+    /// Number of bytes ever added that count towards [`Limits::metadata`](crate::Limits).
     pub(crate) metadata: u64,
-    /// Components of paths that came from symbolic links.
+    /// Number of path components that came from symbolic links.
     followed: u64,
 }
 
@@ -28,10 +28,10 @@ pub(crate) struct Tree {
 pub(crate) struct Node {
     pub(crate) kind: NodeKind,
     pub(crate) meta: Meta,
-    /// Names that refer to the node; 0: dead.
+    /// Number of names that refer to the node; 0 if it was removed.
     pub(crate) links: u32,
-    /// The layer, plus one, that hid everything of lower layers below this directory:
-    /// looking again would find nothing.
+    /// One more than the last layer that hid all entries of lower layers below this directory, so
+    /// that the layer does not visit the directory again.
     swept: u32,
 }
 
@@ -60,17 +60,17 @@ pub(crate) enum NodeKind {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Link {
     pub(crate) node: NodeId,
-    /// The layer that made the name, or said it again.
+    /// The layer that created or last described the name.
     pub(crate) layer: u32,
 }
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct FileData {
     pub(crate) layer: u32,
-    /// The index of the layer's entry that has the data.
+    /// The index of the entry that contains the data in its layer.
     pub(crate) entry: u32,
     pub(crate) size: u64,
-    /// Blocks of the file that hold data, in order: first block and count.
+    /// Ranges of blocks that contain data, in ascending order: first block and count.
     pub(crate) ranges: Vec<(u64, u64)>,
 }
 
@@ -79,16 +79,16 @@ pub(crate) struct Meta {
     pub(crate) mode: u16,
     pub(crate) uid: u32,
     pub(crate) gid: u32,
-    /// `None`: no layer says, the file system's epoch is used.
+    /// The modification time; `None` uses the epoch of the file system, if no layer has a time.
     pub(crate) mtime: Option<Timestamp>,
     pub(crate) xattrs: Vec<Xattr>,
 }
 
-/// An extended attribute: its full name, and its value.
+/// An extended attribute: its full name and its value.
 pub type Xattr = (Box<[u8]>, Box<[u8]>);
 
 impl Meta {
-    /// For directories that are needed and that no layer describes.
+    /// Returns the metadata of a directory that is needed but that no layer describes.
     fn implicit() -> Self {
         Self {
             mode: 0o755,
@@ -133,8 +133,8 @@ impl Tree {
         self.children(parent)?.get(name).copied()
     }
 
-    /// Visits every name below the root, parents first, siblings in order of bytes.
-    /// The visitor gets parent, name and node.
+    /// Visits every name below the root: parents first, siblings in byte order. The visitor
+    /// receives the parent, the name and the node.
     pub(crate) fn walk<E>(
         &self,
         mut visit: impl FnMut(NodeId, &[u8], NodeId) -> Result<(), E>,
@@ -155,7 +155,7 @@ impl Tree {
 }
 
 impl Tree {
-    /// The path of a node, for messages; of several names, the first.
+    /// Returns the path of a node for messages; the first one if it has several names.
     pub(crate) fn path_of(&self, id: NodeId) -> Vec<u8> {
         let mut names: Vec<Option<(NodeId, Box<[u8]>)>> = vec![None; self.nodes.len()];
         let visit = |parent, name: &[u8], node: NodeId| {

@@ -10,8 +10,8 @@ const MAX_SYMLINKS: u32 = 40;
 /// The kernel's limit on the target of a symbolic link.
 const MAX_TARGET: usize = 4095;
 
-/// The components of a path as an archive has it: absolute is the same as relative,
-/// and `..` may not leave the tree.
+/// Returns the components of a path in an archive. Absolute paths are treated as relative, and `..`
+/// must not leave the tree.
 pub(super) fn components<'a>(
     path: &'a [u8],
     limits: &Limits,
@@ -34,7 +34,7 @@ pub(super) fn components<'a>(
     Ok(parts)
 }
 
-/// How to handle a missing directory on the path.
+/// What to do if a directory of the path does not exist.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Missing {
     Make,
@@ -42,9 +42,9 @@ pub(super) enum Missing {
 }
 
 impl Tree {
-    /// The directory that `path` leads to. Symbolic links on the way are followed
-    /// inside the tree, as if it was the root of the file system: their `..` stops
-    /// there. `None` if it does not exist and is not to be made.
+    /// Returns the directory at `path`. Symbolic links are resolved inside the tree, as if it was
+    /// the root of the file system: `..` in a link stops at the root. Returns `None` if the
+    /// directory does not exist and `missing` is [`Missing::Stop`].
     pub(super) fn resolve(
         &mut self,
         path: &[&[u8]],
@@ -52,7 +52,7 @@ impl Tree {
         missing: Missing,
         limits: &Limits,
     ) -> Result<Option<NodeId>, LayerProblem> {
-        // The fast way: nothing but directories.
+        // Fast path: all components are directories.
         let mut at = ROOT;
         for (index, part) in path.iter().enumerate() {
             match self.child(at, part) {
@@ -78,7 +78,7 @@ impl Tree {
         limits: &Limits,
     ) -> Result<Option<NodeId>, LayerProblem> {
         let mut stack = vec![ROOT];
-        // What is still to be walked, the next component last.
+        // The components that remain to be resolved, the next one last.
         let mut rest: Vec<Vec<u8>> = path.iter().rev().map(|part| part.to_vec()).collect();
         let mut followed = 0;
         while let Some(part) = rest.pop() {
@@ -118,8 +118,8 @@ impl Tree {
                     limit(self.followed, limits.followed, LimitKind::Followed)?;
                 }
                 _ if missing == Missing::Stop => return Ok(None),
-                // A whiteout of it may still come: wherever that stands, it hides what lower
-                // layers have.
+                // Replaced by a directory even before a whiteout was read: wherever in the layer a
+                // whiteout is, it hides what lower layers have.
                 _ if link.layer < layer => {
                     self.remove(at, &part);
                     stack.push(self.make_directory(at, &part, layer, limits)?);

@@ -1,4 +1,4 @@
-//! Compresses grains in several threads, in order, with bounded memory.
+//! Compresses grains on several threads, in order, with bounded memory.
 
 use std::collections::VecDeque;
 use std::io;
@@ -32,7 +32,7 @@ impl CompressionLevel {
 /// Grains in flight for each thread.
 const QUEUE: usize = 4;
 
-/// A grain that is compressed, with its buffer to be used again.
+/// A compressed grain, and the buffer of its uncompressed data for reuse.
 pub(super) struct Packed {
     pub(super) grain: u64,
     pub(super) data: Vec<u8>,
@@ -50,7 +50,7 @@ struct Worker {
     thread: JoinHandle<()>,
 }
 
-/// Compresses grains; results come in the order of the jobs.
+/// A pool of threads that compress grains. Results are returned in the order of the jobs.
 pub(super) struct Pool {
     workers: Vec<Worker>,
     /// The worker of each job in flight, oldest first.
@@ -101,7 +101,8 @@ impl Pool {
         Ok(pool)
     }
 
-    /// Starts on a grain. Returns the oldest result if as many as allowed are in flight.
+    /// Submits a grain. If the maximum number of grains is in flight, waits for the oldest and
+    /// returns it.
     pub(super) fn push(&mut self, grain: u64, plain: Vec<u8>) -> io::Result<Option<Packed>> {
         if self.workers.is_empty() {
             let data = self.own.pack(&plain);
@@ -125,7 +126,7 @@ impl Pool {
         Ok(done)
     }
 
-    /// The oldest result; `None` if nothing is in flight.
+    /// Waits for the oldest grain in flight and returns it; `None` if there is none.
     pub(super) fn pop(&mut self) -> io::Result<Option<Packed>> {
         let Some(index) = self.in_flight.pop_front() else {
             return Ok(None);
@@ -138,7 +139,7 @@ impl Pool {
 
     fn failure(&mut self) -> io::Error {
         self.failed = true;
-        io::Error::other("a thread that compresses has failed")
+        io::Error::other("a compression thread failed")
     }
 }
 
@@ -165,7 +166,7 @@ impl Drop for Pool {
     }
 }
 
-/// Compresses one grain after the other.
+/// Compresses one grain at a time.
 struct Packer {
     compress: Compress,
     stored: Compress,
@@ -181,7 +182,7 @@ impl Packer {
         }
     }
 
-    /// An RFC 1950 stream. What does not shrink is stored.
+    /// Returns an RFC 1950 stream. Data that does not shrink is stored uncompressed.
     fn pack(&mut self, plain: &[u8]) -> Vec<u8> {
         if let Some(length) = run(&mut self.compress, plain, &mut self.buffer)
             && length < plain.len()

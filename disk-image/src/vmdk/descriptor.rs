@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{Error, NO_PARENT, SECTOR};
 
-/// Longest descriptor that is read.
+/// The maximum size of a descriptor in bytes.
 pub(crate) const MAX_BYTES: usize = 1 << 20;
 
 /// The text descriptor of a disk.
@@ -18,14 +18,14 @@ pub struct Descriptor {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Line {
-    /// With its line end.
+    /// The line, including its line ending.
     raw: Vec<u8>,
     content: Content,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Content {
-    /// Blank, or a comment.
+    /// A blank line or a comment.
     Nothing,
     Value {
         key: String,
@@ -212,7 +212,7 @@ impl Descriptor {
         if bytes.len() > MAX_BYTES {
             return Err(Error::Descriptor {
                 line: 0,
-                reason: "comes behind a megabyte of others",
+                reason: "the descriptor is longer than 1 MiB",
             });
         }
         if !bytes.trim_ascii_start().starts_with(b"#") || bytes.contains(&0) {
@@ -236,7 +236,7 @@ impl Descriptor {
         if descriptor.get("createType").is_none() {
             return Err(Error::Descriptor {
                 line: 0,
-                reason: "that says createType is missing",
+                reason: "it has no createType",
             });
         }
         Ok(descriptor)
@@ -250,8 +250,8 @@ impl Descriptor {
             .collect()
     }
 
-    /// Returns the value of a key, without quotes. Keys are case-insensitive,
-    /// and the first of several wins.
+    /// Returns the value of a key, without quotes. Keys are case-insensitive. If a key occurs more
+    /// than once, its first value is returned.
     pub fn get(&self, key: &str) -> Option<&str> {
         self.lines.iter().find_map(|line| match &line.content {
             Content::Value { key: found, value } if found.eq_ignore_ascii_case(key) => {
@@ -261,7 +261,7 @@ impl Descriptor {
         })
     }
 
-    /// Sets a value: in its existing line, or after the lines of its kind.
+    /// Sets a value in its existing line, or in a new line after similar ones.
     pub fn set(&mut self, key: &str, value: &str) {
         let found = self.lines.iter().position(|line| {
             matches!(&line.content, Content::Value { key: found, .. } if found.eq_ignore_ascii_case(key))
@@ -283,7 +283,7 @@ impl Descriptor {
         }
     }
 
-    /// Inserts a line; the one in front of it may be the last of a file, without an end.
+    /// Inserts a line. If the previous line has no line ending, adds one.
     fn insert(&mut self, at: usize, line: Line) {
         if let Some(before) = at.checked_sub(1).and_then(|at| self.lines.get_mut(at))
             && !before.raw.ends_with(b"\n")
@@ -300,7 +300,7 @@ impl Descriptor {
     pub fn cid(&self) -> Result<u32, Error> {
         self.hex("CID")?.ok_or(Error::Descriptor {
             line: 0,
-            reason: "with the CID is missing",
+            reason: "it has no CID",
         })
     }
 
@@ -373,7 +373,7 @@ impl Descriptor {
             })
             .ok_or(Error::Descriptor {
                 line: 0,
-                reason: "has extents that are too large",
+                reason: "its extents are too large",
             })
     }
 
@@ -381,7 +381,7 @@ impl Descriptor {
         let parse = |text: &str| {
             u32::from_str_radix(text, 16).map_err(|_| Error::Descriptor {
                 line: 0,
-                reason: "with a content id is no number",
+                reason: "a content id is not a hexadecimal number",
             })
         };
         self.get(key).map(parse).transpose()
@@ -411,7 +411,7 @@ impl fmt::Display for Descriptor {
 }
 
 fn value_line(key: &str, value: &str, quoted: bool) -> Line {
-    // Neither can be escaped in this format.
+    // The format has no escapes for these characters.
     let value: String = value
         .chars()
         .filter(|c| !matches!(c, '"' | '\n' | '\r' | '\0'))
@@ -450,9 +450,7 @@ fn parse_line(raw: &[u8]) -> Result<Content, &'static str> {
     if let Some(extent) = parse_extent(text)? {
         return Ok(Content::Extent(extent));
     }
-    let (key, value) = text
-        .split_once('=')
-        .ok_or("is neither a value nor an extent")?;
+    let (key, value) = text.split_once('=').ok_or("not a value or an extent")?;
     let value = value.trim();
     let value = value
         .strip_prefix('"')
@@ -472,8 +470,8 @@ fn parse_extent(text: &str) -> Result<Option<Extent>, &'static str> {
         _ => return Ok(None),
     };
     let sectors = words.next().and_then(|text| text.parse().ok());
-    let sectors = sectors.ok_or("has an extent without a size")?;
-    let kind = match words.next().ok_or("has an extent without a type")? {
+    let sectors = sectors.ok_or("extent without a size")?;
+    let kind = match words.next().ok_or("extent without a type")? {
         "FLAT" => ExtentKind::Flat,
         "VMFS" => ExtentKind::Vmfs,
         "SPARSE" => ExtentKind::Sparse,
@@ -484,17 +482,15 @@ fn parse_extent(text: &str) -> Result<Option<Extent>, &'static str> {
     let (file, rest) = match rest.strip_prefix('"') {
         Some(quoted) => quoted
             .split_once('"')
-            .ok_or("has a file name without its end")?,
+            .ok_or("file name without a closing quote")?,
         None => ("", rest),
     };
     if file.is_empty() && kind != ExtentKind::Zero {
-        return Err("has an extent without a file");
+        return Err("extent without a file");
     }
-    // What follows the offset names devices, and is kept with the line.
+    // Any text after the offset names devices, and is kept with the line.
     let offset = match rest.split_whitespace().next() {
-        Some(text) => text
-            .parse()
-            .map_err(|_| "has an extent with a bad offset")?,
+        Some(text) => text.parse().map_err(|_| "extent with an invalid offset")?,
         None => 0,
     };
     Ok(Some(Extent {
@@ -506,7 +502,7 @@ fn parse_extent(text: &str) -> Result<Option<Extent>, &'static str> {
     }))
 }
 
-/// Cylinders, heads and sectors as VMware chooses them for SCSI disks.
+/// Returns the cylinders, heads and sectors that VMware uses for SCSI disks of this size.
 fn geometry(sectors: u64) -> (u64, u64, u64) {
     let megabytes = sectors / 2048;
     let (heads, track) = match megabytes {

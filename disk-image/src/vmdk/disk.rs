@@ -1,4 +1,4 @@
-//! Opens disks of every format for reading, with the chain of their parents.
+//! Opens virtual disks of all supported formats, and their parents, for reading.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -9,16 +9,16 @@ use super::header::MAGIC;
 use super::{Error, SECTOR};
 use crate::block::{BlockRead, RawDisk, file_error};
 
-/// Longest chain of parents that is opened.
+/// The maximum number of disks in a chain of parents.
 const MAX_CHAIN: usize = 64;
-/// Most extents of one disk, each of which is an open file: 62 TiB in pieces of 2 GiB
-/// would be more, but nothing makes them.
+/// The maximum number of extents of a disk; each one is an open file. The largest disk, 62 TiB, in
+/// pieces of 2 GiB would have more, but no known program creates such disks.
 const MAX_EXTENTS: usize = 4096;
 
-/// A virtual disk that is open for reading: monolithicSparse, streamOptimized, flat,
-/// `vmfs`, or split into several extents, with its parents.
+/// A virtual disk that is open for reading, with its parents. Supported are monolithicSparse,
+/// streamOptimized, flat and `vmfs` disks, and disks that are split into several extents.
 ///
-/// There is no locking: while a disk is read, it and its parents must not be written to.
+/// The disk is not locked: while it is read, neither it nor its parents may be written to.
 #[derive(Debug)]
 pub struct Disk {
     path: PathBuf,
@@ -56,21 +56,21 @@ enum Piece<'a> {
 }
 
 impl Disk {
-    /// Opens a disk by its descriptor, or by its only file. Extents and parents are
-    /// opened wherever the descriptors point: use this only for trusted disks, and
+    /// Opens a disk by the path of its descriptor, or of its only file. Extents and parents are
+    /// opened wherever the descriptors point, so use this only for trusted disks, and
     /// [`Disk::open_within`] for others.
     ///
     /// # Errors
-    /// [`crate::Error::Vmdk`] with the file, or with what is wrong with the disk.
+    /// [`crate::Error::Vmdk`] if a file cannot be read, or the disk is damaged or unsupported.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, crate::Error> {
         Self::open_link(path.as_ref(), None, 0)
     }
 
-    /// Opens a disk whose files must all be below the directory `root`, after following
-    /// symbolic links.
+    /// Opens a disk whose files must all be below the directory `root` once symbolic links are
+    /// resolved.
     ///
     /// # Errors
-    /// As [`Disk::open`], and [`Error::Outside`].
+    /// As [`Disk::open`], and [`Error::Outside`] if a file is not below `root`.
     pub fn open_within(
         path: impl AsRef<Path>,
         root: impl AsRef<Path>,
@@ -92,12 +92,12 @@ impl Disk {
         &self.descriptor
     }
 
-    /// Returns the parent, relative to which this disk stores differences.
+    /// Returns the parent, if this disk stores only the differences from one.
     pub fn parent(&self) -> Option<&Self> {
         self.parent.as_deref()
     }
 
-    /// Returns the path that was opened.
+    /// Returns the path from which the disk was opened.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -125,7 +125,7 @@ impl Disk {
                 .filter(|&end| end <= 1 << 60)
                 .ok_or(Error::Descriptor {
                     line: 0,
-                    reason: "has extents that are too large",
+                    reason: "its extents are too large",
                 })?;
             let target = path.parent().unwrap_or(Path::new("")).join(&extent.file);
             let content = match extent.kind {
@@ -135,7 +135,8 @@ impl Disk {
                     PartContent::Flat(open_file(&target, root)?.part(offset, end - start)?)
                 }
                 ExtentKind::Sparse => {
-                    // A disk in one file may have been renamed: its extent is itself.
+                    // A disk in one file may have been renamed, so its extent is always the file
+                    // itself.
                     let is_own = is_sparse(own.as_ref());
                     let file = match own.take_if(|_| is_own) {
                         Some(file) => file,
@@ -152,7 +153,7 @@ impl Disk {
                     PartContent::Sparse(Box::new(grains))
                 }
                 ExtentKind::Other(_) => {
-                    return Err(Error::Unsupported("an extent is of an unknown type").into());
+                    return Err(Error::Unsupported("an extent has an unknown type").into());
                 }
             };
             parts.push(Part {
@@ -165,7 +166,7 @@ impl Disk {
         let parent = match descriptor.parent_cid()? {
             None => None,
             Some(expected) => {
-                let reason = "with parentFileNameHint is missing";
+                let reason = "it has a parentCID but no parentFileNameHint";
                 let hint = descriptor
                     .parent_hint()
                     .ok_or(Error::Descriptor { line: 0, reason })?;
@@ -187,7 +188,7 @@ impl Disk {
         })
     }
 
-    /// Returns the content at `offset` and its end, which is at most `end`.
+    /// Returns the source of the data at `offset`, and where it ends, at most `end`.
     fn piece(&self, offset: u64, end: u64) -> Result<(Piece<'_>, u64), crate::Error> {
         let index = self.parts.partition_point(|part| part.end <= offset);
         let Some(part) = self.parts.get(index) else {
@@ -236,7 +237,7 @@ impl Disk {
                 Piece::Zero => buf.fill(0),
                 Piece::Absent => match &self.parent {
                     Some(parent) => {
-                        // A parent may be smaller: behind its end is nothing.
+                        // A parent may be smaller than its child; the rest is zero.
                         let there = parent.capacity.saturating_sub(at).min(buf.len() as u64);
                         let (there, beyond) = buf.split_at_mut(there as usize);
                         parent.read_range(there, at)?;
@@ -250,8 +251,8 @@ impl Disk {
         Ok(())
     }
 
-    /// The next offset below `limit` from which this disk or a parent has anything stored,
-    /// and up to where.
+    /// Returns the first range at or after `from` and below `limit` that this disk or a parent
+    /// stores.
     fn next_stored(&self, from: u64, limit: u64) -> Result<Option<Range<u64>>, crate::Error> {
         let limit = limit.min(self.capacity);
         let mut at = from;
@@ -320,11 +321,11 @@ impl BlockRead for Disk {
     }
 }
 
-/// Reads the descriptor of a disk, from its own file or embedded in the disk's only file, without
-/// opening anything else.
+/// Reads only the descriptor of a disk, which is a file of its own or embedded in the disk's only
+/// file. Extents and parents are not opened.
 ///
 /// # Errors
-/// [`crate::Error::Vmdk`].
+/// [`crate::Error::Vmdk`] if there is no valid descriptor.
 pub fn read_descriptor(path: impl AsRef<Path>) -> Result<Descriptor, crate::Error> {
     let path = path.as_ref();
     let file = RawDisk::open(path)?;
@@ -349,11 +350,14 @@ fn read_descriptor_of(file: Option<&RawDisk>) -> Result<Descriptor, crate::Error
                 if descriptor.extents().count() != 1
                     || !descriptor.extents().all(|extent| sparse(&extent.kind))
                 {
-                    return Err(Error::Unsupported("it is one file and describes others").into());
+                    return Err(Error::Unsupported(
+                        "it is a single file, but its descriptor refers to other files",
+                    )
+                    .into());
                 }
                 Ok(descriptor)
             }
-            // An extent alone: it is described as if it was a disk.
+            // An extent without a descriptor is treated as a complete disk.
             None => Ok(Descriptor::new(
                 CreateType::MonolithicSparse,
                 header.capacity,
@@ -379,13 +383,13 @@ fn open_file(path: &Path, root: Option<&Path>) -> Result<RawDisk, crate::Error> 
     if !real.starts_with(root) {
         return Err(Error::Outside(path.to_owned()).into());
     }
-    // Opening a pipe would wait for somebody to write into it.
+    // Opening a pipe would block until another process writes to it.
     let meta = real.metadata();
     if !meta
         .map_err(|source| file_error("open", path, source))?
         .is_file()
     {
-        return Err(Error::Unsupported("a file of it is no regular file").into());
+        return Err(Error::Unsupported("one of its files is not a regular file").into());
     }
     RawDisk::open(real)
 }

@@ -8,10 +8,10 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum Error {
     /// The file is not a virtual disk of a supported format.
-    #[error("the file is not a supported virtual disk: {0}")]
+    #[error("unsupported virtual disk: {0}")]
     Unsupported(&'static str),
-    /// A header, table or marker contradicts itself or the file.
-    #[error("the virtual disk is damaged: its {what} at byte {offset}")]
+    /// A header, table or marker is invalid or missing.
+    #[error("the virtual disk is damaged: {what} at byte {offset}")]
     Damaged {
         /// The damaged structure.
         what: &'static str,
@@ -19,31 +19,34 @@ pub enum Error {
         offset: u64,
     },
     /// The text descriptor is invalid.
-    #[error("line {line} of the descriptor {reason}")]
+    #[error("invalid {}: {reason}", descriptor_line(*line))]
     Descriptor {
-        /// The line number, from 1; 0: the descriptor as a whole.
+        /// The line number, from 1; 0 if the error concerns the descriptor as a whole.
         line: usize,
         /// What is wrong.
         reason: &'static str,
     },
     /// The parent was changed after the child was created.
-    #[error("the parent has the content id {found:08x}, the child expects {expected:08x}")]
+    #[error(
+        "the parent was changed: its content id is {found:08x}, but the child expects {expected:08x}"
+    )]
     ParentChanged {
         /// The content id that the child expects.
         expected: u32,
         /// The content id of the parent.
         found: u32,
     },
-    /// The chain of parents is too long, or contains a cycle.
-    #[error("more than {0} disks in a chain of parents")]
+    /// The chain of parents has more disks than this limit, or contains a cycle.
+    #[error("the chain of parents has more than {0} disks, or a cycle")]
     ChainTooLong(usize),
-    /// The disk refers to a file outside of the directory it was confined to.
-    #[error("the disk refers to {}, outside of its directory", .0.display())]
+    /// The disk refers to this file, which is outside of the directory given to
+    /// [`Disk::open_within`](super::Disk::open_within).
+    #[error("the disk refers to {}, which is outside of the allowed directory", .0.display())]
     Outside(PathBuf),
-    /// The options are invalid.
+    /// The disk cannot be created with these options.
     #[error("cannot create the disk: {0}")]
     Options(&'static str),
-    /// A read beyond the end of the disk.
+    /// A read or write beyond the end of the disk.
     #[error("{len} bytes from {offset} are beyond the end of the disk")]
     OutOfRange {
         /// The first byte.
@@ -51,14 +54,14 @@ pub enum Error {
         /// The number of bytes.
         len: u64,
     },
-    /// A file could not be opened, read or written.
+    /// An operation on a file failed.
     #[error("cannot {action} {}", path.display())]
     File {
         /// The attempted operation.
         action: &'static str,
         /// The path of the file; empty for a stream from the caller.
         path: PathBuf,
-        /// The error of the operating system.
+        /// The underlying error.
         #[source]
         source: io::Error,
     },
@@ -67,8 +70,15 @@ pub enum Error {
     Read {
         /// The byte offset.
         offset: u64,
-        /// The cause.
+        /// The underlying error.
         #[source]
         source: io::Error,
     },
+}
+
+fn descriptor_line(line: usize) -> String {
+    match line {
+        0 => "descriptor".to_owned(),
+        line => format!("line {line} of the descriptor"),
+    }
 }

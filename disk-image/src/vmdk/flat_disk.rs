@@ -10,8 +10,8 @@ use crate::block::{file_error, write_all_at};
 use crate::ranges::is_zero;
 use crate::sink::Sink;
 
-/// A new disk with a descriptor `NAME.vmdk` and a flat file `NAME-flat.vmdk`,
-/// open for writing. The flat file has holes where nothing was written.
+/// A new disk that is open for writing: a descriptor `NAME.vmdk` and a flat file `NAME-flat.vmdk`.
+/// Ranges that were not written are holes in the flat file.
 #[derive(Debug)]
 pub struct FlatDisk {
     file: File,
@@ -20,12 +20,11 @@ pub struct FlatDisk {
 }
 
 impl FlatDisk {
-    /// Creates an empty disk of `capacity` bytes, rounded up to 512, as on a datastore of
-    /// ESXi ([`CreateType::Vmfs`]) or elsewhere ([`CreateType::MonolithicFlat`]). Neither
-    /// file may exist.
+    /// Creates an empty disk of `capacity` bytes, rounded up to 512. `create_type` is
+    /// [`CreateType::Vmfs`] for a datastore of ESXi, or [`CreateType::MonolithicFlat`].
     ///
     /// # Errors
-    /// [`crate::Error::Vmdk`] if a file exists or cannot be created, or for any other type.
+    /// [`crate::Error::Vmdk`] if a file already exists or cannot be created, or for any other type.
     pub fn create(
         path: impl AsRef<Path>,
         create_type: CreateType,
@@ -37,7 +36,7 @@ impl FlatDisk {
             return Err(Error::Options("its type has no flat extent").into());
         }
         if capacity == 0 || capacity > 62 << 40 {
-            return Err(Error::Options("a virtual disk has 512 bytes to 62 TiB").into());
+            return Err(Error::Options("its size must be 512 bytes to 62 TiB").into());
         }
         let capacity = capacity.next_multiple_of(SECTOR);
         let mut name = path.file_stem().unwrap_or_default().to_owned();
@@ -63,7 +62,7 @@ impl FlatDisk {
                 file_error("write", path, source)
             })
         };
-        // Nothing is left behind of a disk that could not be made.
+        // Do not leave an incomplete disk behind.
         finish().inspect_err(|_| _ = std::fs::remove_file(&flat))?;
         Ok(Self {
             file,
@@ -99,10 +98,10 @@ impl FlatDisk {
             .map_err(|source| file_error("write", &self.path, source))
     }
 
-    /// Waits until all data is on stable storage.
+    /// Flushes all data to stable storage.
     ///
     /// # Errors
-    /// [`crate::Error::Vmdk`].
+    /// [`crate::Error::Vmdk`] if the data cannot be flushed.
     pub fn sync(&self) -> Result<(), crate::Error> {
         self.file
             .sync_all()
@@ -112,7 +111,7 @@ impl FlatDisk {
 
 impl Sink for FlatDisk {
     fn put(&mut self, offset: u64, bytes: &[u8]) -> Result<(), crate::Error> {
-        // A new file is zero already.
+        // Unwritten ranges of the new file already read as zero.
         if is_zero(bytes) {
             return Ok(());
         }

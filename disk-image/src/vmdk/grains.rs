@@ -1,4 +1,4 @@
-//! Reads sparse extents: finds grains through directory and tables.
+//! Reads sparse extents, whose grains are found through a directory and tables.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,18 +10,18 @@ use super::header::{AT_END, COMPRESSED, Header, MARKERS, marker};
 use super::{Error, SECTOR, TABLE_ENTRIES};
 use crate::block::{BlockRead, RawDisk};
 
-/// Tables kept in memory: 8 MiB of them.
+/// The maximum number of cached grain tables: 8 MiB.
 const CACHED_TABLES: usize = 4096;
-/// A table entry that says that a grain is zero, whatever the parent has.
+/// The table entry of a grain that reads as zero, even if the parent has data there.
 const ZERO_GRAIN: u32 = 1;
 
-/// Where a grain is.
+/// The location of a grain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Grain {
-    /// Not in this extent; it may be in the parent.
+    /// Not stored in this extent; the parent may have it.
     Absent,
     Zero,
-    /// From this sector.
+    /// Stored from this sector on.
     At(u32),
 }
 
@@ -31,7 +31,7 @@ pub(super) struct Grains {
     header: Header,
     directory: Vec<u32>,
     tables: Mutex<BTreeMap<u64, Arc<[u32]>>>,
-    /// The last grain that was decompressed.
+    /// Cache of the grain that was decompressed last.
     unpacked: Mutex<Option<(u64, Arc<[u8]>)>>,
 }
 
@@ -48,7 +48,7 @@ impl Grains {
             .checked_mul(SECTOR)
             .ok_or(damaged("grain directory"))?;
         if at == 0 || at.saturating_add(tables * 4) > file.size() {
-            return Err(damaged("grain directory, which is cut,").into());
+            return Err(damaged("truncated grain directory").into());
         }
         let directory = read_words(&file, at, tables)?;
         Ok(Self {
@@ -82,7 +82,8 @@ impl Grains {
         })
     }
 
-    /// Whether a whole table is absent, to pass over 32 MiB at once.
+    /// Returns whether no grain of this grain's table is stored, so that a reader can skip 32 MiB
+    /// at once.
     pub(super) fn is_table_absent(&self, grain: u64) -> bool {
         matches!(
             self.directory.get((grain / TABLE_ENTRIES) as usize),
@@ -90,7 +91,7 @@ impl Grains {
         )
     }
 
-    /// Reads a part of the grain that [`Grains::lookup`] found at `sector`.
+    /// Reads part of the grain that [`Grains::lookup`] located at `sector`.
     pub(super) fn read(
         &self,
         grain: u64,
@@ -166,7 +167,8 @@ impl fmt::Debug for Grains {
     }
 }
 
-/// Inflates exactly one grain; a last one may be shorter, and is padded.
+/// Decompresses exactly one grain. The last grain of a disk may be shorter and is padded with
+/// zeros.
 pub(super) fn inflate(packed: &[u8], size: usize) -> Option<Vec<u8>> {
     let mut plain = vec![0; size];
     let mut inflater = Decompress::new(true);
@@ -176,7 +178,7 @@ pub(super) fn inflate(packed: &[u8], size: usize) -> Option<Vec<u8>> {
     }
 }
 
-/// The header, or in a stream, the footer at the end of the file.
+/// Reads the header, or the footer at the end of the file of a streamOptimized disk.
 pub(super) fn read_header(file: &RawDisk) -> Result<Header, crate::Error> {
     let mut block = [0; SECTOR as usize];
     file.read_exact_at(&mut block, 0)?;
@@ -184,11 +186,11 @@ pub(super) fn read_header(file: &RawDisk) -> Result<Header, crate::Error> {
     if header.directory != AT_END {
         return Ok(header);
     }
-    // A marker, the footer, and the marker of the end.
+    // A stream ends with the footer's marker, the footer, and the end-of-stream marker.
     let offset = file.size().saturating_sub(3 * SECTOR);
     file.read_exact_at(&mut block, offset)?;
     if crate::le::u32_at(&block, 12) != marker::FOOTER {
-        let what = "end, which has no footer,";
+        let what = "missing footer";
         return Err(Error::Damaged { what, offset }.into());
     }
     file.read_exact_at(&mut block, offset + SECTOR)?;

@@ -4,17 +4,18 @@ use super::{Error, GRAIN, SECTOR, TABLE_ENTRIES};
 use crate::le;
 
 pub(crate) const MAGIC: &[u8; 4] = b"KDMV";
-/// A stream does not know at its beginning where its grain directory will be.
+/// The offset of the grain directory in the header of a stream: the actual offset is in the footer.
 pub(crate) const AT_END: u64 = u64::MAX;
 
-/// 64 TiB: more than any disk has, so that tables of hostile ones fit into memory.
+/// The maximum capacity, 64 TiB. No disk is larger, and the tables of a hostile one still fit into
+/// memory.
 const MAX_SECTORS: u64 = 1 << 37;
 const VALID_NEWLINES: u32 = 1;
 const REDUNDANT_TABLE: u32 = 2;
 pub(crate) const COMPRESSED: u32 = 1 << 16;
 pub(crate) const MARKERS: u32 = 1 << 17;
 
-/// All sizes and offsets in sectors.
+/// A decoded header. All sizes and offsets are in sectors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) version: u32,
@@ -31,7 +32,7 @@ pub(crate) struct Header {
 }
 
 impl Header {
-    /// Of a streamOptimized disk.
+    /// Returns the header of a streamOptimized disk.
     pub(crate) fn stream(capacity: u64, descriptor_size: u64) -> Self {
         Self {
             version: 3,
@@ -48,7 +49,7 @@ impl Header {
         }
     }
 
-    /// Of a monolithicSparse disk.
+    /// Returns the header of a monolithicSparse disk.
     pub(crate) fn sparse(
         capacity: u64,
         descriptor_size: u64,
@@ -86,7 +87,7 @@ impl Header {
         to
     }
 
-    /// Decodes and checks a header that was at `offset`.
+    /// Decodes and validates a header; `offset` is its position in the file, for errors.
     pub(crate) fn decode(from: &[u8; 512], offset: u64) -> Result<Self, Error> {
         let damaged = |what| Error::Damaged { what, offset };
         if &from[..4] != MAGIC {
@@ -109,7 +110,7 @@ impl Header {
             return Err(Error::Unsupported("its version is not 1 to 3"));
         }
         if header.flags & VALID_NEWLINES != 0 && from[0x49..0x4d] != *b"\n \r\n" {
-            return Err(damaged("header was changed by a transfer as text, which"));
+            return Err(damaged("header corrupted by a text-mode transfer"));
         }
         if header.capacity > MAX_SECTORS {
             return Err(damaged("capacity"));
@@ -118,7 +119,9 @@ impl Header {
             return Err(damaged("grain size"));
         }
         if header.table_entries != TABLE_ENTRIES as u32 {
-            return Err(Error::Unsupported("its grain tables have not 512 entries"));
+            return Err(Error::Unsupported(
+                "its grain tables do not have 512 entries",
+            ));
         }
         if header.descriptor_size > 2048 || header.descriptor_offset > 1 << 40 {
             return Err(damaged("descriptor size"));
@@ -129,25 +132,25 @@ impl Header {
         Ok(header)
     }
 
-    /// Sectors that one grain table covers.
+    /// Returns the number of sectors that one grain table covers.
     pub(crate) fn table_span(&self) -> u64 {
         self.grain * TABLE_ENTRIES
     }
 
-    /// Grain tables of the disk.
+    /// Returns the number of grain tables of the disk.
     pub(crate) fn tables(&self) -> u64 {
         self.capacity.div_ceil(self.table_span())
     }
 }
 
-/// Kinds of markers in a stream; grains have none, but a size.
+/// Types of the markers in a stream. The marker of a grain has a size instead of a type.
 pub(crate) mod marker {
     pub(crate) const END: u32 = 0;
     pub(crate) const TABLE: u32 = 1;
     pub(crate) const DIRECTORY: u32 = 2;
     pub(crate) const FOOTER: u32 = 3;
 
-    /// A marker in front of `sectors` of metadata.
+    /// Encodes the marker that precedes `sectors` of metadata.
     pub(crate) fn encode(kind: u32, sectors: u64) -> [u8; 512] {
         let mut to = [0; 512];
         crate::le::put_u64(&mut to, 0, sectors);

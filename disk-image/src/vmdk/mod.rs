@@ -1,6 +1,5 @@
-//! Virtual disks in VMware's formats: streamOptimized for transport, monolithicSparse,
-//! flat extents with a text descriptor, and children, which store differences from a
-//! parent.
+//! Virtual disks in VMware's formats: streamOptimized for transport, monolithicSparse, flat extents
+//! with a text descriptor, and children, which store only the differences from their parent.
 
 mod deflate;
 mod descriptor;
@@ -24,9 +23,9 @@ pub use stream_writer::{StreamOptions, StreamWriter};
 
 /// The unit of all offsets in the formats, in bytes.
 pub const SECTOR: u64 = 512;
-/// The size of a grain in bytes: the allocation unit of sparse extents.
+/// The size of a grain, the allocation unit of sparse extents, in bytes.
 pub const GRAIN: u64 = 64 << 10;
-/// Grains of one grain table.
+/// The number of entries of a grain table.
 pub(crate) const TABLE_ENTRIES: u64 = 512;
-/// The content id that means that there is no parent.
+/// The parent content id of a disk without a parent.
 pub const NO_PARENT: u32 = u32::MAX;

@@ -1,4 +1,4 @@
-//! Disks in one sparse file that can be written at any offset, standalone or as children.
+//! Writable disks in one sparse file, standalone or as children.
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -22,9 +22,9 @@ pub enum ChildForm {
     /// One file: monolithicSparse.
     #[default]
     Monolithic,
-    /// A descriptor and an extent `NAME-delta.vmdk`, as it looks on a datastore of ESXi.
-    /// The extent is in the hosted sparse format: QEMU loses what it writes into
-    /// the format of ESXi when its tables are not allocated.
+    /// A descriptor and an extent `NAME-delta.vmdk`, named as on a datastore of ESXi. The extent
+    /// has the hosted sparse format, because QEMU loses writes to extents in ESXi's own format
+    /// whose tables are not allocated.
     Delta,
 }
 
@@ -39,12 +39,12 @@ pub struct SparseDisk {
     header: Header,
     directory: Vec<u32>,
     redundant: Vec<u32>,
-    /// The table used last.
+    /// The grain table that was used last.
     table: Option<(u64, Vec<u32>)>,
-    /// First sector behind the last grain.
+    /// The first sector after the last grain.
     end: u64,
     descriptor: Descriptor,
-    /// Where the descriptor is, if it is not in the file.
+    /// The path of the descriptor; `None` if it is embedded in the sparse file.
     descriptor_path: Option<PathBuf>,
     parent: Option<Disk>,
     is_marked: bool,
@@ -65,11 +65,11 @@ impl SparseDisk {
         Self::create_files(path, descriptor, sectors, None, ChildForm::Monolithic)
     }
 
-    /// Creates an empty child of the disk `parent`; `hint` is the path of the parent in
-    /// the child's descriptor. Relative hints are relative to the child.
+    /// Creates an empty child of the disk `parent`. `hint` is the parent's path that the child's
+    /// descriptor records; a relative path is relative to the child.
     ///
     /// # Errors
-    /// [`crate::Error::Vmdk`] if the files exist or cannot be created, or the parent has no
+    /// [`crate::Error::Vmdk`] if the files already exist or cannot be created, or the parent has no
     /// content id.
     pub fn create_child(
         path: impl AsRef<Path>,
@@ -97,10 +97,10 @@ impl SparseDisk {
     /// Opens a disk for writing. Its parents are opened for reading.
     ///
     /// # Errors
-    /// [`crate::Error::Vmdk`], also if the disk has several extents or is compressed.
+    /// [`crate::Error::Vmdk`] if the disk cannot be opened, is compressed, or has several extents.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, crate::Error> {
         let path = path.as_ref();
-        // Checks the whole chain.
+        // This also validates the whole chain of parents.
         let disk = Disk::open(path)?;
         let descriptor = disk.descriptor().clone();
         let extents: Vec<Extent> = descriptor.extents().cloned().collect();
@@ -120,10 +120,10 @@ impl SparseDisk {
         let raw = RawDisk::open(&target)?;
         let header = read_header(&raw)?;
         if header.flags & COMPRESSED != 0 {
-            return Err(Error::Unsupported("it is compressed, and cannot be written").into());
+            return Err(Error::Unsupported("compressed disks cannot be written to").into());
         }
         if header.grain * SECTOR != GRAIN {
-            return Err(Error::Unsupported("its grains are not of 64 KiB").into());
+            return Err(Error::Unsupported("its grain size is not 64 KiB").into());
         }
         if is_embedded && read_descriptor(&raw, &header)?.is_none() {
             return Err(Error::Unsupported("it has no descriptor").into());
@@ -173,11 +173,11 @@ impl SparseDisk {
         &self.descriptor
     }
 
-    /// Writes `bytes` at `offset`. Zeros are not stored where no data is.
+    /// Writes `bytes` at `offset`. Zeros do not allocate grains.
     ///
     /// # Errors
-    /// [`crate::Error::Vmdk`] if the range is not within the disk, or the file cannot be
-    /// read or written.
+    /// [`crate::Error::Vmdk`] if the range is not within the disk, or a file cannot be read or
+    /// written.
     pub fn write_at(&mut self, offset: u64, bytes: &[u8]) -> Result<(), crate::Error> {
         let len = bytes.len() as u64;
         if offset
@@ -197,10 +197,10 @@ impl SparseDisk {
         Ok(())
     }
 
-    /// Reads at `offset`, from this disk and its parents.
+    /// Reads at `offset` from this disk and its parents.
     ///
     /// # Errors
-    /// As [`SparseDisk::write_at`].
+    /// [`crate::Error::Vmdk`] if the range is not within the disk, or a file cannot be read.
     pub fn read_at(&mut self, buf: &mut [u8], offset: u64) -> Result<(), crate::Error> {
         let len = buf.len() as u64;
         if offset
@@ -227,9 +227,8 @@ impl SparseDisk {
         Ok(())
     }
 
-    /// Returns a sink that makes this disk equal to the image written to it. Only
-    /// grains that differ from the disk's content are written; gaps become
-    /// zero.
+    /// Returns a sink that makes this disk equal to the image written to it. Only grains that
+    /// differ from the current content are written, and gaps in the image become zero.
     pub fn replace(&mut self) -> Replacement<'_> {
         Replacement {
             disk: self,
@@ -238,10 +237,10 @@ impl SparseDisk {
         }
     }
 
-    /// Waits until all data is on stable storage.
+    /// Flushes all data to stable storage.
     ///
     /// # Errors
-    /// [`crate::Error::Vmdk`].
+    /// [`crate::Error::Vmdk`] if the data cannot be flushed.
     pub fn sync(&self) -> Result<(), crate::Error> {
         self.file
             .sync_all()
@@ -300,7 +299,7 @@ impl SparseDisk {
             parent,
             is_marked: true,
         };
-        // Nothing is left behind of a disk that could not be made.
+        // Do not leave an incomplete disk behind.
         disk.write_new()
             .inspect_err(|_| _ = std::fs::remove_file(&target))?;
         Ok(disk)
@@ -338,7 +337,7 @@ impl SparseDisk {
             .map_err(|source| file_error("write", &self.path, source))
     }
 
-    /// Changes the content identifier, once.
+    /// Changes the content id with the first write after opening.
     fn mark(&mut self) -> Result<(), crate::Error> {
         if self.is_marked {
             return Ok(());
@@ -438,17 +437,17 @@ impl Sink for SparseDisk {
 #[derive(Debug)]
 pub struct Replacement<'a> {
     disk: &'a mut SparseDisk,
-    /// The grain that is being filled.
+    /// The number and content of the grain that is being filled.
     grain: Option<(u64, Vec<u8>)>,
-    /// Grains that are done.
+    /// The number of completed grains.
     done: u64,
 }
 
 impl Replacement<'_> {
-    /// Makes the rest of the disk zero.
+    /// Sets the rest of the disk to zero.
     ///
     /// # Errors
-    /// As [`SparseDisk::write_at`].
+    /// [`crate::Error::Vmdk`] if the disk cannot be written.
     pub fn finish(mut self) -> Result<(), crate::Error> {
         self.end_grain()?;
         let grains = self.disk.capacity().div_ceil(GRAIN);
@@ -472,7 +471,7 @@ impl Replacement<'_> {
             if self.disk.lookup(self.done)? == 0
                 && let Some(parent) = &self.disk.parent
             {
-                // Nothing here: go on to where the parent has something.
+                // Nothing is stored here: continue where the parent stores data.
                 let next = parent
                     .next_data(at)?
                     .map_or(grain, |range| range.start / GRAIN);
@@ -538,7 +537,7 @@ impl Sink for Replacement<'_> {
 
 fn check_capacity(capacity: u64) -> Result<u64, Error> {
     if capacity == 0 || capacity > 62 << 40 {
-        return Err(Error::Options("a virtual disk has 64 KiB to 62 TiB"));
+        return Err(Error::Options("its size must be 64 KiB to 62 TiB"));
     }
     Ok(capacity.next_multiple_of(GRAIN) / SECTOR)
 }
@@ -546,7 +545,7 @@ fn check_capacity(capacity: u64) -> Result<u64, Error> {
 pub(super) fn name_of(path: &Path) -> Result<String, Error> {
     let name = path.file_name().and_then(|name| name.to_str());
     name.map(str::to_owned)
-        .ok_or(Error::Options("its name is no text"))
+        .ok_or(Error::Options("its name is not valid UTF-8"))
 }
 
 fn delta_path(path: &Path) -> PathBuf {

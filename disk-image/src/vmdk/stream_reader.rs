@@ -25,7 +25,7 @@ use crate::{Monitor, Sink};
 #[derive(Debug)]
 pub struct StreamReader<R> {
     input: R,
-    /// Bytes read.
+    /// Number of bytes read so far.
     position: u64,
     header: Header,
     descriptor: Option<Descriptor>,
@@ -35,7 +35,7 @@ impl<R: Read> StreamReader<R> {
     /// Reads the header and the descriptor.
     ///
     /// # Errors
-    /// [`crate::Error::Vmdk`] if this is not a streamOptimized disk.
+    /// [`crate::Error::Vmdk`] if the input is not a streamOptimized disk.
     pub fn new(input: R) -> Result<Self, crate::Error> {
         let header = Header::stream(0, 0);
         let mut reader = Self {
@@ -48,11 +48,11 @@ impl<R: Read> StreamReader<R> {
         reader.fill(&mut block)?;
         reader.header = Header::decode(&block, 0)?;
         if reader.header.flags & MARKERS == 0 {
-            return Err(Error::Unsupported("it is no streamOptimized disk").into());
+            return Err(Error::Unsupported("it is not a streamOptimized disk").into());
         }
         let header = reader.header;
         if header.grain * SECTOR != GRAIN {
-            return Err(Error::Unsupported("its grains are not of 64 KiB").into());
+            return Err(Error::Unsupported("its grain size is not 64 KiB").into());
         }
         let damaged = Error::Damaged {
             what: "header",
@@ -93,11 +93,12 @@ impl<R: Read> StreamReader<R> {
         self.descriptor.as_ref()
     }
 
-    /// Copies the whole disk into a sink, and verifies the tables and the footer.
+    /// Copies the whole disk into a sink, and verifies the markers, the order of the grains and the
+    /// footer.
     ///
     /// # Errors
-    /// [`crate::Error::Vmdk`] if the stream is damaged or ends early; the error of the
-    /// sink; [`crate::Error::Cancelled`]. After an error the sink has part of the disk.
+    /// [`crate::Error::Vmdk`] if the stream is damaged or ends early, the error of the sink, or
+    /// [`crate::Error::Cancelled`]. After an error the sink contains an incomplete disk.
     pub fn copy_to(mut self, sink: &mut dyn Sink, monitor: &Monitor) -> Result<(), crate::Error> {
         let capacity = self.capacity();
         let mut next = 0;
@@ -113,7 +114,7 @@ impl<R: Read> StreamReader<R> {
             if size == 0 {
                 match le::u32_at(&block, 12) {
                     marker::END if value == 0 => break,
-                    // Offsets of tables can only be verified against a file.
+                    // The offsets in a table can be verified only in a file.
                     marker::TABLE if value == 4 => self.skip(4 * SECTOR)?,
                     marker::DIRECTORY if value <= 1 << 15 => self.skip(value * SECTOR)?,
                     marker::FOOTER if value == 1 => {
@@ -133,7 +134,7 @@ impl<R: Read> StreamReader<R> {
                 .checked_mul(SECTOR)
                 .filter(|offset| offset % GRAIN == 0);
             let offset = offset.filter(|&offset| offset >= next && offset < capacity);
-            let offset = offset.ok_or_else(|| damaged("grain, which is out of order,"))?;
+            let offset = offset.ok_or_else(|| damaged("grain out of order"))?;
             if u64::from(size) > 4 * GRAIN {
                 return Err(damaged("grain size"));
             }
@@ -149,7 +150,7 @@ impl<R: Read> StreamReader<R> {
         }
         if !had_footer && self.header.directory == AT_END {
             return Err(Error::Damaged {
-                what: "end, which has no footer,",
+                what: "missing footer",
                 offset: self.position,
             }
             .into());

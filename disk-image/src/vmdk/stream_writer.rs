@@ -1,5 +1,5 @@
-//! Writes streamOptimized disks: compressed grains in ascending order, tables between
-//! them, and the directory at the end.
+//! Writes streamOptimized disks: compressed grains in ascending order, tables between them, and the
+//! directory at the end.
 
 use std::fmt;
 use std::io::Write;
@@ -12,23 +12,23 @@ use crate::Error;
 use crate::ranges::is_zero;
 use crate::sink::Sink;
 
-/// Sectors of the descriptor in the header.
+/// Number of sectors reserved for the descriptor.
 const DESCRIPTOR_SECTORS: u64 = 20;
-/// Sectors in front of the first grain.
+/// Number of sectors before the first grain.
 const OVERHEAD: u64 = 128;
 
-/// Options of writing a streamOptimized disk. The output depends on the level and the
-/// content id, but not on the number of threads.
+/// Options for writing a streamOptimized disk. The output depends on the level, the content id and
+/// the adapter, but not on the number of threads.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct StreamOptions {
     /// The compression level. Default: [`CompressionLevel::Fast`].
     pub level: CompressionLevel,
-    /// The number of compression threads; 0: the caller's thread. Default: one per
+    /// The number of compression threads; 0 compresses on the caller's thread. Default: one per
     /// processor, at most 8.
     pub threads: usize,
-    /// The content id of the disk. Default: `fffffffe`, since the stream is written before
-    /// its content is known.
+    /// The content id of the disk. Default: `fffffffe`, because the header is written before the
+    /// content is known.
     pub cid: u32,
     /// The adapter type in the descriptor. Default: `lsilogic`.
     pub adapter: String,
@@ -74,18 +74,18 @@ impl Default for StreamOptions {
     }
 }
 
-/// Writes a streamOptimized disk into any appendable output.
+/// Writes a streamOptimized disk to any output that can be appended to.
 ///
-/// Memory: a few grains of 64 KiB per thread, and 4 bytes per 32 MiB of disk.
+/// Memory use is a few grains of 64 KiB per thread, and 4 bytes per 32 MiB of disk.
 pub struct StreamWriter<W> {
     out: W,
-    /// Sectors written.
+    /// Number of sectors written so far.
     sector: u64,
     capacity: u64,
     pool: Pool,
-    /// The grain that is being filled, and its number.
+    /// The number and content of the grain that is being filled.
     grain: Option<(u64, Vec<u8>)>,
-    /// The first grain that may still come.
+    /// The lowest grain that may still be written.
     next: u64,
     spare: Vec<Vec<u8>>,
     table: Vec<u32>,
@@ -99,11 +99,11 @@ impl<W: Write> StreamWriter<W> {
     /// Writes the header of a disk of `capacity` bytes, rounded up to 64 KiB.
     ///
     /// # Errors
-    /// [`Error::Write`], also if the threads cannot be started; [`Error::Vmdk`] if the
-    /// capacity is more than 62 TiB.
+    /// [`Error::Write`] if the output fails or the threads cannot be started; [`Error::Vmdk`] if
+    /// the capacity is more than 62 TiB.
     pub fn new(mut out: W, capacity: u64, options: &StreamOptions) -> Result<Self, Error> {
         if capacity > 62 << 40 {
-            return Err(super::Error::Options("a virtual disk has at most 62 TiB").into());
+            return Err(super::Error::Options("its size must be at most 62 TiB").into());
         }
         let capacity = capacity.next_multiple_of(GRAIN);
         let sectors = capacity / SECTOR;
@@ -139,7 +139,7 @@ impl<W: Write> StreamWriter<W> {
     /// Writes the remaining data, the directory and the footer, and returns the output.
     ///
     /// # Errors
-    /// [`Error::Write`].
+    /// [`Error::Write`] if the output fails.
     pub fn finish(mut self) -> Result<W, Error> {
         self.end_grain()?;
         while let Some(packed) = self.pool.pop().map_err(Error::Write)? {
@@ -166,7 +166,7 @@ impl<W: Write> StreamWriter<W> {
         Ok(())
     }
 
-    /// Writes sector numbers behind a marker, and returns where they are.
+    /// Writes a marker and sector numbers after it, and returns the sector of the first number.
     fn metadata(&mut self, kind: u32, entries: &[u32]) -> Result<u64, Error> {
         let mut bytes: Vec<u8> = entries
             .iter()
@@ -199,7 +199,11 @@ impl<W: Write> StreamWriter<W> {
             self.end_table()?;
             self.table_index = grain / TABLE_ENTRIES;
         }
-        let too_long = || Error::Write(std::io::Error::other("the stream is longer than 2 TiB"));
+        let too_long = || {
+            Error::Write(std::io::Error::other(
+                "a streamOptimized disk has at most 2 TiB",
+            ))
+        };
         let sector = u32::try_from(self.sector).map_err(|_| too_long())?;
         self.table.resize(TABLE_ENTRIES as usize, 0);
         self.table[(grain % TABLE_ENTRIES) as usize] = sector;
@@ -242,7 +246,7 @@ impl<W: Write> Sink for StreamWriter<W> {
             {
                 self.end_grain()?;
                 if number < self.next {
-                    let what = "grains have to be put in ascending order";
+                    let what = "grains must be written in ascending order";
                     return Err(super::Error::Options(what).into());
                 }
                 self.next = number + 1;

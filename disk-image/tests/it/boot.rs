@@ -1,5 +1,5 @@
-//! Disks for a kernel under QEMU, and what it left of them. The interoperability suite
-//! (`cargo xtask interop disks`) starts the kernel between the two tests.
+//! Creates disks for a kernel under QEMU, and checks what the kernel wrote to them. The
+//! interoperability suite (`cargo xtask interop disks`) boots the kernel between the two tests.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -13,12 +13,12 @@ use crate::peers::{layers, run};
 use crate::support::{merge, options};
 
 const SIZE: u64 = 1 << 30;
-/// What the kernel writes to.
+/// The disks that the kernel writes to.
 const DISKS: [&str; 2] = ["sparse.vmdk", "child.vmdk"];
 
 fn folder() -> PathBuf {
     std::env::var_os("DISKS")
-        .expect("the suite says where the disks are")
+        .expect("the suite sets the directory of the disks")
         .into()
 }
 
@@ -46,7 +46,7 @@ fn disks_for_a_kernel_are_written() {
     fs::write(folder.join("sums"), sums(&reader)).unwrap();
 }
 
-/// The digests of all files outside of `big`, as `sha256sum` prints them.
+/// Returns the digests of all files outside of `big`, in the format of `sha256sum`.
 fn sums(reader: &Reader<Disk>) -> String {
     let mut lines = BTreeMap::new();
     reader
@@ -92,7 +92,7 @@ fn disks_of_a_kernel_are_sound() {
         let theirs = String::from_utf8(content(&after, &file("SUMS"))).unwrap();
         assert_eq!(sums(&after), theirs, "{name}");
         assert_eq!(after.read_dir(&file("kernel")).unwrap().len(), 1008);
-        // Of the 20,000, the kernel removed 100 and added 1,000.
+        // Of the 20,000 files, the kernel removed 100, and it added 1,000.
         assert_eq!(after.read_dir(&file("big")).unwrap().len(), 20_900);
         let data = file("kernel/data");
         assert_eq!((data.uid(), data.gid()), (70_000, 70_001));
@@ -128,7 +128,7 @@ fn disks_of_a_kernel_are_sound() {
         assert_eq!(kind("opaque"), Some(ChangeKind::Deleted));
         assert_eq!(kind("third"), Some(ChangeKind::Deleted));
         assert_eq!(kind("attributes"), None);
-        // The changes as a layer on the old layers make the same files.
+        // The changes, merged as a layer over the old layers, produce the same files.
         let layer = changes
             .write_layer(&after, Vec::new(), |_| true, &monitor)
             .unwrap();

@@ -1,4 +1,4 @@
-//! Virtual disks in their forms.
+//! Virtual disks in all formats.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use tempfile::tempdir;
 
 use crate::support::{Tar, merge, options, raw};
 
-/// Content of several tables: 80 MiB, with data that shrinks and data that does not.
+/// Returns a plan whose data fills several grain tables: 80 MiB, both compressible and not.
 fn plan() -> Plan {
     let noise: Vec<u8> = (0..1u32 << 19)
         .flat_map(|n| {
@@ -80,7 +80,7 @@ fn streams_are_read_again_at_once_and_at_any_place() {
         .unwrap();
     let sparse = Disk::open(&sparse_path).unwrap();
     assert!(content(&sparse) == expected);
-    // And back: an export is the stream that was imported.
+    // Exporting the imported disk produces the original stream.
     let mut out =
         vmdk::StreamWriter::new(Vec::new(), sparse.capacity(), &StreamOptions::new()).unwrap();
     copy(&sparse, &mut out, &Monitor::new()).unwrap();
@@ -206,7 +206,7 @@ fn a_replaced_child_stores_only_what_differs() {
         fs::metadata(folder.join("child.vmdk")).unwrap().len(),
         empty
     );
-    // Another image: what the parent has and the image has not becomes zero.
+    // Replaces the content by another image: what only the parent has becomes zero.
     let other = merge([Tar::new().file("small", b"s").done()])
         .plan(&options(80 << 20))
         .unwrap();

@@ -1,4 +1,4 @@
-//! Bad input is an error that says where it is.
+//! Bad input results in an error with its position.
 
 use std::error::Error as _;
 
@@ -79,16 +79,19 @@ fn truncated_layers_say_which_entry_and_where() {
 fn damaged_headers_are_refused() {
     let mut tar = Tar::new().file("a", b"").done();
     tar[0] = b'b';
-    assert_eq!(problem(tar), "the tar header checksum is malformed");
+    assert_eq!(problem(tar), "malformed tar: header checksum");
     let huge = Tar::new().add("a", EntryType::Regular, "", b"", |header| {
         header.as_old_mut().size = *b"\x80\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff";
     });
-    assert_eq!(problem(huge.done()), "the tar size is malformed");
+    assert_eq!(problem(huge.done()), "malformed tar: size");
     let sparse = Tar::new()
         .pax(&[("GNU.sparse.major", b"9")])
         .file("a", b"")
         .done();
-    assert_eq!(problem(sparse), "this version of GNU.sparse cannot be read");
+    assert_eq!(
+        problem(sparse),
+        "this version of GNU.sparse is not supported"
+    );
 }
 
 #[test]
@@ -101,11 +104,11 @@ fn names_that_cannot_be_stored_are_refused() {
     assert_eq!(problem(tar), "more than 255 bytes in a name");
     assert_eq!(
         problem(Tar::new().file("a/.wh.", b"").done()),
-        "the name is a whiteout of no name"
+        "the name is a whiteout without a name"
     );
     assert_eq!(
         problem(Tar::new().symlink("a", "").done()),
-        "the tar symbolic link without a target is malformed"
+        "malformed tar: symbolic link without a target"
     );
 }
 
@@ -180,7 +183,7 @@ fn limits_are_kept() {
 fn a_disk_that_is_too_small_says_how_large_it_has_to_be() {
     let merge = merge([Tar::new().file("a", &[1; 5 << 20]).done()]);
     let Err(Error::DiskTooSmall { size, needed }) = merge.plan(&options(1 << 20)) else {
-        panic!("it cannot fit")
+        panic!("the content does not fit")
     };
     assert_eq!(size, 1 << 20);
     assert!(needed > 5 << 20 && needed < 12 << 20, "{needed}");
@@ -293,7 +296,7 @@ fn a_disk_with_room_but_too_few_groups_for_its_inodes_is_too_small() {
     assert_eq!(tree(&disk).len(), 33_000);
 }
 
-/// Directories that many whiteouts empty are visited once per layer, not once per whiteout.
+/// Directories emptied by many whiteouts are visited once per layer, not once per whiteout.
 #[test]
 fn a_layer_of_opaque_markers_takes_no_more_time_than_its_entries() {
     let mut lower = Tar::new();
@@ -308,7 +311,7 @@ fn a_layer_of_opaque_markers_takes_no_more_time_than_its_entries() {
     let upper = upper.file("d/.wh.e", b"").done();
     let start = std::time::Instant::now();
     let merge = merge([lower.done(), upper]);
-    // Ten thousand visits of five thousand names would take many times as long.
+    // Ten thousand visits of five thousand names would take much longer.
     assert!(start.elapsed() < std::time::Duration::from_secs(5));
     let tree = tree(&raw(&merge.plan(&options(16 << 20)).unwrap()));
     assert_eq!(tree.len(), 5_002);
@@ -320,7 +323,7 @@ fn what_is_kept_in_memory_is_limited() {
     let xattrs = Tar::new()
         .pax(&[("SCHILY.xattr.user.a", &big)])
         .file("a", b"");
-    // A global header applies to every entry that follows.
+    // A global header applies to all following entries.
     let global = {
         let record = [b"60027 SCHILY.xattr.user.a=".as_slice(), &big, b"\n"].concat();
         assert_eq!(record.len(), 60_027);
@@ -375,10 +378,9 @@ fn long_ways_through_symbolic_links_are_refused() {
     assert_eq!(text, "more than 1000 path components from symbolic links");
 }
 
-/// To Go's reader this is a file with content, to others a directory and what follows are
-/// headers.
+/// Go's reader would see a file with content here, others a directory followed by headers.
 #[test]
 fn directories_with_data_are_refused() {
     let text = problem(Tar::new().file("d/", &[0; 512]).done());
-    assert_eq!(text, "the tar directory with data is malformed");
+    assert_eq!(text, "malformed tar: directory with data");
 }

@@ -1,4 +1,4 @@
-//! File systems that are made to take endless time or memory are refused.
+//! File systems designed to take endless time or memory are refused.
 
 use std::io::{Read, Write};
 
@@ -8,12 +8,12 @@ use disk_image::{Error, Limits, Monitor};
 use crate::support::{Tar, disk};
 
 const BLOCK: usize = 4096;
-/// Blocks that are free on the disk of [`sample`].
+/// The first of the blocks that are free on the disk of [`sample`].
 const FREE: usize = 3000;
-/// The size of the file `f`, by which its inode is found.
+/// The size of the file `f`, used to find its inode.
 const SIZE: u32 = 123_456;
 
-/// A disk with the file `f`, without checksums.
+/// Returns a disk with the file `f`, without metadata checksums.
 fn sample() -> Vec<u8> {
     let layer = Tar::new()
         .file("f", &vec![1; SIZE as usize])
@@ -28,7 +28,7 @@ fn put(disk: &mut [u8], at: usize, bytes: &[u8]) {
     disk[at..at + bytes.len()].copy_from_slice(bytes);
 }
 
-/// The offset of the inode of `f`.
+/// Returns the offset of the inode of `f`.
 fn inode_of(disk: &[u8]) -> usize {
     let inodes = (0..disk.len() - 256).step_by(256);
     let mut found = inodes
@@ -73,7 +73,7 @@ fn trees_of_extents_that_lead_to_one_node_again_and_again_are_refused() {
             &node(depth, 340, index(block - 1)),
         );
     }
-    // Never written, so that nothing is found.
+    // An unwritten extent has no data to find.
     let mut unwritten = [0; 12];
     unwritten[4..6].copy_from_slice(&40_000u16.to_le_bytes());
     put(&mut disk, FREE * BLOCK, &node(0, 340, unwritten));
@@ -90,7 +90,7 @@ fn maps_of_blocks_that_lead_to_nothing_again_and_again_are_refused() {
     disk[at + 0x22] &= !8;
     put(&mut disk, at + 0x28, &[0; 60]);
     put(&mut disk, at + 0x28 + 14 * 4, &(FREE as u32).to_le_bytes());
-    // Just below what the kernel reads as negative.
+    // The largest size that the kernel does not read as negative.
     put(&mut disk, at + 0x6c, &0x7fff_ffffu32.to_le_bytes());
     for (block, next) in [(FREE, FREE + 1), (FREE + 1, FREE + 2)] {
         for entry in 0..1024 {
@@ -145,7 +145,7 @@ fn directories_and_names_are_limited() {
     }
 }
 
-/// Cancels after some bytes.
+/// A sink that cancels the operation after a number of bytes.
 struct Cancelling(Monitor, usize);
 
 impl Write for Cancelling {

@@ -118,7 +118,7 @@ fn compressed_layers_make_the_same_disk_as_plain_ones() {
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     gzip.write_all(&plain[..1024]).unwrap();
     let mut gzip = gzip.finish().unwrap();
-    // Several members are one stream.
+    // Several gzip members form one stream.
     let mut more = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     more.write_all(&plain[1024..]).unwrap();
     gzip.extend(more.finish().unwrap());

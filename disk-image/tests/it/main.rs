@@ -1,5 +1,5 @@
-//! What the crate does, seen from outside. What needs e2fsprogs, qemu-img or umoci is in
-//! the interoperability suite.
+//! Tests of the public API. Tests that need e2fsprogs, qemu-img or umoci run in the
+//! interoperability suite.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod boot;

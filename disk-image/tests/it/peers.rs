@@ -1,6 +1,5 @@
-//! Programs of others judge our disks. They run in the interoperability suite
-//! (`cargo xtask interop`), which installs them where it may and says by name what it
-//! could not run.
+//! Other programs check our disks. These tests run in the interoperability suite (`cargo xtask
+//! interop`), which installs the programs if possible and lists by name what it could not run.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -16,7 +15,7 @@ use tempfile::tempdir;
 
 use crate::support::{Tar, merge, options};
 
-/// Runs a program, and returns what it printed.
+/// Runs a program and returns its output.
 pub(crate) fn run(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -29,7 +28,7 @@ pub(crate) fn run(program: &str, arguments: &[&str]) -> String {
     printed
 }
 
-/// Layers with one of everything, a large directory, fragments, and whiteouts.
+/// Returns layers with a file of every type, a large directory, fragmented files, and whiteouts.
 pub(crate) fn layers() -> [Vec<u8>; 2] {
     let fragments: Vec<u8> = (0..1500u32)
         .flat_map(|n| [vec![n as u8 | 1; 4096], vec![0; 16 * 4096]].concat())
@@ -84,7 +83,7 @@ pub(crate) fn layers() -> [Vec<u8>; 2] {
     [lower.done(), upper.done()]
 }
 
-/// Two groups and more, so that there is a copy of the superblock.
+/// Returns a plan with more than two block groups, so that there is a copy of the superblock.
 fn plan() -> Plan {
     merge(layers()).plan(&options(1 << 30)).unwrap()
 }
@@ -159,7 +158,7 @@ fn file_systems_of_mke2fs_are_read() {
         .symlink("long", &"s".repeat(90))
         .pax(&[("mtime", b"-315619200")])
         .file("1960", b"");
-    // Not beyond 2038: mke2fs cuts times to 32 bits.
+    // No later than 2038, because mke2fs truncates times to 32 bits.
     for index in 0..1000 {
         layer = layer.file(&format!("big/{index:05}-{}", "n".repeat(index % 50)), b"x");
     }
@@ -190,10 +189,11 @@ fn file_systems_of_mke2fs_are_read() {
             .unpack(&again, &UnpackOptions::new().owners(false), &Monitor::new())
             .unwrap();
         let mut different = difference(&manifest(&tree), &manifest(&again));
-        // The time of the root is that of mke2fs.
+        // mke2fs sets the root's time itself.
         different.remove("");
         if features.contains(&"inline_data") {
-            // mke2fs 1.47.0 cuts sparse files at their last hole; debugfs reads it as we do.
+            // mke2fs 1.47.0 truncates sparse files at their last hole; debugfs reads our files
+            // correctly.
             different.remove("fragments");
         }
         assert!(different.is_empty(), "{features:?}: {different:#?}");
@@ -237,7 +237,7 @@ fn qemu_reads_every_form_as_we_wrote_it() {
                 path.to_str().unwrap(),
             ],
         );
-        // A child of each, another image in it.
+        // Creates a child of each disk, with another image.
         let other = merge([Tar::new().file("other", b"x").done()])
             .plan(&options(1 << 30))
             .unwrap();
@@ -340,16 +340,16 @@ fn umoci_unpacks_the_same_files() {
     let unpacked = reader
         .unpack(&ours, &UnpackOptions::new(), &Monitor::new())
         .unwrap();
-    assert_eq!(unpacked.refused, [], "as root everything can be made");
+    assert_eq!(unpacked.refused, [], "root may create everything");
     let mut different = difference(&manifest(&theirs), &manifest(&ours));
-    // Which time a directory gets that no layer names is for everybody to choose.
+    // The time of a directory that no layer describes is unspecified.
     for implicit in ["", "big"] {
         different.remove(implicit);
     }
     assert!(different.is_empty(), "{different:#?}");
 }
 
-/// Everything about every file but the times of directories' change and access.
+/// Describes all properties of every file except the access and change times of directories.
 fn manifest(root: &Path) -> BTreeMap<String, String> {
     let mut manifest = BTreeMap::new();
     let mut open = vec![root.to_owned()];

@@ -1,4 +1,4 @@
-//! Properties of random trees, and damage at random places.
+//! Properties of random trees, and random damage to disks.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -11,7 +11,7 @@ use tempfile::tempdir;
 
 use crate::support::{Tar, disk, merge, merged, options, raw, tree, try_merge};
 
-/// Files of two directories, and what layers do to them.
+/// A change by a layer to the files of two directories.
 #[derive(Debug, Clone)]
 enum Step {
     File(usize, u8),
@@ -30,18 +30,18 @@ fn steps() -> impl Strategy<Value = Vec<Vec<Step>>> {
     prop::collection::vec(prop::collection::vec(step, 0..6), 1..4)
 }
 
-/// What layers do, said as simply as possible; `None` if one puts a file where it needs a
+/// A simple model of merging layers. Returns `None` if a layer contains a file where it needs a
 /// directory itself.
 fn model(layers: &[Vec<Step>]) -> Option<BTreeMap<String, String>> {
     let mut tree: BTreeMap<String, (String, usize)> = BTreeMap::new();
     for (number, layer) in layers.iter().enumerate() {
         let is_below = |path: &str, of: &str| path == of || path.starts_with(&format!("{of}/"));
-        // Whiteouts first, so that they meet lower layers only.
+        // Whiteouts are applied first, because they affect only lower layers.
         let mut next = tree.clone();
         for step in layer {
             if let Step::Whiteout(path) = step {
                 let path = PATHS[*path];
-                // The parent of a whiteout may be a file, which then has nothing to hide.
+                // The parent of a whiteout may be a file, which has nothing to hide.
                 next.retain(|name, _| !is_below(name, path));
             }
         }
@@ -111,7 +111,7 @@ fn changes() -> impl Strategy<Value = Vec<(prop::sample::Index, u8)>> {
     prop::collection::vec(any::<(prop::sample::Index, u8)>(), 1..8)
 }
 
-/// Reads everything there is.
+/// Reads all directories and files.
 fn read_all(disk: &Vec<u8>) -> Result<(), Error> {
     let reader = Reader::open(disk)?;
     let monitor = Monitor::new();
@@ -120,7 +120,7 @@ fn read_all(disk: &Vec<u8>) -> Result<(), Error> {
         _ = reader.read_link(visited.inode);
         if let Ok(mut file) = reader.file(visited.inode) {
             let mut buf = [0; 4096];
-            // A damaged size may be terabytes of holes.
+            // A damaged size may result in terabytes of holes.
             while let Ok(Some(_)) = file.seek_data() {
                 if file.read(&mut buf).is_err() {
                     break;
@@ -189,7 +189,7 @@ proptest! {
         if let Ok(merge) = try_merge([tar])
             && let Ok(plan) = merge.plan(&options(16 << 20))
         {
-            // What could be written is sound.
+            // The written disk is readable.
             tree(&raw(&plan));
         }
     }
@@ -198,7 +198,7 @@ proptest! {
     fn damaged_file_systems_never_panic(changes in changes(), in_metadata in any::<bool>()) {
         let mut disk = disk([sample().done()]);
         let end = if in_metadata { 64 << 10 } else { 6 << 20 };
-        // Without checksums, so that damage is not refused at the first look.
+        // Disable checksums, so that damage gets past their verification.
         disk[1024 + 0x65] &= !4;
         damage(&mut disk[1024..end], &changes);
         _ = read_all(&disk);

@@ -1,4 +1,4 @@
-//! File systems are read again: walked, unpacked, streamed.
+//! File systems are read: walked, unpacked, and streamed.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -10,7 +10,7 @@ use tempfile::tempdir;
 
 use crate::support::{Tar, disk, merge, merged, tree};
 
-/// One of everything.
+/// Returns a layer with a file of every type.
 fn everything() -> Vec<u8> {
     let fraction: Vec<u8> = (0..400u32)
         .flat_map(|n| [vec![n as u8 | 1; 4096], vec![0; 17 * 4096]].concat())

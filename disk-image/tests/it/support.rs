@@ -1,4 +1,4 @@
-//! Layers made in memory, and disks described as text.
+//! Builds layers in memory, and describes disks as text.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -8,7 +8,7 @@ use disk_image::ext4::{FileKind, Reader};
 use disk_image::{FsOptions, LayerDigests, LayerSource, Limits, Merge, Monitor, Plan};
 use tar::{EntryType, Header};
 
-/// A tar that is being made.
+/// A builder of tar archives.
 #[derive(Default)]
 pub(crate) struct Tar(Vec<u8>);
 
@@ -57,7 +57,7 @@ impl Tar {
         self.raw(header.as_bytes()).raw(data).pad()
     }
 
-    /// PAX records in front of the next entry.
+    /// Appends PAX records for the next entry.
     pub(crate) fn pax(self, records: &[(&str, &[u8])]) -> Self {
         let mut data = Vec::new();
         for (key, value) in records {
@@ -117,12 +117,12 @@ pub(crate) fn raw(plan: &Plan) -> Vec<u8> {
     plan.write_raw(Vec::new(), &Monitor::new()).unwrap()
 }
 
-/// The disk that the layers make, 16 MiB.
+/// Returns a disk of 16 MiB with the layers.
 pub(crate) fn disk(layers: impl IntoIterator<Item = Vec<u8>>) -> Vec<u8> {
     raw(&merge(layers).plan(&options(16 << 20)).unwrap())
 }
 
-/// Every path with what it is: `d`, `f:content`, `l:target`, ...
+/// Maps every path to its type and content: `d`, `f:content`, `l:target`, ...
 pub(crate) fn tree(disk: &Vec<u8>) -> BTreeMap<String, String> {
     let reader = Reader::open(disk).unwrap();
     let mut tree = BTreeMap::new();
@@ -151,7 +151,7 @@ pub(crate) fn tree(disk: &Vec<u8>) -> BTreeMap<String, String> {
     tree
 }
 
-/// The tree that the layers make.
+/// Returns the tree of the merged layers, as [`tree`] does.
 pub(crate) fn merged(layers: impl IntoIterator<Item = Vec<u8>>) -> BTreeMap<String, String> {
     tree(&disk(layers))
 }
