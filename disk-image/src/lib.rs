@@ -16,7 +16,7 @@
 //! let layer = Arc::new(FileLayer::new("layer.tar.gz"));
 //! merge.layer(layer, digests, &monitor)?;
 //!
-//! All sizes are known here, before anything is written.
+//! // All sizes are known here, before anything is written.
 //! let plan = merge.plan(&FsOptions::new(8 << 30, uuid::Uuid::from_u128(1)).label("container"))?;
 //! let file = std::fs::File::create("disk.vmdk")?;
 //! plan.write_stream_optimized(file, &StreamOptions::new(), &monitor)?;
