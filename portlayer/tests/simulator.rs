@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is the failure of a test")]
 
 mod flows;
+mod host_outage;
 mod images;
 mod index;
 mod interrupted;

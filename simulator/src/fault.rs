@@ -2,11 +2,12 @@
 
 use vim25::types::{
     AlreadyExists, CannotAccessFile, ConcurrentAccess, DuplicateName, FileAlreadyExists,
-    FileNotFound, FileTooLarge, InvalidArgument, InvalidCollectorVersion, InvalidDatastorePath,
-    InvalidDeviceSpec, InvalidLogin, InvalidName, InvalidPowerState, InvalidProperty,
-    InvalidRequest, InvalidState, InvalidType, InvalidVmConfig, ManagedObjectNotFound,
-    MethodNotFound, NoDiskSpace, NotAuthenticated, NotImplemented, NotSupported, RequestCanceled,
-    RuntimeFault, SystemError, TaskInProgress, ToolsUnavailable, VirtualMachinePowerState,
+    FileNotFound, FileTooLarge, HostNotConnected, InvalidArgument, InvalidCollectorVersion,
+    InvalidDatastorePath, InvalidDeviceSpec, InvalidLogin, InvalidName, InvalidPowerState,
+    InvalidProperty, InvalidRequest, InvalidState, InvalidType, InvalidVmConfig,
+    ManagedObjectNotFound, MethodNotFound, NoDiskSpace, NotAuthenticated, NotImplemented,
+    NotSupported, RequestCanceled, RuntimeFault, SystemError, TaskInProgress, ToolsUnavailable,
+    VirtualMachinePowerState,
 };
 use vim25::{AnyRef, Fault, Ref, mo};
 
@@ -69,6 +70,13 @@ pub(crate) fn internal(message: impl Into<String>) -> Fault {
 
 pub(crate) fn runtime(message: impl Into<String>) -> Fault {
     Fault::new(message, RuntimeFault::default())
+}
+
+pub(crate) fn host_not_connected() -> Fault {
+    Fault::new(
+        "Unable to communicate with the remote host, since it is disconnected.",
+        HostNotConnected::default(),
+    )
 }
 
 /// Returns the fault for a machine that no host is compatible with.

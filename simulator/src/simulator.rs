@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::builder::SimulatorBuilder;
+use crate::model::host_connection::UnknownHostError;
 use crate::script::Script;
 use crate::shared::Shared;
 use crate::topology::Topology;
@@ -112,6 +113,19 @@ impl Simulator {
     /// Ends every session, like a restart of a real server's session service.
     pub fn drop_sessions(&self) {
         crate::model::session_manager::drop_all(&self.shared);
+    }
+
+    /// Sets whether a host of a simulated vCenter responds.
+    ///
+    /// While it does not, the host is `notResponding`, its machines are `disconnected`, every
+    /// operation on them fails with `HostNotConnected`, and new machines are created on other
+    /// hosts. Guests go on running. Unlike on a real vCenter, the changes that they make in the
+    /// meantime are reported at once.
+    ///
+    /// # Errors
+    /// If no vCenter host has this name.
+    pub fn set_host_responding(&self, host: &str, responds: bool) -> Result<(), UnknownHostError> {
+        crate::model::host_connection::set(&self.shared, host, responds)
     }
 
     /// Stops the simulator, and waits until its connections, guests and tasks have ended.

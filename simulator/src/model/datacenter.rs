@@ -62,7 +62,9 @@ fn power_on(inv: &mut Invocation<'_, '_>) -> Answer {
     task::begin(inv, &this, "Datacenter.powerOnMultiVm", move |tx| {
         let mut result = ClusterPowerOnVmResult::default();
         for vm in machines {
-            let task = match virtual_machine::check_off(tx, &vm) {
+            let ready = super::host_connection::check(tx, &vm)
+                .and_then(|()| virtual_machine::check_off(tx, &vm));
+            let task = match ready {
                 Ok(()) => virtual_machine::start(tx, &user, &vm),
                 Err(fault) => Err(fault),
             };

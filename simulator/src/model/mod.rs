@@ -9,6 +9,7 @@ mod event;
 mod file_manager;
 mod folder;
 pub(crate) mod guest_operations;
+pub(crate) mod host_connection;
 mod host_managers;
 mod host_network;
 mod host_system;

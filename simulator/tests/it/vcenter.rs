@@ -5,9 +5,11 @@ use crate::client::container::add;
 use crate::inventory::{check, everything};
 use simulator::{Simulator, Topology};
 use vim25::types::{
-    ClusterPowerOnVmResult, DistributedVirtualSwitchPortConnection, InvalidArgument,
+    ClusterPowerOnVmResult, DistributedVirtualSwitchPortConnection, HostNotConnected,
+    HostSystemConnectionState, InvalidArgument,
     VirtualEthernetCardDistributedVirtualPortBackingInfo, VirtualMachineConfigSpec,
-    VirtualMachineFileInfo, VirtualMachinePowerState, VirtualVmxnet3,
+    VirtualMachineConnectionState, VirtualMachineFileInfo, VirtualMachinePowerState,
+    VirtualVmxnet3,
 };
 use vim25::{AnyRef, Poly, Ref, mo};
 
@@ -126,6 +128,53 @@ async fn machines_are_placed_and_started_together() {
         .await
         .unwrap();
     assert_eq!(again.not_attempted.len(), 3);
+    simulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_host_that_does_not_respond_is_not_used() {
+    let simulator = Simulator::vcenter().start().await.unwrap();
+    let client = Client::login(&simulator).await;
+    let folder: Ref<mo::Folder> = typed(&client, "DC0/vm").await;
+    let pool: Ref<mo::ResourcePool> = typed(&client, "DC0/host/DC0_C0/Resources").await;
+    let vm: Ref<mo::VirtualMachine> = client
+        .run(folder.create_vm(&bare("a"), &pool, None))
+        .await
+        .unwrap();
+    let host: Ref<mo::HostSystem> = client.get(&vm, "runtime.host").await;
+    let name: String = client.get(&host, "name").await;
+    simulator.set_host_responding(&name, false).unwrap();
+
+    let state: HostSystemConnectionState = client.get(&host, "runtime.connectionState").await;
+    assert_eq!(state, HostSystemConnectionState::NotResponding);
+    for path in ["runtime.connectionState", "summary.runtime.connectionState"] {
+        let state: VirtualMachineConnectionState = client.get(&vm, path).await;
+        assert_eq!(state, VirtualMachineConnectionState::Disconnected);
+    }
+    let refused = client.call(vm.power_on_vm(None)).await;
+    let fault = refused.unwrap_err().fault();
+    assert!(fault.is::<HostNotConnected>(), "{fault}");
+    let datacenter: Ref<mo::Datacenter> = typed(&client, "DC0").await;
+    let result: ClusterPowerOnVmResult = client
+        .run(datacenter.power_on_multi_vm(std::slice::from_ref(&vm), &[]))
+        .await
+        .unwrap();
+    assert_eq!(result.not_attempted.len(), 1);
+    for name in ["b", "c", "d"] {
+        let other: Ref<mo::VirtualMachine> = client
+            .run(folder.create_vm(&bare(name), &pool, None))
+            .await
+            .unwrap();
+        let chosen: Ref<mo::HostSystem> = client.get(&other, "runtime.host").await;
+        assert_ne!(chosen, host);
+    }
+
+    simulator.set_host_responding(&name, true).unwrap();
+    let state: VirtualMachineConnectionState = client.get(&vm, "runtime.connectionState").await;
+    assert_eq!(state, VirtualMachineConnectionState::Connected);
+    client.run(vm.power_on_vm(None)).await.unwrap();
+    let unknown = simulator.set_host_responding("nosuch", false).unwrap_err();
+    assert!(unknown.to_string().contains("`nosuch`"), "{unknown}");
     simulator.shutdown().await;
 }
 

@@ -17,11 +17,18 @@ pub(crate) use template::mark_as_template;
 
 use vim25::{Ref, mo};
 
+use super::host_connection;
 use crate::invocation::{Answer, Invocation, nothing};
 use crate::object::Retype;
 
 pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
     let vm: Ref<mo::VirtualMachine> = inv.this.retype();
+    // vCenter removes a machine from its inventory without its host.
+    if inv.request.method != "UnregisterVM"
+        && let Err(fault) = host_connection::check(inv.tx, &vm)
+    {
+        return Some(Err(fault));
+    }
     Some(match inv.request.method.as_str() {
         "ReconfigVM_Task" => reconfigure::call(inv, vm),
         "Rename_Task" => reconfigure::rename(inv, vm),
