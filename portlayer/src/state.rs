@@ -106,7 +106,8 @@ pub enum State {
         reason: String,
     },
     /// The back end cannot determine the state, for instance because the machine's host does not
-    /// respond.
+    /// respond. Until it can, changes fail with [`Unavailable`](crate::ErrorKind::Unavailable), and
+    /// waits go on.
     Unknown {
         /// Why the state cannot be determined.
         reason: String,

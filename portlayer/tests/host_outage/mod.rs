@@ -1,8 +1,10 @@
 //! ESXi hosts that stop responding to their vCenter, and come back.
 
-use portlayer::exec::{Command, ContainerSpec, Exec, ExecExt, StartOptions, StopOptions};
+use std::time::Duration;
+
+use portlayer::exec::{Command, ContainerSpec, Exec, StartOptions, StopOptions};
 use portlayer::vsphere::{Dialect, Hosts, InstallProgress, Options};
-use portlayer::{Error, ErrorKind, ExitStatus, State};
+use portlayer::{ContainerId, Error, ErrorKind, ExitStatus, State};
 use simulator::{Program, Simulator, Tether, Topology};
 use vsphere_client::{Client, Credentials};
 
@@ -39,14 +41,15 @@ async fn vcenter() -> Endpoint {
 }
 
 /// Returns once the state of the container matches.
-async fn becomes(exec: &impl Exec, id: &portlayer::ContainerId, expected: fn(&State) -> bool) {
+async fn becomes(exec: &impl Exec, id: &ContainerId, expected: fn(&State) -> bool) {
     let seen = async {
         while !expected(&exec.inspect(id).await.unwrap().state) {
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    let patience = std::time::Duration::from_secs(20);
-    tokio::time::timeout(patience, seen).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(20), seen)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]

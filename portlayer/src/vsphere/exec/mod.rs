@@ -312,10 +312,15 @@ impl Shared {
         if allowed.contains(&actual) {
             return Ok(());
         }
-        let error = Error::invalid_state(Resource::container(id), actual, allowed);
+        let resource = Resource::container(id);
         Err(match &snapshot.state {
-            State::Broken { reason } => error.with_source(reason.clone()),
-            _ => error,
+            State::Unknown { reason } => {
+                Error::unavailable(resource, None).with_source(reason.clone())
+            }
+            State::Broken { reason } => {
+                Error::invalid_state(resource, actual, allowed).with_source(reason.clone())
+            }
+            _ => Error::invalid_state(resource, actual, allowed),
         })
     }
 
