@@ -59,10 +59,11 @@
 //! # Untrusted keys
 //!
 //! Decoding and updating accept any keys: no panic, no overflow, bounded work. The fuzz
-//! targets in `fuzz/` ran with overflow checks on 2026-11-26, next to another target on
-//! two busy cores: `key` for an hour with 5,109,384 executions, and `decode` for 45
-//! minutes with 15,158 executions. An earlier run of `decode` had found that an empty
-//! struct in an `Option` was read back as `None`.
+//! targets in `fuzz/` ran with overflow checks on 2026-11-26, on two busy cores and
+//! without a finding: `key` for an hour with 5,109,384 executions, and `decode`, whose
+//! executions read and write whole containers and hosts in every dialect, for 102 minutes
+//! with 337,749 executions. Earlier runs of `decode` had found an empty struct in an
+//! `Option` that was read back as `None`, and addresses whose parts formed no URL.
 //!
 //! # Features
 //!
