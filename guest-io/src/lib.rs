@@ -1,4 +1,4 @@
-//! The protocols on the serial lines of a container machine, both ends of each.
+//! Both ends of the protocols on the serial lines of a container machine.
 //!
 //! A container machine has two serial lines. Over the first, the host attaches to the
 //! container's processes; the second is a file to which the agent in the machine appends
@@ -7,11 +7,11 @@
 //! | module | purpose | I/O |
 //! | --- | --- | --- |
 //! | [`handshake`] | synchronizes the two ends of the first line | none |
-//! | [`log`] | the records of the second line: writing, reading, tail, since, rotation | none |
+//! | [`log`] | the log on the second line: encodes and decodes records, finds the last lines or a time, rotates | none |
 //! | `ssh` (feature `ssh`) | multiplexed streams over the first line, after the handshake | tokio |
 //!
-//! All data from a line is written by a guest and not trusted: each
-//! parser uses bounded memory and never panics.
+//! Data from a line is written by a guest and is not trusted: each parser uses bounded memory
+//! and never panics.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod handshake;

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// An output stream of a process.
 ///
-/// With a terminal there is only one, [`Stream::Stdout`].
+/// A process with a terminal has only [`Stream::Stdout`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Stream {
     /// Standard output.

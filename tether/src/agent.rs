@@ -1,4 +1,4 @@
-//! The agent, from the machine's boot to its end.
+//! The agent of a container machine.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -22,12 +22,12 @@ use crate::signal::signal_number;
 
 /// The signal that asks a process to exit, unless its configuration has another.
 const TERM: i32 = 15;
-/// How long clients have to take the last of the output before the machine goes off.
-const LAST_WORDS: Duration = Duration::from_secs(6);
+/// How long clients may take to read the rest of the output before the machine is switched off.
+const CLIENT_FLUSH: Duration = Duration::from_secs(6);
 /// How long the log line may take to drain before the machine is switched off.
 const LOG_FLUSH: Duration = Duration::from_secs(10);
 
-/// Keys of the line that VIC did not have.
+/// The keys of the control line that VIC did not have.
 #[cfg(feature = "ssh")]
 #[derive(Clone, Debug, Default, PartialEq, Eq, guestinfo::GuestInfo)]
 struct LineKeys {
@@ -36,7 +36,7 @@ struct LineKeys {
     client_key: String,
 }
 
-/// Runs a container machine, from its boot to its end.
+/// Runs the processes of a container machine, and reports on them.
 #[derive(Debug)]
 pub struct Agent<R> {
     platform: Arc<dyn Platform>,
@@ -58,7 +58,7 @@ pub enum AgentError {
 }
 
 impl<R: GuestRpc + Send> Agent<R> {
-    /// Creates an agent for a machine with these keys and lines.
+    /// Creates an agent for a machine with these keys and serial lines.
     pub fn new(platform: Arc<dyn Platform>, lines: Arc<dyn Lines>, keys: R) -> Self {
         Self {
             platform,
@@ -68,28 +68,29 @@ impl<R: GuestRpc + Send> Agent<R> {
         }
     }
 
-    /// Returns the sessions, for clients that reach the agent by other means than its lines.
+    /// Returns the sessions, for clients in the same process that do not use the control line.
     #[must_use]
     pub fn sessions(&self) -> Sessions {
         self.sessions.clone()
     }
 
-    /// Runs the agent; returns after the machine was told to switch off. A machine
-    /// without sessions stays on until the host requests a shutdown.
+    /// Runs the container, and switches the machine off after its last process has ended.
+    /// Returns when the power-off was requested. A machine without sessions stays on until
+    /// the host requests a shutdown.
     ///
-    /// If the future is dropped, nothing is reported any more, and the platform must
-    /// end the processes.
+    /// If the future is dropped, nothing more is reported, and the platform must end the
+    /// processes.
     ///
     /// # Errors
-    /// Fails when the keys cannot be read or written. The machine is switched off
-    /// anyway.
+    /// Fails when the keys cannot be read or written. The machine is switched off in this
+    /// case, too.
     pub async fn run(mut self) -> Result<(), AgentError> {
-        let done = self.live().await;
+        let done = self.run_container().await;
         self.platform.power_off().await;
         done
     }
 
-    async fn live(&mut self) -> Result<(), AgentError> {
+    async fn run_container(&mut self) -> Result<(), AgentError> {
         let read = self.store.read::<ExecutorConfig>();
         let mut container = read.map_err(AgentError::Read)?.value;
         if container.sessions.is_empty() {
@@ -113,7 +114,7 @@ impl<R: GuestRpc + Send> Agent<R> {
                     }
                 }
                 for note in prepared.notes {
-                    tracing::info!(container = container.common.id, note, "an absence");
+                    tracing::info!(container = container.common.id, note, "a missing feature");
                     container.diagnostics.exit_logs.push(ExitLog {
                         time: Timestamp::now(),
                         exit_status: 0,
@@ -137,7 +138,7 @@ impl<R: GuestRpc + Send> Agent<R> {
         drop((log, reports));
         self.serve(&mut lines, &container, dialect)?;
         self.follow(&mut container, dialect, &mut incoming).await?;
-        drop(tokio::time::timeout(LAST_WORDS, self.sessions.drained()).await);
+        drop(tokio::time::timeout(CLIENT_FLUSH, self.sessions.drained()).await);
         let flushed = async {
             while !logging.is_finished() {
                 if lines.join_next().await.is_none() {
@@ -146,7 +147,7 @@ impl<R: GuestRpc + Send> Agent<R> {
             }
         };
         if tokio::time::timeout(LOG_FLUSH, flushed).await.is_err() {
-            tracing::warn!("the log line did not take the end of the output in time");
+            tracing::warn!("the end of the output was not written to the log line in time");
         }
         Ok(())
     }
@@ -160,7 +161,7 @@ impl<R: GuestRpc + Send> Agent<R> {
         log: &Log,
         reports: &mpsc::Sender<Report>,
     ) {
-        // Sessions with `runblock` wait for a client; the older dialect has no such key.
+        // Only active sessions run, unless none is active. The older dialect has no such key.
         let sessions = &container.sessions;
         let bound = dialect == Dialect::Vic1 && sessions.values().any(|session| session.active);
         let wanted = sessions
@@ -192,7 +193,7 @@ impl<R: GuestRpc + Send> Agent<R> {
         }
     }
 
-    /// Serves clients that attach, if the machine has keys for that.
+    /// Serves the control line, if the machine has the SSH keys for it.
     #[cfg(feature = "ssh")]
     fn serve(
         &mut self,
@@ -206,7 +207,7 @@ impl<R: GuestRpc + Send> Agent<R> {
         let keys = keys.map_err(AgentError::Read)?.value;
         let host_key = &container.key.0;
         if host_key.is_empty() || keys.client_key.is_empty() {
-            tracing::debug!("nobody can attach: the machine has no keys for its line");
+            tracing::debug!("no client can attach: the machine has no keys of the control line");
             self.sessions.unblock_all();
             return Ok(());
         }
@@ -216,14 +217,14 @@ impl<R: GuestRpc + Send> Agent<R> {
                 lines.spawn(crate::control::serve(server, Arc::clone(&self.lines)));
             }
             Err(error) => {
-                tracing::warn!(%error, "nobody can attach: the keys of the line cannot be read");
+                tracing::warn!(%error, "no client can attach: a key of the control line is invalid");
                 self.sessions.unblock_all();
             }
         }
         Ok(())
     }
 
-    /// Nobody can attach.
+    /// Unblocks all sessions: without the feature `ssh`, no client can attach.
     #[cfg(not(feature = "ssh"))]
     fn serve(
         &mut self,
@@ -235,7 +236,7 @@ impl<R: GuestRpc + Send> Agent<R> {
         Ok(())
     }
 
-    /// Writes what happens to the sessions, until the last has ended.
+    /// Writes the reports of the sessions to the keys, until the last session has ended.
     async fn follow(
         &mut self,
         container: &mut ExecutorConfig,
@@ -265,9 +266,9 @@ impl<R: GuestRpc + Send> Agent<R> {
         }
     }
 
-    /// Writes which signal ended a process, 0 for none. The status alone does not tell an exit with
-    /// 143 from an end by `TERM`. VIC has no such key. It is written before the status, so that
-    /// every reader of the status sees it.
+    /// Writes the signal that ended a process, or 0 if it exited by itself. The status alone does
+    /// not distinguish an exit with 143 from an end by `TERM`. VIC has no such key. It is written
+    /// before the status, so that it exists when a reader sees the status.
     fn write_signal(&mut self, report: &Report, dialect: Dialect) -> Result<(), AgentError> {
         let Report::Ended { id, exit } = report else {
             return Ok(());
@@ -285,13 +286,13 @@ impl<R: GuestRpc + Send> Agent<R> {
     fn write(&mut self, container: &ExecutorConfig) -> Result<(), AgentError> {
         let refused = self.store.write(container).map_err(AgentError::Write)?;
         for refused in refused {
-            tracing::debug!(?refused, "a change of a key is not the agent's to make");
+            tracing::debug!(?refused, "the agent may not write this key");
         }
         Ok(())
     }
 }
 
-/// Asks all processes to end, each by its own signal.
+/// Sends each process its stop signal.
 async fn stop_all(sessions: &Sessions, container: &ExecutorConfig) {
     for (id, config) in &container.sessions {
         let Some(session) = sessions.get(id) else {
@@ -300,7 +301,7 @@ async fn stop_all(sessions: &Sessions, container: &ExecutorConfig) {
         let signal = signal_number(&config.stop_signal).unwrap_or(TERM);
         session.stop();
         if let Err(error) = session.signal(signal).await {
-            tracing::debug!(session = id, %error, "a session was not asked to end");
+            tracing::debug!(session = id, %error, "the stop signal was not sent");
         }
     }
 }
@@ -309,7 +310,7 @@ async fn log_to(lines: Arc<dyn Lines>, writer: LogWriter, dialect: Dialect) {
     let line = match lines.log().await {
         Ok(line) => line,
         Err(error) => {
-            tracing::warn!(%error, "there is no log line: output is not logged");
+            tracing::warn!(%error, "the log line cannot be opened: output is not logged");
             None
         }
     };
@@ -337,7 +338,7 @@ fn launch(config: &SessionConfig) -> Launch {
 /// A change of a session's keys.
 type Change = Box<dyn FnOnce(&mut SessionConfig)>;
 
-/// Notes what happened to a session.
+/// Records a report in the container's configuration.
 fn apply(container: &mut ExecutorConfig, report: Report) {
     let (id, change): (_, Change) = match report {
         Report::Unblocked { id } => (id, Box::new(|session| session.run_block = false)),

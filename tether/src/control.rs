@@ -1,4 +1,4 @@
-//! Clients on the control line, over SSH.
+//! Serves clients on the control line over SSH.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,10 +15,10 @@ use crate::lines::Lines;
 use crate::session::{self, Session, SessionError, Sessions};
 use crate::signal::{signal_name, signal_number};
 
-/// The pause before a line that has failed is taken again.
+/// The pause before the control line is opened again.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// A server with the keys of the machine.
+/// Creates a server with the keys of the machine.
 pub(crate) fn server(
     host_key: &[u8],
     client_key: &str,
@@ -34,7 +34,8 @@ pub(crate) fn server(
     }))
 }
 
-/// Serves the control line for as long as there is one.
+/// Serves the control line, and opens it again after each connection. Returns if the machine has
+/// no control line.
 pub(crate) async fn serve(server: Server, lines: Arc<dyn Lines>) {
     loop {
         let ended = match lines.control().await {
@@ -49,7 +50,7 @@ pub(crate) async fn serve(server: Server, lines: Arc<dyn Lines>) {
     }
 }
 
-/// The sessions as the SSH server knows them.
+/// Adapts the sessions to the SSH server.
 #[derive(Debug)]
 struct Guest(Sessions);
 
@@ -97,7 +98,7 @@ impl GuestSessions for Guest {
     }
 }
 
-/// Takes output to a client, until one of both ends.
+/// Forwards output to a client until the output ends or the client detaches.
 async fn forward(mut from: session::Attachment, to: server::Output) {
     loop {
         let piece = tokio::select! {
@@ -119,17 +120,17 @@ async fn forward(mut from: session::Attachment, to: server::Output) {
     }
 }
 
-/// Takes what a client writes to the process, until one of both ends.
+/// Forwards a client's input to the process until the client detaches or the session's input ends.
 async fn feed(session: Session, mut from: Stdin) {
     while let Some(event) = from.next().await {
         let done: Result<(), SessionError> = match event {
             StdinEvent::Data(data) => session.write(data).await,
             StdinEvent::Close => session.close_stdin().await,
         };
-        // Input for a process that no longer reads is consumed and dropped, so that
-        // it does not block the line.
+        // If the process no longer reads, its input is discarded, so that it does not block
+        // the line.
         if let Err(error) = done {
-            tracing::trace!(%error, "input was dropped");
+            tracing::trace!(%error, "input was discarded");
         }
     }
 }

@@ -1,13 +1,13 @@
-//! The names that a container has for itself and others.
+//! The host name of a container, and the files in `/etc` for name resolution.
 
 use std::fmt::Write as _;
 
 use guestinfo::vic::ExecutorConfig;
 
-/// Characters of a container's id that stand for a host name.
+/// The number of characters of a container's id that are used as its host name.
 const SHORT_ID: usize = 12;
 
-/// Returns the host name of a container: that of its configuration, or the beginning of its id.
+/// Returns the host name of a container: the configured one, or the first 12 characters of its id.
 #[must_use]
 pub fn host_name(config: &ExecutorConfig) -> String {
     if config.hostname.is_empty() {
@@ -17,13 +17,13 @@ pub fn host_name(config: &ExecutorConfig) -> String {
     }
 }
 
-/// Returns the files with which an agent replaces those of the image, path and content: the host
-/// name, the hosts, and the resolver's configuration where there are name servers.
+/// Returns the files with which an agent replaces those of the image, as path and content:
+/// `/etc/hostname`, `/etc/hosts` and, if there are name servers, `/etc/resolv.conf`.
 #[must_use]
 pub fn container_files(config: &ExecutorConfig) -> Vec<(String, Vec<u8>)> {
     let host_name = host_name(config);
     let addresses = config.networks.values().filter_map(|endpoint| {
-        // What DHCP assigned counts as well.
+        // Without a fixed address, the one that was assigned by DHCP.
         let address = endpoint.address.or(endpoint.assigned)?;
         Some(address.net()?.addr())
     });
@@ -90,7 +90,7 @@ mod tests {
             container_files(&ExecutorConfig::default())
                 .iter()
                 .all(|(path, _)| path != "/etc/resolv.conf"),
-            "the image's own stays"
+            "the image's file is kept"
         );
     }
 }

@@ -1,8 +1,8 @@
 //! The agent in a container machine.
 //!
 //! It reads the container's configuration from the keys of its machine, starts the
-//! processes, carries their streams over the serial lines, reports how they end,
-//! and switches the machine off after the last one.
+//! processes, forwards their streams over the serial lines, reports how they end,
+//! and switches the machine off after the last one has ended.
 //!
 //! [`Agent`] implements this independently of its environment, which it accesses through
 //! three traits:
@@ -14,31 +14,32 @@
 //! | [`Lines`] | the serial lines | devices, the simulator's serial ports |
 //!
 //! Processes are started by a [`Supervisor`]: the first process of the
-//! container, which is single-threaded and does everything that requires that. See
-//! [`sys`] for its side.
+//! container, which does everything that requires a single-threaded process. See
+//! [`sys`] for its implementation.
 //!
-//! # A machine of its own
+//! # As the first process of a machine
 //!
-//! [`run_machine`] is the agent as the first process of a machine, as the binary runs it. The kernel
-//! starts it as `/init` of an initramfs, with the kernel's modules in `/modules`:
+//! [`run_machine`] runs the agent as the first process of a machine. The binary calls it when the
+//! kernel starts it as `/init` of an initramfs, with the kernel's modules in `/modules`:
 //!
 //! | | |
 //! | --- | --- |
 //! | keys | VMware's backdoor; otherwise a virtio-serial port called `com.vmware.guestinfo`, with the messages of VMware's sockets |
 //! | control line | the first serial port, `ttyS0` |
 //! | log line | the last serial port, if there are several |
-//! | root file system | the ext4 file system with the label `containerfs`, which the agent itself does not use |
-//! | network | fixed addresses, routes and packet sizes, the card found by its PCI slot |
+//! | root file system | the ext4 file system with the label `containerfs`; the agent stays in the initramfs |
+//! | network | fixed addresses, routes and MTUs; a card is found by its PCI slot |
 //! | shutdown | the power button |
 //!
-//! The program that the machine runs cannot reach the agent's files, but it is root of the machine.
-//! What is not done, such as DHCP and volumes, is named in the container's diagnostics.
+//! The container's processes cannot access the agent's files, but they are root of the machine.
+//! Unsupported parts of a configuration, such as DHCP and volumes, are listed in the container's
+//! diagnostics.
 //!
 //! # Features
 //!
 //! | feature | adds |
 //! | --- | --- |
-//! | `ssh` | clients attach to the processes over the control line |
+//! | `ssh` | clients can attach to the processes over the control line |
 //!
 //! # How a process ended
 //!
@@ -48,9 +49,9 @@
 //!
 //! # Keys of the control line
 //!
-//! Clients attach over SSH. The machine's private key is in the read-only key `key`, the
-//! public key of the only client in the read-only key `clientkey`, both in OpenSSH's
-//! format. Without them no client can attach, and sessions do not wait for one.
+//! Clients attach over SSH. The machine's private key is in the read-only key `key`, and the
+//! public key of the only accepted client is in the read-only key `clientkey`, both in OpenSSH's
+//! format. Without them, no client can attach, and sessions do not wait for one.
 
 #![cfg(target_os = "linux")]
 
@@ -69,9 +70,9 @@ mod session;
 mod signal;
 mod supervisor;
 
-/// The configuration of containers, which is passed to [`Platform::prepare`].
+/// The types of a container's configuration, which is passed to [`Platform::prepare`].
 pub use guestinfo;
-/// The supervisor's side: the first process of a container.
+/// The supervisor, which is the first process of a container.
 pub use tether_sys as sys;
 
 pub use agent::{Agent, AgentError};

@@ -15,8 +15,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Line for T {}
 #[async_trait]
 pub trait Lines: fmt::Debug + Send + Sync + 'static {
     /// Opens the line over which clients attach; `None` if the machine has none. It is
-    /// called again after the last line has failed, and may wait until
-    /// the other end is connected. Cancel-safe.
+    /// called again after the previous line has ended or failed, and may wait until the
+    /// other end is connected. Cancel-safe.
     ///
     /// # Errors
     /// Fails when the device cannot be opened. The agent continues without it.

@@ -1,4 +1,4 @@
-//! The line for the output of the processes.
+//! Writes the output of the processes to the log line.
 
 use bytes::Bytes;
 use guest_io::Stream;
@@ -7,14 +7,14 @@ use jiff::Timestamp;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 
-/// Pieces that wait to be written. When there are as many, the process waits.
+/// The maximum number of queued chunks. When the queue is full, the process waits.
 const PIECES: usize = 16;
 
-/// Takes output for the log line. Clones write to the same line.
+/// Queues output for the log line. Clones write to the same line.
 #[derive(Clone, Debug)]
 pub(crate) struct Log(mpsc::Sender<(Stream, Bytes)>);
 
-/// Writes what a [`Log`] takes, until all of its clones are gone.
+/// Writes the queue of a [`Log`] to the line, until all of its clones have been dropped.
 #[derive(Debug)]
 pub(crate) struct LogWriter(mpsc::Receiver<(Stream, Bytes)>);
 
@@ -24,14 +24,15 @@ impl Log {
         (Self(sender), LogWriter(receiver))
     }
 
-    /// Waits while the line is slow. A line that failed takes everything.
+    /// Queues output; waits while the queue is full. After the line has failed, output is
+    /// discarded.
     pub(crate) async fn write(&self, stream: Stream, data: Bytes) {
         drop(self.0.send((stream, data)).await);
     }
 }
 
 impl LogWriter {
-    /// Writes to the line; without one, or after it failed, output is dropped.
+    /// Writes to the line. Without a line, or after it has failed, output is discarded.
     pub(crate) async fn run(
         mut self,
         format: Format,
@@ -46,14 +47,14 @@ impl LogWriter {
                 to.flush().await
             };
             if let Err(error) = written.await {
-                tracing::warn!(%error, "the log line failed: output is not logged from here on");
+                tracing::warn!(%error, "the log line failed: further output is not logged");
                 line = None;
             }
         }
     }
 }
 
-/// The records of a piece of output.
+/// Encodes a chunk of output as records.
 fn records(format: Format, stream: Stream, data: &Bytes) -> Bytes {
     if format == Format::Raw {
         return data.clone();

@@ -1,4 +1,4 @@
-//! The operations of an agent on its machine.
+//! The operations on its machine that an agent requires.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,21 +17,21 @@ pub trait Platform: fmt::Debug + Send + Sync + 'static {
     /// file system, volumes. Called once, before all others.
     ///
     /// # Errors
-    /// Fails when no process could run in the result. The error's text is
-    /// reported as the reason why the sessions did not start.
+    /// Fails when no process can run. The error's text is reported as the reason why the
+    /// sessions did not start.
     async fn prepare(&self, config: &ExecutorConfig) -> Result<Prepared, PlatformError>;
 
     /// Starts a process. If the future is dropped, the process is killed.
     ///
     /// # Errors
-    /// The reason why it was not started.
+    /// Fails with the reason why the process was not started.
     async fn launch(&self, launch: Launch) -> Result<Process, PlatformError>;
 
     /// Sends a signal, by its Linux number, to a process that
     /// [`launch`](Self::launch) started, or to all processes if `pid` is 0.
     ///
     /// # Errors
-    /// Fails when the process has ended or the platform is gone.
+    /// Fails when the process or the platform has ended.
     async fn signal(&self, pid: i32, signal: i32) -> Result<(), PlatformError>;
 
     /// Waits until the host requests a shutdown of the machine.

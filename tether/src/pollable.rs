@@ -1,4 +1,4 @@
-//! A pipe, terminal or device that tokio waits for.
+//! Non-blocking access to pipes, terminals and devices.
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
@@ -18,12 +18,12 @@ impl Pollable {
         tether_sys::set_nonblocking(&file)?;
         #[expect(
             deprecated,
-            reason = "its successor is unsafe for all files alike; a File keeps its descriptor open, as that demands"
+            reason = "its successor is an unsafe function; a File keeps its descriptor open, as it requires"
         )]
         AsyncFd::new(File::from(file)).map(Self)
     }
 
-    /// Reads into the rest of the buffer; no bytes at the end of the file.
+    /// Reads into the rest of the buffer; reads nothing at the end of the file.
     pub(crate) fn poll_read(
         &self,
         cx: &mut Context<'_>,

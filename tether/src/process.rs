@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::pollable::Pollable;
 
-/// A process that was started.
+/// A started process.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Process {
@@ -46,13 +46,13 @@ impl Process {
         }
     }
 
-    /// Waits until the process ends; `None` if that cannot be known because its
-    /// supervisor is gone. Cancel-safe; must not be called again after it returned.
+    /// Waits until the process ends; `None` if its supervisor ended first, so that the
+    /// result is unknown. Cancel-safe; must not be called again after it has returned.
     pub async fn exit(&mut self) -> Option<Exit> {
         (&mut self.exit).await.ok()
     }
 
-    /// Its streams, and the future of its end.
+    /// Splits the process into its streams and the future of its end.
     pub(crate) fn split(self) -> (Streams, oneshot::Receiver<Exit>) {
         let streams = Streams {
             stdin: self.stdin,
@@ -62,7 +62,8 @@ impl Process {
         (streams, self.exit)
     }
 
-    /// The process of a supervisor's report.
+    /// Creates the process from the files in a supervisor's report: a terminal, or pipes of
+    /// standard input (if it is open), output and error.
     pub(crate) fn from_files(
         pid: i32,
         mut files: Vec<OwnedFd>,
@@ -85,7 +86,7 @@ impl Process {
         };
         let stdout = files.pop();
         let (Some(stdout), Some(stderr)) = (stdout, stderr) else {
-            let text = "a process came without streams";
+            let text = "the supervisor reported a process without streams";
             return Err(io::Error::new(io::ErrorKind::InvalidData, text));
         };
         let outlet = |file| Pollable::new(file).map(|file| ProcessOutput(Arc::new(file)));
@@ -145,7 +146,7 @@ impl AsyncRead for ProcessOutput {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        // Reading a terminal whose other end is closed fails with this.
+        // Linux reports the end of a terminal's output with this error.
         const EIO: i32 = 5;
         match ready!(self.0.poll_read(cx, buffer)) {
             Err(error) if error.raw_os_error() == Some(EIO) => Poll::Ready(Ok(())),

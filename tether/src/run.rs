@@ -1,4 +1,4 @@
-//! One run of a session: from its start to the end of its output.
+//! Runs a session, from its start to the end of its output.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,29 +16,29 @@ use crate::process::{Process, ProcessInput, ProcessOutput};
 use crate::session::{InputPiece, Session};
 
 const KILL: i32 = 9;
-/// The status that clients see of a process that was not started, as a shell has it.
+/// The exit status that clients see if the process was not started, as in a shell.
 const NOT_STARTED: Exit = Exit::Code(127);
-/// Bytes that are read from a process at once.
+/// The maximum number of bytes in one read of a process's output.
 const PIECE: usize = 32 << 10;
-/// How long the output of a process that has ended may go on: others may hold
-/// its streams, and a reader may be slow.
+/// How long to read the output after the process has ended: its child processes may keep the
+/// streams open, and a reader may be slow.
 const DRAIN: Duration = Duration::from_secs(10);
-/// How long the output of an ended process may go on while other sessions run. The limit is shorter
-/// because processes that the session left behind may run forever.
+/// The same limit while other sessions run. It is shorter, because the process's children are not
+/// killed in this case and may run forever.
 const DRAIN_AMONG_OTHERS: Duration = Duration::from_secs(1);
-/// The pause before a process is started again.
+/// The pause before a process is restarted.
 const RESTART: Duration = Duration::from_secs(3);
 
 /// An event of a session.
 #[derive(Debug)]
 pub(crate) enum Report {
-    /// The client that it waited for is there.
+    /// The client that it waited for has attached.
     Unblocked { id: String },
-    /// The process runs.
+    /// The process was started.
     Started { id: String },
-    /// It could not be started.
+    /// The process could not be started.
     Failed { id: String, reason: String },
-    /// It ended, and its output is complete.
+    /// The process ended, and its output is complete.
     Ended { id: String, exit: Exit },
 }
 
@@ -52,12 +52,13 @@ pub(crate) struct Run {
     pub(crate) platform: Arc<dyn Platform>,
     pub(crate) log: Log,
     pub(crate) reports: mpsc::Sender<Report>,
-    /// How many sessions have not ended.
+    /// The number of sessions that have not ended, shared by all sessions.
     pub(crate) left: Arc<AtomicUsize>,
 }
 
 impl Run {
-    /// Runs it to its end, again and again if it is to be restarted.
+    /// Runs the session until it ends. If it is configured to restart, it ends only when it is
+    /// stopped.
     pub(crate) async fn run(mut self) {
         if self.session.settings().run_block {
             tokio::select! {
@@ -66,7 +67,7 @@ impl Run {
                     self.report(Report::Unblocked { id }).await;
                 }
                 () = self.session.stopping() => {
-                    return self.fail("stopped while it waited for a client".to_owned()).await;
+                    return self.fail("stopped while waiting for a client".to_owned()).await;
                 }
             }
         }
@@ -76,10 +77,10 @@ impl Run {
                 Err(reason) => return self.fail(reason).await,
             };
             let again = self.restart && !self.session.is_stopping();
-            let exit = self.accompany(process, again).await;
+            let exit = self.forward_streams(process, again).await;
             let id = self.id();
             if !again {
-                // A client that reads nothing must not keep the machine on.
+                // A client that does not read must not keep the machine on.
                 drop(tokio::time::timeout(DRAIN, self.session.end(exit)).await);
                 return self.report(Report::Ended { id, exit }).await;
             }
@@ -87,7 +88,7 @@ impl Run {
             tokio::select! {
                 () = tokio::time::sleep(RESTART) => {}
                 () = self.session.stopping() => {
-                    self.last_to_end().await;
+                    self.end_session().await;
                     return self.session.end(exit).await;
                 }
             }
@@ -104,7 +105,7 @@ impl Run {
     }
 
     async fn fail(self, reason: String) {
-        self.last_to_end().await;
+        self.end_session().await;
         drop(tokio::time::timeout(DRAIN, self.session.end(NOT_STARTED)).await);
         let id = self.id();
         self.report(Report::Failed { id, reason }).await;
@@ -123,9 +124,9 @@ impl Run {
         Ok(process)
     }
 
-    /// Carries the streams of a process until it has ended and its output is
-    /// complete; returns how it ended.
-    async fn accompany(&mut self, process: Process, again: bool) -> Exit {
+    /// Forwards the streams of a process until it has ended and its output is complete.
+    /// Returns how it ended.
+    async fn forward_streams(&mut self, process: Process, again: bool) -> Exit {
         let (mut streams, exit) = process.split();
         let stdin = streams.stdin.take();
         let output = async {
@@ -160,7 +161,7 @@ impl Run {
             );
             Exit::Signal(KILL)
         });
-        let limit = if !again && self.last_to_end().await {
+        let limit = if !again && self.end_session().await {
             DRAIN
         } else {
             DRAIN_AMONG_OTHERS
@@ -168,33 +169,33 @@ impl Run {
         if !all_read && tokio::time::timeout(limit, output).await.is_err() {
             tracing::debug!(
                 session = self.session.id(),
-                "what a session left behind keeps its streams open"
+                "the session's streams are still open: a child process is still running"
             );
         }
         exit
     }
 
-    /// Counts this session as ended. If no other is left, what the sessions left
-    /// behind is killed, as the machine is about to go off; says whether.
-    async fn last_to_end(&self) -> bool {
+    /// Counts this session as ended. If it is the last one, kills the remaining processes,
+    /// because the machine is about to be switched off, and returns true.
+    async fn end_session(&self) -> bool {
         if self.left.fetch_sub(1, Ordering::AcqRel) != 1 {
             return false;
         }
         if let Err(error) = self.platform.signal(0, KILL).await {
-            tracing::debug!(%error, "what the sessions left behind was not killed");
+            tracing::debug!(%error, "the remaining processes were not killed");
         }
         true
     }
 }
 
-/// Writes what clients send to a process, until one of both ends.
+/// Writes the clients' input to a process, until the input or the process ends.
 async fn feed(pieces: &mut mpsc::Receiver<InputPiece>, to: Option<ProcessInput>) {
     let Some(mut to) = to else { return };
     while let Some(piece) = pieces.recv().await {
         match piece {
             InputPiece::Data(data) => {
                 if let Err(error) = to.write_all(&data).await {
-                    tracing::debug!(%error, "a process does not read any more");
+                    tracing::debug!(%error, "the process no longer reads its input");
                     return;
                 }
             }
@@ -218,7 +219,7 @@ async fn pump(session: &Session, log: &Log, stream: Stream, from: Option<Process
                 session.publish(stream, &data).await;
             }
             Err(error) => {
-                tracing::debug!(%error, %stream, "the output of a process could not be read");
+                tracing::debug!(%error, %stream, "cannot read the output of a process");
                 return;
             }
         }

@@ -1,4 +1,4 @@
-//! The sessions of a container, for clients that attach to them.
+//! The sessions of a container, to which clients attach.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,8 +11,8 @@ use tokio::sync::{mpsc, watch};
 use crate::platform::{Platform, PlatformError};
 use crate::process::Terminal;
 
-/// Pieces of output that wait for one reader. When there are as many, the process
-/// waits for the reader.
+/// The maximum number of output chunks that are queued for one reader. When the queue is full,
+/// the process waits for the reader.
 const PIECES: usize = 16;
 
 /// The sessions of a container, by id. Clones refer to the same sessions.
@@ -51,14 +51,14 @@ impl Sessions {
         self.lock().insert(id, session.clone());
     }
 
-    /// Lets all sessions start that wait for a client: none can come.
+    /// Starts all sessions that wait for a client, because no client can attach.
     pub(crate) fn unblock_all(&self) {
         for session in self.lock().values() {
             session.unblock();
         }
     }
 
-    /// Waits until every reader has taken everything, or has gone.
+    /// Waits until every reader has read everything or has detached.
     pub(crate) async fn drained(&self) {
         let sessions: Vec<_> = self.lock().values().cloned().collect();
         for session in sessions {
@@ -74,7 +74,7 @@ impl Sessions {
     }
 }
 
-/// One session: a running process, or one that will be started. Clones refer to the same session.
+/// A session: a running process, or one that will be started. Clones refer to the same session.
 #[derive(Clone, Debug)]
 pub struct Session(Arc<Inner>);
 
@@ -82,7 +82,7 @@ pub struct Session(Arc<Inner>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Output {
-    /// The process wrote this.
+    /// Output of the process.
     Data(Stream, Bytes),
     /// The process ended; nothing follows.
     Ended(Exit),
@@ -129,7 +129,7 @@ pub(crate) struct Settings {
     pub(crate) run_block: bool,
 }
 
-/// A piece of a client's input.
+/// A chunk of a client's input, or its end.
 pub(crate) enum InputPiece {
     Data(Bytes),
     Close,
@@ -170,7 +170,7 @@ impl std::fmt::Debug for InputPiece {
 }
 
 impl Session {
-    /// A session, and what comes for its process.
+    /// Creates a session, and returns it with the receiver of its input.
     pub(crate) fn new(
         settings: Settings,
         platform: Arc<dyn Platform>,
@@ -208,8 +208,8 @@ impl Session {
         self.0.settings.attach
     }
 
-    /// Starts reading the output, from now on. A slow reader slows the process
-    /// down; each reader receives everything.
+    /// Starts reading the output that is written from now on. Each reader receives all of it; a
+    /// slow reader slows the process down.
     #[must_use]
     pub fn attach(&self) -> Attachment {
         let (sender, receiver) = mpsc::channel(PIECES);
@@ -221,8 +221,8 @@ impl Session {
         Attachment(receiver)
     }
 
-    /// Writes to standard input, once it is open; waits while the process
-    /// does not read. If the future is dropped, the data may or may not be written.
+    /// Writes to standard input; waits until the process has started, and while it does not
+    /// read. If the future is dropped, the data may or may not be written.
     ///
     /// # Errors
     /// Fails when standard input is not open.
@@ -230,7 +230,8 @@ impl Session {
         self.send(InputPiece::Data(data)).await
     }
 
-    /// Closes standard input after everything written so far; a terminal stays open.
+    /// Closes standard input when everything written so far has been read. A terminal stays
+    /// open.
     ///
     /// # Errors
     /// Fails when standard input is not open.
@@ -260,11 +261,11 @@ impl Session {
         if let Some(terminal) = &state.terminal
             && let Err(error) = terminal.resize(size)
         {
-            tracing::debug!(session = self.id(), %error, "a terminal was not resized");
+            tracing::debug!(session = self.id(), %error, "the terminal was not resized");
         }
     }
 
-    /// Sends a signal by its Linux number to the process.
+    /// Sends a signal, by its Linux number, to the process.
     ///
     /// # Errors
     /// Fails when there is no process.
@@ -279,7 +280,7 @@ impl Session {
         })
     }
 
-    /// Lets a process start that waits for a client.
+    /// Starts the process if it waits for a client.
     pub fn unblock(&self) {
         self.0.unblocked.send_replace(true);
     }
@@ -290,7 +291,7 @@ impl Session {
         drop(unblocked.wait_for(|now| *now).await);
     }
 
-    /// Records that the session was asked to end, so that it is not started again.
+    /// Records that the session was asked to end, so that it is not restarted.
     pub(crate) fn stop(&self) {
         self.0.stopping.send_replace(true);
     }
@@ -309,7 +310,7 @@ impl Session {
         &self.0.settings
     }
 
-    /// The size for a terminal that is to be opened; `None` if there is none.
+    /// Returns the size of the terminal to open; `None` for a session without a terminal.
     pub(crate) fn terminal_size(&self) -> Option<TerminalSize> {
         let size = self.0.terminal().size.unwrap_or_default();
         self.has_terminal().then_some(size)
@@ -330,7 +331,7 @@ impl Session {
         self.0.terminal().terminal = None;
     }
 
-    /// Sends a piece of output to all readers, and removes those that are gone.
+    /// Sends a chunk of output to all readers, and removes those that have detached.
     pub(crate) async fn publish(&self, stream: Stream, data: &Bytes) {
         let senders = self.0.readers().senders.clone();
         let mut gone = false;
@@ -348,7 +349,7 @@ impl Session {
         }
     }
 
-    /// Tells all readers, and those to come, that there is no more.
+    /// Reports the end to all readers, including later ones.
     pub(crate) async fn end(&self, exit: Exit) {
         let senders = {
             let mut readers = self.0.readers();
@@ -376,7 +377,7 @@ impl Inner {
 }
 
 impl Attachment {
-    /// Waits for the next event; `None` after the end, or when the agent is gone. Cancel-safe.
+    /// Waits for the next event; `None` after the end, or when the agent has ended. Cancel-safe.
     pub async fn next(&mut self) -> Option<Output> {
         self.0.recv().await
     }

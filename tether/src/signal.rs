@@ -1,6 +1,6 @@
 //! The names of signals.
 
-/// Names and numbers on Linux, where they are the same on all of our processors.
+/// Names and Linux numbers, which are the same on all supported architectures.
 const NAMES: [(&str, i32); 33] = [
     ("HUP", 1),
     ("INT", 2),
@@ -38,7 +38,7 @@ const NAMES: [(&str, i32); 33] = [
 ];
 const REAL_TIME: std::ops::RangeInclusive<i32> = 34..=64;
 
-/// The name of a signal without `SIG`, or its number where it has no name.
+/// Returns the name of a signal without `SIG`, or its number if it has no name.
 #[cfg(feature = "ssh")]
 pub(crate) fn signal_name(number: i32) -> String {
     match NAMES.iter().find(|(_, known)| *known == number) {

@@ -15,8 +15,8 @@ use tokio::sync::{oneshot, watch};
 
 use crate::process::Process;
 
-/// Sends requests to the supervisor of a container, the process that
-/// runs [`run_container`](tether_sys::run_container). When it is dropped, the
+/// Sends requests to the supervisor of a container, the process that runs
+/// [`run_container`](tether_sys::run_container). When this value is dropped, the
 /// supervisor ends, and with it everything in the container.
 #[derive(Debug)]
 pub struct Supervisor {
@@ -28,7 +28,7 @@ pub struct Supervisor {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SupervisorError {
-    /// The supervisor refused, for this reason.
+    /// The supervisor refused the request, for this reason.
     #[error("{0}")]
     Refused(String),
     /// The request could not be sent.
@@ -53,9 +53,9 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Waiting {
     last_id: u32,
-    /// Answers, by the id of the order; 0 is the set-up.
+    /// The callers that wait for a response, by the id of the request; 0 is the set-up.
     answers: HashMap<u32, oneshot::Sender<Answer>>,
-    /// Ends of processes, by their id.
+    /// The callers that wait for the end of a process, by process id.
     exits: HashMap<i32, oneshot::Sender<Exit>>,
     gone: bool,
 }
@@ -77,7 +77,7 @@ impl Supervisor {
     pub fn new(socket: OwnedFd) -> io::Result<Self> {
         tether_sys::set_nonblocking(&socket)?;
         let shared = Arc::new(Shared {
-            // It keeps the boundaries of messages: only `try_io` is used.
+            // Used only with `try_io`, because the socket preserves message boundaries.
             socket: UnixStream::from_std(socket.into())?,
             waiting: Mutex::default(),
             gone: watch::Sender::new(false),
@@ -90,7 +90,7 @@ impl Supervisor {
     /// missing features.
     ///
     /// # Errors
-    /// The error of the system.
+    /// Fails with the system's error.
     pub async fn set_up(&self, setup: ContainerSetup) -> Result<Vec<String>, SupervisorError> {
         match self
             .ask(|_| Request::SetUp(Box::new(setup)), Some(0))
@@ -104,7 +104,7 @@ impl Supervisor {
     /// Starts a process.
     ///
     /// # Errors
-    /// The reason why it was not started.
+    /// Fails with the reason why the process was not started.
     pub async fn launch(&self, launch: Launch) -> Result<Process, SupervisorError> {
         let launch = Box::new(launch);
         match self.ask(|id| Request::Launch { id, launch }, None).await? {
@@ -113,8 +113,8 @@ impl Supervisor {
         }
     }
 
-    /// Sends a signal by its Linux number to a process, or to all but the
-    /// supervisor itself if `pid` is 0.
+    /// Sends a signal, by its Linux number, to a process, or to all processes except the
+    /// supervisor if `pid` is 0.
     ///
     /// # Errors
     /// Fails when the process has ended.
@@ -123,7 +123,7 @@ impl Supervisor {
         self.ask(order, None).await.map(drop)
     }
 
-    /// Starts a TCP connection to an address from inside of the container.
+    /// Starts a TCP connection to an address from inside the container.
     ///
     /// # Errors
     /// Fails when the system refuses it at once.
@@ -134,11 +134,11 @@ impl Supervisor {
         Ok(Dialing { stream, address })
     }
 
-    /// Opens a UDP socket inside of the container that sends to an address and receives from it.
-    /// That nothing listens there shows when it is used, if at all.
+    /// Opens a UDP socket inside the container that sends to an address and receives from it.
+    /// If nothing listens there, sending or receiving may fail later.
     ///
     /// # Errors
-    /// The error of the system.
+    /// Fails with the system's error.
     pub async fn dial_udp(&self, address: SocketAddr) -> Result<UdpSocket, SupervisorError> {
         let file = self.connect(Transport::Udp, address).await?;
         UdpSocket::from_std(std::net::UdpSocket::from(file)).map_err(SupervisorError::Answer)
@@ -233,9 +233,9 @@ impl Dialing {
 impl Drop for Supervisor {
     fn drop(&mut self) {
         self.reader.abort();
-        // The task drops its handle of the socket only when it is polled again.
+        // The aborted task keeps its handle of the socket until it is polled again.
         if let Err(error) = tether_sys::hang_up(&self.shared.socket) {
-            tracing::trace!(%error, "the supervisor of a container was gone before");
+            tracing::trace!(%error, "the supervisor of a container had already ended");
         }
     }
 }
@@ -245,8 +245,8 @@ impl Shared {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Delivers a report to the caller that waits for it. Returns the id of a process whose caller
-    /// is gone, so that it can be killed.
+    /// Delivers a report to the caller that waits for it. If it reports a new process, and the
+    /// caller no longer waits, returns its process id, so that it can be killed.
     fn deliver(&self, event: Event, files: Vec<OwnedFd>) -> Option<i32> {
         let mut waiting = self.waiting();
         let (id, answer) = match event {
@@ -265,7 +265,7 @@ impl Shared {
             Event::Failed { id, reason } => (id, Answer::Failed(SupervisorError::Refused(reason))),
             Event::Exited { pid, exit } => {
                 if let Some(sender) = waiting.exits.remove(&pid) {
-                    // A process that was dropped has no reader.
+                    // Fails if the `Process` was dropped.
                     let _ = sender.send(exit);
                 }
                 return None;
@@ -283,7 +283,7 @@ impl Shared {
     }
 }
 
-/// Reads reports until the supervisor is gone.
+/// Reads reports until the supervisor has ended.
 async fn read(shared: Arc<Shared>) {
     let end = loop {
         let socket = &shared.socket;
@@ -296,7 +296,7 @@ async fn read(shared: Arc<Shared>) {
                     let (id, signal) = (u32::MAX, 9);
                     let kill = Request::Signal { id, pid, signal };
                     if let Err(error) = send_request(socket, &kill) {
-                        tracing::warn!(%error, pid, "a process that nobody waits for goes on");
+                        tracing::warn!(%error, pid, "a process whose caller no longer waits was not killed");
                     }
                 }
             }

@@ -1,4 +1,4 @@
-//! Any file is read to its end however it is cut, and searched with bounded reads.
+//! Any file is decoded to its end from chunks of any size, and searched with bounded reads.
 #![no_main]
 
 use guest_io::log::{BLOCK, Decoder, Format, Item, Seek, Step, Tail};

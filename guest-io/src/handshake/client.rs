@@ -2,7 +2,7 @@
 
 use super::{ACK, Dialect, HandshakeError, LOSSINESS_TEST, NAK, Noise, SYN, noise_before};
 
-/// The host's end: it starts the handshake and retries it.
+/// The host's end, which starts the handshake and retries it.
 #[derive(Debug, Clone)]
 pub struct Client {
     position: u8,
@@ -14,17 +14,17 @@ pub struct Client {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum State {
-    /// SYN is sent; the ACK has not begun.
+    /// SYN was sent; waiting for the ACK.
     Syn,
-    /// Read the ACK of the answer.
+    /// The ACK was received; our position follows.
     Ack,
-    /// Read the ACK and our position.
+    /// Our position was received; the server's token follows.
     Position,
-    /// Our ACK is sent; waiting for the last step.
+    /// Our ACK was sent; waiting for the last step.
     Last,
-    /// The server tests the line; this much of the test has arrived.
+    /// The server tests the line; contains the part of the test that was received.
     Test(Vec<u8>),
-    /// The test is echoed; waiting for the verdict.
+    /// The test was echoed; waiting for the result.
     Verdict,
     Done,
 }
@@ -42,9 +42,10 @@ impl Client {
         }
     }
 
-    /// Sends SYN again, at another position, after the server refused or did not answer in time.
+    /// Sends SYN again, at another position. Call it when the server has refused or has not
+    /// responded in time.
     ///
-    /// No-op once the handshake is done.
+    /// Does nothing once the handshake is complete.
     pub fn restart(&mut self) {
         if self.is_done() {
             return;
@@ -86,7 +87,7 @@ impl Client {
         self.state == State::Done
     }
 
-    /// Returns the dialect that the server used; known once the handshake is complete.
+    /// Returns the server's dialect; `None` until the handshake is complete.
     pub fn dialect(&self) -> Option<Dialect> {
         self.dialect.filter(|_| self.is_done())
     }
@@ -116,7 +117,7 @@ impl Client {
                 if test.len() < LOSSINESS_TEST.len() {
                     State::Test(test)
                 } else {
-                    // Echo what arrived, not what was expected: the server compares.
+                    // Echoes the received bytes, which the server compares with the test.
                     self.output.extend_from_slice(&test);
                     State::Verdict
                 }
@@ -125,7 +126,7 @@ impl Client {
                 self.dialect = Some(Dialect::Vic04);
                 State::Done
             }
-            // The server gave up; `restart` makes the next attempt.
+            // The server refused; `restart` starts the next attempt.
             State::Last | State::Verdict if byte == NAK => State::Syn,
             _ => {
                 self.noise.skip(1)?;

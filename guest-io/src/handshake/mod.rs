@@ -8,7 +8,7 @@
 //! client  16 p                      SYN, a random position
 //! server  06 p+1 t                  ACK, and a token of its own
 //! client  06 t+1                    ACK
-//! server  06                        ACK: what follows is the payload
+//! server  06                        ACK: the payload follows
 //! ```
 //!
 //! VIC 0.4 tests the line between the last two steps, because some lines translate or
@@ -18,8 +18,8 @@
 //!
 //! `15` (NAK) refuses a step. A client that gets no response calls [`Client::restart`],
 //! about once a second. Both ends skip bytes that do not belong to the handshake, up to
-//! [`MAX_NOISE`]. A step other than the last one counts only if nothing follows it in the same
-//! read: its sender waits for the response, noise does not. Noise can still look
+//! [`MAX_NOISE`]. A step, except the last one, is accepted only if nothing follows it in the same
+//! read, because its sender waits for the response, and noise does not. Noise can still look
 //! like a handshake, so a client should check how the payload starts.
 //!
 //! [`Client`] and [`Server`] do no I/O: pass received bytes to `receive`, and send
@@ -53,8 +53,8 @@ pub const NAK: u8 = 0x15;
 /// The bytes that a server of VIC 0.4 sends to test whether the line drops any.
 pub const LOSSINESS_TEST: &[u8; 23] = b"\x1b[32mhello world\x1b[39m!\n";
 
-/// How many bytes that do not belong to the handshake are skipped before it fails: 32 MiB,
-/// which is more than a guest can have in flight to a host that was replaced.
+/// The maximum number of bytes that do not belong to the handshake: 32 MiB, which is more than a
+/// guest can have in flight to a previous host.
 pub const MAX_NOISE: usize = 32 * 1024 * 1024;
 
 /// The variant of the handshake, chosen by the server.
@@ -75,7 +75,7 @@ pub enum HandshakeError {
     TooMuchNoise,
 }
 
-/// Counts what was skipped.
+/// Counts the skipped bytes.
 #[derive(Debug, Clone, Copy, Default)]
 struct Noise(usize);
 
@@ -89,7 +89,7 @@ impl Noise {
     }
 }
 
-/// How many bytes come before the one that a step may begin with.
+/// Returns the number of bytes before `byte`, with which a step starts.
 fn noise_before(byte: u8, input: &[u8]) -> usize {
     input.iter().position(|b| *b == byte).unwrap_or(input.len())
 }

@@ -2,7 +2,7 @@
 
 use super::{ACK, Dialect, HandshakeError, LOSSINESS_TEST, NAK, Noise, SYN, noise_before};
 
-/// The guest's end: it answers every start of the handshake.
+/// The guest's end, which responds to every start of the handshake.
 #[derive(Debug, Clone)]
 pub struct Server {
     dialect: Dialect,
@@ -16,13 +16,13 @@ pub struct Server {
 enum State {
     /// Waiting for SYN.
     Idle,
-    /// Read SYN; the position follows.
+    /// SYN was received; the position follows.
     Syn,
-    /// Answered; waiting for the ACK.
+    /// The response was sent; waiting for the ACK.
     Answered,
-    /// Read the ACK; our token follows.
+    /// The ACK was received; our token follows.
     Ack,
-    /// The line is tested; this many bytes of the echo are right.
+    /// The line is tested; this many bytes of the echo were received and are correct.
     Echo(usize),
     Done,
 }

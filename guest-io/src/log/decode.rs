@@ -1,4 +1,4 @@
-//! Decoding records from pieces of a file.
+//! Decodes records from chunks of a file.
 
 use bytes::{Buf, Bytes, BytesMut};
 
@@ -11,11 +11,12 @@ use crate::Stream;
 pub enum Item {
     /// A record; its data is never empty.
     Record(Record),
-    /// This many bytes belong to no record: the file is damaged, or a writer was interrupted.
+    /// This many bytes do not belong to a record: the file is damaged, or a writer was
+    /// interrupted.
     Skipped(u64),
 }
 
-/// Decodes records from pieces of a log.
+/// Decodes records from chunks of a log.
 #[derive(Debug)]
 pub struct Decoder {
     format: Format,
@@ -44,7 +45,7 @@ impl Decoder {
     /// Takes the next item; `None` until more bytes are pushed.
     #[expect(
         clippy::should_implement_trait,
-        reason = "there can be more after `None`"
+        reason = "there can be more items after `None`"
     )]
     pub fn next(&mut self) -> Option<Item> {
         match self.format {
@@ -53,8 +54,8 @@ impl Decoder {
         }
     }
 
-    /// Takes the rest at the end of the input: the part of a record whose writer was
-    /// interrupted.
+    /// Takes the last items at the end of the input, including the data of a record that was not
+    /// written completely. Call it until it returns `None`.
     pub fn finish(&mut self) -> Option<Item> {
         if let Some(item) = self.next() {
             return Some(item);
@@ -71,8 +72,8 @@ impl Decoder {
         self.report_skipped()
     }
 
-    /// Returns how many bytes the items so far consisted of: where to continue with a new
-    /// decoder, relative to the start of this one.
+    /// Returns the number of bytes of all items that were taken. A new decoder can continue at
+    /// this offset, relative to the start of this one.
     pub fn consumed(&self) -> u64 {
         self.consumed
     }
@@ -88,7 +89,7 @@ impl Decoder {
     fn next_record(&mut self) -> Option<Item> {
         loop {
             let Some(first) = self.buffer.first_chunk::<HEADER_LENGTH>() else {
-                // Damage is reported when its end is known.
+                // Skipped bytes are reported when the next record is found.
                 return None;
             };
             let Some(header) = Header::decode(first) else {
@@ -109,9 +110,9 @@ impl Decoder {
         }
     }
 
-    /// How far away the next byte is at which a header may begin.
+    /// Returns the distance to the next byte at which a header may start.
     fn resynchronize(&self) -> usize {
-        // The last bytes may be the beginning of a header.
+        // The last bytes may be the start of a header.
         let last = self.buffer.len().saturating_sub(HEADER_LENGTH - 1);
         (1..last)
             .find(|&at| Header::at(&self.buffer, at).is_some())

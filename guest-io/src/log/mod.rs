@@ -9,13 +9,13 @@
 //! 2 bytes   little-endian, length << 4 | stream << 3     (stream: 0 stdout, 1 stderr)
 //! ```
 //!
-//! VIC always wrote stream 0; we write the real one. A record contains one line with its line
-//! feed, or part of a line that is longer, or was unfinished when it was written.
+//! VIC always wrote stream 0; this crate writes the actual stream. A record contains one line with
+//! its line feed, or part of a line that is too long or was not complete when it was written.
 //! VIC 0.4 wrote raw bytes: [`Format::Raw`].
 //!
-//! [`encode`] writes records, [`Decoder`] reads them from any number of pieces. [`Tail`] and
-//! [`Seek`] find where to start reading without reading the whole file: they request a
-//! range of the file, and are given its bytes. Nothing here does I/O.
+//! [`encode`] writes records, and [`Decoder`] reads them from chunks of any size. [`Tail`] and
+//! [`Seek`] find the offset at which to start reading, without reading the whole file: they
+//! request a range of the file, and the caller supplies its bytes. Nothing here does I/O.
 //!
 //! A log is written by a guest and not trusted. Bytes that are not a record are skipped, and
 //! reported as [`Item::Skipped`].
@@ -58,7 +58,7 @@ impl Format {
     /// Detects the format from the start of a file: pass the first
     /// [`HEADER_LENGTH`] bytes, or all if there are fewer.
     ///
-    /// Returns `None` if there are too few bytes to tell.
+    /// Returns `None` if there are too few bytes to detect it.
     pub fn recognize(beginning: &[u8]) -> Option<Self> {
         match beginning.first_chunk::<HEADER_LENGTH>() {
             Some(header) if record::Header::decode(header).is_some() => Some(Self::Records),

@@ -15,16 +15,16 @@ pub const MAX_DATA: usize = 4095;
 const STREAM: u16 = 1 << 3;
 const UNUSED: u16 = STREAM - 1;
 
-/// A piece of a container's output.
+/// A record: a chunk of a container's output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Record {
     /// The stream that the process wrote to.
     pub stream: Stream,
-    /// The time of writing by the guest's clock, in nanoseconds since 1970; unknown in a
-    /// raw log.
+    /// The time at which the guest wrote it, by the guest's clock, in nanoseconds since 1970;
+    /// `None` in a raw log.
     pub time: Option<i64>,
-    /// The bytes.
+    /// The output.
     pub data: Bytes,
 }
 
@@ -53,7 +53,7 @@ impl Header {
         text
     }
 
-    /// `None` if this cannot be a header.
+    /// Decodes a header; `None` if the text is not a valid one.
     pub(super) fn decode(text: &[u8; HEADER_LENGTH]) -> Option<Self> {
         if text[14..] != *b"==" {
             return None;
@@ -83,12 +83,12 @@ impl Header {
         })
     }
 
-    /// Reads a header at an offset; `None` if there is none, or it is not complete.
+    /// Decodes the header at an offset; `None` if it is invalid or incomplete.
     pub(super) fn at(bytes: &[u8], offset: usize) -> Option<Self> {
         Self::decode(bytes.get(offset..)?.first_chunk()?)
     }
 
-    /// The length of the whole record.
+    /// Returns the length of the whole record, with its header.
     pub(super) fn record_length(&self) -> usize {
         HEADER_LENGTH + self.length
     }
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_header_is_laid_out_as_vic_s() {
+    fn the_header_has_the_layout_of_vic() {
         // 2016-06-27T04:00:00Z, 5 bytes of stderr.
         let header = Header {
             time: 1_467_000_000_000_000_000,
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_become_records_and_long_ones_several() {
+    fn each_line_is_one_record_and_a_long_one_is_split() {
         let mut log = Vec::new();
         encode(Stream::Stdout, 1, b"a\n\nrest", &mut log);
         encode(Stream::Stdout, 1, &[b'x'; 5000], &mut log);

@@ -2,14 +2,15 @@
 
 /// When a log is rotated, and how many older parts are kept.
 ///
-/// A log can be rotated only while nobody writes to it, before its container starts: the
-/// host of a running container keeps the file open.
+/// A log can be rotated only before its container starts, because the hypervisor keeps the file
+/// open while the container runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Rotation {
-    /// The size in bytes from which on a log is rotated.
+    /// The minimum size in bytes of a log that is rotated.
     pub max_size: u64,
-    /// How many older parts are kept next to the log, as `NAME.1` (the newest), `NAME.2` …
+    /// The number of older parts that are kept next to the log, as `NAME.1` (the newest),
+    /// `NAME.2` …
     pub keep: u32,
 }
 
@@ -55,8 +56,8 @@ impl Rotation {
         steps
     }
 
-    /// Returns the names that parts of a log can have, oldest first; the last is the log's
-    /// own name.
+    /// Returns the names that parts of a log can have, oldest first. The last one is the name of
+    /// the log itself.
     pub fn names(&self, name: &str) -> Vec<String> {
         (0..=self.keep)
             .rev()
@@ -76,7 +77,7 @@ fn part_name(name: &str, part: u32) -> String {
 mod tests {
     use super::*;
 
-    /// Does the steps on a list of names.
+    /// Executes the steps on a list of names.
     fn rotate(files: &mut Vec<String>, rotation: Rotation) {
         for step in rotation.plan("log", 100, |name| files.iter().any(|f| f == name)) {
             match step {
@@ -91,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_part_goes_and_the_others_move_up() {
+    fn the_oldest_part_is_deleted_and_the_others_are_renamed() {
         for keep in 0..4 {
             let mut files = Vec::new();
             for _ in 0..6 {
@@ -104,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_log_stays() {
+    fn a_small_log_is_not_rotated() {
         assert!(Rotation::new(100, 2).plan("log", 99, |_| true).is_empty());
     }
 }

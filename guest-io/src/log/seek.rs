@@ -1,19 +1,19 @@
-//! Finding the first record of a time.
+//! Finds the first record at a time or later.
 
 use super::record::{HEADER_LENGTH, Header, MAX_DATA};
 use super::{BLOCK, Step};
 
-/// A binary search for the first record of a time or later.
+/// A binary search for the first record at a time or later.
 ///
-/// It assumes that the guest's clock was not set back. If it was, records of that time can
-/// be missed, or earlier ones returned, so the reader should check each record's time as well.
-/// Only for logs with records.
+/// It assumes that the guest's clock was not set back. If it was, records can be missed, and
+/// earlier ones returned, so the reader should also check the time of each record. Only for
+/// [`Format::Records`](super::Format::Records).
 #[derive(Debug)]
 pub struct Seek {
     time: i64,
-    /// A record begins here, and is older (or the file begins).
+    /// An older record starts at this offset, or it is 0.
     low: u64,
-    /// Everything from here on is of that time or later.
+    /// All records from this offset on are at that time or later.
     high: u64,
     probe: Option<u64>,
 }
@@ -31,12 +31,12 @@ impl Seek {
             high: end,
             probe: None,
         };
-        seek.aim();
+        seek.choose_probe();
         seek
     }
 
-    /// Returns what the search needs next or, at its end, an offset at which a record starts. There
-    /// are few records from there to the wanted one.
+    /// Returns the range that the search needs next or, at its end, an offset at which a record
+    /// starts. The requested record follows within about [`BLOCK`] bytes.
     pub fn step(&self) -> Step<u64> {
         match self.probe {
             Some(at) => Step::Read(at..self.high.min(at + PROBE)),
@@ -51,20 +51,20 @@ impl Seek {
         };
         match first_record(bytes) {
             Some((offset, header)) if header.time < self.time => self.low = at + offset as u64,
-            // Too late, or damage without any record: continue before it.
+            // The record is too late, or the range contains none: continue before it.
             _ => self.high = at,
         }
-        self.aim();
+        self.choose_probe();
     }
 
-    fn aim(&mut self) {
+    fn choose_probe(&mut self) {
         let distance = self.high - self.low;
         self.probe = (distance > BLOCK).then(|| self.low + distance / 2);
     }
 }
 
-/// The first record in bytes that begin and end anywhere: a header that is followed by
-/// headers up to the end.
+/// Finds the first record in bytes that start and end anywhere: a header from which the following
+/// headers reach the end.
 fn first_record(bytes: &[u8]) -> Option<(usize, Header)> {
     (0..bytes.len()).find_map(|start| {
         let header = Header::at(bytes, start)?;

@@ -1,4 +1,4 @@
-//! Finding the last lines of a log.
+//! Finds the last lines of a log.
 
 use super::record::{HEADER_LENGTH, Header};
 use super::{BLOCK, Format, Step};
@@ -9,15 +9,15 @@ use super::{BLOCK, Format, Step};
 pub struct Start {
     /// The offset in the file, at which a record starts.
     pub offset: u64,
-    /// How many lines to skip from there. Only a log from another writer has several
-    /// lines in one record.
-    pub leave_out: u64,
+    /// The number of lines to skip from there. It is 0 unless the log has records of several
+    /// lines, which only other writers create.
+    pub skip_lines: u64,
 }
 
 /// A search for the last lines of a log, from its end.
 ///
-/// Lines of both streams are counted together, in the order they were written. A
-/// last line without a line feed counts.
+/// Lines of both streams are counted together, in the order in which they were written. A last
+/// line without a line feed counts.
 ///
 /// ```
 /// use guest_io::log::{Format, Step, Tail};
@@ -35,13 +35,13 @@ pub struct Start {
 #[derive(Debug)]
 pub struct Tail {
     format: Format,
-    /// Everything from here on is counted.
+    /// The lines after this offset have been counted.
     counted_from: u64,
-    /// Bytes are needed from here to `counted_from`.
+    /// The start of the next block, which ends at `counted_from`.
     block: u64,
     lines: u64,
     counted: u64,
-    /// The end of the file was not looked at yet.
+    /// Whether the next block is the last one of the file.
     at_end: bool,
     done: Option<Start>,
 }
@@ -65,7 +65,7 @@ impl Tail {
         tail
     }
 
-    /// Returns what the search needs next, or its result.
+    /// Returns the range that the search needs next, or its result.
     pub fn step(&self) -> Step<Start> {
         match self.done {
             Some(start) => Step::Done(start),
@@ -92,14 +92,14 @@ impl Tail {
         }
     }
 
-    fn finish(&mut self, offset: u64, leave_out: u64) {
-        self.done = Some(Start { offset, leave_out });
+    fn finish(&mut self, offset: u64, skip_lines: u64) {
+        self.done = Some(Start { offset, skip_lines });
     }
 
     fn supply_raw(&mut self, bytes: &[u8]) {
         let mut end = bytes.len();
         if self.at_end && bytes.last() == Some(&b'\n') {
-            // It ends the last line and does not start another one.
+            // The last line feed ends the last line and does not start another one.
             end -= 1;
         }
         for at in (0..end).rev() {
@@ -116,7 +116,7 @@ impl Tail {
     fn supply_records(&mut self, bytes: &[u8]) {
         let records = records_before_end(bytes, self.block == 0, self.at_end);
         let Some(&first) = records.first() else {
-            // Damage: continue before it.
+            // The block is damaged: continue before it.
             self.counted_from = self.block;
             return;
         };
@@ -129,7 +129,7 @@ impl Tail {
             let data = &bytes[from.min(to)..to];
             let mut lines = data.iter().filter(|byte| **byte == b'\n').count() as u64;
             if self.at_end && self.counted == 0 && data.last().is_some_and(|byte| *byte != b'\n') {
-                // The last line is not terminated; its earlier parts are not counted again.
+                // The last line has no line feed; its earlier parts are not counted again.
                 lines += 1;
             }
             let left = self.lines - self.counted;
@@ -149,10 +149,11 @@ impl Tail {
     }
 }
 
-/// The offsets of the records of a block whose end is the beginning of a record or the end of
-/// the file. A block that begins at the beginning of the file begins with a record.
+/// Returns the offsets of the records in a block, which must end at the start of a record or at
+/// the end of the file. The first block of the file starts with a record.
 fn records_before_end(bytes: &[u8], from_start: bool, end_of_file: bool) -> Vec<usize> {
-    // From the end backwards: the offsets of records from which the following ones reach the end.
+    // From the end backwards: whether a record starts at an offset, and it and the records after
+    // it reach the end.
     let mut reaches = vec![false; bytes.len() + 1];
     reaches[bytes.len()] = true;
     for at in (0..bytes.len()).rev() {

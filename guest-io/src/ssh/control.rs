@@ -24,7 +24,7 @@ impl Control {
     }
 }
 
-/// Reads frames from pieces; frames of a kind that it does not know are skipped.
+/// Decodes frames from chunks; frames of an unknown kind are skipped.
 #[derive(Debug, Default)]
 pub(super) struct Decoder {
     partial: [u8; LENGTH],
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn frames_survive_any_split_and_unknown_ones_are_skipped() {
+    fn frames_are_decoded_from_chunks_and_unknown_ones_are_skipped() {
         let mut bytes = Vec::new();
         bytes.extend(Control::Grant(0x0102_0304).encode());
         bytes.extend([9, 0, 0, 0, 0]);

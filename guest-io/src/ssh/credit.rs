@@ -1,4 +1,4 @@
-//! A flow-control window per session and direction: bytes in flight, and bytes consumed.
+//! The flow-control window of a session in one direction.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -7,10 +7,10 @@ use tokio::sync::Notify;
 
 use super::WINDOW;
 
-/// The cost of a message besides its bytes, so that the number of tiny ones is limited too.
+/// The cost of a message in addition to its bytes, which limits the number of tiny messages.
 const OVERHEAD: u32 = 64;
 
-/// The largest piece of data that is sent as one message.
+/// The maximum number of data bytes in a message.
 pub(super) const PIECE: usize = 16 * 1024;
 
 /// Returns the cost of a message with this many bytes.
@@ -20,7 +20,7 @@ pub(super) fn cost(bytes: usize) -> u32 {
         .saturating_add(OVERHEAD)
 }
 
-/// The sender's side: how much it may still send.
+/// The sender's side, which knows how much it may still send.
 #[derive(Debug)]
 pub(super) struct Credit {
     left: Mutex<u64>,
@@ -35,7 +35,7 @@ impl Credit {
         }
     }
 
-    /// Adds to what may be sent.
+    /// Adds to the amount that may be sent.
     pub(super) fn grant(&self, bytes: u32) {
         let mut left = self.left.lock().unwrap_or_else(|e| e.into_inner());
         *left = left.saturating_add(bytes.into());
@@ -43,9 +43,9 @@ impl Credit {
         self.granted.notify_one();
     }
 
-    /// Waits until this much may be sent, and takes it. For one task at a time.
+    /// Waits until this amount may be sent, and takes it. For one task at a time.
     ///
-    /// Cancel safe: nothing is taken unless it returns.
+    /// Cancel safe: if the future is dropped, nothing is taken.
     pub(super) async fn take(&self, amount: u32) {
         loop {
             {
@@ -60,16 +60,16 @@ impl Credit {
     }
 }
 
-/// The receiver's side: what has arrived, and what of it was consumed.
+/// The receiver's side, which counts the bytes that have arrived and those that were consumed.
 #[derive(Debug, Default)]
 pub(super) struct Arrived {
-    /// Arrived and not granted again.
+    /// The bytes that have arrived and were not granted again.
     used: AtomicU32,
-    /// Consumed and not granted yet.
+    /// The bytes that were consumed and not granted yet.
     consumed: AtomicU32,
 }
 
-/// The peer sent more than it was granted.
+/// The error when the peer sent more than it was granted.
 #[derive(Debug)]
 pub(super) struct Overrun;
 
@@ -84,13 +84,13 @@ impl Arrived {
         Ok(())
     }
 
-    /// The bytes received and not granted again.
+    /// Returns the number of bytes that have arrived and were not granted again.
     pub(super) fn used(&self) -> usize {
         self.used.load(Ordering::Acquire) as usize
     }
 
-    /// Accounts for data that was consumed; returns what is to be granted now, if it is
-    /// enough to be worth a message.
+    /// Accounts for data that was consumed. Returns the amount to grant now; `None` while it is
+    /// too small to send.
     pub(super) fn consume(&self, bytes: usize) -> Option<u32> {
         let cost = cost(bytes);
         let total = self.consumed.fetch_add(cost, Ordering::AcqRel) + cost;
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_consumed_is_granted_and_no_more_may_arrive() {
+    fn consumed_bytes_are_granted_and_more_is_an_overrun() {
         let arrived = Arrived::default();
         let pieces = WINDOW / cost(PIECE);
         for _ in 0..pieces {

@@ -34,7 +34,7 @@ impl PrivateKey {
     ///
     /// # Errors
     ///
-    /// If the system provides none.
+    /// Fails if the system does not provide any.
     pub fn generate() -> Result<Self, KeyError> {
         ssh_key::PrivateKey::random(&mut russh::keys::key::safe_rng(), Algorithm::Ed25519)
             .map(Self)
@@ -45,7 +45,7 @@ impl PrivateKey {
     ///
     /// # Errors
     ///
-    /// If the text is not such a key, is encrypted, or is of another algorithm.
+    /// Fails if the text is not such a key, or the key is encrypted or not of type Ed25519.
     pub fn from_openssh(text: impl AsRef<[u8]>) -> Result<Self, KeyError> {
         let key = ssh_key::PrivateKey::from_openssh(text)
             .map_err(|e| KeyError::new("cannot read an openssh private key", e))?;
@@ -61,7 +61,7 @@ impl PrivateKey {
         Ok(Self(key))
     }
 
-    /// Returns the text form, which [`PrivateKey::from_openssh`] parses. It is secret.
+    /// Returns the secret text form, which [`PrivateKey::from_openssh`] parses.
     ///
     /// # Errors
     ///
@@ -142,7 +142,7 @@ impl Fingerprint {
     pub(super) fn of(key: &PublicKey) -> Self {
         match key.fingerprint(HashAlg::Sha256) {
             ssh_key::Fingerprint::Sha256(sha) => Self(sha),
-            _ => unreachable!("SHA-256 was asked for"),
+            _ => unreachable!("SHA-256 was requested"),
         }
     }
 
@@ -181,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_survives_its_text_form_and_debug_does_not_show_it() {
+    fn the_text_form_is_parsed_again_and_debug_does_not_show_it() {
         let key = PrivateKey::generate().unwrap();
         let text = key.to_openssh().unwrap();
         assert!(text.starts_with("-----BEGIN OPENSSH PRIVATE KEY-----\n"));
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fingerprint_is_what_ssh_keygen_prints() {
+    fn a_fingerprint_equals_that_of_ssh_keygen() {
         // ssh-keygen -lf, OpenSSH 9.2
         let key: ClientPublicKey =
             "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGQcN7F2hnSA7oUtz4cF5cVSqOEh8sQzqPn+MYUSfYQm x"

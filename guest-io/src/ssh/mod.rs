@@ -9,13 +9,14 @@
 //! Both ends have Ed25519 keys. The host identifies a machine only by the [`Fingerprint`] of
 //! its host key; the guest accepts only the client key of its host.
 //! Every process in a container can read the machine's read-only keys, so the host key
-//! identifies the *machine*, not the agent: a process that takes over the line
-//! can impersonate the agent of its own machine, but of no other.
+//! identifies the *machine*, not the agent: a process that takes over the line can
+//! impersonate the agent of its own machine, but not that of another one.
 //!
 //! # On the wire
 //!
-//! Standard SSH, so that any client can be used for diagnosis. VIC had its own channel type
-//! and requests, which `russh` can neither send nor receive. They are mapped as follows:
+//! The protocol is standard SSH, so any client can be used for diagnosis. VIC had its own
+//! channel type and requests, which `russh` can neither send nor receive. They are mapped as
+//! follows:
 //!
 //! | VIC | here |
 //! | --- | --- |
@@ -51,7 +52,7 @@ mod transport;
 
 pub use keys::{ClientPublicKey, Fingerprint, KeyError, PrivateKey};
 
-/// How many bytes of one session may be in flight in one direction: 256 KiB.
+/// The maximum number of bytes in flight per session and direction: 256 KiB.
 pub const WINDOW: u32 = 256 * 1024;
 
 /// The type of extended data that carries control frames, from the range that RFC 4254
@@ -61,10 +62,10 @@ pub const CONTROL_TYPE: u32 = 0xfe56_4943;
 /// The version of this protocol, as returned by the subsystem `version`.
 pub const VERSION: u32 = 1;
 
-/// The user name that the host logs in with, as VIC's.
+/// The user name with which the host logs in, as in VIC.
 const USER: &str = "daemon";
 
-/// How many sessions may be attached over one line at the same time.
+/// The maximum number of sessions that are attached over one line at the same time.
 pub const MAX_CHANNELS: usize = 64;
 
 /// The maximum length of a session id, in bytes.
@@ -104,14 +105,14 @@ impl Window {
     }
 }
 
-/// For positions and tokens of a handshake: it need not be unpredictable.
+/// Returns a random position or token of a handshake, which need not be unpredictable.
 fn random_byte() -> u8 {
     use std::hash::{BuildHasher, Hasher};
     let hash = std::hash::RandomState::new().build_hasher().finish();
     hash.to_le_bytes()[0]
 }
 
-/// Algorithms: only what the guests that we make have, and no compression.
+/// Returns the accepted algorithms: only those of our guests, and no compression.
 fn preferred() -> russh::Preferred {
     use std::borrow::Cow;
     russh::Preferred {

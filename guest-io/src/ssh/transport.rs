@@ -7,8 +7,8 @@
 //!   ends that both write more than the line buffers would deadlock.
 //!   The queue is bounded by the windows of the sessions; beyond [`MAX_QUEUE`], writes
 //!   block.
-//! - A line of a guest outlives its SSH connections. At the end of a connection, the stream is
-//!   taken back, not shut down.
+//! - The guest's end of a line outlives its SSH connections. At the end of a connection, the
+//!   stream is taken back, not shut down.
 //! - A serial line does not report that the other end was replaced. A new host starts with a
 //!   [handshake](crate::handshake): two SYNs, each alone between two pauses.
 //!   Then the current connection is closed.
@@ -25,13 +25,13 @@ use tokio::time::Instant;
 
 use crate::handshake::SYN;
 
-/// How much may be queued: what all sessions of a line may have on their way.
+/// The maximum size of the queue in bytes: the windows of all sessions of a line.
 const MAX_QUEUE: usize = super::MAX_CHANNELS * super::WINDOW as usize;
 
-/// How long a line is silent before a SYN that starts a new handshake.
+/// The minimum pause before a SYN that starts a new handshake.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The fate of the stream at the end of a connection.
+/// What happens to the stream at the end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AtEnd {
     /// It stays open for the next connection.
@@ -46,7 +46,7 @@ pub(super) struct Transport<S> {
     shared: Arc<Mutex<Shared<S>>>,
 }
 
-/// The stream, as one connection sees it.
+/// The stream, as lent to one connection.
 #[derive(Debug)]
 pub(super) struct Lease<S> {
     shared: Arc<Mutex<Shared<S>>>,
@@ -57,11 +57,11 @@ pub(super) struct Lease<S> {
 #[derive(Debug)]
 struct Shared<S> {
     io: S,
-    /// Read, but not yet given out.
+    /// The bytes that were read from the stream, but not by a lease yet.
     input: BytesMut,
     output: BytesMut,
     lease: u64,
-    /// The connection has said that it is done.
+    /// The connection has shut down its end.
     done: bool,
     /// Another host has started a handshake.
     renewed: bool,
@@ -85,7 +85,7 @@ impl<S> Transport<S> {
         }
     }
 
-    /// Lends the stream; a lease before this one ends.
+    /// Lends the stream; the previous lease ends.
     pub(super) fn lend(&self, at_end: AtEnd) -> Lease<S> {
         let mut shared = lock(&self.shared);
         shared.end_lease();
@@ -96,12 +96,12 @@ impl<S> Transport<S> {
         }
     }
 
-    /// Ends the lease: reads and writes of it fail from now on.
+    /// Ends the lease: its reads and writes fail from now on.
     pub(super) fn take_back(&self) {
         lock(&self.shared).end_lease();
     }
 
-    /// Puts back what belongs to the next reader.
+    /// Returns bytes to the stream, for the next reader.
     pub(super) fn put_back(&self, bytes: &[u8]) {
         let mut shared = lock(&self.shared);
         let rest = shared.input.split();
@@ -111,7 +111,7 @@ impl<S> Transport<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
-    /// Reads some bytes; none at the end of the stream. What is queued is written
+    /// Reads some bytes; returns 0 at the end of the stream. The queue is written
     /// concurrently. Cancel safe.
     pub(super) async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         std::future::poll_fn(|cx| {
@@ -122,7 +122,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
         .await
     }
 
-    /// Queues bytes and writes what the stream takes at once; `read` writes the rest.
+    /// Queues bytes and writes as many as the stream accepts immediately; `read` writes the rest.
     pub(super) async fn write(&self, bytes: &[u8]) -> io::Result<()> {
         std::future::poll_fn(|cx| lock(&self.shared).poll_write(cx, bytes)).await?;
         Ok(())
@@ -200,7 +200,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Shared<S> {
         ready!(Pin::new(&mut self.io).poll_read(cx, buffer))?;
         let read = &buffer.filled()[before..];
         if watch && let Some(position) = self.renewal.observe(read, Instant::now()) {
-            // The handshake continues here.
+            // The handshake continues after the SYN.
             self.renewed = true;
             self.input.extend_from_slice(&[SYN, position]);
             buffer.set_filled(before);
@@ -281,18 +281,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lease<S> {
     }
 }
 
-/// Recognizes the beginning of a new handshake within a connection.
+/// Detects the start of a new handshake within a connection.
 #[derive(Debug, Default)]
 struct Renewal {
     last: Option<Instant>,
-    /// A SYN came alone after a pause, and its position may still come.
+    /// A SYN was read without its position, which may follow.
     half: bool,
-    /// How many came in a row.
+    /// The number of consecutive SYNs.
     seen: u8,
 }
 
 impl Renewal {
-    /// Returns the position of the second of two SYNs that each stand alone.
+    /// Processes a read, and returns the position of the second of two consecutive SYNs, each
+    /// without other data and after a pause.
     fn observe(&mut self, read: &[u8], now: Instant) -> Option<u8> {
         let paused = self.last.is_none_or(|last| now - last >= PAUSE);
         self.last = Some(now);

@@ -1,11 +1,11 @@
-//! The handshake, byte by byte, as VIC's two ends do it.
+//! The handshake, compared with VIC's byte by byte.
 
 use guest_io::handshake::{
     ACK, Client, Dialect, HandshakeError, LOSSINESS_TEST, MAX_NOISE, NAK, SYN, Server,
 };
 use proptest::prelude::*;
 
-/// Delivers bytes one way; the closure may change them.
+/// Passes the output of each end to the other, often enough for a handshake.
 fn pass(client: &mut Client, server: &mut Server) {
     for _ in 0..8 {
         let out = client.take_output();
@@ -30,7 +30,7 @@ fn the_bytes_are_those_of_vic_1() {
     assert_eq!(client.take_output(), [SYN, 255]);
     assert_eq!(client.receive(&[ACK, 0, 77]).unwrap(), 3);
     assert_eq!(client.take_output(), [ACK, 78]);
-    // The payload may come with the last step.
+    // The payload may be in the same read as the last step.
     assert_eq!(client.receive(b"\x06SSH-2.0-Go\r\n").unwrap(), 1);
     assert_eq!(client.dialect(), Some(Dialect::Vic1));
 }
@@ -62,7 +62,7 @@ fn a_line_that_changes_bytes_fails_the_test_and_a_retry_succeeds() {
     server.receive(&client.take_output()).unwrap();
     client.receive(&server.take_output()).unwrap();
     server.receive(&client.take_output()).unwrap();
-    // The line turns \n into \r\n: the client has its 23 bytes before the end.
+    // The line turns \n into \r\n, so the client has received 23 bytes before the end of the test.
     let mut test = server.take_output();
     test.insert(test.len() - 1, b'\r');
     client.receive(&test).unwrap();
@@ -79,7 +79,7 @@ fn a_line_that_changes_bytes_fails_the_test_and_a_retry_succeeds() {
 }
 
 #[test]
-fn an_answer_to_an_older_attempt_is_not_accepted() {
+fn a_response_to_an_older_attempt_is_not_accepted() {
     let mut client = Client::new(1);
     let _lost = client.take_output();
     client.restart();
@@ -106,14 +106,14 @@ fn dialect() -> impl Strategy<Value = Dialect> {
 }
 
 proptest! {
-    /// Whatever was on the line before, both ends agree where the payload begins.
+    /// After any noise, both ends agree on the start of the payload.
     #[test]
-    fn both_ends_meet_after_noise(
+    fn the_handshake_succeeds_after_noise(
         dialect in dialect(),
         position: u8,
         token: u8,
         to_server in prop::collection::vec(any::<u8>(), 0..200),
-        // An ACK in the noise can be taken for an answer.
+        // An ACK in the noise could be mistaken for a response.
         to_client in prop::collection::vec(any::<u8>().prop_filter("ACK", |b| *b != ACK), 0..200),
     ) {
         let mut client = Client::new(position);
@@ -129,7 +129,7 @@ proptest! {
         }
     }
 
-    /// How the line cuts the bytes does not matter, and nothing of the payload is eaten.
+    /// The handshake does not depend on the sizes of the reads, and no byte of the payload is lost.
     #[test]
     fn the_payload_begins_after_the_last_step(
         dialect in dialect(),
@@ -157,9 +157,9 @@ proptest! {
         prop_assert_eq!(rest, payload);
     }
 
-    /// Nothing that a peer sends makes an end panic.
+    /// No input from a peer causes a panic.
     #[test]
-    fn any_input_is_survived(input in prop::collection::vec(any::<u8>(), 0..2000)) {
+    fn no_input_causes_a_panic(input in prop::collection::vec(any::<u8>(), 0..2000)) {
         for dialect in [Dialect::Vic04, Dialect::Vic1] {
             let mut server = Server::new(dialect, 7);
             let _ = server.receive(&input);

@@ -1,4 +1,4 @@
-//! The log: what was written is read, from wherever one starts.
+//! The log: records are read as they were written, from any position.
 
 use std::cell::Cell;
 use std::sync::LazyLock;
@@ -7,7 +7,7 @@ use guest_io::Stream;
 use guest_io::log::{BLOCK, Decoder, Format, Item, Record, Seek, Start, Step, Tail, encode};
 use proptest::prelude::*;
 
-/// A file that counts what is read of it.
+/// A file that counts the bytes that are read.
 struct File {
     bytes: Vec<u8>,
     read: Cell<u64>,
@@ -107,7 +107,7 @@ fn long_log() -> Vec<u8> {
 }
 
 #[test]
-fn the_last_lines_are_found_by_reading_little() {
+fn the_last_lines_are_found_without_reading_the_whole_file() {
     let file = long();
     let start = file.tail(Format::Records, 10);
     let records = file.records(Format::Records, start.offset);
@@ -122,13 +122,13 @@ fn the_last_lines_are_found_by_reading_little() {
             .data
             .starts_with(b"line 15000 ")
     );
-    // More than there are.
+    // More lines than the file has.
     assert_eq!(file.tail(Format::Records, 50_000).offset, 0);
     assert_eq!(file.tail(Format::Records, 0).offset, file.len());
 }
 
 #[test]
-fn a_time_is_found_by_reading_little() {
+fn a_time_is_found_without_reading_the_whole_file() {
     let file = long();
     for line in [0_i64, 1, 9_999, 15_001, 19_999] {
         file.read.set(0);
@@ -162,14 +162,14 @@ fn an_unfinished_last_line_is_one_line() {
 }
 
 #[test]
-fn lines_within_a_record_of_others_are_counted() {
+fn several_lines_in_a_record_are_counted() {
     // VIC could write several lines in one record.
     let mut log = Vec::new();
     encode(Stream::Stdout, 1, b"abcdef\n", &mut log);
     log[16..].copy_from_slice(b"a\nb\nc\n\n");
     let file = File::new(log);
     let start = file.tail(Format::Records, 2);
-    assert_eq!((start.offset, start.leave_out), (0, 2));
+    assert_eq!((start.offset, start.skip_lines), (0, 2));
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn a_raw_log_is_read_and_recognized() {
 }
 
 #[test]
-fn a_record_that_was_cut_off_is_given_out_at_the_end() {
+fn an_incomplete_record_is_returned_at_the_end() {
     let mut log = Vec::new();
     encode(Stream::Stderr, 7, b"whole\n", &mut log);
     encode(Stream::Stderr, 8, b"cut off\n", &mut log);
@@ -211,7 +211,7 @@ fn a_record_that_was_cut_off_is_given_out_at_the_end() {
         panic!("{last:?}");
     };
     assert_eq!(&last.data[..], b"next run\n");
-    // Its lines are found in spite of the damage before them.
+    // The lines of the next run are found despite the damage before them.
     assert!(File::new(log).tail(Format::Records, 2).offset > 0);
 }
 
@@ -236,7 +236,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn what_is_written_is_read_however_it_is_cut(outputs in outputs(), piece in 1_usize..6_000) {
+    fn records_are_decoded_from_chunks_of_any_size(outputs in outputs(), piece in 1_usize..6_000) {
         let mut log = Vec::new();
         for (time, (stderr, data)) in outputs.iter().enumerate() {
             encode(stream(*stderr), time as i64, data, &mut log);
@@ -262,7 +262,7 @@ proptest! {
     }
 
     #[test]
-    fn a_tail_has_as_many_lines_as_asked_for(outputs in outputs(), lines in 0_u64..60) {
+    fn a_tail_has_the_requested_number_of_lines(outputs in outputs(), lines in 0_u64..60) {
         let mut log = Vec::new();
         let mut written = Vec::new();
         for (time, (_, data)) in outputs.iter().enumerate() {
@@ -271,16 +271,16 @@ proptest! {
         }
         let file = File::new(log);
         let start = file.tail(Format::Records, lines);
-        prop_assert_eq!(start.leave_out, 0);
+        prop_assert_eq!(start.skip_lines, 0);
         let records = file.records(Format::Records, start.offset);
         let all: Vec<&[u8]> = written.split_inclusive(|b| *b == b'\n').collect();
         let expected = all[all.len().saturating_sub(lines as usize)..].concat();
         prop_assert_eq!(text(&records, Stream::Stdout), expected);
     }
 
-    /// Damage anywhere costs what is damaged and at most the record before it.
+    /// Damage loses only the damaged records and at most the one before them.
     #[test]
-    fn a_reader_finds_its_way_after_damage(
+    fn a_reader_continues_after_damage(
         noise in prop::collection::vec(any::<u8>(), 1..300),
         at in 0_usize..200,
     ) {
@@ -296,7 +296,7 @@ proptest! {
     }
 
     #[test]
-    fn any_file_is_survived(bytes in prop::collection::vec(any::<u8>(), 0..3_000), lines: u64, time: i64) {
+    fn no_file_causes_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..3_000), lines: u64, time: i64) {
         for format in [Format::Records, Format::Raw] {
             decode(format, &bytes, 100);
             File::new(bytes.clone()).tail(format, lines);

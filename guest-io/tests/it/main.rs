@@ -1,4 +1,4 @@
-//! Tests of what the crate's users see.
+//! Tests of the public API.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -1,4 +1,4 @@
-//! Settings of the process guest.
+//! The settings of the process guest.
 
 use std::io;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use crate::probe::{Refusals, RootMethod, probe};
 use crate::tree::Trees;
 use crate::work::WorkDir;
 
-/// Settings of a [`ProcessGuest`].
+/// The settings of a [`ProcessGuest`].
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct ProcessGuestBuilder {
@@ -34,7 +34,7 @@ pub enum StartError {
     /// The directory for the files of guests cannot be used.
     #[error("the directory for the files of guests cannot be used")]
     WorkDir(#[source] io::Error),
-    /// This host does not allow containers; contains each method with the reason.
+    /// This host does not allow containers. Contains each method with the reason.
     #[error("containers cannot be created on this host: {}", list(.0))]
     Refused(Vec<(RootMethod, String)>),
 }
@@ -47,32 +47,32 @@ fn list(refusals: &Refusals) -> String {
 }
 
 impl ProcessGuestBuilder {
-    /// Stores files in this directory, so that what containers wrote survives a restart of the
-    /// simulator on the same datastore. Its file system must support being the upper layer of an
-    /// overlay, which another overlay, for example, does not. By default, files are in the system's
-    /// temporary directory and deleted with the guest.
+    /// Stores files in this directory, so that changes by containers are kept when the simulator is
+    /// restarted on the same datastore. Its file system must support being the upper layer of an
+    /// overlay; an overlay does not. By default, files are in the system's temporary directory and
+    /// are deleted with the guest.
     pub fn work_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.work_dir = Some(path.into());
         self
     }
 
-    /// Executes this program to create containers, instead of the running one. It must
-    /// call [`init`](crate::init) first in its `main`.
+    /// Executes this program to create containers, instead of the current one. It must call
+    /// [`init`](crate::init) first in its `main`.
     pub fn helper(mut self, path: impl Into<PathBuf>) -> Self {
         self.helper = Some(path.into());
         self
     }
 
-    /// Uses this tree as the image of container machines whose disk was not created from an
-    /// image. It is not written to. An absolute path without comma, colon and backslash.
+    /// Uses this directory as the image of container machines whose disk was not created from an
+    /// image. It is not written to. The path must be absolute, without comma, colon and backslash.
     pub fn image_directory(mut self, path: impl Into<PathBuf>) -> Self {
         self.image_directory = Some(path.into());
         self
     }
 
-    /// Runs all processes as root of their container, whatever user they request.
-    /// A simulator that does not run as root can do nothing else; without this option,
-    /// it does not start processes of another user.
+    /// Runs all processes as root of their container, even if they request another user. A
+    /// simulator that does not run as root cannot start processes as another user; without this
+    /// option, it refuses to start them.
     pub const fn ignore_users(mut self, ignore: bool) -> Self {
         self.ignore_users = ignore;
         self
@@ -81,7 +81,8 @@ impl ProcessGuestBuilder {
     /// Determines how containers can be created on this host, and starts the guest.
     ///
     /// # Errors
-    /// Fails when they cannot be created; the error has the reasons and what to enable.
+    /// Fails when containers cannot be created; the error contains the reasons, and what to
+    /// enable.
     pub async fn start(self) -> Result<ProcessGuest, StartError> {
         let helper = Helper::find(self.helper.as_deref()).ok_or(StartError::NoHelper)?;
         let work = WorkDir::open(self.work_dir.as_deref()).map_err(StartError::WorkDir)?;

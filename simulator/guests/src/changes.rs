@@ -1,4 +1,4 @@
-//! The upper directory of an overlay as a layer of an image.
+//! Writes the upper directory of an overlay as a layer of an image.
 
 use std::collections::HashMap;
 use std::fs::{self, File, Metadata};
@@ -11,25 +11,24 @@ use rustix::buffer::spare_capacity;
 use rustix::fs::{lgetxattr, llistxattr};
 use tar::{Builder, EntryType, Header};
 
-/// A file that hides one of lower layers, in the OCI image specification.
+/// The name prefix of a file that hides a file of lower layers, in the OCI image specification.
 const WHITEOUT: &str = ".wh.";
-/// A file that hides everything of lower layers in its directory.
+/// The name of a file that hides all files of lower layers in its directory.
 const OPAQUE: &str = ".wh..wh..opq";
-/// Attributes of the overlay itself, as an unprivileged mount and as root writes them.
+/// The prefixes of the overlay's own attributes, as written by an unprivileged mount and by root.
 const OVERLAY: [&str; 2] = ["user.overlay.", "trusted.overlay."];
 
-/// Writes the directory `upper` as a tar layer: what an overlay changed, with
-/// whiteouts as the OCI image specification has them. A complete tree has none,
-/// and is written as it is.
+/// Writes the directory `upper` as a tar layer. The changes of an overlay are written with the
+/// whiteouts of the OCI image specification; a complete tree has none.
 ///
-/// With `owners`, files keep their owners; without, all belong to root, which
-/// is who the caller is inside of the container. Sockets are left out, as is
-/// a file whose name would be a whiteout.
+/// With `owners`, files keep their owners. Without, all files belong to root, which is the
+/// caller's user inside the container. Sockets are left out, as is a file with the name of a
+/// whiteout.
 ///
 /// # Errors
-/// Those of reading and writing, and [`io::ErrorKind::Unsupported`] for an overlay
-/// that moved directories or kept only attributes of a file: neither is enabled
-/// where these directories are made.
+/// Fails when a file cannot be read or written, and with [`io::ErrorKind::Unsupported`] for an
+/// overlay that renamed directories or stored only attributes of a file. Our overlays do
+/// neither.
 pub(crate) fn write_layer<W: Write>(upper: &Path, owners: bool, out: W) -> io::Result<W> {
     let mut layer = Layer {
         tar: Builder::new(out),
@@ -40,13 +39,13 @@ pub(crate) fn write_layer<W: Write>(upper: &Path, owners: bool, out: W) -> io::R
     layer.tar.into_inner()
 }
 
-/// Bytes of an attribute, and of the names of all: the limit of the kernel.
+/// The kernel's limit for the size of an attribute, and for that of all names of a file.
 const ATTRIBUTES_MAX: usize = 64 << 10;
 
 struct Layer<W: Write> {
     tar: Builder<W>,
     owners: bool,
-    /// The first names of files that have several.
+    /// The first name of each file with several hard links, by device and inode.
     links: HashMap<(u64, u64), PathBuf>,
 }
 
@@ -69,7 +68,7 @@ impl<W: Write> Layer<W> {
         for entry in entries {
             let file = entry.file_name();
             if file.as_bytes().starts_with(WHITEOUT.as_bytes()) {
-                tracing::debug!(path = %entry.path().display(), "a file named as a whiteout was left out");
+                tracing::debug!(path = %entry.path().display(), "a file with the name of a whiteout was left out");
                 continue;
             }
             let data = entry.path().symlink_metadata()?;
@@ -207,7 +206,7 @@ impl Attributes {
         Ok(attributes)
     }
 
-    /// The records of an entry: its attributes, and the parts of a second of its time.
+    /// Returns the PAX records of an entry: its attributes, and its time with fractions of a second.
     fn records(&self, data: &Metadata) -> Records {
         let mut records = self.kept.clone();
         if data.mtime_nsec() != 0 || data.mtime() < 0 {

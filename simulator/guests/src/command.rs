@@ -1,13 +1,17 @@
-//! The agent's commands, which clients start as guest programs.
+//! The agent's commands, which clients start as programs in the guest.
 
 use simulator::{GuestProgram, GuestProgramRefusal};
 use tether::{Platform as _, Sessions, signal_number};
 
 use crate::platform::MachinePlatform;
 
-/// Carries out `kill`, which signals the process of the session that the user names
-/// (or the only one), and `group-kill`, which signals all processes of the container.
-pub(crate) async fn obey(command: GuestProgram, sessions: &Sessions, platform: &MachinePlatform) {
+/// Executes `kill`, which signals the process of the session that is passed as the user (or of
+/// the only session), or `group-kill`, which signals all processes of the container.
+pub(crate) async fn execute(
+    command: GuestProgram,
+    sessions: &Sessions,
+    platform: &MachinePlatform,
+) {
     let all = match command.path.as_str() {
         "kill" => false,
         "group-kill" => true,

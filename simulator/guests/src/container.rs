@@ -1,4 +1,4 @@
-//! The directory of one container, and access to it.
+//! The directory of a container.
 
 use std::collections::HashMap;
 use std::fs;
@@ -14,17 +14,17 @@ use crate::probe::RootMethod;
 use crate::work::{CONTAINERS, WorkDir, remove};
 use crate::write_back;
 
-/// The differences from the image: the upper layer of an overlay, or a modified copy.
+/// The changes of the container: the upper layer of an overlay, or a modified copy of the image.
 const UPPER: &str = "upper";
-/// The kernel's own.
+/// The work directory of the overlay, which only the kernel uses.
 const WORK: &str = "work";
-/// Where the root is mounted.
+/// The mount point of the root.
 const ROOT: &str = "root";
-/// Where `/dev` is prepared.
+/// The directory in which `/dev` is prepared.
 const STAGE: &str = "stage";
-/// Says which tree the upper directory belongs to.
+/// A file with the name of the tree that the upper directory belongs to.
 const BASE: &str = "base";
-/// What is being written back to the disk.
+/// The content that is being written back to the disk.
 const SPOOL: &str = "spool";
 
 /// The directories of all containers.
@@ -34,11 +34,12 @@ pub(crate) struct Containers {
     locks: Mutex<HashMap<String, Weak<AsyncMutex<()>>>>,
 }
 
-/// The directory of a container, held by one user: a run, a flush, a removal.
+/// The locked directory of a container. The lock is exclusive: for a run, a write-back, or the
+/// removal.
 #[derive(Debug)]
 pub(crate) struct Container {
-    /// Relative to the directory of the guests.
-    place: PathBuf,
+    /// The path relative to the directory of the guests.
+    relative: PathBuf,
     path: PathBuf,
     _held: OwnedMutexGuard<()>,
 }
@@ -51,9 +52,9 @@ impl Containers {
         }
     }
 
-    /// Takes the directory of the container with this disk; waits until the last
-    /// user has ended. It need not exist.
-    pub(crate) async fn hold(&self, disk: &Path) -> Container {
+    /// Locks the directory of the container with this disk; waits for the lock. The directory
+    /// need not exist.
+    pub(crate) async fn lock(&self, disk: &Path) -> Container {
         let name = WorkDir::container_name(disk);
         let lock = {
             let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
@@ -65,18 +66,18 @@ impl Containers {
                 lock
             })
         };
-        let place = Path::new(CONTAINERS).join(name);
+        let relative = Path::new(CONTAINERS).join(name);
         Container {
-            path: self.work.path().join(&place),
-            place,
+            path: self.work.path().join(&relative),
+            relative,
             _held: lock.lock_owned().await,
         }
     }
 }
 
 impl Container {
-    /// Makes what a run needs, over an image's tree; keeps what an earlier run has
-    /// written over the same tree.
+    /// Creates the directories of a run on top of an image's tree. Keeps the changes of an
+    /// earlier run on top of the same tree, unless `fresh` is set.
     pub(crate) fn prepare(
         &self,
         work: &Path,
@@ -88,10 +89,9 @@ impl Container {
         let tree_name = tree.to_string_lossy();
         let kept = fs::read_to_string(&base).is_ok_and(|name| name == tree_name);
         if fresh || !kept {
-            self.forget()?;
+            self.remove()?;
         }
-        // The kernel's work directory of an earlier run is removed: only an
-        // overlay that is still mounted would need it.
+        // The work directory of an earlier run is no longer used by an overlay.
         remove(&self.path.join(WORK))?;
         for name in [WORK, ROOT, STAGE] {
             fs::create_dir_all(self.path.join(name))?;
@@ -105,23 +105,23 @@ impl Container {
                 }
                 RootDirectory::Overlay {
                     lower: tree.to_owned(),
-                    upper: self.place.join(UPPER),
-                    work: self.place.join(WORK),
+                    upper: self.relative.join(UPPER),
+                    work: self.relative.join(WORK),
                 }
             }
             RootMethod::Copy | RootMethod::Chroot => {
                 if !upper.try_exists()? {
                     copy(&work.join(tree), &upper)?;
                 }
-                RootDirectory::Plain(self.place.join(UPPER))
+                RootDirectory::Plain(self.relative.join(UPPER))
             }
         };
         fs::write(&base, tree_name.as_bytes())?;
         Ok(root)
     }
 
-    /// Writes what was kept to the disk with these files, and deletes it. A no-op
-    /// when nothing was kept.
+    /// Writes the changes to the disk with these files, and deletes the directory. Does nothing
+    /// if there are no changes.
     pub(crate) fn write_back(&self, chain: &[PathBuf], method: RootMethod) -> io::Result<()> {
         let (upper, spool) = (self.path.join(UPPER), self.path.join(SPOOL));
         if !spool.try_exists()? {
@@ -133,33 +133,35 @@ impl Container {
         self.resume_write_back(chain)
     }
 
-    /// Ends a [`write_back`](Self::write_back) that was interrupted while it wrote to the
-    /// disk, which cannot be read before. A no-op otherwise.
+    /// Completes a [`write_back`](Self::write_back) that was interrupted while it wrote to the
+    /// disk. Must be called before the disk is read. Does nothing otherwise.
     pub(crate) fn resume_write_back(&self, chain: &[PathBuf]) -> io::Result<()> {
         let spool = self.path.join(SPOOL);
         if !spool.try_exists()? {
             return Ok(());
         }
         write_back::write(&spool, chain)?;
-        // The upper directory goes first: without the spool its content would be written twice.
+        // Deletes the upper directory first; if only the spool were deleted, the changes would
+        // be written again.
         for name in [UPPER, SPOOL] {
             remove(&self.path.join(name))?;
         }
-        self.forget()
+        self.remove()
     }
 
-    /// Where the root is to be mounted, and where `/dev` is to be prepared.
+    /// Returns the mount point of the root, and the directory in which `/dev` is prepared.
     pub(crate) fn mount_points(&self) -> (PathBuf, PathBuf) {
-        (self.place.join(ROOT), self.place.join(STAGE))
+        (self.relative.join(ROOT), self.relative.join(STAGE))
     }
 
-    /// Deletes all that was kept.
-    pub(crate) fn forget(&self) -> io::Result<()> {
+    /// Deletes the directory.
+    pub(crate) fn remove(&self) -> io::Result<()> {
         remove(&self.path)
     }
 }
 
-/// The root directory of an overlay has the owner and mode of its upper one.
+/// Copies the owner and mode of the tree's root to the upper directory, which determines those of
+/// the overlay's root.
 fn same_root(tree: &Path, upper: &Path) -> io::Result<()> {
     use std::os::unix::fs::{MetadataExt as _, chown};
     let data = fs::metadata(tree)?;

@@ -1,4 +1,4 @@
-//! Copying a tree, where it cannot be shared by an overlay.
+//! Copies a tree, on hosts where it cannot be shared by an overlay.
 
 use std::fs;
 use std::io;
@@ -26,7 +26,7 @@ pub(crate) fn copy(from: &Path, to: &Path) -> io::Result<()> {
         return Ok(());
     }
     owner(chown(to, Some(data.uid()), Some(data.gid())))?;
-    // After the owner, because changing it clears the set-id bits.
+    // Sets the mode after the owner, because a change of the owner clears the set-id bits.
     fs::set_permissions(to, data.permissions())
 }
 

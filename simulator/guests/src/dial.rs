@@ -1,4 +1,4 @@
-//! Connections to servers in containers.
+//! Connects to servers in containers.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use tokio::net::{TcpStream, UdpSocket};
 use crate::guest::Shared;
 
 /// Connects to servers in containers by the containers' addresses, for front ends that publish
-/// ports. In the container a connection comes from itself.
+/// ports. The server sees a connection from its own container.
 #[derive(Clone, Debug)]
 pub struct Dialer(pub(crate) Arc<Shared>);
 
@@ -24,7 +24,7 @@ pub enum DialError {
         address: IpAddr,
     },
     /// The connection failed.
-    #[error("no connection to {address} in its container")]
+    #[error("cannot connect to {address} in its container")]
     Failed {
         /// The address and port.
         address: SocketAddr,
@@ -35,12 +35,12 @@ pub enum DialError {
 }
 
 impl Dialer {
-    /// Connects to a TCP port of the running container that has this address.
+    /// Connects to a TCP port of the running container with this address.
     ///
     /// # Errors
     /// Fails when no running container has the address or nothing listens on the port.
     pub async fn connect(&self, to: SocketAddr) -> Result<TcpStream, DialError> {
-        // Not held while it waits: it would keep a container alive that is switched off.
+        // The container is not referenced while this waits, so that it can be switched off.
         let dialing = {
             let platform = self.0.at(to.ip()).ok_or_else(|| nobody(to))?;
             let supervisor = platform.supervisor().ok_or_else(|| nobody(to))?;
@@ -50,8 +50,7 @@ impl Dialer {
         dialing.map_err(failed)?.connected().await.map_err(failed)
     }
 
-    /// Opens a socket for datagrams to and from a UDP port of the running container that has this
-    /// address.
+    /// Opens a socket that is connected to a UDP port of the running container with this address.
     ///
     /// # Errors
     /// Fails when no running container has the address.

@@ -10,7 +10,7 @@ use simulator::{Guest, GuestDisk, GuestMachine};
 use tether::Agent;
 
 use crate::builder::ProcessGuestBuilder;
-use crate::command::obey;
+use crate::command::execute;
 use crate::container::Containers;
 use crate::dial::Dialer;
 use crate::helper::Helper;
@@ -22,18 +22,18 @@ use crate::work::WorkDir;
 
 /// Runs the processes of container machines on this host.
 ///
-/// A machine whose keys contain sessions is a container. Its root file system is
-/// that of its first disk: the base of the disk's chain is unpacked once and shared,
-/// and the container's changes are kept next to it until the disk is read. Then they
-/// are merged with the disk's content, and the grains that differ from the parent are
-/// written. A machine without sessions, such as an appliance, stays on and reports
-/// running tools. When a machine is switched off, or the simulator ends, all processes
-/// in its container are killed.
+/// A machine whose keys contain sessions is a container. Its root file system is that of its
+/// first disk: the base of the disk's chain is unpacked once and shared. The container's
+/// changes are stored separately until the disk is read. Then they are merged with the disk's
+/// content, and the grains that differ from the parent are written to the disk. A machine
+/// without sessions, such as an appliance, stays on and reports that its tools are running.
+/// When a machine is switched off, or the simulator ends, all processes in its container are
+/// killed.
 ///
 /// Containers have no network except for their loopback device, which has their addresses;
 /// [`Dialer`] connects to servers in them.
 ///
-/// Clones share everything.
+/// Clones refer to the same guest.
 #[derive(Clone, Debug)]
 pub struct ProcessGuest(pub(crate) Arc<Shared>);
 
@@ -46,7 +46,7 @@ pub(crate) struct Shared {
     pub(crate) image_directory: Option<PathBuf>,
     pub(crate) ignore_users: bool,
     pub(crate) machines: Mutex<Vec<Weak<MachinePlatform>>>,
-    /// The last to be dropped: it deletes the files of the others.
+    /// Must be the last field, because dropping it deletes the files that the others use.
     pub(crate) work: Arc<WorkDir>,
 }
 
@@ -56,13 +56,13 @@ impl ProcessGuest {
         ProcessGuestBuilder::default()
     }
 
-    /// Returns how it creates the root file systems of containers, as determined at start.
+    /// Returns how the root file systems of containers are created, as determined at start.
     #[must_use]
     pub fn method(&self) -> RootMethod {
         self.0.method
     }
 
-    /// Returns a dialer, which connects to servers in containers.
+    /// Returns a dialer that connects to servers in containers.
     #[must_use]
     pub fn dialer(&self) -> Dialer {
         Dialer(Arc::clone(&self.0))
@@ -70,7 +70,7 @@ impl ProcessGuest {
 }
 
 impl Shared {
-    /// The running container that has this address.
+    /// Returns the running container with this address.
     pub(crate) fn at(&self, address: IpAddr) -> Option<Arc<MachinePlatform>> {
         let machines = self.machines.lock().unwrap_or_else(PoisonError::into_inner);
         let mut machines = machines.iter().filter_map(Weak::upgrade);
@@ -101,7 +101,7 @@ impl Guest for ProcessGuest {
         let sessions = agent.sessions();
         let commands = async {
             loop {
-                obey(machine.next_program().await, &sessions, &platform).await;
+                execute(machine.next_program().await, &sessions, &platform).await;
             }
         };
         let done = tokio::select! {
@@ -118,7 +118,7 @@ impl Guest for ProcessGuest {
         let Some(path) = disk.chain.first().filter(|_| !disk.mode.is_discarded()) else {
             return Ok(());
         };
-        let container = self.0.containers.hold(path).await;
+        let container = self.0.containers.lock(path).await;
         let (chain, method) = (disk.chain.clone(), self.0.method);
         tokio::task::spawn_blocking(move || container.write_back(&chain, method)).await?
     }
@@ -127,10 +127,10 @@ impl Guest for ProcessGuest {
         let Some(path) = disk.chain.first() else {
             return;
         };
-        let container = self.0.containers.hold(path).await;
-        let done = tokio::task::spawn_blocking(move || container.forget()).await;
+        let container = self.0.containers.lock(path).await;
+        let done = tokio::task::spawn_blocking(move || container.remove()).await;
         if let Err(error) = done.map_err(io::Error::other).and_then(|done| done) {
-            tracing::warn!(%error, "what a container wrote was not deleted");
+            tracing::warn!(%error, "the changes of a container were not deleted");
         }
     }
 }

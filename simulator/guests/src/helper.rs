@@ -1,4 +1,4 @@
-//! Re-execution of this program as the first process of a container.
+//! Executes this program again, as the first process of a container.
 
 use std::ffi::OsStr;
 use std::io;
@@ -10,18 +10,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tether::Supervisor;
 use tokio::process::{Child, Command};
 
-/// The name under which a program is to be a supervisor.
+/// The program name that makes [`init`] run a supervisor.
 const NAME: &str = "vsphere-simulator-guest";
 
-/// Whether [`init`] was called: only then this program may be executed again.
+/// Whether [`init`] was called; otherwise this program must not be executed again.
 static READY: AtomicBool = AtomicBool::new(false);
 
-/// Lets this program be the first process of containers. Call it first in `main`,
-/// before any thread is started and before arguments are parsed: in a program that
-/// was executed for a container it does not return.
+/// Allows this program to be the first process of containers. Call it first in `main`, before
+/// any thread is started and before arguments are parsed. It does not return in a process that
+/// was started for a container.
 ///
-/// A `main` with `#[tokio::main]` is too late: write
-/// `fn main() { simulator_guests::init(); … }` and create the runtime after it.
+/// In a `main` with `#[tokio::main]`, threads are already running. Write
+/// `fn main() { simulator_guests::init(); … }` and create the runtime afterwards.
 #[expect(
     clippy::disallowed_methods,
     reason = "a container's first process must not run the program's own main"
@@ -33,20 +33,20 @@ pub fn init() {
     }
     let socket = io::stdin().as_fd().try_clone_to_owned();
     let done = match socket {
-        // The starter notices the closed socket; no other report is needed.
+        // The parent process detects a failure by the closed socket.
         Ok(socket) => tether::sys::run_container(socket).is_ok(),
         Err(_) => false,
     };
     std::process::exit(i32::from(!done));
 }
 
-/// The program that is executed.
+/// The program that is executed as the first process of containers.
 #[derive(Clone, Debug)]
 pub(crate) struct Helper(PathBuf);
 
 impl Helper {
-    /// This program, or another one that calls [`init`]; `None` when this program
-    /// has not called it.
+    /// Returns `other`, which must call [`init`], or by default the current program; `None` if
+    /// the current program has not called it.
     pub(crate) fn find(other: Option<&Path>) -> Option<Self> {
         match other {
             Some(path) => Some(Self(path.to_owned())),
@@ -56,8 +56,8 @@ impl Helper {
         }
     }
 
-    /// Starts a supervisor. The child ends when the supervisor is dropped; wait
-    /// for it to know when all that it did has ended.
+    /// Starts a supervisor. The child ends when the supervisor is dropped. When it has ended,
+    /// all processes of the container have ended.
     pub(crate) fn start(&self) -> io::Result<(Supervisor, Child)> {
         let (ours, theirs): (OwnedFd, OwnedFd) = tether::sys::pair()?;
         let supervisor = Supervisor::new(ours)?;
@@ -67,7 +67,8 @@ impl Helper {
             .stdin(Stdio::from(theirs))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            // A signal from the keyboard is for the simulator, which then ends its guests.
+            // A signal from the keyboard, such as Ctrl-C, must reach only the simulator, which then
+            // ends its guests.
             .process_group(0)
             .kill_on_drop(true)
             .spawn()?;

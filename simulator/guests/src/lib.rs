@@ -5,8 +5,8 @@
 //! machine's disk, and its own namespaces. The agent in it is the one that runs on
 //! ESXi, [`tether`].
 //!
-//! A container starts with a single-threaded process, for which the current program is
-//! executed again: a program that uses the guest must call [`init`] first.
+//! The first process of a container must be single-threaded. The current program is executed
+//! again for it, so a program that uses the guest must call [`init`] first in its `main`.
 //!
 //! ```no_run
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -1,4 +1,4 @@
-//! The serial ports of a machine, as the agent's lines.
+//! The serial lines of the agent, from a machine's serial ports.
 
 use std::io;
 
@@ -7,8 +7,8 @@ use simulator::GuestMachine;
 use tether::{Line, Lines};
 use tokio::io::AsyncWrite;
 
-/// The lines of a container machine: clients attach over the first port, output
-/// goes to the last of several.
+/// The lines of a container machine. The first serial port is the control line; if there are
+/// several, the last one is the log line.
 #[derive(Debug)]
 pub(crate) struct MachineLines(pub(crate) GuestMachine);
 

@@ -1,4 +1,4 @@
-//! A container on this host, as the agent's machine.
+//! The agent's platform: a container on this host.
 
 use std::fmt::Write as _;
 use std::io;
@@ -42,19 +42,19 @@ impl MachinePlatform {
         }
     }
 
-    /// The supervisor, once the container runs.
+    /// Returns the supervisor; `None` until the container runs.
     pub(crate) fn supervisor(&self) -> Option<&Supervisor> {
         Some(&self.running.get()?.supervisor)
     }
 
-    /// Whether the container runs and has this address.
+    /// Returns whether the container runs and has this address.
     pub(crate) fn has(&self, address: IpAddr) -> bool {
         let running = self.running.get();
         running.is_some_and(|running| running.addresses.contains(&address))
     }
 
-    /// The tree that the container's root is made of, the directory that keeps its
-    /// changes, and whether they are to be forgotten first.
+    /// Returns the tree of the container's image, the directory with its changes, and whether
+    /// these have to be deleted first.
     async fn image(&self) -> Result<(PathBuf, Container, bool), PlatformError> {
         let hardware = self.machine.hardware();
         let disk = hardware.disks.first().filter(|disk| !disk.chain.is_empty());
@@ -63,7 +63,7 @@ impl MachinePlatform {
         let directory = directory.filter(|_| disk.is_none_or(|disk| disk.chain.len() == 1));
         if let Some(directory) = directory {
             let key = PathBuf::from(format!("machine {}", hardware.uuid));
-            let container = self.shared.containers.hold(&key).await;
+            let container = self.shared.containers.lock(&key).await;
             return Ok((directory.clone(), container, false));
         }
         let Some(disk) = disk else {
@@ -81,7 +81,7 @@ impl MachinePlatform {
             ))
             .caused_by(error)
         };
-        let container = self.shared.containers.hold(own).await;
+        let container = self.shared.containers.lock(own).await;
         let chain = disk.chain.clone();
         let container = tokio::task::spawn_blocking(move || {
             container.resume_write_back(&chain).map(|()| container)
@@ -108,7 +108,7 @@ impl MachinePlatform {
         });
         let failed = |error: io::Error| {
             PlatformError::new(format!(
-                "the root file system cannot be made: {}",
+                "the root file system cannot be created: {}",
                 causes(&error)
             ))
             .caused_by(error)
@@ -136,10 +136,10 @@ impl MachinePlatform {
             ))
             .caused_by(error)
         })?;
-        // Release the directory when everything in the container has ended.
+        // Keeps the directory locked until everything in the container has ended.
         tokio::spawn(async move {
             if let Err(error) = child.wait().await {
-                tracing::warn!(%error, "the end of a container was not seen");
+                tracing::warn!(%error, "cannot wait for the end of a container");
             }
             drop(container);
         });
@@ -149,7 +149,7 @@ impl MachinePlatform {
 
     fn running(&self) -> Result<&Running, PlatformError> {
         let running = self.running.get();
-        running.ok_or_else(|| PlatformError::new("the container is not there"))
+        running.ok_or_else(|| PlatformError::new("the container is not running"))
     }
 }
 
@@ -169,7 +169,7 @@ impl Platform for MachinePlatform {
             addresses: addresses(config).map(|(_, ip, _)| ip).collect(),
         };
         if self.running.set(running).is_err() {
-            return Err(PlatformError::new("the container is there already"));
+            return Err(PlatformError::new("the container already exists"));
         }
         self.machine.set_host_name(&host_name(config));
         let nics: Vec<_> = nics(&self.machine, config).collect();
@@ -208,7 +208,7 @@ impl Platform for MachinePlatform {
     }
 }
 
-/// An error and its causes in one line: the user of a container gets only text.
+/// Formats an error and its causes in one line, because a [`PlatformError`] is reported as text.
 fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -226,7 +226,7 @@ fn refused(error: SupervisorError) -> PlatformError {
     }
 }
 
-/// The fixed addresses of a container: network, address, length of the prefix.
+/// Returns the fixed addresses of a container: network, address, prefix length.
 fn addresses(config: &ExecutorConfig) -> impl Iterator<Item = (&str, IpAddr, u8)> {
     let endpoints = config.networks.iter();
     endpoints.filter_map(|(name, endpoint)| {
@@ -235,7 +235,7 @@ fn addresses(config: &ExecutorConfig) -> impl Iterator<Item = (&str, IpAddr, u8)
     })
 }
 
-/// The addresses of a container by card: an endpoint names the PCI slot of its card.
+/// Returns the addresses of a container by card. An endpoint identifies its card by the PCI slot.
 fn nics(
     machine: &GuestMachine,
     config: &ExecutorConfig,

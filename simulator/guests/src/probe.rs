@@ -18,8 +18,8 @@ pub enum RootMethod {
     Overlay,
     /// The image is copied for each container, in namespaces.
     Copy,
-    /// The image is copied, and the container is isolated by `chroot` alone:
-    /// it sees the host's processes and network. Requires root.
+    /// The image is copied, and the container is isolated only by `chroot`: it can see the
+    /// host's processes and network. Requires root.
     Chroot,
 }
 
@@ -33,24 +33,24 @@ impl fmt::Display for RootMethod {
     }
 }
 
-/// Why no way works: each with its reason.
+/// The reason of each method that does not work.
 pub(crate) type Refusals = Vec<(RootMethod, String)>;
 
-/// Finds the first way that works, by making an empty container.
+/// Finds the first method that works, by creating empty containers.
 pub(crate) async fn probe(helper: &Helper, work: &WorkDir) -> Result<RootMethod, Refusals> {
     let mut refusals = Vec::new();
     for method in [RootMethod::Overlay, RootMethod::Copy, RootMethod::Chroot] {
-        let place = work.path().join("probe");
-        let tried = attempt(helper, &place, method).await;
-        if let Err(error) = remove(&place) {
-            tracing::debug!(%error, "the files of a probe were left behind");
+        let directory = work.path().join("probe");
+        let tried = attempt(helper, &directory, method).await;
+        if let Err(error) = remove(&directory) {
+            tracing::debug!(%error, "the files of a probe were not deleted");
         }
         match tried {
             Ok(notes) => {
                 for note in notes {
-                    tracing::info!(note, "containers on this host");
+                    tracing::info!(note, "a limitation of containers on this host");
                 }
-                tracing::debug!(%method, "containers run by");
+                tracing::debug!(%method, "the method of creating containers");
                 return Ok(method);
             }
             Err(reason) => refusals.push((method, reason)),
@@ -59,9 +59,13 @@ pub(crate) async fn probe(helper: &Helper, work: &WorkDir) -> Result<RootMethod,
     Err(refusals)
 }
 
-async fn attempt(helper: &Helper, place: &Path, method: RootMethod) -> Result<Vec<String>, String> {
+async fn attempt(
+    helper: &Helper,
+    directory: &Path,
+    method: RootMethod,
+) -> Result<Vec<String>, String> {
     for name in ["lower", "upper", "work", "root", "stage"] {
-        fs::create_dir_all(place.join(name)).map_err(|error| error.to_string())?;
+        fs::create_dir_all(directory.join(name)).map_err(|error| error.to_string())?;
     }
     let root = match method {
         RootMethod::Overlay => RootDirectory::Overlay {
@@ -71,7 +75,7 @@ async fn attempt(helper: &Helper, place: &Path, method: RootMethod) -> Result<Ve
         },
         RootMethod::Copy | RootMethod::Chroot => RootDirectory::Plain("lower".into()),
     };
-    let mut setup = ContainerSetup::new(place, root, "root", "stage");
+    let mut setup = ContainerSetup::new(directory, root, "root", "stage");
     setup.hostname = "probe".to_owned();
     if method == RootMethod::Chroot {
         setup.isolation = Isolation::Chroot;
@@ -88,10 +92,10 @@ async fn run(supervisor: &Supervisor, setup: ContainerSetup) -> Result<Vec<Strin
         .set_up(setup)
         .await
         .map_err(|error| error.to_string())?;
-    // The program does not exist, which shows only inside the container.
+    // The program does not exist, which is detected inside the container.
     match supervisor.launch(Launch::new("/probe", [])).await {
         Err(SupervisorError::Refused(reason)) if reason.contains("no such file") => Ok(notes),
         Err(error) => Err(error.to_string()),
-        Ok(_) => Err("a program ran that is not there".to_owned()),
+        Ok(_) => Err("a program that does not exist was started".to_owned()),
     }
 }

@@ -3,8 +3,8 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 
-/// Whether files can be given to others.
+/// Returns whether this process runs as root.
 pub(crate) fn is_root() -> bool {
-    // The directory of a process belongs to its effective user.
+    // `/proc/self` belongs to the effective user of the process.
     fs::metadata("/proc/self").is_ok_and(|data| data.uid() == 0)
 }

@@ -1,4 +1,4 @@
-//! The trees of base disks, unpacked once and shared.
+//! Unpacks the trees of base disks once, so that containers share them.
 
 use std::collections::HashMap;
 use std::fs;
@@ -17,7 +17,7 @@ use tokio::sync::OnceCell;
 use crate::rights;
 use crate::work::{TREES, WorkDir, name_of, remove};
 
-/// Unpacked trees, by the disks that they come from.
+/// The unpacked trees, by the identity of their disks.
 #[derive(Debug)]
 pub(crate) struct Trees {
     work: Arc<WorkDir>,
@@ -32,12 +32,12 @@ impl Trees {
         }
     }
 
-    /// The tree of a disk, by the files of its chain; a path relative to the
-    /// directory of the guests. Callers at the same time share the work.
+    /// Returns the tree of the disk with these files, as a path relative to the directory of the
+    /// guests. Unpacks it the first time; concurrent callers wait for the same result.
     pub(crate) async fn get(&self, chain: &[PathBuf]) -> io::Result<PathBuf> {
         let chain = chain.to_vec();
         let look = move || -> io::Result<(Vec<PathBuf>, String)> {
-            let chain = written(chain)?;
+            let chain = without_unwritten_child(chain)?;
             let name = identity(&chain)?;
             Ok((chain, name))
         };
@@ -46,23 +46,23 @@ impl Trees {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(known.entry(name.clone()).or_default())
         };
-        let place = Path::new(TREES).join(name);
-        let to = self.work.path().join(&place);
+        let tree = Path::new(TREES).join(name);
+        let to = self.work.path().join(&tree);
         once.get_or_try_init(|| async move {
             tokio::task::spawn_blocking(move || unpack_to(&chain, &to)).await?
         })
         .await?;
-        Ok(place)
+        Ok(tree)
     }
 }
 
-/// Bytes at the beginning of a file system that no writer leaves as they are: the
+/// The number of bytes at the start of a file system in which every write changes something: the
 /// superblock and the descriptors of the groups.
-const TELLTALE: usize = 1 << 20;
+const CHANGED_BY_WRITES: usize = 1 << 20;
 
-/// The part of a chain whose tree is that of the disk: without the disk itself if
-/// nothing was written to it, so that all containers of an image share its tree.
-fn written(mut chain: Vec<PathBuf>) -> io::Result<Vec<PathBuf>> {
+/// Removes the disk itself from its chain if nothing was written to it, so that all containers of
+/// an image share its tree.
+fn without_unwritten_child(mut chain: Vec<PathBuf>) -> io::Result<Vec<PathBuf>> {
     let Some(first) = chain.first() else {
         return Ok(chain);
     };
@@ -72,7 +72,8 @@ fn written(mut chain: Vec<PathBuf>) -> io::Result<Vec<PathBuf>> {
     let disk = Disk::open(first).map_err(io::Error::other)?;
     if let Some(parent) = disk.parent() {
         let size = disk.size().min(parent.size());
-        let length = usize::try_from(size).unwrap_or(TELLTALE).min(TELLTALE);
+        let length = usize::try_from(size).unwrap_or(CHANGED_BY_WRITES);
+        let length = length.min(CHANGED_BY_WRITES);
         let read = |disk: &Disk| {
             let mut bytes = vec![0; length];
             disk.read_exact_at(&mut bytes, 0).map(|()| bytes)
@@ -84,7 +85,8 @@ fn written(mut chain: Vec<PathBuf>) -> io::Result<Vec<PathBuf>> {
     Ok(chain)
 }
 
-/// The identity of a tree: the location of its disk, and the version of its files.
+/// Returns the identity of a tree, which consists of the paths of its disk's files and their
+/// versions.
 fn identity(chain: &[PathBuf]) -> io::Result<String> {
     let mut parts = Vec::new();
     for path in chain {
@@ -99,7 +101,8 @@ fn identity(chain: &[PathBuf]) -> io::Result<String> {
     Ok(name_of(parts.iter().map(Vec::as_slice)))
 }
 
-/// Unpacks next to the destination and moves the result there, so that it is always complete.
+/// Unpacks next to the destination and renames the result, so that the destination is always
+/// complete.
 fn unpack_to(chain: &[PathBuf], to: &Path) -> io::Result<()> {
     if to.try_exists()? {
         return Ok(());
@@ -111,7 +114,7 @@ fn unpack_to(chain: &[PathBuf], to: &Path) -> io::Result<()> {
     if done.is_err()
         && let Err(error) = remove(&part)
     {
-        tracing::warn!(%error, path = %part.display(), "half of a tree was left behind");
+        tracing::warn!(%error, path = %part.display(), "an incomplete tree was not deleted");
     }
     done
 }
@@ -124,7 +127,7 @@ fn unpack(chain: &[PathBuf], to: &Path) -> io::Result<()> {
     let disk = Disk::open(first).map_err(io::Error::other)?;
     let reader = Reader::open(disk).map_err(io::Error::other)?;
     let root = rights::is_root();
-    // Extended attributes that the system refuses are no reason to refuse the image.
+    // Extended attributes that the system refuses are ignored.
     let options = UnpackOptions::new().owners(root).devices(root);
     let unpacked = reader
         .unpack(to, &options, &Monitor::new())

@@ -10,22 +10,22 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
-/// `trees/<name>` are the unpacked trees of base disks, read-only and shared;
-/// `containers/<name>` belong to one disk each.
+/// The directory of the guests' files. `trees/<name>` are the unpacked trees of base disks, which
+/// are read-only and shared; each `containers/<name>` belongs to one disk.
 #[derive(Debug)]
 pub(crate) struct WorkDir {
     path: PathBuf,
-    /// Deleted with the guest, unless the caller gave a directory.
+    /// The directory if it is temporary: it is deleted with the guest.
     temporary: Option<TempDir>,
 }
 
-/// Where the files of trees are.
+/// The directory of the trees.
 pub(crate) const TREES: &str = "trees";
-/// Where the files of containers are.
+/// The directory of the containers.
 pub(crate) const CONTAINERS: &str = "containers";
 
 impl WorkDir {
-    /// Opens a directory, made if it is not there, or makes a temporary one.
+    /// Opens a directory, which is created if necessary, or creates a temporary one.
     pub(crate) fn open(path: Option<&Path>) -> io::Result<Self> {
         let (path, temporary) = match path {
             Some(path) => {
@@ -37,7 +37,7 @@ impl WorkDir {
                 (directory.path().canonicalize()?, Some(directory))
             }
         };
-        // It will contain files of images with any owner and mode.
+        // Only the owner may enter it, because it will contain files with any owner and mode.
         fs::set_permissions(&path, fs::Permissions::from_mode(0o700))?;
         for name in [TREES, CONTAINERS] {
             fs::create_dir_all(path.join(name))?;
@@ -49,7 +49,7 @@ impl WorkDir {
         &self.path
     }
 
-    /// The name of the directory of a container, by the disk that it belongs to.
+    /// Returns the name of the directory of the container with this disk.
     pub(crate) fn container_name(disk: &Path) -> String {
         name_of([disk.as_os_str().as_bytes()])
     }
@@ -60,13 +60,13 @@ impl Drop for WorkDir {
         if let Some(directory) = self.temporary.take() {
             let path = directory.keep();
             if let Err(error) = remove(&path) {
-                tracing::warn!(%error, path = %path.display(), "files of guests were left behind");
+                tracing::warn!(%error, path = %path.display(), "the files of guests were not deleted");
             }
         }
     }
 }
 
-/// A name for a directory out of what identifies its content.
+/// Returns the name of a directory, a hash of the parts that identify its content.
 pub(crate) fn name_of<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
     let mut hash = Sha256::new();
     for part in parts {
@@ -82,8 +82,8 @@ pub(crate) fn name_of<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
         })
 }
 
-/// Deletes a directory with all that is in it, whatever its modes are; one that is
-/// not there counts as deleted.
+/// Deletes a directory and its content, even without the permissions to do so. Succeeds if it does
+/// not exist.
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

@@ -16,18 +16,18 @@ use crate::probe::RootMethod;
 use crate::rights;
 use crate::work::remove;
 
-/// What the disk holds so far, as a tar archive.
+/// The previous content of the disk, as a tar archive.
 const BASE: &str = "base.tar";
-/// What the container changed.
+/// The container's changes, as a tar layer.
 const CHANGES: &str = "changes.tar";
-/// Identifier and label of the file system.
+/// The UUID and label of the file system.
 const IDENTITY: &str = "file-system";
 
-/// Collects in the directory `spool` all that the new content of a disk is made of.
-/// Nothing is written to the disk. The directory is there only when it is complete.
+/// Collects the parts of a disk's new content in the directory `spool`. Nothing is written to the
+/// disk. The directory exists only if it is complete.
 ///
 /// # Errors
-/// When the disk or the directory `upper` cannot be read, or there is no space.
+/// Fails when the disk or the directory `upper` cannot be read, or there is no space left.
 pub(crate) fn collect(
     spool: &Path,
     upper: &Path,
@@ -64,11 +64,11 @@ pub(crate) fn collect(
     fs::rename(&part, spool)
 }
 
-/// Makes the disk hold what was collected in `spool`. Can be repeated after it
-/// was interrupted, and has to be before the disk is read.
+/// Writes the content that was collected in `spool` to the disk. If it was interrupted, it must be
+/// repeated before the disk is read.
 ///
 /// # Errors
-/// When the disk cannot be written, has no parent, or is too small for the content.
+/// Fails when the disk cannot be written, has no parent, or is too small for the content.
 pub(crate) fn write(spool: &Path, chain: &[PathBuf]) -> io::Result<()> {
     let begun = Instant::now();
     let disk = chain.first().ok_or(io::ErrorKind::NotFound)?;
@@ -124,7 +124,7 @@ mod tests {
 
     const SIZE: u64 = 64 << 20;
 
-    /// An image's disk with a few files, and an empty child of it.
+    /// Creates an image's disk with a few files, and an empty child of it.
     fn disks(folder: &Path) -> Vec<PathBuf> {
         let mut tar = tar::Builder::new(Vec::new());
         for (name, content) in [
@@ -159,26 +159,26 @@ mod tests {
         vec![child, parent]
     }
 
-    /// The disks of a container, and the place of what it keeps.
-    struct Scene {
+    /// The disks of a container, and the directory with its changes.
+    struct Fixture {
         folder: tempfile::TempDir,
         chain: Vec<PathBuf>,
         work: Arc<WorkDir>,
-        place: PathBuf,
+        directory: PathBuf,
     }
 
-    impl Scene {
-        fn set() -> Self {
+    impl Fixture {
+        fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
             let chain = disks(folder.path());
             let work = Arc::new(WorkDir::open(None).unwrap());
             let name = WorkDir::container_name(&chain[0]);
-            let place = work.path().join("containers").join(name);
+            let directory = work.path().join("containers").join(name);
             Self {
                 folder,
                 chain,
                 work,
-                place,
+                directory,
             }
         }
     }
@@ -191,7 +191,7 @@ mod tests {
         Some(text)
     }
 
-    /// What an overlay leaves behind.
+    /// Creates the upper directory of an overlay.
     fn upper(upper: &Path) {
         fs::create_dir_all(upper.join("etc")).unwrap();
         fs::write(upper.join("etc/changed"), "after").unwrap();
@@ -206,22 +206,22 @@ mod tests {
         rustix::fs::setxattr(upper.join("old"), "user.overlay.opaque", value, flags).unwrap();
     }
 
-    async fn hold(work: &Arc<WorkDir>, disk: &Path) -> crate::container::Container {
-        Containers::new(Arc::clone(work)).hold(disk).await
+    async fn lock(work: &Arc<WorkDir>, disk: &Path) -> crate::container::Container {
+        Containers::new(Arc::clone(work)).lock(disk).await
     }
 
     #[tokio::test]
-    async fn the_disk_holds_what_the_container_wrote_and_its_parent_does_not() {
-        let Scene {
+    async fn the_changes_are_written_to_the_disk_and_not_to_its_parent() {
+        let Fixture {
             folder,
             chain,
             work,
-            place,
-        } = Scene::set();
+            directory,
+        } = Fixture::new();
         let parent = fs::read(folder.path().join("image-flat.vmdk")).unwrap();
-        upper(&place.join("upper"));
+        upper(&directory.join("upper"));
 
-        let container = hold(&work, &chain[0]).await;
+        let container = lock(&work, &chain[0]).await;
         container.write_back(&chain, RootMethod::Overlay).unwrap();
 
         assert_eq!(read(&chain[0], "etc/kept").unwrap(), "as it was");
@@ -237,7 +237,7 @@ mod tests {
         assert_eq!(reader.uuid(), Uuid::from_u128(7));
         assert!(reader.xattrs(&inode("old")).unwrap().is_empty());
 
-        assert!(!place.exists(), "it is all in the disk now");
+        assert!(!directory.exists(), "the changes are deleted");
         assert!(parent == fs::read(folder.path().join("image-flat.vmdk")).unwrap());
         let written = fs::metadata(folder.path().join("child-delta.vmdk")).unwrap();
         assert!(
@@ -249,40 +249,40 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_interrupted_write_is_ended_from_what_was_collected() {
-        let Scene {
+    async fn an_interrupted_write_is_completed_from_the_spool() {
+        let Fixture {
             folder: _folder,
             chain,
             work,
-            place,
-        } = Scene::set();
-        upper(&place.join("upper"));
-        let spool = place.join("spool");
-        collect(&spool, &place.join("upper"), RootMethod::Overlay, &chain).unwrap();
-        // The superblock and the groups' descriptors are gone when it is taken up again.
+            directory,
+        } = Fixture::new();
+        let (spool, changes) = (directory.join("spool"), directory.join("upper"));
+        upper(&changes);
+        collect(&spool, &changes, RootMethod::Overlay, &chain).unwrap();
+        // The interrupted write has overwritten the superblock and the groups' descriptors.
         let mut half = SparseDisk::open(&chain[0]).unwrap();
         half.write_at(0, &[0xA5; 1 << 20]).unwrap();
         drop(half);
 
-        let container = hold(&work, &chain[0]).await;
+        let container = lock(&work, &chain[0]).await;
         container.resume_write_back(&chain).unwrap();
         assert_eq!(read(&chain[0], "etc/changed").unwrap(), "after");
         assert_eq!(read(&chain[0], "etc/kept").unwrap(), "as it was");
-        assert!(!place.exists());
+        assert!(!directory.exists());
     }
 
     #[tokio::test]
-    async fn a_copy_holds_everything_there_is() {
-        let Scene {
+    async fn a_copy_replaces_the_content_of_the_disk() {
+        let Fixture {
             folder: _folder,
             chain,
             work,
-            place,
-        } = Scene::set();
-        fs::create_dir_all(place.join("upper/etc")).unwrap();
-        fs::write(place.join("upper/etc/changed"), "after").unwrap();
+            directory,
+        } = Fixture::new();
+        fs::create_dir_all(directory.join("upper/etc")).unwrap();
+        fs::write(directory.join("upper/etc/changed"), "after").unwrap();
 
-        let container = hold(&work, &chain[0]).await;
+        let container = lock(&work, &chain[0]).await;
         container.write_back(&chain, RootMethod::Copy).unwrap();
         assert_eq!(read(&chain[0], "etc/changed").unwrap(), "after");
         assert_eq!(read(&chain[0], "etc/kept"), None);

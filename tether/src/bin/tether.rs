@@ -1,6 +1,6 @@
-//! The agent's binary. As the first process of a machine, it is the machine's agent. Under the
-//! name `tether-supervisor` it is the first process of a container, which receives requests over
-//! the socket that is its standard input.
+//! The agent's binary. As the first process of a machine, it runs the machine. Under the name
+//! `tether-supervisor`, it is the first process of a container and receives requests over the
+//! socket that is its standard input.
 
 use std::ffi::OsStr;
 use std::io::{self, Write as _};
@@ -10,7 +10,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     if std::process::id() == 1 {
         let Err(error) = tether::run_machine();
-        // The kernel panics when this process ends: the host sees the machine stop.
+        // The kernel panics when its first process ends, so the host sees the machine stop.
         let _ = writeln!(io::stderr(), "tether: {error}");
         return ExitCode::FAILURE;
     }

@@ -1,4 +1,4 @@
-//! The power button of the machine, by which a host requests a shutdown.
+//! The power button of the machine, with which the host requests a shutdown.
 
 use std::fs::{self, File};
 use std::io::Read as _;
@@ -6,17 +6,18 @@ use std::path::{Path, PathBuf};
 
 use tokio::sync::watch;
 
-/// `struct input_event` of 64 bit Linux: two words of time, then type, code and value.
+/// The size of `struct input_event` on 64-bit Linux: two words of time, then type, code and value.
 const EVENT: usize = 24;
 const EV_KEY: u16 = 1;
 const KEY_POWER: u16 = 116;
 
-/// Says whether the button was pressed.
+/// The state of the power button: whether it has been pressed.
 #[derive(Debug)]
 pub(super) struct PowerButton(watch::Receiver<bool>);
 
 impl PowerButton {
-    /// Watches the button in a thread of its own; a machine without one has none that is pressed.
+    /// Watches the button in a separate thread. In a machine without a power button, it is never
+    /// pressed.
     pub(super) fn watch() -> Self {
         let (pressed, receiver) = watch::channel(false);
         match device(Path::new("/sys/class/input")) {
@@ -26,7 +27,8 @@ impl PowerButton {
         Self(receiver)
     }
 
-    /// Waits until it is pressed; for ever if it cannot be. Cancel-safe.
+    /// Waits until the button has been pressed. Never returns in a machine without one.
+    /// Cancel-safe.
     pub(super) async fn pressed(&self) {
         let mut pressed = self.0.clone();
         if pressed.wait_for(|pressed| *pressed).await.is_err() {
@@ -67,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_power_key_going_down_counts() {
+    fn only_pressing_the_power_key_is_a_press() {
         let mut event = [0; EVENT];
         event[16..18].copy_from_slice(&1_u16.to_ne_bytes());
         event[18..20].copy_from_slice(&116_u16.to_ne_bytes());

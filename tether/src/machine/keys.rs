@@ -1,4 +1,4 @@
-//! The way to the keys of the machine.
+//! Access to the keys of the machine.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 
 use guestinfo::rpc::{Backdoor, GuestRpc, Rpci, Vsock};
 
-/// The name of the virtio-serial port that leads to the keys where there is no backdoor.
+/// The name of the virtio-serial port that provides the keys in a machine without a backdoor.
 const PORT: &str = "com.vmware.guestinfo";
 
-/// Finds it: VMware's backdoor, or else the port, over which go the frames of VMware's sockets.
+/// Connects to the keys: over VMware's backdoor, or else over the port, with the messages of
+/// VMware's sockets.
 pub(super) fn find() -> io::Result<Box<dyn GuestRpc + Send>> {
     let refused = match Backdoor::probe() {
         Ok(rpc) => return Ok(Box::new(rpc)),
@@ -17,8 +18,8 @@ pub(super) fn find() -> io::Result<Box<dyn GuestRpc + Send>> {
     };
     let Some(device) = port(Path::new("/sys/class/virtio-ports")) else {
         let text = format!(
-            "the machine has no way to its keys: no backdoor ({refused}), and no virtio-serial \
-             port called {PORT}"
+            "the machine cannot access its keys: it has no backdoor ({refused}), and no \
+             virtio-serial port called {PORT}"
         );
         return Err(io::Error::new(io::ErrorKind::NotFound, text));
     };

@@ -1,4 +1,4 @@
-//! Serial ports as lines.
+//! The serial lines of a machine, from its serial ports.
 
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -12,11 +12,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::lines::{Line, Lines};
 use crate::pollable::Pollable;
 
-/// The serial ports of a PC that are looked for.
+/// The maximum number of serial ports of a PC.
 const PORTS: usize = 4;
 
-/// The lines of a machine: clients attach over the first serial port, output goes to the last of
-/// several.
+/// The lines of a machine. The first serial port is the control line; if there are several, the
+/// last one is the log line.
 #[derive(Debug)]
 pub(super) struct SerialLines {
     control: Option<PathBuf>,
@@ -35,7 +35,7 @@ impl SerialLines {
     }
 }
 
-/// The kernel lists ports that do not exist, as those of an unknown kind.
+/// Returns whether a port exists. The kernel also lists ports that do not, with an unknown type.
 fn is_there(port: &Path) -> bool {
     fs::read_to_string(port.join("type")).is_ok_and(|kind| kind.trim() != "0")
 }

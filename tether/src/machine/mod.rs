@@ -1,4 +1,4 @@
-//! The agent as the first process of a machine.
+//! Runs the agent as the first process of a machine.
 
 mod button;
 mod keys;
@@ -20,8 +20,8 @@ use self::platform::OwnMachine;
 use crate::agent::Agent;
 use crate::supervisor::Supervisor;
 
-/// Runs a container's machine as its first process, from the boot to power-off; see the
-/// [crate's documentation](crate#a-machine-of-its-own).
+/// Runs a container's machine as its first process, from boot to power-off; see the
+/// [crate's documentation](crate#as-the-first-process-of-a-machine).
 ///
 /// # Errors
 /// Fails in a process other than the first, and when the machine cannot be switched off. Never
@@ -30,7 +30,7 @@ pub fn run_machine() -> Result<Infallible, SysError> {
     tether_sys::run_machine(|socket, notes| match run(socket, notes) {
         Ok(()) => 0,
         Err(error) => {
-            // The keys may be out of reach: the console is the only place left.
+            // The keys may be inaccessible, so the error is printed on the console.
             let _ = writeln!(io::stderr(), "tether: {}", causes(&*error));
             1
         }
@@ -47,12 +47,12 @@ fn run(socket: OwnedFd, notes: Vec<String>) -> Result<(), Box<dyn std::error::Er
         Agent::new(Arc::new(machine), lines, keys).run().await?;
         Ok(())
     });
-    // A thread may wait for the power button for ever.
+    // Does not wait for the thread that watches the power button.
     runtime.shutdown_background();
     done
 }
 
-/// An error and its causes in one line.
+/// Formats an error and its causes in one line.
 fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

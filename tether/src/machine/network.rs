@@ -1,4 +1,4 @@
-//! The network of a machine, as its keys describe it.
+//! Configures the network of a machine from its keys.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -9,8 +9,8 @@ use tether_sys::{LinkSetup, configure_link, configure_loopback};
 
 use super::causes;
 
-/// Configures all cards. Returns the addresses by the name of the network; what did not work is
-/// added to the notes, since a container may do without.
+/// Configures all cards. Returns the addresses by the name of the network. A failure is added to
+/// the notes, and does not stop the container.
 pub(super) fn configure(
     config: &ExecutorConfig,
     notes: &mut Vec<String>,
@@ -32,10 +32,10 @@ pub(super) fn configure(
     addresses
 }
 
-/// The card of an endpoint and its configuration, and the fixed address.
+/// Returns the card of an endpoint with its configuration, and the fixed address.
 fn link(endpoint: &NetworkEndpoint) -> Result<(LinkSetup, Option<IpNet>), String> {
     let slot = endpoint.common.id.parse();
-    let slot = slot.map_err(|_| format!("{:?} is no PCI slot", endpoint.common.id))?;
+    let slot = slot.map_err(|_| format!("{:?} is not a PCI slot", endpoint.common.id))?;
     let mut link = LinkSetup::new(slot);
     let network = &endpoint.network;
     link.mtu = network.mtu;

@@ -1,4 +1,4 @@
-//! A machine that the agent has to itself.
+//! The platform of an agent that is the first process of a machine.
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -14,18 +14,18 @@ use crate::platform::{Platform, PlatformError, Prepared};
 use crate::process::Process;
 use crate::supervisor::{Supervisor, SupervisorError};
 
-/// The label of the file system that is the container's root, as with VIC.
+/// The label of the container's root file system, as in VIC.
 const ROOT: &str = "containerfs";
-/// Where the root is mounted, and where `/dev` is prepared.
+/// Where the root file system is mounted, and where `/dev` is prepared.
 const MOUNT_POINT: &str = "mnt/root";
 const STAGE: &str = "mnt/stage";
 
-/// The machine of the first process.
+/// The platform of the first process.
 #[derive(Debug)]
 pub(super) struct OwnMachine {
     supervisor: Supervisor,
     button: PowerButton,
-    /// What did not work at the boot.
+    /// The failures during boot.
     notes: Mutex<Vec<String>>,
 }
 
@@ -56,12 +56,12 @@ impl Platform for OwnMachine {
         }
         prepared.addresses = network::configure(config, &mut prepared.notes);
         for volume in config.mounts.keys() {
-            let note = format!("the volume {volume} is not mounted: this agent mounts none yet");
+            let note = format!("the volume {volume} is not mounted: volumes are not supported");
             prepared.notes.push(note);
         }
         let directory = |path: &str| {
             std::fs::create_dir_all(Path::new("/").join(path)).map_err(|error| {
-                PlatformError::new(format!("the directory /{path} cannot be made")).caused_by(error)
+                PlatformError::new(format!("cannot create the directory /{path}")).caused_by(error)
             })
         };
         directory(MOUNT_POINT)?;
@@ -90,7 +90,7 @@ impl Platform for OwnMachine {
         self.button.pressed().await;
     }
 
-    /// The machine goes off when the agent has ended.
+    /// Does nothing: the supervisor switches the machine off when the agent has ended.
     async fn power_off(&self) {}
 }
 

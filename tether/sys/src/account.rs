@@ -1,4 +1,4 @@
-//! Users and groups, looked up in the files of the container.
+//! Looks up users and groups in `/etc/passwd` and `/etc/group` of the container.
 
 use std::fs::OpenOptions;
 use std::io::Read as _;
@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 
 use nix::fcntl::OFlag;
 
-/// Bytes of an account file that are read: what stands behind them is not found.
+/// The number of bytes that are read of an account file. Later entries are not found.
 const MAX_FILE: u64 = 4 << 20;
 
 /// The user and groups that a process runs as.
@@ -19,9 +19,9 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// Looks a user and a group up: names or numbers, `user:group` in the first,
-    /// nothing for root and for the user's own group. The words of a failure are
-    /// those that Docker's users know.
+    /// Looks up a user and a group, by name or number. `user` may be `user:group`. An empty
+    /// user is root, and an empty group is the user's own. Errors have the same text as
+    /// Docker's.
     pub(crate) fn find(user: &str, group: &str) -> Result<Self, String> {
         let passwd = read("/etc/passwd");
         let groups = read("/etc/group");
@@ -94,7 +94,7 @@ fn parse(number: &str, user: &str) -> Result<u32, String> {
     number.parse().map_err(wrong)
 }
 
-/// The text of a file, empty if it is none: images need not have it.
+/// Returns the text of a file, or an empty text if an image does not have it.
 fn read(path: &str) -> String {
     let open = OpenOptions::new()
         .read(true)
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_not_there_is_named() {
+    fn an_unknown_user_or_group_is_named() {
         assert_eq!(
             find("nobody", ""),
             Err("unable to find user nobody: no matching entries in passwd file".to_owned())

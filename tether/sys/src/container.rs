@@ -1,4 +1,4 @@
-//! Turning the calling process into a container.
+//! Turns the calling process into the supervisor of a new container.
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
@@ -39,20 +39,20 @@ pub fn run_container(socket: OwnedFd) -> Result<(), SysError> {
     serve(&socket, &alone, None)
 }
 
-/// Serves the agent at the other end of a socket until it has ended.
-/// `agent` is its process in a machine.
+/// Serves the agent at the other end of a socket until it has ended. `agent` is its process
+/// id, if both run in a machine of their own.
 pub(crate) fn serve(
     socket: &OwnedFd,
     alone: &SingleThreaded,
     agent: Option<i32>,
 ) -> Result<(), SysError> {
-    let Some(first) = receive_request(socket).step("receive the first order")? else {
+    let Some(first) = receive_request(socket).step("receive the first request")? else {
         return Ok(());
     };
     let Request::SetUp(setup) = first else {
         let error = std::io::Error::from(std::io::ErrorKind::InvalidData);
         return Err(SysError::new(
-            "begin with an order other than the set-up",
+            "accept a first request other than the set-up",
             error,
         ));
     };
@@ -75,7 +75,7 @@ pub(crate) fn serve(
 }
 
 fn ready(socket: &OwnedFd, notes: Vec<String>) {
-    // If the agent is gone, the supervisor finds out next.
+    // If the agent has ended, the next read of the socket reports it.
     drop(send_event(socket, &Event::Ready { notes }, &[]));
 }
 
@@ -89,21 +89,21 @@ fn enter_chroot(setup: &ContainerSetup) -> Result<Vec<String>, SysError> {
     chroot(root).step("change the root directory")?;
     chdir("/").step("enter the root")?;
     Ok(vec![
-        "no namespaces: processes of the host are seen, /proc and /dev are those of the image, \
-         the host name and the network are those of the host"
+        "no namespaces: processes of the host are visible, /proc and /dev are those of the \
+         image, the host name and the network are those of the host"
             .to_owned(),
     ])
 }
 
-/// Makes the disk's file system the root. The agent keeps the one of the boot, so that nothing in
-/// the container can reach its files.
+/// Makes the disk's file system the root. The agent's root is still the initramfs, so that the
+/// container cannot access its files.
 fn enter_machine(
     setup: &ContainerSetup,
     agent: Option<i32>,
 ) -> Result<(Reach, Vec<String>), SysError> {
     let Some(agent) = agent else {
-        let other = std::io::Error::other("it is not the first process of a machine");
-        return Err(SysError::new("take a machine", other));
+        let other = std::io::Error::other("this is not the first process of a machine");
+        return Err(SysError::new("use the machine as a container", other));
     };
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let proc = Dir::open("/proc", flags, Mode::empty()).step("open /proc")?;
@@ -112,7 +112,7 @@ fn enter_machine(
     Ok((Reach::Machine { agent, proc }, notes))
 }
 
-/// The ids of this process and those that it may map into a namespace.
+/// The ids of this process, and those that it may map into a namespace.
 struct Identity {
     uid: Uid,
     gid: Gid,
@@ -132,7 +132,7 @@ impl Identity {
     }
 }
 
-/// The map of a child namespace in which all ids are those of this one.
+/// Returns the map of a child namespace in which all ids are the same as in this one.
 fn identity_map(map: &str) -> String {
     let lines = map.lines().filter_map(|line| {
         let mut numbers = line.split_whitespace();
@@ -151,7 +151,7 @@ fn enter_namespaces(
     let root = identity.uid.is_root();
     if !root {
         unshare(CloneFlags::CLONE_NEWUSER).step(
-            "make a user namespace; it needs root, or sysctl kernel.unprivileged_userns_clone=1 \
+            "make a user namespace; this requires root, or sysctl kernel.unprivileged_userns_clone=1 \
              and a user.max_user_namespaces above 0",
         )?;
         // Without privileges, only the caller's own id can be mapped, as root.
@@ -184,7 +184,7 @@ fn enter_namespaces(
     }
 }
 
-/// The parent's side: maps the ids of the child's namespace on request.
+/// Maps the ids of the child's namespace when the child requests it. Runs in the parent.
 fn map_ids(child: Pid, identity: &Identity, asked: OwnedFd, answer: OwnedFd) {
     let mut byte = [0];
     if File::from(asked).read_exact(&mut byte).is_err() {
@@ -210,7 +210,7 @@ fn write(path: &str, text: &str) -> Result<(), SysError> {
     fs::write(path, text).step(format_args!("write {path}"))
 }
 
-/// The child's end of the pipes to its parent.
+/// The child's ends of the pipes to its parent.
 struct Mapper {
     ask: OwnedFd,
     answered: OwnedFd,
@@ -240,8 +240,8 @@ fn first_process(
     unshare(CloneFlags::CLONE_NEWNS).step("make a mount namespace")?;
     let mut notes = rootfs::enter(setup, mapper.is_none())?;
     if let Some(mapper) = mapper {
-        // Only now: so the mounts belong to the host's root, and root in the
-        // container can neither change them nor make others.
+        // The user namespace is created after the mounts, so that root in the container can
+        // neither change them nor add others.
         match unshare(CloneFlags::CLONE_NEWUSER) {
             Ok(()) => {
                 mapper.map()?;
@@ -252,7 +252,8 @@ fn first_process(
             Err(error) => {
                 capability::limit()?;
                 notes.push(format!(
-                    "no user namespace ({}): its root is that of the host, with fewer capabilities",
+                    "no user namespace ({}): root in it is root of the host, with fewer \
+                     capabilities",
                     error.desc()
                 ));
             }
@@ -268,7 +269,7 @@ fn first_process(
             notes.push(error.line());
         }
     }
-    // Not readable by the container: its /proc/1/exe is a program of the host.
+    // The container must not read /proc/1/exe, which is a program of the host.
     prctl::set_dumpable(false).step("hide the supervisor")?;
     prctl::set_pdeathsig(Signal::SIGKILL).step("end with the parent")?;
     let _ = prctl::set_name(c"tether");
@@ -282,7 +283,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_namespace_in_a_namespace_has_the_ids_of_the_outer_one() {
+    fn a_nested_namespace_has_the_ids_of_the_outer_one() {
         let map = "         0     100000      65536\n     65536       1000          1\n";
         assert_eq!(identity_map(map), "0 0 65536\n65536 65536 1\n");
         assert_eq!(identity_map("0 0 4294967295\n"), "0 0 4294967295\n");

@@ -1,4 +1,4 @@
-//! Disks, found by the label of their file system.
+//! Finds disks by the label of their file system.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
@@ -10,14 +10,14 @@ use crate::error::SysError;
 
 /// How long a disk may take to appear after its driver was loaded.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The pause between two looks.
+/// The polling interval.
 const PAUSE: Duration = Duration::from_millis(10);
-/// Where an ext4 file system has its superblock, and the fields of it.
+/// The offset of the superblock in an ext4 file system; below, those of its fields.
 const SUPERBLOCK: u64 = 1024;
 const MAGIC: (usize, [u8; 2]) = (0x38, [0x53, 0xef]);
 const LABEL: std::ops::Range<usize> = 0x78..0x88;
 
-/// Returns the device that holds the ext4 file system with this label; waits for it.
+/// Waits for the ext4 file system with this label, and returns its device.
 pub(crate) fn by_label(label: &str) -> Result<PathBuf, SysError> {
     let begun = Instant::now();
     loop {
@@ -30,11 +30,11 @@ pub(crate) fn by_label(label: &str) -> Result<PathBuf, SysError> {
                 .map(|path| path.display().to_string())
                 .collect::<Vec<_>>();
             let found = if found.is_empty() {
-                "no disk".to_owned()
+                "none".to_owned()
             } else {
                 found.join(", ")
             };
-            let text = format!("{found} was there after {} s", PATIENCE.as_secs());
+            let text = format!("disks after {} s: {found}", PATIENCE.as_secs());
             let action = format!("find a disk with the label {label:?}");
             return Err(SysError::new(
                 action,
@@ -43,7 +43,7 @@ pub(crate) fn by_label(label: &str) -> Result<PathBuf, SysError> {
         }
         #[expect(
             clippy::disallowed_methods,
-            reason = "the first process of a machine has one thread and nothing else to do yet"
+            reason = "the first process of a machine has one thread and nothing else to do"
         )]
         sleep(PAUSE);
     }
@@ -55,7 +55,7 @@ fn look(label: &str) -> Option<PathBuf> {
     })
 }
 
-/// All block devices, in the order of their names.
+/// Returns all block devices, in the order of their names.
 fn devices() -> Vec<PathBuf> {
     let entries = fs::read_dir("/sys/class/block")
         .into_iter()

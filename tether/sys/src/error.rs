@@ -1,9 +1,9 @@
-//! Failed system calls and their purpose.
+//! Errors of system calls, with the step that failed.
 
 use std::fmt::Display;
 use std::io;
 
-/// A step in the set-up of a container or a process that the system refused.
+/// A failed step in the set-up of a container or a process.
 #[derive(Debug, thiserror::Error)]
 #[error("{action}")]
 pub struct SysError {
@@ -26,13 +26,13 @@ impl SysError {
         self.source.raw_os_error()
     }
 
-    /// The step and its cause in one line, for a reader that gets only text.
+    /// Returns the step and its cause in one line, for a message that contains only text.
     pub(crate) fn line(&self) -> String {
         format!("{}: {}", self.action, reason(&self.source))
     }
 }
 
-/// Names the step that a result belongs to.
+/// Adds the step to the error of a result.
 pub(crate) trait Step<T> {
     fn step(self, action: impl Display) -> Result<T, SysError>;
 }
@@ -43,7 +43,7 @@ impl<T, E: Into<io::Error>> Step<T> for Result<T, E> {
     }
 }
 
-/// The system's words for an error, in lower case and without its number.
+/// Returns the system's message for an error, in lower case and without its number.
 pub(crate) fn reason(error: &io::Error) -> String {
     let text = match error.raw_os_error() {
         Some(number) => nix::errno::Errno::from_raw(number).desc().to_owned(),
@@ -51,7 +51,7 @@ pub(crate) fn reason(error: &io::Error) -> String {
     };
     let mut chars = text.chars();
     match chars.next() {
-        // An abbreviation such as "RPC" keeps its case.
+        // Does not change an abbreviation such as "RPC".
         Some(first) if chars.as_str().starts_with(char::is_lowercase) => {
             first.to_lowercase().chain(chars).collect()
         }

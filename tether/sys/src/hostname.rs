@@ -1,4 +1,4 @@
-//! Setting the host name, and the domain name, which nix does not support.
+//! Sets the host name, and the domain name, which nix does not support.
 
 use std::io;
 
@@ -10,7 +10,7 @@ use crate::error::{Step, SysError};
 /// Sets the host name and the domain name.
 ///
 /// # Errors
-/// The error of the system.
+/// Fails with the system's error.
 pub fn set_host_name(host: &str, domain: &str) -> Result<(), SysError> {
     sethostname(host).step(format_args!("set the host name {host:?}"))?;
     set_domain_name(domain).step(format_args!("set the domain name {domain:?}"))
@@ -19,8 +19,8 @@ pub fn set_host_name(host: &str, domain: &str) -> Result<(), SysError> {
 /// Sets the NIS domain name of the namespace.
 fn set_domain_name(name: &str) -> io::Result<()> {
     #[expect(unsafe_code, reason = "there is no safe wrapper of setdomainname")]
-    // SAFETY: pointer and length are those of a text that is alive during the
-    // call, and the kernel only reads.
+    // SAFETY: pointer and length are those of a text that lives during the call, and the
+    // kernel only reads it.
     let done = unsafe { nix::libc::setdomainname(name.as_ptr().cast(), name.len()) };
     Errno::result(done).map(drop).map_err(Into::into)
 }

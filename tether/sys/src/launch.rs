@@ -1,4 +1,4 @@
-//! Starting a process: everything between `fork` and `exec`.
+//! Starts a process: everything between `fork` and `exec`.
 
 use std::ffi::{CString, OsStr};
 use std::fs::{File, OpenOptions};
@@ -23,9 +23,9 @@ use crate::message::TerminalSize;
 use crate::terminal;
 use crate::wire::{Reader, Writer};
 
-/// Where programs are looked for if the environment does not say.
+/// The default of `PATH`.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// Bytes of a reason why a process could not be started.
+/// The maximum size of a reason why a process could not be started, in bytes.
 const MAX_REASON: u64 = 4 << 10;
 
 /// A process to start.
@@ -47,13 +47,13 @@ pub struct Launch {
     pub group: String,
     /// The size of its terminal; `None` for pipes.
     pub terminal: Option<TerminalSize>,
-    /// Whether standard input is a pipe; otherwise it is empty. A terminal is both.
+    /// Whether standard input is a pipe; otherwise it is empty. Ignored with a terminal.
     pub open_stdin: bool,
 }
 
 impl Launch {
-    /// Creates a launch of a program with arguments after its name, as root, without a terminal
-    /// and without input.
+    /// Creates a launch of a program with these arguments, in addition to its name, as root,
+    /// without a terminal and without input.
     #[must_use]
     pub fn new(path: impl Into<String>, args: impl IntoIterator<Item = String>) -> Self {
         let path = path.into();
@@ -99,8 +99,8 @@ impl Launch {
         })
     }
 
-    /// Starts it in a session of its own. Returns its id, and the ends of its
-    /// streams that the agent gets.
+    /// Starts the process in a new session. Returns its id, and the agent's ends of its
+    /// streams.
     pub(crate) fn start(&self, alone: &SingleThreaded) -> Result<(Pid, Vec<OwnedFd>), String> {
         let account = Account::find(&self.user, &self.group)?;
         let streams = self.streams(&account).map_err(|error| error.line())?;
@@ -136,7 +136,7 @@ impl Launch {
         let owner = Some(Uid::from_raw(account.uid));
         if let Some(size) = self.terminal {
             let (master, slave) = terminal::open(size)?;
-            // Best effort: only programs that open it by name need it.
+            // Best effort: it matters only to programs that open the terminal by name.
             let _ = fchown(&slave, owner, None);
             let theirs = [
                 slave.try_clone().step("copy a terminal")?,
@@ -163,13 +163,13 @@ impl Launch {
         ours.extend([out_read, err_read]);
         let theirs = [stdin, out_write, err_write];
         for stream in &theirs {
-            // So that it may be opened again as /dev/stdout; best effort.
+            // Best effort: allows the process to open /dev/stdout.
             let _ = fchown(stream, owner, None);
         }
         Ok(Streams { ours, theirs })
     }
 
-    /// Everything that needs memory, prepared before the fork: environment and arguments.
+    /// Prepares the environment and the arguments before the fork, because this allocates.
     fn prepare(&self, account: &Account) -> Result<Prepared, String> {
         let mut env = self.env.clone();
         let mut add = |name: &str, value: &str| {
@@ -186,7 +186,7 @@ impl Launch {
             add("TERM", "xterm");
         }
         let text = |text: &String| {
-            let inner = |_| format!("exec {:?}: {text:?} holds a NUL", self.path);
+            let inner = |_| format!("exec {:?}: {text:?} contains a NUL", self.path);
             CString::new(text.as_bytes()).map_err(inner)
         };
         let path = env.iter().find_map(|entry| entry.strip_prefix("PATH="));
@@ -197,7 +197,7 @@ impl Launch {
         })
     }
 
-    /// Turns the calling process into the program; comes back only to say why not.
+    /// Executes the program in the calling process. Returns only on failure, with the reason.
     fn become_it(&self, account: &Account, streams: &[OwnedFd; 3], prepared: &Prepared) -> String {
         match self.set_up(account, streams) {
             Ok(()) => {}
@@ -233,20 +233,20 @@ impl Launch {
         let wanted = (account.uid, account.gid);
         let failed = |error: Errno| {
             format!(
-                "run as user {}, group {}: {}; this needs a simulator that runs as root",
+                "run as user {}, group {}: {}; this requires a simulator that runs as root",
                 account.uid,
                 account.gid,
                 reason(&error.into())
             )
         };
         match setgroups(&groups) {
-            // In a user namespace with one id there are no other groups to take.
+            // In a user namespace with one id, groups cannot be changed.
             Err(Errno::EPERM) if own == wanted => {}
             done => done.map_err(failed)?,
         }
         setgid(Gid::from_raw(account.gid)).map_err(failed)?;
         setuid(Uid::from_raw(account.uid)).map_err(failed)?;
-        // Entered as the user, because its mode may be 0700.
+        // Entered after the change of the user, to whom the directory may be restricted.
         let dir = if self.dir.is_empty() { "/" } else { &self.dir };
         chdir(Path::new(dir)).map_err(|error| {
             format!(
@@ -278,7 +278,7 @@ impl Launch {
         format!("exec {name:?}: {why}")
     }
 
-    /// Executes a path; comes back only to say why not.
+    /// Executes a path. Returns only on failure, with the reason.
     fn try_path(&self, path: &str, prepared: &Prepared) -> String {
         let os = OsStr::from_bytes(path.as_bytes());
         if Path::new(os).is_dir() {
@@ -288,7 +288,7 @@ impl Launch {
             return reason(&error.into());
         }
         let Ok(path) = CString::new(path) else {
-            return "its path holds a NUL".to_owned();
+            return "its path contains a NUL".to_owned();
         };
         match execve(&path, &prepared.args, &prepared.env) {
             Err(Errno::ENOENT) => {
@@ -300,7 +300,7 @@ impl Launch {
     }
 }
 
-/// The ends of a process's streams.
+/// Both ends of a process's streams.
 struct Streams {
     ours: Vec<OwnedFd>,
     theirs: [OwnedFd; 3],
@@ -312,17 +312,14 @@ struct Prepared {
     env: Vec<CString>,
 }
 
-/// Signals as a program expects them: none blocked, none ignored.
+/// Resets the signals for the program: none is blocked or ignored.
 fn default_signals() -> Result<(), SysError> {
     for number in Signal::iterator() {
         if matches!(number, Signal::SIGKILL | Signal::SIGSTOP) {
             continue;
         }
-        #[expect(
-            unsafe_code,
-            reason = "installing a handler is unsafe in nix, and so is its removal"
-        )]
-        // SAFETY: the default disposition runs no code of ours.
+        #[expect(unsafe_code, reason = "nix's function to reset a handler is unsafe")]
+        // SAFETY: the default disposition does not run our code.
         unsafe { signal(number, SigHandler::SigDfl) }.step("reset a signal")?;
     }
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None).step("unblock signals")

@@ -1,18 +1,17 @@
 //! The system calls of the agent in a container: mounts, namespaces, terminals, and
 //! the steps between `fork` and `exec`.
 //!
-//! This is the agent's only crate with `unsafe` code. Everything that needs a
-//! single-threaded process (user namespaces, forking) happens in a *supervisor*:
+//! This is the agent's only crate with `unsafe` code. Everything that requires a
+//! single-threaded process (user namespaces, forking) is done by a *supervisor*:
 //! a process with no other purpose, which receives [`Request`]s over a socket and responds
-//! with [`Event`]s and open files. The agent itself, with its threads, only communicates
-//! with it:
+//! with [`Event`]s and open files. The multi-threaded agent only communicates with it:
 //!
 //! | the agent | the supervisor |
 //! | --- | --- |
 //! | creates a [`pair`] of sockets and starts the supervisor with one end | [`run_container`] |
 //! | [`send_request`]: set up, launch, signal, dial | executes it inside the container |
 //! | [`receive_event`] | reports the result, with the files of the streams |
-//! | closes its end, or dies | ends, and with it everything in the container |
+//! | closes its end, or ends | ends, and with it everything in the container |
 
 #![cfg(target_os = "linux")]
 

@@ -1,4 +1,4 @@
-//! The network cards of a machine, found by their PCI slot.
+//! Configures the network cards of a machine, which are found by their PCI slot.
 
 use std::fs;
 use std::io;
@@ -15,13 +15,13 @@ const FIRST_BRIDGE: u32 = 0x11;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LinkSetup {
-    /// The PCI slot number of the card, as in the machine's hardware.
+    /// The PCI slot number of the card in the machine's hardware.
     pub slot: u32,
-    /// The maximum packet size in bytes; `None` for that of the card.
+    /// The MTU in bytes; `None` for the card's default.
     pub mtu: Option<u32>,
-    /// Its addresses with the lengths of their prefixes.
+    /// The addresses with prefix lengths.
     pub addresses: Vec<(IpAddr, u8)>,
-    /// Networks with the lengths of their prefixes, and the gateway to each.
+    /// Networks with prefix lengths, and the gateway to each.
     pub routes: Vec<((IpAddr, u8), IpAddr)>,
 }
 
@@ -39,7 +39,7 @@ impl LinkSetup {
 /// Switches the loopback device on.
 ///
 /// # Errors
-/// The error of the system.
+/// Fails with the system's error.
 pub fn configure_loopback() -> Result<(), SysError> {
     Netlink::open()?.link_up(LOOPBACK, None)
 }
@@ -47,7 +47,7 @@ pub fn configure_loopback() -> Result<(), SysError> {
 /// Configures a network card, and returns the name of its device.
 ///
 /// # Errors
-/// Fails when there is no card in the slot, and with the error of the system.
+/// Fails when there is no card in the slot, and with the system's error.
 pub fn configure_link(setup: &LinkSetup) -> Result<String, SysError> {
     let (name, index) = find(setup.slot)?;
     let mut network = Netlink::open()?;
@@ -68,7 +68,7 @@ fn find(slot: u32) -> Result<(String, u32), SysError> {
         let Ok(device) = fs::canonicalize(entry.path().join("device")) else {
             continue;
         };
-        // A virtio card is a device of its own on the PCI device.
+        // A virtio card is a child of the PCI device.
         if !device.ancestors().any(|device| is_in(slot, device)) {
             continue;
         }
@@ -77,13 +77,13 @@ fn find(slot: u32) -> Result<(String, u32), SysError> {
             return Ok((entry.file_name().to_string_lossy().into_owned(), index));
         }
     }
-    let missing = io::Error::new(io::ErrorKind::NotFound, "there is none");
+    let missing = io::Error::new(io::ErrorKind::NotFound, "the slot has no network card");
     Err(SysError::new(action, missing))
 }
 
-/// Whether a device in `/sys/devices` is in a PCI slot. A slot number holds the device in its lowest
-/// five bits, the bus in the next five, and the function in the three above. On any bus but the
-/// first, the number of the bus and the function are those of the bridge to it.
+/// Returns whether a device in `/sys/devices` is in a PCI slot. A slot number contains the device
+/// in its lowest five bits, the bus in the next five, and the function in the next three. Except on
+/// the first bus, bus and function identify the bridge to the bus.
 fn is_in(slot: u32, device: &Path) -> bool {
     let (number, bus, function) = (slot & 0x1f, slot >> 5 & 0x1f, slot >> 10 & 0x7);
     let name = |path: &Path| Some(path.file_name()?.to_str()?.to_owned());
@@ -106,7 +106,7 @@ mod tests {
         let root = Path::new("/sys/devices/pci0000:00");
         assert!(is_in(3, &root.join("0000:00:03.0")));
         assert!(!is_in(3, &root.join("0000:00:04.0")));
-        // As ESXi numbers the first two cards of a machine.
+        // ESXi's numbers of the first two cards of a machine.
         assert!(is_in(192, &root.join("0000:00:16.0/0000:0b:00.0")));
         assert!(is_in(160, &root.join("0000:00:15.0/0000:03:00.0")));
         assert!(!is_in(160, &root.join("0000:00:16.0/0000:0b:00.0")));

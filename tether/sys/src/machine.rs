@@ -1,4 +1,4 @@
-//! The first process of a machine.
+//! Runs the first process of a machine.
 
 use std::convert::Infallible;
 use std::fs::{self, File};
@@ -19,17 +19,18 @@ use crate::error::{Step, SysError};
 use crate::fork::{Forked, SingleThreaded, leave};
 use crate::socket::pair;
 
-/// Where the kernel's modules are, in the order of their names.
+/// The directory of the kernel's modules, which are loaded in the order of their names.
 const MODULES: &str = "/modules";
-/// How long the agent may take for its last report.
+/// How long the agent may take for its last report, after the supervisor has ended.
 const LAST_REPORT: Duration = Duration::from_secs(30);
-/// The pause between two looks.
+/// The polling interval.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Runs a machine as its first process: mounts `/proc`, `/sys` and `/dev`, loads the kernel modules
-/// in `/modules` in the order of their names, calls `agent` in a process of its own with one end of
-/// a socket and what did not work so far, and is the supervisor at the other end. When the agent
-/// ends, everything in the machine is killed, and the machine is switched off.
+/// Runs a machine as its first process: mounts `/proc`, `/sys` and `/dev`, and loads the kernel
+/// modules in `/modules` in the order of their names. Then it calls `agent` in a new process, with
+/// one end of a socket and a note for each step that failed, and serves the other end as the
+/// supervisor. When the agent ends, everything in the machine is killed, and the machine is
+/// switched off.
 ///
 /// # Errors
 /// Fails in a process other than the first, and when the machine cannot be switched off. Never
@@ -38,7 +39,7 @@ pub fn run_machine(
     agent: impl FnOnce(OwnedFd, Vec<String>) -> i32,
 ) -> Result<Infallible, SysError> {
     if std::process::id() != 1 {
-        let other = std::io::Error::other("it is not the first process of a machine");
+        let other = std::io::Error::other("this is not the first process of a machine");
         return Err(SysError::new("run a machine", other));
     }
     let mut notes = Vec::new();
@@ -65,7 +66,7 @@ pub fn run_machine(
     load_modules(&mut notes);
     let ran = run_agent(agent, notes);
     sync();
-    // The caller has nobody to report to but the console; the machine goes off all the same.
+    // The machine is switched off even after a failure, which the caller can only print.
     let off = reboot(RebootMode::RB_POWER_OFF).step("switch the machine off");
     ran.and(off)
 }
@@ -85,14 +86,14 @@ fn run_agent(
             drop(theirs);
             let served = serve(&ours, &alone, Some(child.as_raw()));
             drop(ours);
-            // The agent may still have to report why.
+            // The agent may still have to report the failure.
             wait_for(child);
             served
         }
     }
 }
 
-/// Waits until the agent has ended, in bounded time.
+/// Waits until the agent has ended, for at most [`LAST_REPORT`].
 fn wait_for(agent: Pid) {
     let begun = Instant::now();
     while begun.elapsed() < LAST_REPORT {
@@ -102,7 +103,7 @@ fn wait_for(agent: Pid) {
         }
         #[expect(
             clippy::disallowed_methods,
-            reason = "the first process of a machine has one thread and nothing else to do any more"
+            reason = "the first process of a machine has one thread and nothing else to do"
         )]
         sleep(PAUSE);
     }
@@ -116,7 +117,7 @@ fn note(notes: &mut Vec<String>, done: Result<(), SysError>) {
 
 fn load_modules(notes: &mut Vec<String>) {
     let Ok(entries) = fs::read_dir(MODULES) else {
-        // A kernel may have everything built in.
+        // A kernel may have all drivers built in.
         return;
     };
     let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();

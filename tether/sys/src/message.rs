@@ -34,7 +34,7 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// Returns the status as in a shell: that of the process, or 128 plus the signal's number.
+    /// Returns the status as in a shell: the exit status, or 128 plus the signal's number.
     ///
     /// ```
     /// assert_eq!(tether_sys::Exit::Signal(9).status(), 137);
@@ -54,7 +54,7 @@ impl Exit {
 pub enum Transport {
     /// A TCP connection.
     Tcp,
-    /// A UDP socket that sends to one address, and receives from it.
+    /// A UDP socket that sends to one address and receives from it.
     Udp,
 }
 
@@ -62,8 +62,7 @@ pub enum Transport {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Request {
-    /// Creates the container. Must be the first message, and is only for a supervisor
-    /// that is to create one.
+    /// Creates the container. Must be the first message, and must not be repeated.
     SetUp(Box<ContainerSetup>),
     /// Starts a process.
     Launch {
@@ -102,16 +101,17 @@ pub enum Event {
         /// One sentence for each feature that the system refused.
         notes: Vec<String>,
     },
-    /// The process runs. The message contains its terminal's master, or the
-    /// agent's ends of standard input (if it is open), output and error.
+    /// The process was started. The message contains its terminal's master, or the agent's
+    /// ends of standard input (if it is open), output and error.
     Launched {
         /// The id of the request.
         id: u32,
         /// The process id in the container.
         pid: i32,
     },
-    /// The signal was sent, or the connection started: then the message contains a
-    /// non-blocking socket that becomes writable when the connection is established or failed.
+    /// The signal was sent, or the connection was started. In the second case the message
+    /// contains a non-blocking socket, which becomes writable when the connection is established
+    /// or has failed.
     Done {
         /// The id of the request.
         id: u32,
@@ -120,7 +120,7 @@ pub enum Event {
     Failed {
         /// The id of the request; 0 for the set-up.
         id: u32,
-        /// The reason, in words.
+        /// The reason, as text.
         reason: String,
     },
     /// A process ended.

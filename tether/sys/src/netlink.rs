@@ -1,4 +1,4 @@
-//! Links, addresses and routes, set with rtnetlink.
+//! Sets links, addresses and routes with rtnetlink.
 
 use std::io;
 use std::net::IpAddr;
@@ -10,7 +10,7 @@ use nix::sys::socket::{
 
 use crate::error::{Step, SysError};
 
-/// The loopback device is the first of each network namespace.
+/// The index of the loopback device, which is the first device of each network namespace.
 pub(crate) const LOOPBACK: u32 = 1;
 
 // linux/rtnetlink.h, linux/netlink.h, linux/if.h, linux/if_addr.h
@@ -35,7 +35,7 @@ const RTN_UNICAST: u8 = 1;
 const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
 
-/// A connection to the kernel's tables.
+/// A netlink connection to the kernel.
 pub(crate) struct Netlink {
     socket: OwnedFd,
     sequence: u32,
@@ -55,7 +55,7 @@ impl Netlink {
         })
     }
 
-    /// Switches a link on.
+    /// Switches a link on, and sets its MTU.
     pub(crate) fn link_up(&mut self, link: u32, mtu: Option<u32>) -> Result<(), SysError> {
         // struct ifinfomsg: family, pad, type, index, flags, change
         let mut body = vec![0; 4];
@@ -66,10 +66,10 @@ impl Netlink {
             attribute(&mut body, IFLA_MTU, &mtu.to_ne_bytes());
         }
         self.call(RTM_NEWLINK, 0, &body)
-            .step(format_args!("switch network device {link} on"))
+            .step(format_args!("switch on network device {link}"))
     }
 
-    /// Gives a link an address.
+    /// Adds an address to a link.
     pub(crate) fn add_address(
         &mut self,
         link: u32,
@@ -84,10 +84,10 @@ impl Netlink {
             attribute(&mut body, kind, &bytes);
         }
         self.call(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, &body)
-            .step(format_args!("take the address {address}/{prefix}"))
+            .step(format_args!("add the address {address}/{prefix}"))
     }
 
-    /// Adds a route to a network; to everything if its prefix is 0.
+    /// Adds a route to a network; the default route if its prefix is 0.
     pub(crate) fn add_route(
         &mut self,
         link: u32,
@@ -153,7 +153,8 @@ fn octets(address: IpAddr) -> (u8, Vec<u8>) {
     }
 }
 
-/// Appends an attribute. All values here are multiples of four bytes, so no padding is needed.
+/// Appends an attribute. The sizes of all values here are multiples of four, so no padding is
+/// needed.
 fn attribute(body: &mut Vec<u8>, kind: u16, value: &[u8]) {
     let length = u16::try_from(4 + value.len()).unwrap_or(u16::MAX);
     body.extend(length.to_ne_bytes());
@@ -161,7 +162,7 @@ fn attribute(body: &mut Vec<u8>, kind: u16, value: &[u8]) {
     body.extend(value);
 }
 
-/// The error number of an acknowledgement, negative as the kernel has it.
+/// Returns the error number of an acknowledgement, which is negative, or 0 for success.
 fn error_of(answer: &[u8]) -> Option<i32> {
     let kind = u16::from_ne_bytes(*answer.get(4..)?.first_chunk()?);
     let number = i32::from_ne_bytes(*answer.get(16..)?.first_chunk()?);
@@ -173,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_acknowledgement_is_told_from_other_answers() {
+    fn an_acknowledgement_is_distinguished_from_other_responses() {
         let mut answer = vec![0; 20];
         answer[4] = 2;
         assert_eq!(error_of(&answer), Some(0));

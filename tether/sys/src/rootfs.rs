@@ -1,4 +1,4 @@
-//! The file systems of a container.
+//! Creates the file systems of a container.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
@@ -14,7 +14,7 @@ use nix::unistd::{chdir, chroot, fchdir, pivot_root};
 use crate::error::{Step, SysError};
 use crate::setup::{ContainerSetup, RootDirectory, fits_options};
 
-/// Devices that every container has, from the host.
+/// The devices of the host that every container has.
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 const LINKS: [(&str, &str); 5] = [
     ("fd", "/proc/self/fd"),
@@ -23,7 +23,7 @@ const LINKS: [(&str, &str); 5] = [
     ("stderr", "/proc/self/fd/2"),
     ("ptmx", "pts/ptmx"),
 ];
-/// Paths in `/proc` that are read-only in the container: the host's settings.
+/// Paths in `/proc` with settings of the host, which are read-only in the container.
 const READ_ONLY: [&str; 5] = [
     "/proc/bus",
     "/proc/fs",
@@ -41,19 +41,19 @@ const MASKED: [&str; 7] = [
     "/proc/timer_list",
     "/proc/scsi",
 ];
-/// The content of the prepared directory.
+/// The directories in the staging directory.
 const DEV: &str = "dev";
 const FILES: &str = "files";
 const BINDS: &str = "binds";
 
 const NONE: Option<&str> = None;
-/// Flags of file systems that hold no programs.
+/// The mount flags of file systems without programs.
 const PROTECTED: MsFlags = MsFlags::MS_NOSUID
     .union(MsFlags::MS_NODEV)
     .union(MsFlags::MS_NOEXEC);
 
-/// Makes the root of a container and turns the calling process, which is the first of its mount and
-/// process namespaces, into it. Returns a note for each missing feature.
+/// Mounts the root of a container and makes it the root of the calling process, which must be the
+/// first of its mount and process namespaces. Returns a note for each missing feature.
 pub(crate) fn enter(
     setup: &ContainerSetup,
     in_user_namespace: bool,
@@ -69,8 +69,8 @@ pub(crate) fn enter(
     let old = open("/", directory, Mode::empty()).step("open the root directory")?;
     let base = open(".", directory, Mode::empty()).step("open the base directory")?;
     chdir(&setup.mount_point).step("enter the new root")?;
-    let can_let_go = match pivot_root(".", ".") {
-        // The root that a kernel boots with cannot be replaced, only covered.
+    let can_unmount = match pivot_root(".", ".") {
+        // An initramfs cannot be replaced as the root; it is covered.
         Err(Errno::EINVAL) => {
             mount(Some("."), "/", NONE, MsFlags::MS_MOVE, NONE).step("cover the root directory")?;
             chroot(".").step("change the root directory")?;
@@ -79,8 +79,8 @@ pub(crate) fn enter(
         done => done.map(|()| true).step("change the root directory")?,
     };
 
-    // Absolute paths are the container's from here on; relative ones are the
-    // host's, below the base directory, until the old root is let go.
+    // From here on, absolute paths are those of the container. Relative paths are those of the
+    // host, below the base directory, until the old root is unmounted.
     fchdir(base.as_fd()).step("enter the base directory")?;
     let stage = &setup.stage;
     attach(&stage.join(DEV), Path::new("/dev"), Kind::Directory).step("mount /dev")?;
@@ -89,7 +89,7 @@ pub(crate) fn enter(
     for (index, (path, _)) in setup.files.iter().enumerate() {
         let source = stage.join(FILES).join(index.to_string());
         if let Err(error) = attach(&source, Path::new(path), Kind::File) {
-            notes.push(format!("{path} is that of the image: {error}"));
+            notes.push(format!("{path} of the image was not replaced: {error}"));
         }
     }
     for (index, bind) in setup.binds.iter().enumerate() {
@@ -101,9 +101,9 @@ pub(crate) fn enter(
                 .step(format_args!("mount {} read-only", bind.target))?;
         }
     }
-    if can_let_go {
+    if can_unmount {
         fchdir(old.as_fd()).step("enter the old root")?;
-        umount2(".", MntFlags::MNT_DETACH).step("let the old root go")?;
+        umount2(".", MntFlags::MNT_DETACH).step("unmount the old root")?;
     }
     chdir("/").step("enter the root")?;
     Ok(notes)
@@ -129,8 +129,8 @@ fn mount_root(setup: &ContainerSetup, in_user_namespace: bool) -> Result<(), Sys
                 upper.display(),
                 work.display()
             );
-            // Nothing but whiteouts and opaque directories may be in the upper
-            // directory, whatever the kernel's defaults are: it is read by us.
+            // Independent of the kernel's defaults, the upper directory contains no metadata
+            // except whiteouts and opaque directories, because we read it.
             options.push_str(if in_user_namespace {
                 ",userxattr"
             } else {
@@ -158,8 +158,7 @@ fn mount_root(setup: &ContainerSetup, in_user_namespace: bool) -> Result<(), Sys
     }
 }
 
-/// Prepares `/dev` and the files in a file system in memory, where nothing that an
-/// image holds can be in the way.
+/// Prepares `/dev` and the files in a file system in memory, which the image cannot affect.
 fn prepare(
     setup: &ContainerSetup,
     in_user_namespace: bool,
@@ -177,10 +176,10 @@ fn prepare(
     }
 
     for (index, bind) in setup.binds.iter().enumerate() {
-        let place = stage.join(BINDS).join(index.to_string());
-        fs::create_dir_all(&place).step("make a directory")?;
+        let target = stage.join(BINDS).join(index.to_string());
+        fs::create_dir_all(&target).step("make a directory")?;
         let flags = MsFlags::MS_BIND | MsFlags::MS_REC;
-        let mounted = mount(Some(&bind.source), &place, NONE, flags, NONE);
+        let mounted = mount(Some(&bind.source), &target, NONE, flags, NONE);
         mounted.step(format_args!("mount {}", bind.source.display()))?;
     }
 
@@ -202,7 +201,7 @@ fn prepare(
     fs::create_dir(&pts).step("make a directory")?;
     let mut options = "newinstance,ptmxmode=0666,mode=0620".to_owned();
     if !in_user_namespace {
-        // The group "tty" everywhere; a namespace with one id has no such group.
+        // The group "tty", which does not exist in a namespace with one id.
         options.push_str(",gid=5");
     }
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
@@ -224,7 +223,7 @@ fn mount_proc(notes: &mut Vec<String>) -> Result<(), SysError> {
     make(Path::new("/proc"), Kind::Directory).step("make /proc")?;
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     if let Err(error) = mount(Some("proc"), "/proc", Some("proc"), flags, NONE) {
-        // This happens inside another container that hides parts of it.
+        // The kernel refuses this inside another container that hides parts of /proc.
         notes.push(format!("/proc is empty: {}", error.desc()));
         return Ok(());
     }
@@ -251,7 +250,7 @@ fn mount_sys(notes: &mut Vec<String>) {
     }
 }
 
-/// Hides a file or a directory; one that is not there counts as hidden.
+/// Hides a file or a directory; does nothing if it does not exist.
 fn mask(path: &str) -> std::io::Result<()> {
     let done = match fs::metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
@@ -268,7 +267,7 @@ fn mask(path: &str) -> std::io::Result<()> {
 fn read_only(path: &str, kept: MsFlags) -> nix::Result<()> {
     let flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY | kept;
     match mount(NONE, path, NONE, flags, NONE) {
-        // Flags that were set in another namespace cannot be changed.
+        // Flags that were set in another namespace must be kept.
         Err(Errno::EPERM) => {
             let flags = flags | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_RELATIME;
             mount(NONE, path, NONE, flags, NONE)

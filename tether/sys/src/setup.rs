@@ -1,4 +1,4 @@
-//! The parts of a container.
+//! The specification of a container.
 
 use std::ffi::OsStr;
 use std::net::IpAddr;
@@ -16,15 +16,15 @@ pub enum Isolation {
     /// root, and the container's capabilities are reduced to those of Docker.
     #[default]
     Namespaces,
-    /// Only a different root directory. Requires root. Processes see those
-    /// of the host, and there is no `/proc`.
+    /// Only a different root directory. Requires root. Processes can see those of the host, and
+    /// `/proc` is not mounted.
     Chroot,
-    /// None: the container has its machine to itself. Only for the first process of a machine,
-    /// [`run_machine`](crate::run_machine).
+    /// None, because the container is the only one in its machine. Only for the first process of
+    /// a machine, [`run_machine`](crate::run_machine).
     Machine,
 }
 
-/// The origin of a container's root directory. Paths are relative to
+/// The source of a container's root directory. Paths are relative to
 /// [`ContainerSetup::base`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -35,7 +35,7 @@ pub enum RootDirectory {
         lower: PathBuf,
         /// The directory for changes.
         upper: PathBuf,
-        /// A directory of the same file system, for the kernel's internal use.
+        /// A directory in the same file system as `upper`, for the kernel's internal use.
         work: PathBuf,
     },
     /// A directory that the container writes to directly.
@@ -60,13 +60,13 @@ pub struct Bind {
 
 /// The specification of a container.
 ///
-/// The directories must exist; only the caller may have write access to those above
-/// the container's root, since their paths are trusted. Paths *in* the container
-/// are resolved inside its root, whatever links it contains.
+/// The directories must exist. Their paths are trusted, so only the caller may have write
+/// access to the directories above the container's root. Paths *in* the container are resolved
+/// inside its root, whatever links it contains.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ContainerSetup {
-    /// An absolute path that the other paths are relative to.
+    /// The absolute path to which the other paths are relative.
     pub base: PathBuf,
     /// The root directory.
     pub root: RootDirectory,
@@ -80,17 +80,17 @@ pub struct ContainerSetup {
     pub hostname: String,
     /// The domain name; empty for none.
     pub domainname: String,
-    /// Small files that replace those of the image: absolute path and content.
+    /// Small files that replace those of the image, as absolute path and content.
     pub files: Vec<(String, Vec<u8>)>,
-    /// The addresses of the container with prefix lengths. It has no network card, so
-    /// they are assigned to its loopback device.
+    /// The addresses of the container with prefix lengths. They are assigned to its loopback
+    /// device, because it has no network card.
     pub addresses: Vec<(IpAddr, u8)>,
     /// The directories of the host that are visible in it.
     pub binds: Vec<Bind>,
 }
 
 impl ContainerSetup {
-    /// Creates a specification with this root, without a name, addresses and directories of the
+    /// Creates a specification with this root, without names, addresses, and directories of the
     /// host.
     #[must_use]
     pub fn new(
@@ -197,7 +197,7 @@ fn take_path(from: &mut Reader<'_>) -> Option<PathBuf> {
         .map(|bytes| PathBuf::from(std::ffi::OsString::from_vec(bytes)))
 }
 
-/// Whether a path can stand in the options of an overlay.
+/// Returns whether a path can be part of the mount options of an overlay.
 pub(crate) fn fits_options(path: &Path) -> bool {
     !OsStr::as_bytes(path.as_os_str())
         .iter()

@@ -1,4 +1,4 @@
-//! Messages with open files over a Unix socket.
+//! Sends messages with open files over a Unix socket.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
@@ -14,11 +14,10 @@ use nix::sys::socket::{
 use crate::message::{Event, Request};
 use crate::wire::MAX_MESSAGE;
 
-/// Files in one message: a process has three, with room to spare.
+/// The maximum number of files in a message. A message about a process contains three.
 const MAX_FILES: usize = 8;
 
-/// Creates two connected sockets that preserve message boundaries and are closed in
-/// executed programs.
+/// Creates two connected sockets that preserve message boundaries and are closed on `exec`.
 ///
 /// # Errors
 /// Fails when the system is out of file descriptors.
@@ -44,8 +43,8 @@ pub fn set_nonblocking(file: impl AsFd) -> io::Result<()> {
     Ok(())
 }
 
-/// Shuts a socket down, even if other processes hold it: the other end immediately reads
-/// the end.
+/// Shuts a socket down, even if other processes have it open. The other end immediately reads
+/// the end of the stream.
 ///
 /// # Errors
 /// Fails when it has already been shut down.
@@ -56,14 +55,14 @@ pub fn hang_up(socket: impl AsFd) -> io::Result<()> {
 /// Sends a request to a supervisor.
 ///
 /// # Errors
-/// Fails for a request of more than 160 KiB, if the supervisor is gone, and with
+/// Fails for a request of more than 160 KiB, if the supervisor has ended, and with
 /// [`WouldBlock`](io::ErrorKind::WouldBlock) on a non-blocking socket.
 pub fn send_request(socket: impl AsFd, request: &Request) -> io::Result<()> {
     send(socket, &request.encode(), &[])
 }
 
-/// Receives the next report of a supervisor, with its files; `None` when
-/// the supervisor is gone.
+/// Receives the next report of a supervisor, with its files; `None` when the supervisor has
+/// ended.
 ///
 /// # Errors
 /// Fails for an invalid message, and with [`WouldBlock`](io::ErrorKind::WouldBlock) on a
@@ -78,12 +77,13 @@ pub fn receive_event(socket: impl AsFd) -> io::Result<Option<(Event, Vec<OwnedFd
     }
 }
 
-/// The supervisor's end of [`receive_event`].
+/// Sends an event, which the agent receives with [`receive_event`].
 pub(crate) fn send_event(socket: impl AsFd, event: &Event, files: &[OwnedFd]) -> io::Result<()> {
     send(socket, &event.encode(), files)
 }
 
-/// The supervisor's end of [`send_request`].
+/// Receives a request, which the agent sends with [`send_request`]; `None` when the agent has
+/// ended.
 pub(crate) fn receive_request(socket: impl AsFd) -> io::Result<Option<Request>> {
     match receive(socket)? {
         None => Ok(None),
@@ -98,7 +98,7 @@ fn malformed() -> io::Error {
 fn send(socket: impl AsFd, bytes: &[u8], files: &[OwnedFd]) -> io::Result<()> {
     if bytes.len() > MAX_MESSAGE {
         let text = format!(
-            "a message of {} bytes, at most {MAX_MESSAGE} go",
+            "a message of {} bytes exceeds the limit of {MAX_MESSAGE}",
             bytes.len()
         );
         return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
@@ -139,9 +139,9 @@ fn receive(socket: impl AsFd) -> io::Result<Option<(Vec<u8>, Vec<OwnedFd>)>> {
     let files = raw.into_iter().map(|file| {
         #[expect(
             unsafe_code,
-            reason = "the kernel has just made this descriptor for this process by SCM_RIGHTS, and nobody else knows it"
+            reason = "the kernel has just created this descriptor for SCM_RIGHTS, and nothing else uses it"
         )]
-        // SAFETY: the descriptor is open, and owned by nobody yet: see above.
+        // SAFETY: the descriptor is open, and nothing else owns it: see above.
         unsafe {
             OwnedFd::from_raw_fd(file)
         }
@@ -150,7 +150,7 @@ fn receive(socket: impl AsFd) -> io::Result<Option<(Vec<u8>, Vec<OwnedFd>)>> {
     if cut {
         return Err(malformed());
     }
-    // Messages are never empty; an empty one is the end.
+    // Messages are never empty, so length 0 is the end of the stream.
     if length == 0 {
         return Ok(None);
     }

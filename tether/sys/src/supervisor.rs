@@ -1,4 +1,5 @@
-//! The first process of a container, which starts the others and reaps them.
+//! The main loop of a container's first process, which starts the other processes and reaps
+//! them.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -22,18 +23,18 @@ use crate::launch::Launch;
 use crate::message::{Event, Exit, Request, Transport};
 use crate::socket::{receive_request, send_event};
 
-/// The processes that the supervisor may signal.
+/// The processes that a signal to all processes reaches.
 pub(crate) enum Reach {
-    /// It is the first process of a namespace, so "all" are the container's.
+    /// All processes of a namespace whose first process is the supervisor.
     Everything,
-    /// Only the sessions that it started.
+    /// The process groups of the sessions that the supervisor started.
     Sessions,
-    /// Everything in its machine but itself and the agent. The directory is a `/proc` that nothing
-    /// in the container can unmount.
+    /// Everything in the machine except the supervisor and the agent. The directory is a `/proc`
+    /// that the container cannot unmount.
     Machine { agent: i32, proc: Dir },
 }
 
-/// How often processes that start others are looked for when all are killed.
+/// How often the processes are listed and killed again, because they may start others.
 const ROUNDS: usize = 10;
 
 struct Supervisor<'a> {
@@ -80,7 +81,7 @@ impl Supervisor<'_> {
             }
             if orders {
                 match receive_request(self.socket)? {
-                    Some(request) => self.obey(request)?,
+                    Some(request) => self.handle(request)?,
                     None => return Ok(()),
                 }
             }
@@ -104,10 +105,10 @@ impl Supervisor<'_> {
         }
     }
 
-    fn obey(&mut self, request: Request) -> io::Result<()> {
+    fn handle(&mut self, request: Request) -> io::Result<()> {
         let failed = |id, reason| (Event::Failed { id, reason }, Vec::new());
         let (event, files) = match request {
-            Request::SetUp(_) => failed(0, "the container is there already".to_owned()),
+            Request::SetUp(_) => failed(0, "the container already exists".to_owned()),
             Request::Launch { id, launch } => match self.launch(&launch) {
                 Ok((pid, files)) => (Event::Launched { id, pid }, files),
                 Err(reason) => failed(id, reason),
@@ -167,21 +168,21 @@ impl Supervisor<'_> {
             Reach::Everything | Reach::Sessions => {}
         }
         for session in &self.sessions {
-            // Each leads its process group.
+            // Each session leads a process group.
             let _ = raw_kill(-session, signal);
         }
         Ok(())
     }
 }
 
-/// Sends a signal to all processes but the first one and the agent; says whether there were any.
+/// Sends a signal to all processes except the first one and the agent. Returns whether any existed.
 fn kill_but(agent: i32, proc: &mut Dir, signal: i32) -> bool {
     let mut any = false;
     for entry in proc.iter().flatten() {
         let Ok(Ok(pid)) = entry.file_name().to_str().map(str::parse::<i32>) else {
             continue;
         };
-        // The kernel's own threads ignore it.
+        // The kernel's threads ignore signals.
         if pid != 1 && pid != agent {
             any |= raw_kill(pid, signal).is_ok();
         }
@@ -189,21 +190,21 @@ fn kill_but(agent: i32, proc: &mut Dir, signal: i32) -> bool {
     any
 }
 
-/// Sends a signal by its number, so that real-time signals go, too.
+/// Sends a signal by its number, which also supports real-time signals.
 fn raw_kill(pid: i32, signal: i32) -> nix::Result<()> {
     if let Ok(signal) = Signal::try_from(signal) {
         return kill(Pid::from_raw(pid), signal);
     }
     #[expect(
         unsafe_code,
-        reason = "nix knows no real-time signals; the call takes two numbers"
+        reason = "nix does not support real-time signals; the call takes two numbers"
     )]
-    // SAFETY: no memory of ours is touched.
+    // SAFETY: the call does not access our memory.
     let done = unsafe { nix::libc::kill(pid, signal) };
     Errno::result(done).map(drop)
 }
 
-/// Begins a connection; the caller waits for it.
+/// Starts a connection; the caller waits for it.
 fn dial(transport: Transport, address: SocketAddr) -> io::Result<OwnedFd> {
     let family = match address {
         SocketAddr::V4(_) => AddressFamily::Inet,

@@ -1,4 +1,4 @@
-//! Pseudo-terminals.
+//! Opens and configures terminals.
 
 use std::ffi::c_int;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -27,23 +27,23 @@ pub fn set_terminal_size(terminal: impl AsFd, size: TerminalSize) -> io::Result<
     let file = terminal.as_fd().as_raw_fd();
     #[expect(
         unsafe_code,
-        reason = "there is no safe wrapper of this request in nix; it reads one winsize"
+        reason = "nix has no safe wrapper of this request, which reads one winsize"
     )]
-    // SAFETY: the descriptor is borrowed, so it is open; the pointer is to a
-    // value of the type that this request reads, alive during the call.
+    // SAFETY: the descriptor is borrowed, so it is open; the pointer is to a value of the type
+    // that this request reads, and the value lives during the call.
     let done = unsafe { libc::ioctl(file, libc::TIOCSWINSZ, &raw const size) };
     Errno::result(done).map(drop).map_err(Into::into)
 }
 
-/// Makes a serial line carry all bytes as they are, at 115200 baud.
+/// Sets a serial line to raw mode, in which all bytes are transferred unchanged, at 115200 baud.
 ///
 /// # Errors
 /// Fails when the file is not a terminal.
 pub fn set_raw(terminal: impl AsFd) -> io::Result<()> {
     let mut settings = termios::tcgetattr(&terminal)?;
     termios::cfmakeraw(&mut settings);
-    // The function for this, cfsetospeed, cannot be linked statically: libc names it with the
-    // version of its symbol in the shared library.
+    // cfsetospeed cannot be linked statically, because libc binds it to a versioned symbol of the
+    // shared library.
     let speed = termios::ControlFlags::from_bits_retain(libc::B115200);
     settings.control_flags -= termios::ControlFlags::from_bits_retain(libc::CBAUD);
     settings.control_flags |= termios::ControlFlags::CLOCAL | termios::ControlFlags::CREAD | speed;
@@ -54,7 +54,7 @@ pub fn set_raw(terminal: impl AsFd) -> io::Result<()> {
     )?)
 }
 
-/// A terminal of the container's own `devpts`: the master and the slave.
+/// Opens a terminal of the container's own `devpts`. Returns the master and the slave.
 pub(crate) fn open(size: TerminalSize) -> Result<(OwnedFd, OwnedFd), SysError> {
     let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
     let master = posix_openpt(flags).step("open a terminal")?;
@@ -78,15 +78,15 @@ fn open_slave(mut options: fs::OpenOptions, name: &str) -> io::Result<OwnedFd> {
     Ok(options.open(name)?.into())
 }
 
-/// Makes a terminal the controlling one of the calling process, which leads a session.
+/// Makes a terminal the controlling terminal of the calling process, which must lead a session.
 pub(crate) fn control(terminal: BorrowedFd<'_>) -> io::Result<()> {
     let none: c_int = 0;
     #[expect(
         unsafe_code,
-        reason = "there is no safe wrapper of this request in nix; it takes a number"
+        reason = "nix has no safe wrapper of this request, which takes a number"
     )]
-    // SAFETY: the descriptor is borrowed, so it is open, and the request touches
-    // no memory of ours.
+    // SAFETY: the descriptor is borrowed, so it is open, and the request does not access our
+    // memory.
     let done = unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSCTTY, none) };
     Errno::result(done).map(drop).map_err(Into::into)
 }

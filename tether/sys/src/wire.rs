@@ -1,11 +1,11 @@
 //! The encoding of messages between an agent and its supervisor.
 //!
-//! Both ends are the same executable, so there is no version. The decoder still
-//! validates every length: a process in the container might have obtained the socket.
+//! Both ends are the same executable, so messages have no version. The decoder validates
+//! every length, because a process in the container might have obtained the socket.
 
 use std::net::{IpAddr, SocketAddr};
 
-/// Bytes of the longest message. The kernel's default socket buffer takes it whole.
+/// The maximum size of a message in bytes. It fits in the kernel's default socket buffer.
 pub(crate) const MAX_MESSAGE: usize = 160 << 10;
 
 /// Appends values to a message.
@@ -55,7 +55,8 @@ impl Writer {
     }
 }
 
-/// Takes values off a message; `None` at the first that is not there.
+/// Reads values from a message. Returns `None` if the message ends too early or a value is
+/// invalid.
 #[derive(Debug)]
 pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
 

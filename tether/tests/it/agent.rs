@@ -1,4 +1,4 @@
-//! The agent with real processes, keys in memory, and lines that end in the test.
+//! The agent with real processes, keys in memory, and serial lines to the test.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -15,9 +15,9 @@ use tether::{Agent, Line, Lines, Output, Platform, PlatformError, Prepared, Proc
 use tokio::io::{AsyncReadExt as _, AsyncWrite, DuplexStream};
 use tokio::sync::{Notify, watch};
 
-use crate::place::{Place, Running, start};
+use crate::container::{Directories, Running, start};
 
-/// Keys that the test sees, too.
+/// Keys in memory, which the test shares with the agent.
 #[derive(Clone, Debug)]
 struct Keys(Arc<Mutex<Memory>>);
 
@@ -43,7 +43,7 @@ impl GuestRpc for Keys {
     }
 }
 
-/// A container that was made before.
+/// The machine of a container that already exists.
 #[derive(Debug)]
 struct Machine {
     supervisor: Supervisor,
@@ -112,15 +112,15 @@ fn container(script: &str) -> ExecutorConfig {
     }
 }
 
-async fn machine() -> Option<(Place, Arc<Machine>)> {
-    let place = Place::new();
-    let Running { supervisor, .. } = start(place.setup_with_programs()).await?;
+async fn machine() -> Option<(Directories, Arc<Machine>)> {
+    let directories = Directories::new();
+    let Running { supervisor, .. } = start(directories.setup_with_programs()).await?;
     let machine = Machine {
         supervisor,
         shutdown: Notify::new(),
         off: watch::Sender::new(false),
     };
-    Some((place, Arc::new(machine)))
+    Some((directories, Arc::new(machine)))
 }
 
 #[tokio::test]
@@ -135,7 +135,7 @@ async fn a_session_is_started_logged_and_its_end_is_reported() {
         *wires.log.lock().expect("a line") = Some(log);
         let platform: Arc<dyn Platform> = machine.clone();
         let agent = Agent::new(platform, Arc::new(wires), keys.clone());
-        agent.run().await.expect("a life");
+        agent.run().await.expect("the agent succeeds");
         assert!(*machine.off.borrow());
         let session = keys.session("main");
         assert_eq!(
@@ -167,7 +167,7 @@ async fn a_session_is_started_logged_and_its_end_is_reported() {
 }
 
 #[tokio::test]
-async fn a_signal_is_told_apart_from_an_exit_code() {
+async fn a_signal_is_distinguished_from_an_exit_code() {
     for dialect in Dialect::ALL {
         for (script, status, signal) in [
             ("exit 143", 143, "0"),
@@ -179,7 +179,7 @@ async fn a_signal_is_told_apart_from_an_exit_code() {
             };
             let keys = Keys::new(&container(script), dialect);
             let agent = Agent::new(machine.clone(), Arc::new(Wires::default()), keys.clone());
-            agent.run().await.expect("a life");
+            agent.run().await.expect("the agent succeeds");
             assert_eq!(keys.session("main").exit_status, Some(status), "{script}");
             let key = format!("{}.sessions|main.signal", dialect.base());
             let written = keys.0.lock().expect("keys").keys().get(&key).cloned();
@@ -189,7 +189,7 @@ async fn a_signal_is_told_apart_from_an_exit_code() {
 }
 
 #[tokio::test]
-async fn a_program_that_is_not_there_is_reported() {
+async fn a_missing_program_is_reported() {
     let Some((_place, machine)) = machine().await else {
         return;
     };
@@ -197,14 +197,14 @@ async fn a_program_that_is_not_there_is_reported() {
     config.sessions.get_mut("main").expect("it").command.path = "/nothing".to_owned();
     let keys = Keys::new(&config, Dialect::Vic1);
     let agent = Agent::new(machine.clone(), Arc::new(Wires::default()), keys.clone());
-    agent.run().await.expect("a life");
+    agent.run().await.expect("the agent succeeds");
     assert!(*machine.off.borrow());
     let reason = "exec \"/nothing\": no such file or directory".to_owned();
     assert_eq!(keys.session("main").started, Started::Failed(reason));
 }
 
 #[tokio::test]
-async fn a_shutdown_sends_the_signal_that_the_session_wants() {
+async fn a_shutdown_sends_the_configured_stop_signal() {
     let Some((_place, machine)) = machine().await else {
         return;
     };
@@ -216,16 +216,16 @@ async fn a_shutdown_sends_the_signal_that_the_session_wants() {
     let wires = Wires::default();
     *wires.log.lock().expect("a line") = Some(log);
     let agent = Agent::new(machine.clone(), Arc::new(wires), keys.clone());
-    let life = tokio::spawn(agent.run());
+    let agent = tokio::spawn(agent.run());
     let mut ready = [0; 16];
     written.read_exact(&mut ready).await.expect("a record");
     machine.shutdown.notify_one();
-    life.await.expect("a task").expect("a life");
+    agent.await.expect("a task").expect("the agent succeeds");
     assert_eq!(keys.session("main").exit_status, Some(5));
 }
 
 #[tokio::test]
-async fn who_is_attached_gets_all_and_is_read() {
+async fn attached_clients_receive_all_output_and_send_input() {
     let Some((_place, machine)) = machine().await else {
         return;
     };
@@ -234,7 +234,7 @@ async fn who_is_attached_gets_all_and_is_read() {
     let keys = Keys::new(&config, Dialect::Vic1);
     let agent = Agent::new(machine.clone(), Arc::new(Wires::default()), keys.clone());
     let sessions = agent.sessions();
-    let life = tokio::spawn(agent.run());
+    let agent = tokio::spawn(agent.run());
     let session = loop {
         if let Some(session) = sessions.get("main") {
             break session;
@@ -257,13 +257,16 @@ async fn who_is_attached_gets_all_and_is_read() {
         assert!(matches!(end, Some(Output::Ended(exit)) if exit.status() == 0));
     }
     drop((one, two));
-    let life = tokio::time::timeout(Duration::from_secs(20), life).await;
-    life.expect("in time").expect("a task").expect("a life");
+    let agent = tokio::time::timeout(Duration::from_secs(20), agent).await;
+    agent
+        .expect("in time")
+        .expect("a task")
+        .expect("the agent succeeds");
 }
 
 #[cfg(feature = "ssh")]
 #[tokio::test]
-async fn a_client_on_the_line_sees_the_first_byte_and_the_exit() {
+async fn a_client_on_the_control_line_receives_all_output_and_the_exit() {
     use guest_io::ssh::client::{Connector, Event};
     use guest_io::ssh::{Exit, PrivateKey};
 
@@ -287,7 +290,7 @@ async fn a_client_on_the_line_sees_the_first_byte_and_the_exit() {
     let wires = Wires::default();
     *wires.control.lock().expect("a line") = Some(line);
     let agent = Agent::new(machine.clone(), Arc::new(wires), keys.clone());
-    let life = tokio::spawn(agent.run());
+    let agent = tokio::spawn(agent.run());
     let expected = host_key.fingerprint();
     let connector = Connector::new(client_key);
     let known = move |fingerprint| async move { fingerprint == expected };
@@ -307,7 +310,7 @@ async fn a_client_on_the_line_sees_the_first_byte_and_the_exit() {
     assert_eq!(text, b"first\ngot words\n");
     assert_eq!(end, Some(Event::Exit(Exit::Code(9))));
     drop(attached);
-    life.await.expect("a task").expect("a life");
+    agent.await.expect("a task").expect("the agent succeeds");
     assert!(!keys.session("main").run_block);
     assert_eq!(keys.session("main").exit_status, Some(9));
 }

@@ -1,20 +1,20 @@
-//! Static programs, assembled by hand: no compiler and no C library is needed.
+//! Static programs, assembled by hand, so that no compiler and no C library is needed.
 
-/// A program that writes a text to standard output and ends with a status. For the
-/// processor that the tests run on.
+/// Returns a program that writes a text to standard output and exits with a status, for the
+/// architecture on which the tests run.
 pub(crate) fn program(text: &str, status: u8) -> Vec<u8> {
     if cfg!(target_arch = "x86_64") {
         x86_64(text, status)
     } else if cfg!(target_arch = "aarch64") {
         aarch64(text, status)
     } else {
-        panic!("no program is known for this processor");
+        panic!("there is no program for this architecture");
     }
 }
 
 /// Where the file is mapped.
 const BASE: u64 = 0x40_0000;
-/// Bytes of the headers of the file and of its one segment.
+/// The size of the ELF header and the only program header.
 const HEADERS: u64 = 64 + 56;
 
 fn x86_64(text: &str, status: u8) -> Vec<u8> {

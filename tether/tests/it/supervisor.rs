@@ -1,4 +1,4 @@
-//! What happens inside the first process of a container.
+//! The supervisor, and the processes that it starts.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -10,7 +10,7 @@ use tether::sys::{Exit, Launch, TerminalSize};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::place::{Place, Running, output, start};
+use crate::container::{Directories, Running, output, start};
 
 fn shell(script: &str) -> Launch {
     Launch::new("/bin/sh", ["-c".to_owned(), script.to_owned()])
@@ -22,7 +22,7 @@ async fn run(running: &Running, launch: Launch) -> (Exit, String, String) {
     (process.exit().await.expect("an exit"), out, err)
 }
 
-/// Ends a container and waits until all of it has ended.
+/// Ends a container and waits until its supervisor has ended.
 fn end(running: Running) {
     let Running {
         supervisor,
@@ -34,8 +34,8 @@ fn end(running: Running) {
 
 #[tokio::test]
 async fn a_static_program_runs_in_an_empty_image() {
-    let place = Place::new();
-    let Some(running) = start(place.setup()).await else {
+    let directories = Directories::new();
+    let Some(running) = start(directories.setup()).await else {
         return;
     };
     let hello = run(&running, Launch::new("/hello", [])).await;
@@ -50,14 +50,14 @@ async fn a_static_program_runs_in_an_empty_image() {
     let fail = run(&running, Launch::new("/fail", [])).await;
     assert_eq!(fail.0, Exit::Code(3));
     end(running);
-    // What it wrote is in the upper directory, not in the image.
-    assert!(!place.path().join("lower/proc").exists());
+    // Changes are in the upper directory, not in the image.
+    assert!(!directories.path().join("lower/proc").exists());
 }
 
 #[tokio::test]
-async fn a_container_has_its_own_names_processes_and_network() {
-    let place = Place::new();
-    let mut setup = place.setup_with_programs();
+async fn a_container_has_its_own_host_name_processes_and_network() {
+    let directories = Directories::new();
+    let mut setup = directories.setup_with_programs();
     setup.files = vec![("/etc/hosts".to_owned(), b"127.0.0.1 me\n".to_vec())];
     setup.addresses = vec![(Ipv4Addr::new(172, 16, 0, 2).into(), 16)];
     let Some(running) = start(setup).await else {
@@ -79,17 +79,17 @@ async fn a_container_has_its_own_names_processes_and_network() {
     assert_eq!(lines[5], "1", "only the loopback device: {out}");
     assert!(out.contains("/root box\n/\nrefused"), "{out}{err}");
     end(running);
-    assert!(place.path().join("upper/made").exists());
+    assert!(directories.path().join("upper/made").exists());
 }
 
 #[tokio::test]
-async fn why_a_program_does_not_start_is_said() {
-    let place = Place::new();
-    let lower = place.path().join("lower");
+async fn a_failed_start_is_reported_with_its_reason() {
+    let directories = Directories::new();
+    let lower = directories.path().join("lower");
     fs::write(lower.join("text"), "hello").expect("a file");
     fs::create_dir(lower.join("etc")).expect("a directory");
     fs::write(lower.join("etc/passwd"), "me:x:0:0::/home:\n").expect("a file");
-    let Some(running) = start(place.setup()).await else {
+    let Some(running) = start(directories.setup()).await else {
         return;
     };
     let mut nobody = Launch::new("/hello", []);
@@ -130,9 +130,9 @@ async fn why_a_program_does_not_start_is_said() {
 }
 
 #[tokio::test]
-async fn a_terminal_is_one_and_knows_its_size() {
-    let place = Place::new();
-    let Some(running) = start(place.setup_with_programs()).await else {
+async fn a_process_has_a_terminal_with_a_size() {
+    let directories = Directories::new();
+    let Some(running) = start(directories.setup_with_programs()).await else {
         return;
     };
     let mut launch = shell("tty; stty size; read line; stty size; echo got $line; exit 7");
@@ -152,7 +152,7 @@ async fn a_terminal_is_one_and_knows_its_size() {
     let (rest, _) = output(&mut process).await;
     assert!(rest.contains("got words"), "{rest}");
     assert_eq!(process.exit().await, Some(Exit::Code(7)));
-    // Interrupt from the keyboard.
+    // Ctrl-C on the terminal.
     let mut launch = shell("trap 'exit 66' INT; echo ready; while :; do sleep 0.01; done");
     launch.terminal = Some(TerminalSize::default());
     let mut process = running.supervisor.launch(launch).await.expect("it starts");
@@ -166,8 +166,8 @@ async fn a_terminal_is_one_and_knows_its_size() {
 
 #[tokio::test]
 async fn input_is_read_and_closed() {
-    let place = Place::new();
-    let Some(running) = start(place.setup_with_programs()).await else {
+    let directories = Directories::new();
+    let Some(running) = start(directories.setup_with_programs()).await else {
         return;
     };
     let mut launch = shell("cat; echo end >&2");
@@ -181,7 +181,7 @@ async fn input_is_read_and_closed() {
         ("one two".to_owned(), "end\n".to_owned())
     );
     assert_eq!(process.exit().await, Some(Exit::Code(0)));
-    // Without it, input is empty.
+    // Without `open_stdin`, input is empty.
     let (exit, out, _) = run(&running, shell("cat; echo done")).await;
     assert_eq!((exit, out.as_str()), (Exit::Code(0), "done\n"));
     end(running);
@@ -189,8 +189,8 @@ async fn input_is_read_and_closed() {
 
 #[tokio::test]
 async fn signals_reach_one_process_or_all() {
-    let place = Place::new();
-    let Some(running) = start(place.setup_with_programs()).await else {
+    let directories = Directories::new();
+    let Some(running) = start(directories.setup_with_programs()).await else {
         return;
     };
     let script = "trap 'exit 9' TERM; echo ready; while :; do sleep 0.01; done";
@@ -201,7 +201,7 @@ async fn signals_reach_one_process_or_all() {
     supervisor.signal(process.pid, 15).await.expect("a signal");
     assert_eq!(process.exit().await, Some(Exit::Code(9)));
     assert!(supervisor.signal(process.pid, 15).await.is_err());
-    // An orphan holds the output open until all are killed.
+    // An orphan keeps the output open until all processes are killed.
     let mut process = supervisor
         .launch(shell("sleep 100 & echo left"))
         .await
@@ -213,9 +213,9 @@ async fn signals_reach_one_process_or_all() {
 }
 
 #[tokio::test]
-async fn all_ends_with_the_supervisor() {
-    let place = Place::new();
-    let Some(running) = start(place.setup_with_programs()).await else {
+async fn all_processes_end_with_the_supervisor() {
+    let directories = Directories::new();
+    let Some(running) = start(directories.setup_with_programs()).await else {
         return;
     };
     let script = "trap '' TERM HUP INT; (trap '' TERM HUP; sleep 1000) & echo up; sleep 1000";
@@ -234,23 +234,23 @@ async fn all_ends_with_the_supervisor() {
     let ended = tokio::task::spawn_blocking(move || child.wait());
     let ended = tokio::time::timeout(Duration::from_secs(20), ended).await;
     ended.expect("in time").expect("a task").expect("an end");
-    // Nobody holds the pipe any more.
+    // The output ends because no process is left that has the pipe open.
     assert_eq!(output(&mut process).await.0, "");
 }
 
 #[tokio::test]
-async fn links_of_an_image_do_not_lead_out_of_it() {
-    let place = Place::new();
-    let lower = place.path().join("lower");
-    let outside = place.path().join("outside");
+async fn links_of_an_image_do_not_point_outside_of_it() {
+    let directories = Directories::new();
+    let lower = directories.path().join("lower");
+    let outside = directories.path().join("outside");
     fs::create_dir(&outside).expect("a directory");
     for name in ["proc", "etc", "sys"] {
         symlink(&outside, lower.join(name)).expect("a link");
     }
     symlink("../../../../../..", lower.join("dev")).expect("a link");
-    let mut setup = place.setup();
+    let mut setup = directories.setup();
     setup.files = vec![("/etc/hosts".to_owned(), b"".to_vec())];
-    // It may be refused; it must not write outside.
+    // The container may fail to start, but it must not write outside of its root.
     if let Some(running) = start(setup).await {
         end(running);
     }
@@ -262,9 +262,9 @@ async fn dial(running: &Running, at: SocketAddr) -> Result<TcpStream, Supervisor
 }
 
 #[tokio::test]
-async fn who_listens_inside_is_reached() {
-    let place = Place::new();
-    let Some(running) = start(place.setup_with_programs()).await else {
+async fn a_server_in_the_container_is_reached_over_tcp() {
+    let directories = Directories::new();
+    let Some(running) = start(directories.setup_with_programs()).await else {
         return;
     };
     let at = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
@@ -290,9 +290,9 @@ async fn who_listens_inside_is_reached() {
 }
 
 #[tokio::test]
-async fn datagrams_reach_who_listens_inside() {
-    let place = Place::new();
-    let Some(running) = start(place.setup_with_programs()).await else {
+async fn a_server_in_the_container_is_reached_over_udp() {
+    let directories = Directories::new();
+    let Some(running) = start(directories.setup_with_programs()).await else {
         return;
     };
     let server = "import socket; s = socket.socket(type=socket.SOCK_DGRAM); \

@@ -1,5 +1,5 @@
-//! A Linux kernel under QEMU: Debian's packages, unpacked and never installed, with an
-//! initramfs of our own.
+//! Boots a Linux kernel under QEMU. The kernel is from Debian's packages, which are unpacked
+//! and not installed; the initramfs is our own.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,12 +14,12 @@ use super::initramfs::Initramfs;
 use crate::process::{Background, capture, on_path, run};
 
 const QEMU: &str = "qemu-system-x86_64";
-/// Depends on the current kernel for clouds, which has ext4 and the serial console built
-/// in, and VMware's disks and network cards as modules.
+/// Depends on the current cloud kernel, which has ext4 and the serial console built in, and
+/// the drivers of VMware's disks and network cards as modules.
 const PACKAGE: &str = "linux-image-cloud-amd64";
 const BUSYBOX: &str = "busybox-static";
 
-/// Boots on a loaded machine take ten seconds.
+/// How long a machine may take until it powers off. On a loaded host, it takes ten seconds.
 pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// An unpacked kernel with its modules, and a static busybox.
@@ -34,8 +34,9 @@ impl Kernel {
     /// Returns the kernel in `folder`; downloads and unpacks it the first time.
     ///
     /// # Errors
-    /// A sentence that says which program or package is missing, for the report of checks
-    /// that did not run.
+    /// Returns the reason why there is no kernel, for [`Report::not_run`].
+    ///
+    /// [`Report::not_run`]: super::report::Report::not_run
     pub(super) fn get(folder: &Path) -> Result<Self, String> {
         if !on_path(QEMU) {
             return Err(format!("{QEMU} is not installed"));
@@ -46,10 +47,12 @@ impl Kernel {
         }
         for program in ["apt-get", "apt-cache", "dpkg-deb"] {
             if !on_path(program) {
-                return Err(format!("there is no kernel, and no {program} to get one"));
+                return Err(format!(
+                    "{program}, which downloads a kernel, is not installed"
+                ));
             }
         }
-        unpack(folder, &root).map_err(|error| format!("no kernel could be had: {error:#}"))?;
+        unpack(folder, &root).map_err(|error| format!("cannot download a kernel: {error:#}"))?;
         Self::find(&root).ok_or_else(|| format!("the package {PACKAGE} has no kernel"))
     }
 
@@ -76,11 +79,11 @@ impl Kernel {
         })
     }
 
-    /// Returns an initramfs with busybox and the modules `names`, which `/init` has to load
-    /// in the order of their names in `/modules`.
+    /// Returns an initramfs with busybox and the modules `names`. `/init` has to load the
+    /// files in `/modules` in the order of their names.
     ///
     /// # Errors
-    /// Fails when there is no such module.
+    /// Fails when a module does not exist.
     pub(super) fn initramfs(&self, names: &[&str]) -> Result<Initramfs> {
         let mut initramfs = Initramfs::new();
         for directory in ["bin", "dev", "proc", "sys", "mnt", "modules"] {
@@ -95,8 +98,8 @@ impl Kernel {
         Ok(initramfs)
     }
 
-    /// The files of the modules and of everything that they depend on. A module that is not
-    /// in the package is built into the kernel, if others depend on it.
+    /// Returns the files of the modules and of all their dependencies, in the order in which
+    /// to load them. A dependency without a file is built into the kernel.
     fn load_order(&self, names: &[&str]) -> Result<Vec<PathBuf>> {
         let mut files = Vec::new();
         find_modules(&self.modules, &mut files)?;
@@ -104,7 +107,7 @@ impl Kernel {
         let (mut order, mut seen) = (Vec::new(), BTreeSet::new());
         for &name in names {
             ensure!(file_of(name).is_some(), "the kernel has no module {name}");
-            // Depth first, a module after those that it depends on.
+            // Depth first; a module follows its dependencies.
             let mut open = vec![(name.to_owned(), false)];
             while let Some((name, is_ready)) = open.pop() {
                 let Some(file) = file_of(&name) else { continue };
@@ -124,11 +127,11 @@ impl Kernel {
         &self.image
     }
 
-    /// Returns QEMU's command line for this kernel, without any device. Standard output is
-    /// the console.
+    /// Returns a QEMU command that boots this kernel, without any device. The console is
+    /// standard output.
     pub(super) fn machine(&self, initramfs: &Path) -> Command {
         let mut command = Command::new(QEMU);
-        // Hosts that are virtual machines themselves often have a KVM that starts no kernel.
+        // Emulated, because KVM often does not work on hosts that are virtual machines.
         command.args(["-accel", "tcg", "-machine", "pc", "-m", "256", "-smp", "1"]);
         command.args(["-nodefaults", "-no-user-config", "-display", "none"]);
         command.args(["-no-reboot", "-serial", "stdio"]);
@@ -139,7 +142,8 @@ impl Kernel {
     }
 }
 
-/// Adds a disk on VMware's paravirtual controller. `format` is QEMU's name of it.
+/// Adds a disk on VMware's paravirtual controller. `format` is QEMU's name of the disk's
+/// format.
 pub(super) fn add_disk(command: &mut Command, number: usize, path: &Path, format: &str) {
     if number == 0 {
         command.args(["-device", "pvscsi,id=scsi0"]);
@@ -155,12 +159,12 @@ pub(super) fn add_disk(command: &mut Command, number: usize, path: &Path, format
 /// Runs a machine until it powers off, and returns what it printed on its console.
 ///
 /// # Errors
-/// Fails when it does not power off within [`PATIENCE`], with what it printed.
+/// Fails when it does not power off within [`PATIENCE`]; the error contains what it printed.
 pub(super) fn boot(command: &mut Command) -> Result<String> {
     Background::start(command)?.finish(PATIENCE)
 }
 
-/// Downloads the packages as any user may, and unpacks them.
+/// Downloads and unpacks the packages. This does not require root.
 fn unpack(folder: &Path, root: &Path) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
     let download = tempfile::tempdir_in(folder).context("create a folder for packages")?;
@@ -169,20 +173,20 @@ fn unpack(folder: &Path, root: &Path) -> Result<()> {
         .lines()
         .filter_map(|line| line.trim().strip_prefix("Depends: "))
         .find(|name| name.starts_with("linux-image-"))
-        .with_context(|| format!("{PACKAGE} depends on no kernel"))?;
+        .with_context(|| format!("the package {PACKAGE} does not depend on a kernel"))?;
     println!("downloading {image} and {BUSYBOX}");
     run(Command::new("apt-get")
         .args(["download", "-q", image, BUSYBOX])
         .current_dir(download.path())
         .stdout(Stdio::null()))?;
-    let half = tempfile::tempdir_in(folder).context("create a folder for the kernel")?;
+    let unpacked = tempfile::tempdir_in(folder).context("create a folder for the kernel")?;
     for package in fs::read_dir(download.path()).context("list the packages")? {
         let package = package.context("list the packages")?.path();
         let mut unpack = Command::new("dpkg-deb");
-        run(unpack.arg("-x").arg(package).arg(half.path()))?;
+        run(unpack.arg("-x").arg(package).arg(unpacked.path()))?;
     }
-    // Only a complete kernel gets the name that is looked for.
-    fs::rename(half.keep(), root).with_context(|| format!("create {}", root.display()))
+    // Renamed last, so that an interrupted download is not mistaken for a kernel.
+    fs::rename(unpacked.keep(), root).with_context(|| format!("create {}", root.display()))
 }
 
 fn find_modules(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
@@ -197,13 +201,14 @@ fn find_modules(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     Ok(())
 }
 
-/// The kernel takes dashes in names for underscores.
+/// Returns a module's name with underscores, for which the kernel also accepts dashes.
 fn module_name(path: &Path) -> String {
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     name.replace('-', "_")
 }
 
-/// The modules that a module says it depends on. The packages have no `modules.dep`.
+/// Reads the names of a module's dependencies from its file: the packages have no
+/// `modules.dep`.
 fn dependencies(module: &Path) -> Result<Vec<String>> {
     let bytes = read(module)?;
     let describe = || format!("read {}", module.display());

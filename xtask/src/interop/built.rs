@@ -1,5 +1,5 @@
-//! The programs of the workspace as the README's test command builds them:
-//! after the tests of the gate there is nothing left to compile for the suite.
+//! The programs of the workspace, built with the README's test command. If the gate has
+//! just run the tests, nothing has to be compiled.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,23 +11,23 @@ use cargo_metadata::{Message, TargetKind};
 use crate::ci::README_TESTS;
 use crate::process::{cargo, describe};
 
-/// The tests and the commands of the workspace, built.
+/// The built integration tests and commands of the workspace.
 pub(super) struct Built {
-    /// The program and the package's folder, by package and target.
+    /// The test program and the package's folder, by the folder's name and the test's.
     tests: BTreeMap<(String, String), (PathBuf, PathBuf)>,
     commands: BTreeMap<String, PathBuf>,
 }
 
 impl Built {
-    /// Builds them.
+    /// Builds the tests and commands.
     ///
     /// # Errors
-    /// When they do not build.
+    /// Fails when they do not build.
     pub(super) fn build() -> Result<Self> {
         let mut command = cargo(README_TESTS);
         command.args(["--no-run", "--message-format", "json-render-diagnostics"]);
         println!("$ {}", describe(&command));
-        // Only standard output is for us; what cargo has to say it says on the other.
+        // Cargo writes JSON to standard output, and diagnostics for people to standard error.
         let built = command
             .stderr(Stdio::inherit())
             .output()
@@ -50,7 +50,7 @@ impl Built {
             let folder = artifact.manifest_path.parent().map(Into::into);
             let target = artifact.target;
             if target.kind.contains(&TargetKind::Test) {
-                let folder: PathBuf = folder.context("a package lies in a folder")?;
+                let folder: PathBuf = folder.context("the folder of a package")?;
                 let package = folder.file_name().unwrap_or_default().to_string_lossy();
                 tests.insert((package.into_owned(), target.name), (program, folder));
             } else if target.kind.contains(&TargetKind::Bin) && !artifact.profile.test {
@@ -60,11 +60,11 @@ impl Built {
         Ok(Self { tests, commands })
     }
 
-    /// The integration test `name` of the package in `folder`, ready to take
-    /// the arguments of a test program.
+    /// Returns the command of the integration test `name` of the package in `folder`; the
+    /// caller adds the arguments.
     ///
     /// # Errors
-    /// When there is no such test.
+    /// Fails when there is no such test.
     pub(super) fn test(&self, folder: &str, name: &str) -> Result<Command> {
         let (program, cwd) = self
             .tests
@@ -75,10 +75,10 @@ impl Built {
         Ok(command)
     }
 
-    /// The command `name`.
+    /// Returns the program of the command `name`.
     ///
     /// # Errors
-    /// When there is no such command.
+    /// Fails when there is no such command.
     pub(super) fn command(&self, name: &str) -> Result<&Path> {
         self.commands
             .get(name)

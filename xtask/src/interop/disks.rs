@@ -1,5 +1,5 @@
-//! Our disks checked by e2fsprogs, QEMU and umoci, and their disks read by us. The checks
-//! are ignored tests of `disk-image`.
+//! e2fsprogs, QEMU and umoci check our disks, and we read theirs. The checks are ignored
+//! tests of `disk-image`.
 
 use std::process::{Command, Stdio};
 
@@ -36,12 +36,9 @@ pub(super) fn checks(report: &mut Report, built: &Built) {
         let name = format!("disk-image: {}", test.replace('_', " "));
         match programs.iter().find(|program| !on_path(program)) {
             Some(missing) => report.not_run(&name, &format!("{missing} is not installed")),
-            // umoci creates device nodes and sets owners only as far as its user may.
+            // Without root, umoci cannot create device nodes or set owners.
             None if *test == "umoci_unpacks_the_same_files" && !is_root() => {
-                report.not_run(
-                    &name,
-                    "only root can make the owners and devices to compare",
-                );
+                report.not_run(&name, "only root can set owners and create device nodes");
             }
             None => report.check(&name, || run_test(built, test)),
         }

@@ -1,5 +1,5 @@
 //! A kernel under QEMU mounts disks that we wrote, and writes to them; then `e2fsck` and
-//! our own reader check what it left.
+//! our own reader check them.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::process::{capture, run};
 
 const NAME: &str = "disk-image: a kernel mounts, reads, writes and unmounts our disks";
 
-/// Loads the modules, runs the job, and powers off whatever happens.
+/// Loads the modules, runs the job, and powers off even if the job fails.
 const INIT: &str = r"#!/bin/busybox sh
 /bin/busybox --install -s /bin
 export PATH=/bin
@@ -25,8 +25,8 @@ sh -e /job && echo JOB DONE
 poweroff -f
 ";
 
-/// The job for each disk: checks what it contains, and changes it in every way that leaves
-/// another mark in a file system.
+/// The job for each disk: checks its content, and makes every kind of change that a file
+/// system stores differently.
 const JOB: &str = r#"
 sums() {
     find . -type f ! -path './big/*' ! -name SUMS | sort | xargs sha256sum
@@ -77,7 +77,7 @@ for device in sda sdb; do
 done
 "#;
 
-/// Runs the check if there are QEMU and a kernel, in `folder` or to be downloaded.
+/// Runs the check if QEMU is installed, and a kernel is in `folder` or can be downloaded.
 pub(super) fn check(report: &mut Report, built: &Built, folder: &Path) {
     match Kernel::get(folder) {
         Err(reason) => report.not_run(NAME, &reason),

@@ -1,4 +1,4 @@
-//! A server under test: its address and its user.
+//! A running server that serves the vSphere API, with its address and user.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use crate::process::Background;
 
-/// How long a server may take until it listens.
+/// How long a server may take to start.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The user and password. The password has characters that URLs and shells treat
@@ -19,7 +19,7 @@ const PASSWORD: &str = "V1rtual!&";
 /// The password, escaped for a URL.
 const PASSWORD_IN_ADDRESS: &str = "V1rtual%21%26";
 
-/// The choices within a vCenter's inventory, by vcsim's names.
+/// The objects of vcsim's vCenter to use, as environment variables of govc.
 const VCENTER: &[(&str, &str)] = &[
     ("GOVC_RESOURCE_POOL", "DC0_C0"),
     ("GOVC_NETWORK", "DC0_DVPG0"),
@@ -32,8 +32,8 @@ pub(super) struct Endpoint {
     pub(super) url: String,
     pub(super) user: String,
     pub(super) password: String,
-    /// Which object to use where there are several, as environment variables with
-    /// govc's names.
+    /// Which object to use where the inventory has several, as environment variables of
+    /// govc.
     pub(super) choices: &'static [(&'static str, &'static str)],
     _server: Background,
 }
@@ -76,7 +76,7 @@ impl Endpoint {
     /// Fails when it does not start, or prints no address.
     pub(super) fn ours(program: &Path, esx: bool) -> Result<Self> {
         let mut command = Command::new(program);
-        // The main job expects an empty host; a vCenter has what vcsim has.
+        // `hello_world` expects an empty host; a vCenter has the same inventory as vcsim's.
         let model: &[&str] = if esx { &["-esx", "-vm", "0"] } else { &[] };
         command
             .args(["-l", "127.0.0.1:0", "-username", USER])
@@ -102,15 +102,15 @@ impl Endpoint {
         }
     }
 
-    /// Returns the address including user and password.
+    /// Returns the URL including user and password.
     pub(super) fn with_user(&self) -> String {
-        let place = self.url.trim_start_matches("https://");
-        format!("https://{USER}:{PASSWORD_IN_ADDRESS}@{place}")
+        let rest = self.url.trim_start_matches("https://");
+        format!("https://{USER}:{PASSWORD_IN_ADDRESS}@{rest}")
     }
 
-    /// Sets the endpoint's user in the environment of `command`, and removes all other
-    /// variables of govc and of ours.
-    pub(super) fn tell(&self, command: &mut Command) {
+    /// Sets the endpoint's user and password in the environment of `command`, and removes
+    /// all other variables of govc and of ours.
+    pub(super) fn set_user(&self, command: &mut Command) {
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy();
             if name.starts_with("GOVC_") || name.starts_with("VSPHERE_") {
@@ -122,7 +122,7 @@ impl Endpoint {
             .env("GOVC_PASSWORD", &self.password);
     }
 
-    /// Returns the authority of the address, `host:port`.
+    /// Returns the authority of the URL, `host:port`.
     pub(super) fn authority(&self) -> &str {
         self.url
             .trim_start_matches("https://")
@@ -132,10 +132,10 @@ impl Endpoint {
     }
 }
 
-/// Returns an address without its user and password.
+/// Returns a URL without its user and password.
 fn without_user(address: &str) -> Option<String> {
-    let (_, place) = address.strip_prefix("https://")?.rsplit_once('@')?;
-    Some(format!("https://{place}"))
+    let (_, rest) = address.strip_prefix("https://")?.rsplit_once('@')?;
+    Some(format!("https://{rest}"))
 }
 
 #[cfg(test)]
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_loses_its_user() {
+    fn the_user_is_removed_from_a_url() {
         let address = "https://root:V1rtual%21@127.0.0.1:40443/sdk";
         assert_eq!(
             without_user(address).as_deref(),

@@ -1,4 +1,4 @@
-//! govc, configured through its environment variables as users do it.
+//! Runs govc, which is configured by environment variables.
 
 use std::path::Path;
 use std::process::Command;
@@ -28,7 +28,7 @@ impl<'a> Govc<'a> {
         let mut command = Command::new(self.program);
         self.endpoint.tell(&mut command);
         command.args(arguments).env("GOVC_URL", &self.endpoint.url);
-        // A session kept on disk would outlive the endpoint.
+        // A session that is cached on disk would outlive the endpoint.
         command
             .env("GOVC_INSECURE", "true")
             .env("GOVC_PERSIST_SESSION", "false");

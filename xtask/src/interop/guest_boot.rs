@@ -1,5 +1,5 @@
-//! The agent's binary, linked statically, as the first process of a machine under QEMU. The checks
-//! are ignored tests of the simulator's guests.
+//! The agent's binary, linked statically, runs as the first process of a machine under QEMU. The
+//! checks are ignored tests of `simulator/guests`.
 
 use std::fs;
 use std::path::Path;
@@ -16,7 +16,8 @@ const CHECKS: [&str; 2] = [
     "a_machine_without_its_disk_says_so_and_powers_off",
 ];
 
-/// The drivers of the machine's disk, network card, keys and power button.
+/// The drivers of the machine's disk, network card, power button, and of the serial port for its
+/// keys.
 const MODULES: [&str; 7] = [
     "virtio_pci",
     "virtio_console",
@@ -27,7 +28,7 @@ const MODULES: [&str; 7] = [
     "evdev",
 ];
 
-/// Runs the checks if there are QEMU and a kernel, in `folder` or to be downloaded.
+/// Runs the checks if QEMU is installed, and a kernel is in `folder` or can be downloaded.
 pub(super) fn checks(report: &mut Report, built: &Built, folder: &Path) {
     let kernel = Kernel::get(folder);
     let mut initramfs = None;
@@ -36,7 +37,7 @@ pub(super) fn checks(report: &mut Report, built: &Built, folder: &Path) {
         match &kernel {
             Err(reason) => report.not_run(&name, reason),
             Ok(_) if cfg!(not(target_arch = "x86_64")) => {
-                report.not_run(&name, "the agent's machine is an x86-64");
+                report.not_run(&name, "the machine of this check is an x86-64");
             }
             Ok(kernel) => report.check(&name, || {
                 if initramfs.is_none() {
@@ -54,8 +55,8 @@ pub(super) fn checks(report: &mut Report, built: &Built, folder: &Path) {
     }
 }
 
-/// Builds the binary and packs it as `/init`. Only its last step differs from the build of the
-/// workspace's tests: the C library is linked statically.
+/// Builds the agent's binary and packs it as `/init`. The build reuses that of the workspace's
+/// tests, except that the C library is linked statically.
 fn make_initramfs(kernel: &Kernel) -> Result<tempfile::TempDir> {
     let folder = tempfile::tempdir().context("create a folder for an initramfs")?;
     let mut build = cargo([

@@ -1,4 +1,4 @@
-//! `hello_world` against an endpoint.
+//! Runs the example `hello_world` on an endpoint.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -35,10 +35,10 @@ pub(super) fn build(target: &Path) -> Result<PathBuf> {
     Ok(target.join("release/examples/hello_world"))
 }
 
-/// Returns the command, with the endpoint in its environment.
+/// Returns a command that runs `hello_world` on the endpoint.
 pub(super) fn command(program: &Path, endpoint: &Endpoint, trust: Trust<'_>) -> Command {
     let mut command = Command::new(program);
-    endpoint.tell(&mut command);
+    endpoint.set_user(&mut command);
     command.env("VSPHERE_URL", &endpoint.url);
     command.envs(endpoint.choices.iter().copied());
     match trust {
@@ -48,8 +48,7 @@ pub(super) fn command(program: &Path, endpoint: &Endpoint, trust: Trust<'_>) -> 
     command
 }
 
-/// Runs `hello_world` on the endpoint and checks with a third-party client that
-/// nothing is left.
+/// Runs `hello_world` on the endpoint, and checks with govc that it leaves nothing behind.
 ///
 /// # Errors
 /// Fails when `hello_world` fails, does not show the container, or leaves a machine or

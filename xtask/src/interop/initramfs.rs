@@ -1,11 +1,11 @@
-//! The first file system of a Linux kernel: a cpio archive of the form `newc`.
+//! Writes an initramfs, the initial file system of a Linux kernel: a cpio archive in the
+//! format `newc`.
 
 use std::path::Path;
 
 use anyhow::{Context, Result};
 
-/// An archive that is being made, in memory. Directories have to come before what is in
-/// them.
+/// Builds an archive in memory. A directory has to be added before its entries.
 #[derive(Debug)]
 pub(super) struct Initramfs {
     bytes: Vec<u8>,

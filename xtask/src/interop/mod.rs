@@ -1,8 +1,8 @@
 //! Interoperability with third-party programs: our `hello_world` on vcsim, govc and
 //! pyvmomi on our simulator, and the docker command on our front end and on a real engine.
 //!
-//! A peer that is not available here is named, and its checks are printed as NOT
-//! RUN; the checks of an available peer must pass.
+//! If a third-party program (a peer) is not available on this system, its checks are reported
+//! as NOT RUN, with the reason. The checks of an available peer must pass.
 
 mod boot;
 mod built;
@@ -34,7 +34,7 @@ use report::Report;
 /// The parts of the suite to run.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct Args {
-    /// Only install the peers, and print which are available
+    /// Only install the third-party programs, and print which are available
     #[arg(long)]
     peers: bool,
     /// Check this program in the parts `docker` and `engine`, instead of building the workspace
@@ -68,7 +68,7 @@ impl Part {
     }
 }
 
-/// The installed peers.
+/// The third-party programs, as far as they are available.
 struct Peers {
     vcsim: Peer,
     govc: Peer,
@@ -138,7 +138,7 @@ fn docker_parts(
     Ok(())
 }
 
-/// Installs every peer and prints which are available.
+/// Installs the peers and prints which are available.
 fn get(folder: &Path) -> Result<Peers> {
     let bin = folder.join("bin");
     fs::create_dir_all(&bin).with_context(|| format!("make {}", bin.display()))?;

@@ -1,4 +1,4 @@
-//! Third-party clients on our server, while a container exists there.
+//! Third-party clients on our simulator, while a container exists there.
 
 use std::path::Path;
 use std::process::Command;
@@ -15,8 +15,7 @@ use crate::peers::Peer;
 use crate::process::{Background, capture};
 use crate::workspace;
 
-/// How long `hello_world` may take to start its container, and to remove it
-/// again.
+/// How long `hello_world` may take to start its container, and how long to remove it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The name of the container.
@@ -33,12 +32,12 @@ const NAMES: &[&str] = &[
 
 /// Runs all checks on our simulator.
 pub(super) fn checks(report: &mut Report, peers: &Peers, simulator: &Path, job: &Path) {
-    let mut scene = None;
-    report.check("hello_world up on our simulator's command", || {
-        scene = Some(Scene::set(simulator, job)?);
+    let mut running = None;
+    report.check("hello_world creates a container on our simulator", || {
+        running = Some(Running::start(simulator, job)?);
         Ok(())
     });
-    let Some(scene) = scene else { return };
+    let Some(running) = running else { return };
     match &peers.govc {
         Peer::Missing { reason } => {
             for name in NAMES.iter().filter(|name| name.starts_with("govc")) {
@@ -46,7 +45,7 @@ pub(super) fn checks(report: &mut Report, peers: &Peers, simulator: &Path, job: 
             }
         }
         Peer::Had { program, .. } => {
-            let govc = Govc::new(program, &scene.endpoint);
+            let govc = Govc::new(program, &running.endpoint);
             report.check("govc about", || about(govc));
             report.check("govc ls", || ls(govc));
             report.check("govc vm.info -e", || vm_info(govc));
@@ -56,23 +55,24 @@ pub(super) fn checks(report: &mut Report, peers: &Peers, simulator: &Path, job: 
     match &peers.python {
         Peer::Missing { reason } => report.not_run("pyvmomi inventory walk", reason),
         Peer::Had { program, .. } => report.check("pyvmomi inventory walk", || {
-            inventory(program, &scene.endpoint)
+            inventory(program, &running.endpoint)
         }),
     }
-    report.check("hello_world down on our simulator's command", || {
-        scene.strike()
-    });
+    report.check(
+        "hello_world removes its container from our simulator",
+        || running.stop(),
+    );
 }
 
-/// Our simulator, and a `hello_world` whose container is on it.
-struct Scene {
+/// Our simulator, and a running `hello_world` whose container is on it.
+struct Running {
     job: Background,
     endpoint: Endpoint,
 }
 
-impl Scene {
-    /// Starts the simulator, and `hello_world` until its container exists.
-    fn set(simulator: &Path, job: &Path) -> Result<Self> {
+impl Running {
+    /// Starts the simulator and `hello_world`, and waits until its container exists.
+    fn start(simulator: &Path, job: &Path) -> Result<Self> {
         let endpoint = Endpoint::ours(simulator, true)?;
         let mut command = hello_world::command(job, &endpoint, Trust::Insecure);
         let mut job = Background::start(command.args(["--name", CONTAINER, "--pause"]))?;
@@ -81,7 +81,7 @@ impl Scene {
     }
 
     /// Lets `hello_world` delete everything, and checks that it reports success.
-    fn strike(mut self) -> Result<()> {
+    fn stop(mut self) -> Result<()> {
         self.job.say("")?;
         let printed = self.job.finish(PATIENCE)?;
         ensure!(
@@ -121,8 +121,7 @@ fn vm_info(govc: Govc<'_>) -> Result<()> {
 }
 
 fn datastore_ls(govc: Govc<'_>) -> Result<()> {
-    // The container's folder has the name of its machine; its content is
-    // listed by searching the datastore, as govc does for every folder.
+    // govc lists a folder by searching the datastore.
     let all = govc.run(&["datastore.ls", "-R"])?;
     contains(&all, ".vmx")?;
     contains(&all, ".vmdk")
@@ -137,8 +136,8 @@ fn container(govc: Govc<'_>) -> Result<String> {
         .ok_or_else(|| anyhow::anyhow!("govc find shows no machine named by a container's id"))
 }
 
-/// Returns whether an inventory path is that of a container as VIC 0.4 creates it: its
-/// machine has the container's id as its name, 64 hexadecimal digits.
+/// Returns whether an inventory path is that of a container's machine. VIC 0.4 names machines
+/// by the container's id, which has 64 hexadecimal digits.
 fn is_container(path: &str) -> bool {
     let name = path.trim().rsplit('/').next().unwrap_or_default();
     name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
@@ -147,7 +146,7 @@ fn is_container(path: &str) -> bool {
 fn inventory(python: &Path, endpoint: &Endpoint) -> Result<()> {
     let mut command = Command::new(python);
     command.arg(workspace::root().join("xtask/interop/inventory.py"));
-    endpoint.tell(&mut command);
+    endpoint.set_user(&mut command);
     command.env("GOVC_URL", &endpoint.url);
     let printed = capture(&mut command)?;
     contains(&printed, "guestinfo./common/name")?;
@@ -159,7 +158,7 @@ fn inventory(python: &Path, endpoint: &Endpoint) -> Result<()> {
 fn contains(printed: &str, part: &str) -> Result<()> {
     ensure!(
         printed.contains(part),
-        "`{part}` is not in what was printed:\n{printed}"
+        "the output does not contain `{part}`:\n{printed}"
     );
     Ok(())
 }

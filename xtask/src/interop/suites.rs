@@ -1,4 +1,4 @@
-//! The tests of our own crates, on third-party servers.
+//! Runs the tests of our own crates on third-party servers.
 
 use std::path::Path;
 

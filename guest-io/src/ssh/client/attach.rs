@@ -1,4 +1,4 @@
-//! An attachment of the host to a session of a guest.
+//! Attaches the host to a session of a guest.
 
 use std::fmt;
 use std::io;
@@ -82,9 +82,9 @@ enum Command {
 }
 
 impl Input {
-    /// Writes a piece without copying it; waits if the session does not keep up.
+    /// Writes a chunk without copying it; waits if the session does not keep up.
     ///
-    /// Cancel safe: either the whole piece is written or nothing.
+    /// Cancel safe: either the whole chunk is written or nothing.
     ///
     /// # Errors
     ///
@@ -150,7 +150,7 @@ impl AsyncWrite for Input {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match ready!(self.poll_command(cx, || InputCommand::Close)) {
-            // A session that has ended has no open input.
+            // The input of a session that has ended is already closed.
             Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Poll::Ready(Ok(())),
             result => Poll::Ready(result),
         }
@@ -164,10 +164,10 @@ impl fmt::Debug for Input {
 }
 
 impl Output {
-    /// Waits for the next event. `None` after [`Event::Exit`], or without one when the line
-    /// was lost.
+    /// Waits for the next event. Returns `None` after [`Event::Exit`], or, without such an event,
+    /// when the line was lost.
     ///
-    /// The guest stops sending when [`WINDOW`](crate::ssh::WINDOW) bytes are buffered here.
+    /// The guest pauses while [`WINDOW`](crate::ssh::WINDOW) bytes are buffered here.
     ///
     /// Cancel safe.
     pub async fn next(&mut self) -> Option<Event> {
@@ -200,7 +200,7 @@ impl Control {
         self.request(Command::Signal(signal.to_owned()))
     }
 
-    /// Lets a session start that waits for an attachment.
+    /// Starts the session if it waits for an attachment.
     ///
     /// # Errors
     ///
@@ -214,7 +214,7 @@ impl Control {
     }
 }
 
-/// Opens a channel for a session, and starts the task that moves its data.
+/// Opens a channel for a session, and starts the task that forwards its data.
 pub(super) async fn open<H: Handler>(handle: &Handle<H>, id: &str) -> Result<Attach, SessionError> {
     let mut channel = handle.channel_open_session().await.map_err(|e| match e {
         russh::Error::ChannelOpenFailure(_) => SessionError::Refused,
@@ -269,7 +269,7 @@ pub(super) async fn open<H: Handler>(handle: &Handle<H>, id: &str) -> Result<Att
     })
 }
 
-/// An event from the guest.
+/// Handles the messages from the guest.
 struct Incoming {
     arrived: Arc<Arrived>,
     credit: Arc<Credit>,
@@ -280,7 +280,7 @@ struct Incoming {
 }
 
 impl Incoming {
-    /// Breaks at the end of the session.
+    /// Handles a message. Breaks at the end of the session.
     fn receive(&mut self, message: ChannelMsg) -> ControlFlow<()> {
         let exit = match message {
             ChannelMsg::Data { data } => return self.data(Stream::Stdout, data),
@@ -325,11 +325,11 @@ impl Incoming {
         }
         let bytes = data.len();
         if self.exited || self.arrived.arrive(bytes).is_err() {
-            tracing::warn!("a guest sent more output than it may; detached from it");
+            tracing::warn!("a guest exceeded the flow-control window; detached from it");
             return ControlFlow::Break(());
         }
         if self.events.send(Event::Data(stream, data)).is_err() {
-            // Without a reader, output is consumed here so that the session continues.
+            // Without a reader, output is discarded, so that the session continues.
             if let Some(grant) = self.arrived.consume(bytes)
                 && let Some(requests) = self.requests.upgrade()
             {
@@ -340,7 +340,7 @@ impl Incoming {
     }
 }
 
-/// Moves data until the session ends or all handles are dropped.
+/// Forwards data until the session ends or all handles are dropped.
 async fn run(
     mut reader: ChannelReadHalf,
     writer: ChannelWriteHalf<Msg>,
@@ -350,7 +350,7 @@ async fn run(
 ) {
     let credit = Arc::clone(&incoming.credit);
     let receive = async {
-        // Waits only for the reader, so that it never blocks the line.
+        // Never waits for the consumer of the output, which would block the line.
         while let Some(message) = reader.wait().await {
             if incoming.receive(message).is_break() {
                 break;

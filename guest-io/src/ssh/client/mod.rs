@@ -1,4 +1,4 @@
-//! The host's end: an SSH client on a serial line.
+//! The host's end of the multiplexed streams: an SSH client on a serial line.
 
 mod attach;
 
@@ -27,12 +27,12 @@ pub enum ConnectError {
     /// The line was lost.
     #[error("the serial line was lost")]
     Line(#[source] io::Error),
-    /// The guest did not answer in time.
-    #[error("the guest has not answered within {after:?} ({phase})")]
+    /// The guest did not respond in time.
+    #[error("the guest has not responded within {after:?} ({phase})")]
     Timeout {
         /// The timeout.
         after: Duration,
-        /// What the host waited for: the handshake, or SSH's own.
+        /// The step for which the host waited: the handshake, or a step of SSH.
         phase: &'static str,
     },
     /// The guest did not complete the handshake.
@@ -56,17 +56,17 @@ pub enum ConnectError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SessionError {
-    /// The line was lost before the guest answered.
+    /// The line was lost before the guest responded.
     #[error("the serial line was lost")]
     Lost,
-    /// The guest refused: there is no such session, or it cannot be attached to.
+    /// The guest refused: the session does not exist or does not allow attachments.
     #[error("the guest refuses the request")]
     Refused,
     /// The response of the guest is invalid.
-    #[error("the guest's answer is invalid")]
+    #[error("the guest's response is invalid")]
     Invalid,
-    /// The id cannot be sent: it is empty, too long, or contains a blank.
-    #[error("the session id cannot be sent")]
+    /// The session id is empty, too long, or contains a blank.
+    #[error("the session id is invalid")]
     Id,
 }
 
@@ -83,7 +83,7 @@ pub struct Connector {
 
 impl Connector {
     /// Creates a connector that authenticates with `key`. It waits 3 minutes for the handshake,
-    /// since the line exists long before the agent runs, and 30 seconds for each step of SSH.
+    /// because the line exists long before the agent runs, and 30 seconds for each step of SSH.
     pub fn new(key: PrivateKey) -> Self {
         let config = Config {
             client_id: russh::SshId::Standard("SSH-2.0-VIC".into()),
@@ -109,8 +109,8 @@ impl Connector {
         self
     }
 
-    /// Sets how long the guest may take for SSH's key exchange, and then for the login. The time to
-    /// decide about the host key does not count.
+    /// Sets how long the guest may take for SSH's key exchange, and how long for the login. The time
+    /// to decide about the host key does not count.
     #[must_use]
     pub fn ssh_timeout(mut self, timeout: Duration) -> Self {
         self.ssh_timeout = timeout;
@@ -124,8 +124,8 @@ impl Connector {
         self
     }
 
-    /// Connects over a line. `recognize` decides about the guest's host key, which the
-    /// guest has already proved to have; it may take any time.
+    /// Connects over a line. `recognize` decides whether to accept the guest's host key, which
+    /// the guest has already proved to have; it may take any time.
     ///
     /// Dropping the future closes the line.
     ///
@@ -201,10 +201,10 @@ fn ssh(error: russh::Error) -> ConnectError {
     }
 }
 
-/// How SSH begins, at the guest's end.
+/// The first bytes that an SSH server sends.
 const SSH: &[u8] = b"SSH-";
 
-/// Retries the handshake until the guest answers, and then starts SSH.
+/// Retries the handshake until the guest has completed it and starts SSH.
 async fn shake_hands<S>(transport: &Transport<S>, retry: Duration) -> Result<(), ConnectError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -235,7 +235,7 @@ where
                     return Ok(());
                 }
                 if !SSH.starts_with(&payload) {
-                    // Noise that looked like a handshake.
+                    // This was noise that looked like a handshake.
                     break;
                 }
             }
@@ -286,7 +286,7 @@ impl Verdict {
         self.changed.notify_one();
     }
 
-    /// Returns when this long has passed, not counting the time for the decision.
+    /// Waits for this long, not counting the time for the decision.
     async fn late(&self, limit: Duration) {
         loop {
             let deciding = self
@@ -307,7 +307,7 @@ impl Verdict {
 struct Guest {
     recognize: Option<Recognize>,
     verdict: Arc<Verdict>,
-    /// Dropped when the connection ends.
+    /// Dropped at the end of the connection, which notifies the receivers.
     alive: Option<watch::Sender<()>>,
 }
 
@@ -323,7 +323,7 @@ impl Handler for Guest {
         };
         let fingerprint = Fingerprint::of(key);
         if let Some((known, accepted)) = self.verdict.get() {
-            // A later key exchange must show the same machine.
+            // A later key exchange must present the same host key.
             return Ok(accepted && known == fingerprint);
         }
         let Some(recognize) = self.recognize.take() else {
@@ -447,7 +447,7 @@ impl Session {
         }
     }
 
-    /// Asks one of the questions that are answered by a short text.
+    /// Opens a subsystem that returns a short text, and returns the text.
     async fn ask(&self, question: &str) -> Result<String, SessionError> {
         const LONGEST: usize = 1024 * 1024;
         let mut channel = self
@@ -477,7 +477,7 @@ impl Session {
                 None => break Err(SessionError::Lost),
             }
         };
-        // The guest closes it, too.
+        // Best effort: the guest closes the channel, too.
         let _ = channel.close().await;
         result
     }

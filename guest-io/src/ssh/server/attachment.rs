@@ -1,4 +1,4 @@
-//! An attachment of the host, from the session's side.
+//! The session's end of an attachment.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub struct Attachment {
     pub output: Output,
 }
 
-/// The error when the host has detached, or the line was lost.
+/// The error when the host has detached or the line was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the host has detached")]
 pub struct Detached;
@@ -27,7 +27,7 @@ pub struct Detached;
 /// An input event from the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StdinEvent {
-    /// Bytes, never empty.
+    /// Input, never empty.
     Data(Bytes),
     /// The host closed the session's standard input.
     Close,
@@ -51,7 +51,7 @@ impl Stdin {
         if let StdinEvent::Data(data) = &event
             && let Some(grant) = self.arrived.consume(data.len())
         {
-            // Without a connection there is no peer to grant it to.
+            // Fails only if the connection has ended.
             let _ = self.grants.send(grant);
         }
         Some(event)
@@ -72,13 +72,13 @@ pub(super) enum Item {
 }
 
 impl Output {
-    /// Sends a piece of output; waits if the host does not keep up.
+    /// Sends a chunk of output; waits if the host does not keep up.
     ///
-    /// Cancel safe: either the whole piece is sent or nothing.
+    /// Cancel safe: either the whole chunk is sent or nothing.
     ///
     /// # Errors
     ///
-    /// [`Detached`]: the piece may or may not have reached the host.
+    /// [`Detached`]; the chunk may or may not have reached the host.
     pub async fn send(&self, stream: Stream, data: Bytes) -> Result<(), Detached> {
         if data.is_empty() {
             return Ok(());
@@ -89,12 +89,12 @@ impl Output {
             .map_err(|_| Detached)
     }
 
-    /// Reports how the session's process ended, after all of its output, and waits until
-    /// the host has received everything, at most 5 seconds after the last byte was sent.
+    /// Reports how the session's process ended, after all of its output. Waits until the host
+    /// has received everything, but at most 5 seconds after the last byte was sent.
     ///
     /// # Errors
     ///
-    /// [`Detached`] if there is no host any more.
+    /// [`Detached`] if the host has already detached.
     pub async fn finish(self, exit: Exit) -> Result<(), Detached> {
         let (held, released) = oneshot::channel();
         self.items

@@ -15,21 +15,21 @@ use crate::ssh::control::{Control, Decoder};
 use crate::ssh::credit::{Arrived, Credit, PIECE, cost};
 use crate::ssh::{CONTROL_TYPE, Exit, STDERR, Window, signals};
 
-/// How long the host has for its confirmation that it received the end of a session.
+/// How long the host may take to confirm that it has received the end of a session.
 const CONFIRMATION: Duration = Duration::from_secs(5);
 
-/// How far a client without windows can be ahead of a session, in bytes.
+/// The maximum number of input bytes that are queued for a client without windows per session.
 const PLAIN_LIMIT: usize = 16 * 1024 * 1024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mode {
-    /// Our host: with windows per session.
+    /// A host that uses this crate, with windows per session.
     Windows,
-    /// A stock client: only SSH's windows.
+    /// Any other SSH client, only with SSH's windows.
     Plain,
 }
 
-/// The connection's side of an [`Attachment`].
+/// The connection's end of an [`Attachment`].
 pub(super) struct Attached {
     mode: Mode,
     id: String,
@@ -72,7 +72,7 @@ impl Attached {
         (attached, attachment)
     }
 
-    /// Moves data until the channel is closed.
+    /// Forwards data until the channel is closed.
     pub(super) async fn run(mut self, channel: Channel<Msg>, handle: Handle) {
         let id = channel.id();
         let (mut reader, writer) = channel.split();
@@ -116,17 +116,20 @@ impl Attached {
             }
         };
         if outcome.is_err() {
-            tracing::warn!(session = self.id, "the host sent more input than it may");
+            tracing::warn!(
+                session = self.id,
+                "the host exceeded the flow-control window"
+            );
         }
         let _ = handle.close(id).await;
         drop(held);
     }
 }
 
-/// The peer does not keep to the protocol.
+/// The error when the peer violates the protocol.
 struct Violation;
 
-/// An event from the host.
+/// Handles the messages from the host.
 struct Input<'a> {
     mode: Mode,
     id: &'a str,
@@ -137,7 +140,7 @@ struct Input<'a> {
 }
 
 impl Input<'_> {
-    /// Never waits for anything but the reader, so that the connection never waits for it.
+    /// Handles all messages. Waits only for `reader`, so that it never blocks the connection.
     async fn receive(self, reader: &mut ChannelReadHalf) -> Result<(), Violation> {
         let mut control = Decoder::default();
         while let Some(message) = reader.wait().await {
@@ -184,7 +187,7 @@ impl Input<'_> {
     }
 }
 
-/// Sends output until there is no more; returns what the session waits for.
+/// Sends output until its end; returns the sender that the session waits for.
 async fn send_output(
     output: &mut mpsc::Receiver<Item>,
     writer: &ChannelWriteHalf<Msg>,
@@ -245,7 +248,7 @@ async fn send_data(
     Ok(())
 }
 
-/// Sends a text as the output of the channel, and closes it.
+/// Sends a text as the output of the channel, and closes the channel.
 pub(super) async fn answer(channel: Channel<Msg>, handle: Handle, text: String) {
     let id = channel.id();
     let (mut reader, writer) = channel.split();

@@ -1,4 +1,4 @@
-//! One SSH connection of a host.
+//! An SSH connection of a host.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -30,9 +30,9 @@ where
 
 struct Connection {
     shared: Arc<Shared>,
-    /// Channels that have not said yet what they are for.
+    /// Channels that have not requested a subsystem yet.
     idle: HashMap<ChannelId, Idle>,
-    /// Counts the channels that have: one reference each.
+    /// Counts the channels that have requested a subsystem: each has a reference.
     busy: Arc<()>,
 }
 
@@ -50,7 +50,7 @@ impl Connection {
         }
     }
 
-    /// Starts what a channel is for; returns whether there is such a thing.
+    /// Starts the subsystem `name` on a channel; returns false if it does not exist.
     fn start(&mut self, id: ChannelId, name: &str, session: &Session) -> bool {
         let Some(Idle { channel, window }) = self.idle.remove(&id) else {
             return false;

@@ -1,4 +1,4 @@
-//! The guest's end: an SSH server on a serial line.
+//! The guest's end of the multiplexed streams: an SSH server on a serial line.
 
 mod attachment;
 mod channel;
@@ -34,16 +34,16 @@ pub trait GuestSessions: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`Refused`] if there is no such session, or it cannot be attached to.
+    /// [`Refused`] if the session does not exist or does not allow attachments.
     fn attach(&self, id: &str, attachment: Attachment) -> Result<(), Refused>;
 
-    /// Executes a request for a session; returns whether it did.
+    /// Executes a request for a session; returns whether it was executed.
     fn request(&self, id: &str, request: Request) -> bool;
 }
 
 /// The error when the guest refuses to attach the host to a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the session cannot be attached to")]
+#[error("the session does not exist or does not allow attachments")]
 pub struct Refused;
 
 /// A request of the host to a session.
@@ -54,7 +54,7 @@ pub enum Request {
     Resize(Window),
     /// A signal to deliver: a name without `SIG`, such as `TERM`, or a number as text.
     Signal(String),
-    /// A client is attached: a session that waits for that may start. Can occur repeatedly.
+    /// A client has attached, so a session that waits for one may start. Can occur repeatedly.
     Unblock,
 }
 
@@ -72,7 +72,7 @@ struct Shared {
     client: ClientPublicKey,
     sessions: Arc<dyn GuestSessions>,
     dialect: Option<handshake::Dialect>,
-    /// Counts the lines that were served; a new one replaces the old one.
+    /// The number of lines that were served; a new line replaces the current one.
     turn: watch::Sender<u64>,
 }
 
@@ -113,7 +113,7 @@ impl Server {
     ///
     /// # Panics
     ///
-    /// If the server was cloned before.
+    /// Panics if the server was cloned before.
     #[must_use]
     pub fn handshake(mut self, dialect: impl Into<Option<handshake::Dialect>>) -> Self {
         Arc::get_mut(&mut self.shared)
@@ -130,7 +130,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// The error of the stream. The end of the stream is not an error.
+    /// Fails with the error of the stream. The end of the stream is not an error.
     pub async fn serve<S>(&self, stream: S) -> io::Result<()>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -170,7 +170,7 @@ impl Server {
     }
 }
 
-/// Answers the handshake of a host; returns `false` at the end of the stream.
+/// Completes the handshake with a host; returns `false` at the end of the stream.
 async fn answer<S>(transport: &Transport<S>, dialect: handshake::Dialect) -> io::Result<bool>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -188,7 +188,7 @@ where
                 transport.put_back(&buffer[used..n]);
             }
             Err(error) => {
-                tracing::debug!(%error, "the handshake starts over");
+                tracing::debug!(%error, "the handshake is restarted");
                 server = handshake::Server::new(dialect, super::random_byte());
                 // Limits the CPU time that a flooded line can use.
                 tokio::time::sleep(Duration::from_millis(100)).await;

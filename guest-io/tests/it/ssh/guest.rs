@@ -9,7 +9,7 @@ use guest_io::ssh::server::{Attachment, GuestSessions, Refused, Request, Server,
 use guest_io::ssh::{Exit, PrivateKey};
 use tokio::sync::{mpsc, watch};
 
-/// What the tests know of both ends.
+/// The private keys of both ends.
 pub(crate) struct Keys {
     pub(crate) host: PrivateKey,
     pub(crate) client: PrivateKey,
@@ -112,7 +112,7 @@ async fn echo(mut attachment: Attachment) {
     }
 }
 
-/// A guest and a host at the two ends of a line with small buffers, as a UART has.
+/// Connects a guest and a host over a line with small buffers, as those of a UART.
 pub(crate) async fn connected(keys: &Keys, guest: Arc<Guest>) -> (Session, Server) {
     let server = Server::new(keys.host.clone(), keys.client.public(), guest);
     let (near, far) = tokio::io::duplex(64);

@@ -1,4 +1,4 @@
-//! Both ends of the multiplexed streams.
+//! Tests of both ends of the multiplexed streams.
 
 mod guest;
 
@@ -44,7 +44,7 @@ async fn input_comes_back_on_both_streams_and_the_exit_is_reported() {
 }
 
 #[tokio::test]
-async fn more_data_than_all_buffers_hold_passes_both_ways_at_once() {
+async fn more_data_than_all_buffers_is_sent_concurrently_both_ways() {
     let (guest, _requests) = guest();
     let (session, _server) = connected(&Keys::new(), guest).await;
     let attach = session.attach("echo").await.unwrap();
@@ -73,7 +73,7 @@ async fn more_data_than_all_buffers_hold_passes_both_ways_at_once() {
 }
 
 #[tokio::test]
-async fn a_session_that_nobody_reads_does_not_stop_the_others() {
+async fn a_session_without_a_reader_does_not_stop_the_others() {
     let (guest, _requests) = guest();
     let (session, _server) = connected(&Keys::new(), guest).await;
     let flood = session.attach("flood").await.unwrap();
@@ -119,15 +119,15 @@ async fn dropping_an_attachment_detaches_without_closing_the_input() {
     let (session, _server) = connected(&Keys::new(), guest).await;
     let attach = session.attach("echo").await.unwrap();
     drop(attach);
-    // The guest sees a detachment, not the end of the input: it would exit.
+    // The guest is detached. At the end of its input, it would exit.
     let seen = async {
         while *detached.lock().unwrap() == 0 {
             tokio::task::yield_now().await;
             session.ping().await.unwrap();
         }
     };
-    timeout(LIMIT, seen).await.expect("the guest hears of it");
-    // The line lives on.
+    timeout(LIMIT, seen).await.expect("the guest is notified");
+    // The line is still usable.
     let _again = session.attach("echo").await.unwrap();
 }
 
@@ -145,7 +145,7 @@ async fn an_unknown_session_is_refused() {
 }
 
 #[tokio::test]
-async fn a_host_with_another_key_is_denied_and_the_guest_serves_on() {
+async fn a_host_with_another_key_is_refused_and_the_guest_serves_the_next() {
     let keys = Keys::new();
     let (guest, _requests) = guest();
     let server = Server::new(keys.host.clone(), keys.client.public(), guest);
@@ -164,7 +164,7 @@ async fn a_host_with_another_key_is_denied_and_the_guest_serves_on() {
 }
 
 #[tokio::test]
-async fn a_host_key_that_the_host_does_not_know_is_reported() {
+async fn an_unknown_host_key_is_reported() {
     let keys = Keys::new();
     let (guest, _requests) = guest();
     let server = Server::new(keys.host.clone(), keys.client.public(), guest);
@@ -183,7 +183,7 @@ async fn a_host_key_that_the_host_does_not_know_is_reported() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_guest_that_never_answers_is_given_up() {
+async fn a_guest_that_does_not_respond_causes_a_timeout() {
     let (near, _far) = tokio::io::duplex(1024);
     let error = Connector::new(PrivateKey::generate().unwrap())
         .connect(near, async |_| true)
@@ -212,7 +212,7 @@ async fn a_new_line_replaces_the_old_one() {
     timeout(LIMIT, ends).await.expect("the old connection ends");
 }
 
-/// A serial line does not end when the host is replaced: the guest sees bytes only.
+/// A serial line does not end when the host is replaced.
 #[tokio::test]
 async fn a_new_host_on_the_same_line_is_served() {
     let keys = Keys::new();
@@ -237,7 +237,7 @@ async fn a_new_host_on_the_same_line_is_served() {
             _ = tokio::io::copy(&mut from_host, &mut to_guest) => unreachable!(),
             _ = tokio::io::copy(&mut from_guest, &mut to_host) => unreachable!(),
         }
-        // The host is gone without a word; the guest has noticed that of the one before.
+        // A host disconnects without notice; the guest detects it when the next one connects.
         assert_eq!(*detached.lock().unwrap(), round);
         tokio::time::sleep(Duration::from_millis(150)).await;
     }

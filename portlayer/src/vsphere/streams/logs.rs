@@ -40,7 +40,7 @@ impl VsphereStreams {
             decoder: None,
             offset: 0,
             end: 0,
-            leave_out: 0,
+            skip_lines: 0,
             records: VecDeque::new(),
             phase: Phase::Start,
         };
@@ -106,7 +106,7 @@ struct Reader {
     /// The known length of the file.
     end: u64,
     /// The number of lines to skip in the first record.
-    leave_out: u64,
+    skip_lines: u64,
     records: VecDeque<LogRecord>,
     phase: Phase,
 }
@@ -156,7 +156,7 @@ impl Reader {
             let start = self.source.tail(format, self.end, lines).await?;
             if start.offset >= self.offset {
                 self.offset = start.offset;
-                self.leave_out = start.leave_out;
+                self.skip_lines = start.leave_out;
             }
         }
         self.decoder = Some(Decoder::new(format));
@@ -226,11 +226,11 @@ impl Reader {
 
     fn record(&mut self, record: Record) -> Option<LogRecord> {
         let mut bytes = record.data;
-        while self.leave_out > 0 {
+        while self.skip_lines > 0 {
             match bytes.iter().position(|byte| *byte == b'\n') {
                 Some(end) => {
                     bytes = bytes.slice(end + 1..);
-                    self.leave_out -= 1;
+                    self.skip_lines -= 1;
                 }
                 None => return None,
             }

@@ -1,6 +1,6 @@
-//! The agent's binary as the first process of a machine under QEMU. Ignored: it needs the variables
-//! `TETHER_KERNEL` and `TETHER_INITRAMFS`, files for QEMU; the initramfs has the agent as `/init`
-//! and the kernel's modules in `/modules`.
+//! The agent's binary as the first process of a machine under QEMU. The tests are ignored, because
+//! they require the environment variables `TETHER_KERNEL` and `TETHER_INITRAMFS`, paths of files for
+//! QEMU. The initramfs contains the agent as `/init` and the kernel's modules in `/modules`.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -25,13 +25,13 @@ use tokio::time::timeout;
 
 use crate::elf;
 
-/// A boot takes two seconds of a quiet processor, and tests run on busy ones.
+/// How long a machine may take until it powers off. A boot takes two seconds on an idle processor.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The PCI slot of the machine's network card.
 const SLOT: u32 = 5;
 
-/// A machine's keys, on the host's side.
+/// A machine's keys, at the host.
 type Keys = Arc<Mutex<Memory>>;
 
 struct Machine {
@@ -86,12 +86,13 @@ impl Machine {
         self.folder.path().join(name).display().to_string()
     }
 
-    /// Starts it. The listeners must be there before.
+    /// Starts the machine. QEMU connects to the listeners, so they must exist.
     fn start(&self, with_disk: bool) -> tokio::process::Child {
         let kernel = std::env::var_os("TETHER_KERNEL").expect("TETHER_KERNEL is a kernel");
         let initramfs = std::env::var_os("TETHER_INITRAMFS").expect("TETHER_INITRAMFS");
         let mut qemu = tokio::process::Command::new("qemu-system-x86_64");
-        // The processor has random numbers: without them, the kernel has too few for keys.
+        // `-cpu max` has a random number generator. Without it, the kernel has too little entropy
+        // for keys.
         qemu.args(
             "-accel tcg -cpu max -machine pc -m 256 -smp 1 -nodefaults -no-user-config".split(' '),
         )
@@ -130,7 +131,7 @@ impl Machine {
         String::from_utf8_lossy(&text).into_owned()
     }
 
-    /// Waits until it is off.
+    /// Waits until the machine is off.
     async fn off(&self, mut qemu: tokio::process::Child) {
         match timeout(PATIENCE, qemu.wait()).await {
             Ok(ended) => assert!(ended.expect("an end").success(), "{}", self.console()),
@@ -147,7 +148,7 @@ fn key() -> PrivateKey {
     PrivateKey::generate().expect("a key")
 }
 
-/// A disk with the programs of these tests.
+/// Creates a disk with the programs of these tests.
 fn make_disk(folder: &Path) {
     let layer = folder.join("layer.tar");
     let mut tar = tar::Builder::new(File::create(&layer).expect("a file"));
@@ -173,13 +174,13 @@ fn make_disk(folder: &Path) {
     plan.write_file(&disk, &monitor).expect("a disk");
 }
 
-/// Answers the guest's questions for keys: the frames of VMware's sockets.
+/// Responds to the guest's requests for keys, with the messages of VMware's sockets.
 async fn serve_keys(mut port: UnixStream, keys: Keys) -> std::io::Result<()> {
     loop {
         let length = port.read_u32().await?;
         let mut fields = vec![0; usize::try_from(length).expect("a length")];
         port.read_exact(&mut fields).await?;
-        // A number (16 bytes), then the message: type, field, length, text.
+        // A 16-byte number, then the message: type, field, length, text.
         let message = fields.split_off(16 + 8);
         let length = u32::from_be_bytes(message[..4].try_into().expect("a length"));
         let message = &message[4..4 + usize::try_from(length).expect("a length")];
@@ -278,7 +279,7 @@ async fn a_machine_runs_its_program_is_attached_to_and_powers_off() {
         }
     };
     assert_eq!((rest.as_slice(), exit), (&b"bye\n"[..], Exit::Code(7)));
-    // It waits for those who have not taken the end.
+    // The machine waits for clients that have not read the end.
     drop((output, session));
     machine.off(qemu).await;
 

@@ -27,7 +27,7 @@ async fn serve(endpoint: &Endpoint, program: &str) -> (ContainerId, SocketAddr) 
     (id, SocketAddr::new(address.addr(), 8080))
 }
 
-/// Tries until the server listens.
+/// Retries until the server listens.
 async fn until_it_listens<T, E, F>(attempt: impl Fn() -> F + Send + Sync) -> T
 where
     F: Future<Output = Result<T, E>> + Send,
@@ -71,7 +71,7 @@ async fn servers_in_containers_are_reached_by_their_addresses() {
     });
     assert_eq!(length.await, 5);
 
-    // The first container does not have the second one's address, and it is gone when it is off.
+    // A container that is off cannot be reached by its address.
     let exec = endpoint.hosts.exec("vch").await.expect("the host");
     exec.remove_forced(&tcp).await.expect("a removal");
     let gone = dialer.connect(at).await.expect_err("nobody is there");

@@ -1,20 +1,20 @@
-//! Static programs, assembled by hand: no compiler and no C library is needed.
+//! Static programs, assembled by hand, so that no compiler and no C library is needed.
 
-/// A program that writes a text to standard output and ends with a status. For the
-/// processor that the tests run on.
+/// Returns a program that writes a text to standard output and exits with a status, for the
+/// architecture on which the tests run.
 pub(crate) fn program(text: &str, status: u8) -> Vec<u8> {
     if cfg!(target_arch = "x86_64") {
         x86_64(text, status)
     } else if cfg!(target_arch = "aarch64") {
         aarch64(text, status)
     } else {
-        panic!("no program is known for this processor");
+        panic!("there is no program for this architecture");
     }
 }
 
 /// Where the file is mapped.
 const BASE: u64 = 0x40_0000;
-/// Bytes of the headers of the file and of its one segment.
+/// The size of the ELF header and the only program header.
 const HEADERS: u64 = 64 + 56;
 
 fn x86_64(text: &str, status: u8) -> Vec<u8> {
@@ -78,7 +78,7 @@ fn file(machine: u16, code: Vec<u8>, text: &str) -> Vec<u8> {
     file
 }
 
-/// A program that ends with the number that its last argument is. Only x86-64.
+/// Returns a program that exits with the status in its last argument. Only x86-64.
 pub(crate) fn exits_with_argument() -> Vec<u8> {
     let mut code = vec![0x48, 0x8b, 0x0c, 0x24]; // mov rcx, [rsp] (argc)
     code.extend([0x48, 0x8b, 0x34, 0xcc]); // mov rsi, [rsp + rcx * 8] (the last)
@@ -96,7 +96,7 @@ pub(crate) fn exits_with_argument() -> Vec<u8> {
     file(62, code, "")
 }
 
-/// A program that waits for signals. Only x86-64.
+/// Returns a program that waits for signals. Only x86-64.
 pub(crate) fn waits() -> Vec<u8> {
     let mut code = vec![0xb8, 34, 0, 0, 0]; // mov eax, 34 (pause)
     code.extend([0x0f, 0x05]); // syscall
@@ -107,7 +107,7 @@ pub(crate) fn waits() -> Vec<u8> {
 /// The address on which the servers listen: all of IPv4, port 8080.
 const ANY_8080: [u8; 16] = [2, 0, 0x1f, 0x90, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
-/// A server on TCP port 8080 that returns what it receives, one client after the other. Only
+/// Returns a server on TCP port 8080 that echoes its input, one client after the other. Only
 /// x86-64.
 pub(crate) fn echoes_tcp() -> Vec<u8> {
     let mut code = vec![0xbf, 2, 0, 0, 0]; // mov edi, 2 (AF_INET)
@@ -141,7 +141,7 @@ pub(crate) fn echoes_tcp() -> Vec<u8> {
     file(62, code, "")
 }
 
-/// The same on UDP port 8080. Only x86-64.
+/// Returns a server on UDP port 8080 that echoes each datagram. Only x86-64.
 pub(crate) fn echoes_udp() -> Vec<u8> {
     let mut code = vec![0xbf, 2, 0, 0, 0]; // mov edi, 2 (AF_INET)
     code.extend([0xbe, 2, 0, 0, 0]); // mov esi, 2 (SOCK_DGRAM)
@@ -173,8 +173,8 @@ pub(crate) fn echoes_udp() -> Vec<u8> {
     file(62, code, "")
 }
 
-/// A program that writes `ready`, then what it reads to both outputs, and at the end `bye`; it
-/// ends with 7. Only x86-64.
+/// Returns a program that writes `ready`, then copies its input to both outputs, and at the end
+/// writes `bye` and exits with 7. Only x86-64.
 pub(crate) fn echoes() -> Vec<u8> {
     let mut code = vec![0xb8, 1, 0, 0, 0]; // mov $0x1,%eax
     code.extend([0xbf, 1, 0, 0, 0]); // mov $0x1,%edi
@@ -216,7 +216,7 @@ pub(crate) fn echoes() -> Vec<u8> {
     file(62, code, "ready\nbye\n")
 }
 
-/// A program that writes a line of 64 bytes 65536 times. Only x86-64.
+/// Returns a program that writes a line of 64 bytes 65536 times. Only x86-64.
 pub(crate) fn floods(line: &str) -> Vec<u8> {
     let mut code = vec![0xbb, 0, 0, 1, 0]; // mov $0x10000,%ebx
     code.extend([0x48, 0x8d, 0x35, 0x2b, 0, 0, 0]); // next: lea 0x2b(%rip),%rsi
@@ -238,7 +238,7 @@ pub(crate) fn floods(line: &str) -> Vec<u8> {
     file(62, code, line)
 }
 
-/// A program that writes the size of its terminal whenever it reads anything. Only x86-64.
+/// Returns a program that writes the size of its terminal whenever it has read input. Only x86-64.
 pub(crate) fn shows_size() -> Vec<u8> {
     let mut code = vec![0x48, 0x81, 0xec, 0, 0x10, 0, 0]; // sub $0x1000,%rsp
     code.extend([0x31, 0xc0]); // next: xor %eax,%eax

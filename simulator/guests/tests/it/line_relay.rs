@@ -1,4 +1,4 @@
-//! The address of a host's serial lines, which outlives the port layers behind it.
+//! Relays a host's serial lines to the current port layer.
 
 use std::net::SocketAddr;
 
@@ -6,7 +6,8 @@ use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// Accepts lines, and connects each to the current port layer for as long as that is current.
+/// Accepts serial lines at a constant address, and connects each to the current port layer. A line
+/// is closed when another port layer becomes the current one.
 #[derive(Debug)]
 pub(crate) struct LineRelay {
     address: SocketAddr,
@@ -30,7 +31,7 @@ impl LineRelay {
         self.address.to_string()
     }
 
-    pub(crate) fn lead_to(&self, address: SocketAddr) {
+    pub(crate) fn connect_to(&self, address: SocketAddr) {
         self.to.send_replace(Some(address));
     }
 }

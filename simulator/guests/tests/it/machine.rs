@@ -24,7 +24,7 @@ pub(crate) struct Endpoint {
     pub(crate) simulator: Simulator,
     pub(crate) hosts: Hosts,
     pub(crate) guest: ProcessGuest,
-    /// The machines' serial lines lead to the port layer that was opened last.
+    /// Connects the machines' serial lines to the port layer that was opened last.
     lines: LineRelay,
     _image: TempDir,
 }
@@ -111,12 +111,13 @@ impl Endpoint {
 impl Fixture for Endpoint {
     async fn open(&self) -> Result<PortLayer> {
         let server = LineServer::bind("127.0.0.1:0").await.expect("a port");
-        self.lines.lead_to(server.local_addr().expect("an address"));
+        self.lines
+            .connect_to(server.local_addr().expect("an address"));
         self.hosts.open_with_lines("vch", server).await
     }
 
-    // Images are the endpoint's and not the guest's: their cases run elsewhere. An agent without SSH
-    // cannot be attached to.
+    // Images do not depend on the guest, so their cases run elsewhere. Clients cannot attach to an
+    // agent without SSH.
     fn guests_lack(&self) -> Capabilities {
         let ssh = (!cfg!(feature = "ssh")).then_some(Capability::Attach);
         std::iter::once(Capability::Images).chain(ssh).collect()
@@ -131,14 +132,14 @@ impl Fixture for Endpoint {
     }
 }
 
-/// Whether a case is about streams or logs: those run on an endpoint of their own, at the
-/// same time as the others.
+/// Returns whether a case is about streams or logs. These cases run on a separate endpoint,
+/// concurrently with the others.
 fn is_about_streams(case: &Case) -> bool {
     let streams = [Capability::Attach, Capability::Logs];
     case.needs.iter().any(|needed| streams.contains(needed))
 }
 
-/// The cases that scripted guests pass, with real processes. Signals are among them.
+/// Runs the conformance cases with real processes.
 async fn conform(dialect: Dialect, wanted: fn(&Case) -> bool) {
     let Some(endpoint) = Endpoint::start(dialect).await else {
         return;
@@ -168,13 +169,13 @@ async fn streams_of_real_processes_conform_in_1_x() {
 }
 
 #[tokio::test]
-#[ignore = "as slow as the other; scripted guests and the agent's own tests run both dialects"]
+#[ignore = "slow; both dialects are tested with scripted guests and by the agent's own tests"]
 async fn real_processes_conform_in_0_4() {
     conform(Dialect::Vic04, |case| !is_about_streams(case)).await;
 }
 
 #[tokio::test]
-async fn a_process_runs_ends_and_says_why_it_does_not_start() {
+async fn a_process_ends_with_its_status_or_fails_to_start_with_a_reason() {
     let Some(endpoint) = Endpoint::start(Dialect::Vic1).await else {
         return;
     };
@@ -189,7 +190,7 @@ async fn a_process_runs_ends_and_says_why_it_does_not_start() {
     eprintln!("create to exit, with the port layer: {:?}", begun.elapsed());
     let five = endpoint.run(Command::new("/exit").arg("5")).await;
     assert_eq!(five.expect("a run"), exit(5));
-    // Not what a shell would make of the signal TERM.
+    // An exit with 143 is not reported as an end by the signal TERM.
     let term = endpoint.run(Command::new("/exit").arg("143")).await;
     assert_eq!(term.expect("a run"), exit(143));
     let error = endpoint
@@ -204,7 +205,7 @@ async fn a_process_runs_ends_and_says_why_it_does_not_start() {
 }
 
 #[tokio::test]
-async fn a_stop_asks_the_process_and_nothing_is_left() {
+async fn a_stop_sends_the_signal_and_no_process_is_left() {
     let Some(endpoint) = Endpoint::start(Dialect::Vic1).await else {
         return;
     };

@@ -1,8 +1,8 @@
-//! Real processes in containers. Where containers cannot be created, these
-//! tests say so and pass.
+//! Real processes in containers. On a host where containers cannot be created, these tests
+//! print `SKIPPED` and pass.
 #![allow(
     clippy::print_stderr,
-    reason = "a test that is skipped says so where people look"
+    reason = "a skipped test is reported on standard error"
 )]
 
 #[cfg(target_arch = "x86_64")]

@@ -1,7 +1,7 @@
 //! The docker command on our Docker front end.
 //!
-//! The containers are scripted, so each check exercises only the front end and takes
-//! milliseconds. A session with the simulator is a check of its own.
+//! Most checks use scripted containers, so that they exercise only the front end and take
+//! milliseconds. Some checks use real processes on the simulator.
 
 mod command;
 mod compare;
@@ -84,7 +84,7 @@ const CHECKS: &[(&str, Check)] = &[
         "docker create, start, wait, stop, kill, restart",
         containers::life,
     ),
-    ("docker ps with filters, and its words", containers::list),
+    ("docker ps with filters, and its columns", containers::list),
     ("docker logs", containers::logs),
     ("docker rm, --rm, and container prune", containers::remove),
     ("docker events", events),
@@ -103,8 +103,8 @@ const CHECKS: &[(&str, Check)] = &[
     ),
     ("docker system df and prune, image prune", containers::prune),
     ("docker's errors, word for word", errors),
-    ("what is refused, by name", refused::commands),
-    ("options that are refused, by name", refused::options),
+    ("refused commands, by name", refused::commands),
+    ("refused options, by name", refused::options),
     ("options without effect, with a warning", refused::warnings),
 ];
 
@@ -223,7 +223,7 @@ fn terminal(docker: &Docker) -> Result<()> {
 
 fn events(docker: &Docker) -> Result<()> {
     let mut seen = docker.background(["events", "--format", "{{.Type}} {{.Action}}"])?;
-    // The subscription exists once an event arrives: cause events until then.
+    // There is no sign that the subscription exists, so cause events until one arrives.
     let patience = std::time::Duration::from_secs(20);
     let is_seen = AtomicBool::new(false);
     let tagged = std::thread::scope(|scope| {
@@ -232,7 +232,7 @@ fn events(docker: &Docker) -> Result<()> {
                 let _ = docker.run(["tag", "hello-world", "event:1"]);
                 #[expect(
                     clippy::disallowed_methods,
-                    reason = "nothing tells when the subscription is there"
+                    reason = "nothing signals that the subscription exists"
                 )]
                 std::thread::sleep(std::time::Duration::from_millis(50));
             }
@@ -296,11 +296,11 @@ fn errors(docker: &Docker) -> Result<()> {
             "Minimum memory limit allowed is 6MB",
         ),
     ];
-    for (arguments, code, words) in cases {
+    for (arguments, code, message) in cases {
         docker
             .run(arguments.iter().copied())?
             .code(*code)?
-            .has(words)?;
+            .has(message)?;
     }
     docker.ok(["rm", "taken"])?.is("taken\n")
 }
@@ -365,7 +365,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_of_the_front_end_names_each_check() {
+    fn the_table_in_the_readme_names_each_check() {
         let readme = crate::workspace::root().join("examples/docker/README.md");
         let readme = std::fs::read_to_string(readme).unwrap();
         let rows = readme
@@ -383,10 +383,10 @@ mod tests {
         for name in &named {
             assert!(all.contains(name), "no check has the name {name:?}");
         }
-        // These are not about one row.
-        let beyond = ["docker's errors, word for word", session::NAMES[1].1];
+        // These do not belong to a single row.
+        let other = ["docker's errors, word for word", session::NAMES[1].1];
         for name in all {
-            let is_named = named.contains(&name) || beyond.contains(&name);
+            let is_named = named.contains(&name) || other.contains(&name);
             assert!(is_named, "no row of the table names {name:?}");
         }
     }

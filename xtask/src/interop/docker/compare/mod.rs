@@ -1,8 +1,9 @@
-//! The same docker commands on our front end and on a real engine, in one run: exit codes and
-//! output must be equal, but for identities, times and addresses.
+//! Runs the same docker commands on our front end and on a real engine: exit codes and output
+//! must be equal, except for identities, times and addresses.
 //!
-//! Both run real processes from the same image: a static busybox from Debian. A difference that
-//! is meant has its reason in [`steps`] and in the front end's README, and must be seen.
+//! Both run real processes from the same image: a static busybox from Debian. Each deliberate
+//! difference has a reason in [`steps`] and in the front end's README; the check also fails if
+//! it no longer occurs.
 
 mod plain;
 mod steps;
@@ -24,11 +25,11 @@ use crate::interop::report::Report;
 use crate::peers::Peer;
 use crate::process::{capture, run};
 
-/// The version that Debian's engine supports. Both sides use it, so that the docker command
-/// itself behaves the same.
+/// The newest API version that Debian's engine supports. Both sides use it, so that the docker
+/// command behaves the same with both.
 const API: &str = "1.41";
 
-/// The names of all comparisons.
+/// Returns the names of all comparisons.
 pub(super) fn names() -> impl Iterator<Item = String> {
     SCRIPTS
         .iter()
@@ -73,7 +74,7 @@ struct Sides {
 }
 
 impl Sides {
-    /// Starts both, and gives each the same images.
+    /// Starts both engines, with the same images.
     fn start(program: &Path, dockerd: &Path) -> Result<Self> {
         let registry = Registry::start()?;
         registry.fill("hello:1", &image::prints("Hello from an image\n"))?;
@@ -128,7 +129,7 @@ impl Sides {
     }
 }
 
-/// What a step did, without what differs in each run.
+/// The result of a step, in which the parts that differ in each run are replaced.
 #[derive(Debug, PartialEq)]
 struct Seen {
     status: i32,
@@ -156,13 +157,13 @@ impl Seen {
         Ok(Self {
             status: answer.status,
             out: text(&answer.out),
-            // Newer engines begin messages in lower case.
+            // Ignores case, because newer engines begin messages in lower case.
             err: text(&answer.err).to_ascii_lowercase(),
         })
     }
 }
 
-/// Splits a line at its spaces, but not between single quotes.
+/// Splits a line at its spaces, except between single quotes.
 fn words(line: &str) -> Vec<String> {
     let mut words = Vec::new();
     for (at, part) in line.split('\'').enumerate() {
@@ -191,7 +192,8 @@ pub(super) fn import_box(docker: &Docker, dockerd: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Makes the tar of a root file system with busybox by the names of all its commands.
+/// Creates the tar archive of a root file system that contains busybox, and a link for each of
+/// its commands.
 fn root_fs(dockerd: &Path, directory: &Path) -> Result<PathBuf> {
     let packages = dockerd.ancestors().nth(3).context("the packages")?;
     let root = directory.join("root");
@@ -224,7 +226,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_split_but_for_quotes() {
+    fn lines_are_split_except_between_quotes() {
         assert_eq!(
             words("run box sh -c 'echo a  b' "),
             ["run", "box", "sh", "-c", "echo a  b"]

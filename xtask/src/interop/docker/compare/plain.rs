@@ -1,8 +1,9 @@
-//! Output without what differs in each run: identities, times, addresses, widths of columns.
+//! Replaces the parts of an output that differ in each run: identities, times, addresses, and
+//! the widths of columns.
 
-/// Returns the text with these replaced by a word for what they are.
+/// Returns the text with identities, times and addresses replaced by placeholders.
 pub(super) fn plain(text: &str) -> String {
-    // Whether a pull shows this depends on how long it takes.
+    // A pull prints these lines only if it takes long enough.
     let lines = text
         .lines()
         .filter(|line| !line.contains("Verifying Checksum"));
@@ -13,7 +14,7 @@ pub(super) fn plain(text: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// Replaces words: runs of letters, digits and what joins them.
+/// Replaces the words of a line. A word consists of letters, digits, `.`, `:`, `-` and `_`.
 fn replace_words(line: &str) -> String {
     let mut plain = String::new();
     let mut word = String::new();
@@ -58,7 +59,7 @@ fn is_id(word: &str) -> bool {
     matches!(word.len(), 12 | 64) && word.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// A time as RFC 3339 has it.
+/// Returns whether a word is a time in the format of RFC 3339.
 fn is_time(word: &str) -> bool {
     let bytes = word.as_bytes();
     word.len() >= 20
@@ -67,7 +68,8 @@ fn is_time(word: &str) -> bool {
         && word.ends_with('Z')
 }
 
-/// An address of IPv4 that is not one of this host, or one of Ethernet.
+/// Returns whether a word is an Ethernet address, or an IPv4 address other than loopback and
+/// unspecified ones.
 fn is_address(word: &str) -> bool {
     let ip: Option<std::net::Ipv4Addr> = word.parse().ok();
     let is_ethernet = word.len() == 17
@@ -77,7 +79,7 @@ fn is_address(word: &str) -> bool {
     is_ethernet || ip.is_some_and(|ip| !ip.is_loopback() && !ip.is_unspecified())
 }
 
-/// Columns are as wide as their widest cell.
+/// Separates columns by two spaces, because their widths depend on the widest cell.
 fn columns(line: &str) -> String {
     let mut plain = String::new();
     for part in line
@@ -93,7 +95,7 @@ fn columns(line: &str) -> String {
     plain
 }
 
-/// Replaces how long ago something was, in seconds.
+/// Replaces durations in seconds.
 fn durations(line: &str) -> String {
     let mut plain = line.replace("Less than a second", "<while>");
     for unit in [" seconds", " second"] {
@@ -115,7 +117,7 @@ mod tests {
     use super::plain;
 
     #[test]
-    fn what_differs_in_each_run_is_replaced() {
+    fn the_parts_that_differ_in_each_run_are_replaced() {
         for (text, expected) in [
             (
                 "def1d6f6a0c0   box      2 seconds ago",

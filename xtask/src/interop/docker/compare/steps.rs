@@ -1,12 +1,12 @@
 //! The commands that are compared.
 
-/// One docker command.
+/// A docker command to compare.
 #[derive(Debug)]
 pub(super) struct Step {
     /// The arguments; `REGISTRY` stands for the registry's address.
     pub(super) line: &'static str,
     pub(super) look: Look,
-    /// Why the two differ, if they are meant to.
+    /// The reason of a deliberate difference.
     pub(super) differs: Option<&'static str>,
 }
 
@@ -15,11 +15,11 @@ pub(super) struct Step {
 pub(super) enum Look {
     /// The exit code and both outputs.
     All,
-    /// The same, with the lines in any order.
+    /// The exit code and both outputs, ignoring the order of lines.
     Sorted,
     /// The exit code.
     Status,
-    /// The same as `All`, in a terminal in which these keys are typed.
+    /// The exit code and the output in a terminal in which these keys are typed.
     Terminal(&'static str),
 }
 
@@ -63,15 +63,15 @@ const fn differs(line: &'static str, reason: &'static str) -> Step {
     }
 }
 
-// The reasons, as the front end's README gives them.
-const OLD_WORDS: &str = "Debian's engine is older than the docker command, and the words of some \
-                         errors have changed since";
+// The reasons, as in the front end's README.
+const OLD_MESSAGES: &str = "Debian's engine is older than the docker command, and the messages of \
+                            some errors have changed since";
 const NO_RUNC: &str = "a process that cannot be launched is reported without the names of the \
                        programs that the engine runs for it";
 const NOT_FIRST: &str = "the first process of a machine is its agent, not the container's process";
 const DISK: &str = "a host merges an image's layers into one disk, whose size is shown, and only the \
                     image itself is reported as deleted";
-const REFUSED: &str = "what is not supported is refused by name";
+const REFUSED: &str = "unsupported commands and options are refused by name";
 const ADDRESSES: &str = "a stopped container keeps its address";
 const ISOLATED: &str = "on the simulator, containers are not connected with each other, and names \
                         are not resolved";
@@ -86,7 +86,7 @@ const AT_CREATE: &str = "a network that does not exist is refused when the conta
                          connected";
 const GROUPS: &str = "a process has no supplementary groups but those of its user";
 
-/// Each script leaves the engine as it was.
+/// The scripts. Each restores the engine's initial state.
 pub(super) const SCRIPTS: &[(&str, &[Step])] = &[
     ("images", IMAGES),
     ("pull", PULL),
@@ -128,8 +128,8 @@ const IMAGES: &[Step] = &[
     all("tag box second"),
     all("rmi second"),
     all("rm user"),
-    differs("image inspect nosuch", OLD_WORDS),
-    differs("inspect --type image nosuch", OLD_WORDS),
+    differs("image inspect nosuch", OLD_MESSAGES),
+    differs("inspect --type image nosuch", OLD_MESSAGES),
 ];
 
 const PULL: &[Step] = &[
@@ -201,7 +201,7 @@ const LIFE: &[Step] = &[
     all("unpause life"),
     all("start life"),
     all("start life"),
-    differs("rm life", OLD_WORDS),
+    differs("rm life", OLD_MESSAGES),
     all("unpause life"),
     all("kill -s NOSUCH life"),
     all("kill -s 0 life"),
@@ -266,12 +266,12 @@ const LIST: &[Step] = &[
     all("ps -a --filter status=exited --format '{{.Names}}'"),
     all("ps -a --filter status=nosuch"),
     all("ps -a --filter exited=3 --format '{{.Names}}'"),
-    differs("ps -a --filter exited=x", OLD_WORDS),
+    differs("ps -a --filter exited=x", OLD_MESSAGES),
     all("ps -a --filter before=down --format '{{.Names}}'"),
     all("ps -a --filter since=up --format '{{.Names}}'"),
     differs(
         "ps -a --filter since=nosuch --format '{{.Names}}'",
-        OLD_WORDS,
+        OLD_MESSAGES,
     ),
     all("ps -a --filter ancestor=box --format '{{.Names}}'"),
     all("ps -a --filter ancestor=nosuch --format '{{.Names}}'"),
@@ -375,7 +375,7 @@ const NETWORKS: &[Step] = &[
         "network inspect --format '{{.Name}} {{.Driver}} {{.Internal}} {{.EnableIPv6}} {{.Labels}} {{range .IPAM.Config}}{{.Subnet}} {{.Gateway}}{{end}}' net",
     ),
     differs("network create --subnet 10.77.0.0/25 overlap", NAMED),
-    differs("network create --subnet nosense bad", OLD_WORDS),
+    differs("network create --subnet nosense bad", OLD_MESSAGES),
     differs("network create ''", NAMES),
     differs("network create b@d", NAMES),
     Step {
@@ -383,7 +383,10 @@ const NETWORKS: &[Step] = &[
         ..status("network rm b@d")
     },
     all("run --rm --network net --ip 10.77.0.9 box sh -c 'ip -4 -o addr | grep -o 10.77.0.9/24'"),
-    differs("run --rm --network net --ip 10.78.0.9 box true", OLD_WORDS),
+    differs(
+        "run --rm --network net --ip 10.78.0.9 box true",
+        OLD_MESSAGES,
+    ),
     differs("run --rm --ip 172.17.0.9 box true", CHOSEN),
     all("run -d --name one --network net --network-alias first box sleep 100"),
     all(
@@ -397,11 +400,11 @@ const NETWORKS: &[Step] = &[
         "run --rm --network net box sh -c 'ping -c 1 -W 5 one >/dev/null && echo reached'",
         ISOLATED,
     ),
-    differs("network rm net", OLD_WORDS),
+    differs("network rm net", OLD_MESSAGES),
     all("rm -f one"),
     all("create --name two box true"),
     all("network connect net two"),
-    differs("network connect net two", OLD_WORDS),
+    differs("network connect net two", OLD_MESSAGES),
     all("inspect --format '{{range $k, $v := .NetworkSettings.Networks}}{{$k}};{{end}}' two"),
     all("network disconnect net two"),
     all("network disconnect net two"),
@@ -430,7 +433,10 @@ const PORTS: &[Step] = &[
         ONE_FAMILY,
     ),
     all("inspect --format '{{json .HostConfig.PortBindings}}' web"),
-    differs("run --name clash -p 127.0.0.1:18080:80 box true", OLD_WORDS),
+    differs(
+        "run --name clash -p 127.0.0.1:18080:80 box true",
+        OLD_MESSAGES,
+    ),
     all("rm -f clash"),
     all("stop -t 1 web"),
     all("port web"),

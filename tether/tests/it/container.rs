@@ -1,4 +1,4 @@
-//! Containers without a simulator: the supervisor alone.
+//! Starts containers with a supervisor, without a simulator.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -13,23 +13,23 @@ use tokio::io::AsyncReadExt as _;
 
 use crate::elf;
 
-/// A directory with an image, and what a container of it needs.
-pub(crate) struct Place(TempDir);
+/// A temporary directory with an image and the other directories of a container.
+pub(crate) struct Directories(TempDir);
 
-/// A container that runs.
+/// A running container, and the process of its supervisor.
 pub(crate) struct Running {
     pub(crate) supervisor: Supervisor,
     pub(crate) child: Child,
 }
 
-impl Place {
-    /// An image with `/hello`, `/fail` and the links to the host's programs.
+impl Directories {
+    /// Creates an image with the programs `/hello` and `/fail`, and links to `/usr`.
     pub(crate) fn new() -> Self {
-        let place = Self(TempDir::new().expect("a temporary directory"));
+        let directories = Self(TempDir::new().expect("a temporary directory"));
         for name in ["lower", "upper", "work", "root", "stage"] {
-            fs::create_dir(place.path().join(name)).expect("a directory");
+            fs::create_dir(directories.path().join(name)).expect("a directory");
         }
-        let lower = place.path().join("lower");
+        let lower = directories.path().join("lower");
         for (name, text, status) in [("hello", "Hello from a file\n", 0), ("fail", "no\n", 3)] {
             let path = lower.join(name);
             fs::write(&path, elf::program(text, status)).expect("a program");
@@ -38,7 +38,7 @@ impl Place {
         for name in ["bin", "sbin", "lib", "lib64"] {
             symlink(Path::new("usr").join(name), lower.join(name)).expect("a link");
         }
-        place
+        directories
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -56,7 +56,7 @@ impl Place {
         setup
     }
 
-    /// The same, with the programs of the host.
+    /// Returns the setup with the host's programs in `/usr`.
     pub(crate) fn setup_with_programs(&self) -> ContainerSetup {
         let mut setup = self.setup();
         setup.binds.push(Bind {
@@ -68,7 +68,7 @@ impl Place {
     }
 }
 
-/// Makes a container, or says why this host does not.
+/// Creates a container; returns `None`, and prints the reason, if this host cannot.
 pub(crate) async fn start(setup: ContainerSetup) -> Option<Running> {
     let chroot = setup.isolation == Isolation::Chroot;
     let (ours, theirs) = tether::sys::pair().expect("sockets");
@@ -93,7 +93,7 @@ pub(crate) async fn start(setup: ContainerSetup) -> Option<Running> {
     }
 }
 
-/// All that a process writes.
+/// Reads the output of a process until its end.
 pub(crate) async fn output(process: &mut Process) -> (String, String) {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     process
