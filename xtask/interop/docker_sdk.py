@@ -1,6 +1,6 @@
-"""Drives the Docker front end with docker's SDK, as a program would.
+"""Uses the Docker front end through docker's SDK.
 
-The containers are scripted: their commands are those of the front end's own table.
+The containers are scripted: the front end implements their commands.
 """
 
 import io
@@ -12,7 +12,7 @@ from docker.errors import APIError, ContainerError, ImageNotFound, NotFound
 
 
 def archive():
-    """The tar of a root file system with one file."""
+    """Returns the tar archive of a root file system with one file."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         content = b"not read by scripted containers\n"
@@ -23,7 +23,7 @@ def archive():
 
 
 def refused(kind, call, *words):
-    """Checks that a call fails with an error of this kind that holds these words."""
+    """Checks that a call fails with an error of this kind that contains these words."""
     try:
         call()
     except kind as error:

@@ -1,4 +1,4 @@
-"""Log in with pyvmomi, walk the inventory, and print what is there.
+"""Log in with pyvmomi, walk the inventory, and print its objects.
 
 The endpoint comes from the environment, under govc's names: GOVC_URL,
 GOVC_USERNAME, GOVC_PASSWORD. The certificate is not verified: pyvmomi knows no
@@ -49,7 +49,7 @@ def walk(entity, found):
 
 
 def in_one_view(content):
-    """The names of all virtual machines, by a view and one retrieval."""
+    """Return the names of all virtual machines, from a view and one retrieval."""
     view = content.viewManager.CreateContainerView(content.rootFolder, [vim.VirtualMachine], True)
     try:
         traversal = vmodl.query.PropertyCollector.TraversalSpec(
@@ -98,7 +98,7 @@ def main():
         except vmodl.fault.ManagedObjectNotFound as fault:
             print(f"fault {type(fault).__name__} for {fault.obj}")
         else:
-            sys.exit("an object that does not exist was answered for")
+            sys.exit("the server returned an object that does not exist")
     finally:
         Disconnect(instance)
 

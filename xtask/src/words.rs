@@ -114,7 +114,7 @@ fn count(root: &Path) -> Result<BTreeMap<String, usize>> {
     Ok(counts)
 }
 
-/// Returns the folder of the nearest manifest above a file, by which we identify a crate.
+/// Returns the folder of the nearest manifest above a file, which identifies the file's crate.
 fn package(root: &Path, path: &Path) -> String {
     path.ancestors()
         .skip(1)

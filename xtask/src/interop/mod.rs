@@ -58,7 +58,7 @@ enum Part {
     Simulator,
     /// The docker command on our front end.
     Docker,
-    /// The docker command on our front end and on a real engine, compared.
+    /// A comparison of the docker command on our front end and on a real engine.
     Engine,
 }
 

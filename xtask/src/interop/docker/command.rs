@@ -1,4 +1,4 @@
-//! The docker command, and the front end that it connects to.
+//! Runs the docker command, and the front end that it connects to.
 
 use std::ffi::OsStr;
 use std::io::Write as _;
@@ -50,7 +50,7 @@ impl FrontEnd {
         })
     }
 
-    /// Returns the printed lines, which say how to connect.
+    /// Returns the printed lines, which contain the options to connect.
     pub(super) fn lines(&self) -> &[String] {
         &self.lines
     }
@@ -153,7 +153,7 @@ impl Docker {
         Background::start(&mut self.command(arguments))
     }
 
-    /// Runs docker in a terminal, types some keys a moment after its start, and waits for its end.
+    /// Runs docker in a terminal, types some keys shortly after its start, and waits until it exits.
     pub(super) fn terminal(&self, arguments: &str, keys: &str) -> Result<Answer> {
         /// Keys typed before the command reads them are lost, as with a real terminal.
         const BEFORE_TYPING: Duration = Duration::from_millis(1500);
@@ -195,7 +195,7 @@ impl Docker {
                 err: text(&ended.stderr),
             });
         }
-        anyhow::bail!("script has no input")
+        anyhow::bail!("the script command has no standard input")
     }
 }
 

@@ -1,10 +1,10 @@
-//! The life of containers by the docker command.
+//! Checks of the docker command's operations on containers.
 
 use anyhow::{Result, ensure};
 
 use super::command::Docker;
 
-pub(super) fn life(docker: &Docker) -> Result<()> {
+pub(super) fn life_cycle(docker: &Docker) -> Result<()> {
     docker
         .ok(["create", "--name", "life", "hello-world", "sleep"])?
         .lines(1)?;
@@ -77,14 +77,15 @@ pub(super) fn attached(docker: &Docker) -> Result<()> {
     let echoed = |line: &str| (line == "to and fro").then_some(());
     first.say("to and fro")?;
     first.wait_for_line(patience, echoed)?;
-    // Nothing tells when the second one is attached: say it until it hears.
-    let heard = (0..100).any(|_| {
+    // There is no sign that the second client is attached, so repeat the input until it has
+    // received the echo.
+    let is_attached = (0..100).any(|_| {
         first.say("to and fro").is_ok()
             && second
                 .wait_for_line(std::time::Duration::from_millis(200), echoed)
                 .is_ok()
     });
-    ensure!(heard, "the second client gets no output");
+    ensure!(is_attached, "the second client receives no output");
     docker
         .ok(["logs", "--tail", "1", "two"])?
         .is("to and fro\n")?;
@@ -112,12 +113,12 @@ pub(super) fn list(docker: &Docker) -> Result<()> {
     docker
         .ok(["create", "--name", "new", "hello-world"])?
         .lines(1)?;
-    let row = |name: &str, words: &str| {
+    let row = |name: &str, expected: &str| {
         let filter = format!("name={name}");
         let format = "{{.Image}}|{{.Command}}|{{.Status}}|{{.Names}}";
         docker
             .ok(["ps", "-a", "--filter", &filter, "--format", format])?
-            .has(words)
+            .has(expected)
     };
     row("up", "hello-world|\"sleep\"|Up ")?;
     row("down", "hello-world|\"exit 3\"|Exited (3) ")?;

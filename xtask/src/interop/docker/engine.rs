@@ -1,4 +1,4 @@
-//! A real Docker engine, in namespaces of its own.
+//! Runs a real Docker engine in separate namespaces.
 
 use std::path::Path;
 use std::process::Command;
@@ -13,8 +13,8 @@ use crate::process::{Background, is_root, on_path};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Runs as the first process of its namespaces: everything in them ends with it, which it does
-/// when its input ends. `$1` is a directory, `$2` a registry's configuration or empty.
+/// Runs as the first process of the namespaces. It ends at the end of its input, and with it all
+/// processes in them. `$1` is a directory, `$2` a registry's configuration or empty.
 const SCRIPT: &str = r#"
 mount --make-rprivate /
 ip link set lo up
@@ -32,7 +32,7 @@ pub(super) struct Engine {
 }
 
 impl Engine {
-    /// Returns why no engine can be started here, if that is known before.
+    /// Returns the reason why an engine cannot be started here, if one is known.
     pub(super) fn missing(peer: &Peer) -> Option<String> {
         if let Peer::Missing { reason } = peer {
             return Some(format!("there is no real engine: {reason}"));
@@ -43,14 +43,14 @@ impl Engine {
         ["unshare", "ip"]
             .into_iter()
             .find(|program| !on_path(program))
-            .map(|program| format!("there is no {program} command to start a real engine with"))
+            .map(|program| format!("{program}, which starts a real engine, is not installed"))
     }
 
     /// Starts the engine. With a registry, another one with the same images and address runs
     /// in the engine's network namespace.
     ///
     /// # Errors
-    /// Fails with the last lines of its log when it does not answer.
+    /// Fails with the last lines of its log when it does not respond.
     pub(super) fn start(program: &Path, registry: Option<&Registry>) -> Result<Self> {
         let directory = tempfile::tempdir()?;
         let programs = program.parent().unwrap_or(program);
@@ -87,7 +87,7 @@ impl Engine {
                 let log = log.unwrap_or_default();
                 let from = log.lines().count().saturating_sub(3);
                 let last: Vec<&str> = log.lines().skip(from).collect();
-                bail!("the engine does not answer: {}", last.join(" | "));
+                bail!("the engine does not respond: {}", last.join(" | "));
             }
             #[expect(
                 clippy::disallowed_methods,

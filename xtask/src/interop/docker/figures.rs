@@ -1,4 +1,4 @@
-//! The speed and size of the front end and of a real engine, in one run.
+//! Measures the speed and memory of the front end and of a real engine.
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -16,7 +16,7 @@ use crate::peers::{self, Peer, engine};
 use crate::process::{capture, run};
 use crate::workspace;
 
-/// What to measure.
+/// The program and the sizes of the measurements.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The front end, built in release mode
@@ -128,7 +128,7 @@ fn timed(action: impl FnOnce() -> Result<()>) -> Result<Duration> {
     Ok(start.elapsed())
 }
 
-/// Returns the median of some rounds, after one that is not counted.
+/// Returns the median of [`ROUNDS`] rounds, after a warm-up.
 fn median(round: impl Fn() -> Result<Duration>) -> Result<Duration> {
     round()?;
     let mut times = (0..ROUNDS).map(|_| round()).collect::<Result<Vec<_>>>()?;
@@ -144,12 +144,12 @@ fn version(docker: &Docker) -> Result<Duration> {
     timed(|| docker.ok(["version"]).map(drop))
 }
 
-/// Starts the same command many times at once; returns how long all take.
+/// Runs the same command [`AT_ONCE`] times concurrently; returns how long all of them take.
 fn at_once(docker: &Docker, arguments: &[&str]) -> Result<Duration> {
     timed(|| {
         std::thread::scope(|scope| {
             let all: Vec<_> = (0..AT_ONCE)
-                .map(|_| scope.spawn(|| docker.ends(arguments)))
+                .map(|_| scope.spawn(|| docker.run_with_timeout(arguments)))
                 .collect();
             let mut ended = all.into_iter().map(std::thread::ScopedJoinHandle::join);
             ended.try_for_each(|ended| ended.unwrap_or_else(|_| anyhow::bail!("it panicked")))
@@ -157,7 +157,8 @@ fn at_once(docker: &Docker, arguments: &[&str]) -> Result<Duration> {
     })
 }
 
-/// Pulls an image of incompressible data, and copies and unpacks it by other tools.
+/// Measures the pull of an image of incompressible data, and for comparison how long other tools
+/// take to copy and unpack it.
 fn pulled(args: &Args, registry: &Result<Registry, String>, sides: &[Result<Docker, String>]) {
     let name = format!("pull of {} MB", args.image);
     let target = "2 × the tools";
@@ -199,7 +200,7 @@ fn copy_and_unpack(image: &str) -> Result<Duration> {
             .arg(format!("dir:{}", copy.display())))?;
         for entry in std::fs::read_dir(&copy)? {
             let path = entry?.path();
-            // Layers are named by their digests, and the configuration is one, too.
+            // The configuration is named by its digest, like the layers, but is smaller.
             if path.extension().is_none() && path.metadata()?.len() > 4096 {
                 run(Command::new("tar")
                     .arg("xzf")
@@ -212,7 +213,7 @@ fn copy_and_unpack(image: &str) -> Result<Duration> {
     })
 }
 
-/// Bytes that do not compress.
+/// Returns bytes that cannot be compressed.
 fn noise(size: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15u64;
     let words = std::iter::repeat_with(|| {
@@ -224,7 +225,7 @@ fn noise(size: usize) -> Vec<u8> {
     words.take(size / 8).flatten().collect()
 }
 
-/// Lets a container write lines as fast as it can, and reads its log.
+/// Measures how fast a container writes output, and checks that its log is complete.
 fn logged(args: &Args, peer: &Peer, sides: &[Result<Docker, String>]) {
     let name = format!(
         "{} MB written by a container, and its log complete",
@@ -248,7 +249,7 @@ fn logged(args: &Args, peer: &Peer, sides: &[Result<Docker, String>]) {
     });
 }
 
-/// The memory of the front end alone, on scripted containers, and with the simulator.
+/// Measures the memory of the front end with scripted containers, and with the simulator.
 fn memory(program: &Path, simulated: &FrontEnd) -> Result<()> {
     let scripted = FrontEnd::scripted(program)?;
     image::import(&scripted.docker(), "hello", &image::prints("Hello\n"))?;
@@ -284,7 +285,7 @@ fn resident(process: u32) -> Result<f64> {
     Ok(kib.context("the memory of the process")? * 1024.0 / 1e6)
 }
 
-/// Creates containers by the API: the docker command would take most of the time.
+/// Creates containers through the API, because the docker command is much slower.
 fn create(front_end: &FrontEnd, count: usize) -> Result<()> {
     let socket = front_end.directory().join("docker.sock");
     let body = r#"{"Image":"hello"}"#;
@@ -303,16 +304,15 @@ fn create(front_end: &FrontEnd, count: usize) -> Result<()> {
     Ok(())
 }
 
-/// Returns the load average of the last minute, where the system provides it.
+/// Returns the load average of the last minute, or `unknown`.
 fn load() -> String {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     load.split(' ').next().unwrap_or("unknown").to_owned()
 }
 
 impl Docker {
-    /// Runs docker, which must succeed before it is ended: a busy engine may lose an event, and
-    /// the command then waits for ever.
-    fn ends(&self, arguments: &[&str]) -> Result<()> {
+    /// Runs docker with a timeout: a busy engine may lose an event, for which the command waits.
+    fn run_with_timeout(&self, arguments: &[&str]) -> Result<()> {
         let docker = self.command(arguments);
         let mut command = Command::new("timeout");
         command.args(["--kill-after=5", "120"]);

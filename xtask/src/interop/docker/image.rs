@@ -1,5 +1,5 @@
-//! Images with one program each: small ELF files for Linux on x86-64, which need no compiler and no
-//! library.
+//! Images with one program each: small ELF files for Linux on x86-64, which require no compiler and
+//! no library.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -11,10 +11,10 @@ use crate::process::run;
 
 /// Whether the programs run here.
 pub(super) const RUNS_HERE: bool = cfg!(all(target_os = "linux", target_arch = "x86_64"));
-/// Why a check is not run where they do not.
-pub(super) const ELSEWHERE: &str = "its program is one for Linux on x86-64";
+/// The reason why a check is not run on other systems.
+pub(super) const ELSEWHERE: &str = "its program requires Linux on x86-64";
 
-/// Imports an image whose command is `/hello`, this program.
+/// Imports an image with the command `/hello`, which is `program`.
 pub(super) fn import(docker: &Docker, name: &str, program: &[u8]) -> Result<()> {
     let directory = tempfile::tempdir()?;
     let hello = write(directory.path().join("hello"), program)?;
@@ -43,7 +43,7 @@ pub(super) fn write(path: PathBuf, program: &[u8]) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// A program that prints a text and exits with 0.
+/// Returns a program that prints a text and exits with 0.
 pub(super) fn prints(text: &str) -> Vec<u8> {
     let length = u32::try_from(text.len()).unwrap_or_default();
     let mut code = vec![0xb8, 1, 0, 0, 0]; // mov eax, 1 (write)
@@ -61,7 +61,7 @@ pub(super) fn prints(text: &str) -> Vec<u8> {
 /// The address on which the servers listen: all of IPv4, port 8080.
 const ANY_8080: [u8; 16] = [2, 0, 0x1f, 0x90, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
-/// A server on TCP port 8080 that returns what it receives, one client after the other.
+/// Returns a server on TCP port 8080 that echoes its input, one client after the other.
 pub(super) fn echoes_tcp() -> Vec<u8> {
     let mut code = vec![0xbf, 2, 0, 0, 0]; // mov edi, 2 (AF_INET)
     code.extend([0xbe, 1, 0, 0, 0]); // mov esi, 1 (SOCK_STREAM)
@@ -94,7 +94,7 @@ pub(super) fn echoes_tcp() -> Vec<u8> {
     file(&code)
 }
 
-/// The same on UDP port 8080.
+/// Returns a server on UDP port 8080 that echoes each datagram.
 pub(super) fn echoes_udp() -> Vec<u8> {
     let mut code = vec![0xbf, 2, 0, 0, 0]; // mov edi, 2 (AF_INET)
     code.extend([0xbe, 2, 0, 0, 0]); // mov esi, 2 (SOCK_DGRAM)
@@ -126,7 +126,7 @@ pub(super) fn echoes_udp() -> Vec<u8> {
     file(&code)
 }
 
-/// An executable of one segment: an ELF header, a program header, and this.
+/// Returns an executable with one segment: an ELF header, a program header, and the code.
 fn file(code: &[u8]) -> Vec<u8> {
     const BASE: u64 = 0x40_0000;
     const HEADERS: u64 = 64 + 56;

@@ -82,7 +82,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("docker run -it under a terminal, and detach", terminal),
     (
         "docker create, start, wait, stop, kill, restart",
-        containers::life,
+        containers::life_cycle,
     ),
     ("docker ps with filters, and its columns", containers::list),
     ("docker logs", containers::logs),
@@ -102,7 +102,7 @@ const CHECKS: &[(&str, Check)] = &[
         networks::checks,
     ),
     ("docker system df and prune, image prune", containers::prune),
-    ("docker's errors, word for word", errors),
+    ("docker's error messages", errors),
     ("refused commands, by name", refused::commands),
     ("refused options, by name", refused::options),
     ("options without effect, with a warning", refused::warnings),
@@ -384,7 +384,7 @@ mod tests {
             assert!(all.contains(name), "no check has the name {name:?}");
         }
         // These do not belong to a single row.
-        let other = ["docker's errors, word for word", session::NAMES[1].1];
+        let other = ["docker's error messages", session::NAMES[1].1];
         for name in all {
             let is_named = named.contains(&name) || other.contains(&name);
             assert!(is_named, "no row of the table names {name:?}");

@@ -1,4 +1,4 @@
-//! Networks by the docker command.
+//! Checks of the docker command's operations on networks.
 
 use anyhow::{Result, ensure};
 
@@ -6,7 +6,7 @@ use super::command::Docker;
 
 pub(super) fn checks(docker: &Docker) -> Result<()> {
     predefined(docker)?;
-    made_by_users(docker)
+    user_defined(docker)
 }
 
 fn predefined(docker: &Docker) -> Result<()> {
@@ -23,7 +23,7 @@ fn predefined(docker: &Docker) -> Result<()> {
     Ok(())
 }
 
-fn made_by_users(docker: &Docker) -> Result<()> {
+fn user_defined(docker: &Docker) -> Result<()> {
     let options = [
         "--subnet",
         "10.9.0.0/24",

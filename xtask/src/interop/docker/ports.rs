@@ -1,4 +1,4 @@
-//! `docker run -p`: servers in containers on the simulator, reached from this host.
+//! Checks `docker run -p`: this host connects to servers in containers on the simulator.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream, UdpSocket};
@@ -63,7 +63,7 @@ fn published(program: &Path) -> Result<()> {
     docker.ok(["start", "second"])?.is("second\n")?;
     until(|| tcp(web))?;
 
-    // Both the port and the protocol of an exposed port.
+    // `-P` publishes an exposed port with its protocol.
     let all = [
         "run", "-d", "--name", "dns", "--expose", "8080/udp", "-P", "udp",
     ];
@@ -76,7 +76,7 @@ fn published(program: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Returns where a port is published, as `docker port` prints it.
+/// Returns the address at which a port is published, from `docker port`.
 fn at(docker: &Docker, name: &str, port: &str) -> Result<SocketAddr> {
     let printed = docker.ok(["port", name])?.out;
     let line = printed.lines().next().context("a line")?;
@@ -85,13 +85,15 @@ fn at(docker: &Docker, name: &str, port: &str) -> Result<SocketAddr> {
     Ok(address.parse()?)
 }
 
-/// Tries until the server listens.
+/// Retries until the server listens.
 fn until(attempt: impl Fn() -> Result<()>) -> Result<()> {
     let start = Instant::now();
     loop {
         match attempt() {
             Ok(()) => return Ok(()),
-            Err(error) if start.elapsed() > PATIENCE => bail!("nothing answers: {error:#}"),
+            Err(error) if start.elapsed() > PATIENCE => {
+                bail!("the server does not respond: {error:#}")
+            }
             #[expect(
                 clippy::disallowed_methods,
                 reason = "the server does not say when it listens"

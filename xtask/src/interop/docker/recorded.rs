@@ -1,4 +1,4 @@
-//! Records the first session as text for the documentation: what the docker command really printed.
+//! Records the first session, with the output of the docker command, for the documentation.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use crate::workspace;
 /// What to record.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The front end, built
+    /// The built front end
     #[arg(long, value_name = "PROGRAM", default_value = "target/debug/docker")]
     front_end: PathBuf,
 }
@@ -28,13 +28,13 @@ looks for it.
 
 ";
 const TEXT: &str = "\nHello from a machine!\n\n";
-/// The keys of a container that are shown from its `.vmx`.
+/// The keys in a container's `.vmx` that are recorded.
 const KEYS: &str = "^guestinfo\\./(common/(id|name)|repo|sessions.*/cmd/Path) ";
 
-/// Runs the session and writes it down.
+/// Runs the session and records it.
 ///
 /// # Errors
-/// Fails when something is missing here, or a command fails.
+/// Fails when a required program is missing, or a command fails.
 pub(crate) fn start(args: &Args) -> Result<()> {
     if let Some(reason) = Registry::missing() {
         anyhow::bail!("the session cannot be recorded: {reason}");
@@ -57,12 +57,12 @@ pub(crate) fn start(args: &Args) -> Result<()> {
 
     let mut text = HEAD.to_owned();
     text.push_str("```console\n");
-    shown(&mut text, &docker, "info")?;
+    record(&mut text, &docker, "info")?;
     let run = format!("run -it --name jovial_ride {image}");
     let ran = docker.terminal(&run, "")?.code(0)?;
     writeln!(text, "$ docker -H 127.0.0.1:2376 --tls {run}")?;
     text.push_str(&screen(&ran.out));
-    shown(&mut text, &docker, "ps -a")?;
+    record(&mut text, &docker, "ps -a")?;
     let id = docker.ok(["ps", "-aq", "--no-trunc"])?.out;
     let vmx = session::find(front_end.directory(), id.trim())?;
     writeln!(text, "$ grep -E '{KEYS}' jovial_ride*/*.vmx")?;
@@ -79,22 +79,22 @@ pub(crate) fn start(args: &Args) -> Result<()> {
             line.with_context(|| format!("no line with {key} in the .vmx"))?
         )?;
     }
-    shown(&mut text, &docker, "rm jovial_ride")?;
-    shown(&mut text, &docker, &format!("rmi {image}"))?;
+    record(&mut text, &docker, "rm jovial_ride")?;
+    record(&mut text, &docker, &format!("rmi {image}"))?;
     text.push_str("```\n");
-    // What differs in each run and says nothing.
+    // Replaces a path that differs in each run.
     let directory = front_end.directory().display().to_string();
     let text = text.replace(&directory, "/tmp/portlayer-docker");
-    // As long as the real one, as far as ports have five digits: columns stay aligned.
+    // The placeholder has the same length if the port has five digits, so columns stay aligned.
     let text = text.replace(registry.address(), "127.0.0.1:50000");
     let path = workspace::root().join(FILE);
     std::fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;
-    println!("written to {FILE}");
+    println!("wrote {FILE}");
     Ok(())
 }
 
-/// Runs a command and appends it with its output.
-fn shown(text: &mut String, docker: &Docker, line: &str) -> Result<()> {
+/// Runs a command, and appends the command and its output to `text`.
+fn record(text: &mut String, docker: &Docker, line: &str) -> Result<()> {
     let answer = docker.ok(line.split(' '))?;
     writeln!(text, "$ docker -H 127.0.0.1:2376 --tls {line}")?;
     for line in answer.out.lines() {
@@ -103,7 +103,7 @@ fn shown(text: &mut String, docker: &Docker, line: &str) -> Result<()> {
     Ok(())
 }
 
-/// Returns the lines that stay on a terminal: what was overwritten by progress is left out.
+/// Returns the final lines on a terminal, without those that were overwritten by progress.
 fn screen(output: &str) -> String {
     let mut rows: Vec<String> = Vec::new();
     let mut row = 0;
@@ -148,7 +148,7 @@ mod tests {
     use super::screen;
 
     #[test]
-    fn overwritten_lines_are_shown_as_they_ended() {
+    fn overwritten_lines_are_returned_in_their_final_state() {
         let output =
             "a: Pulling\r\nb: Pulling\r\n\u{1b}[2A\u{1b}[2K\ra: done\r\u{1b}[2Bend\r\n\r\n";
         assert_eq!(screen(output), "a: done\nb: Pulling\nend\n\n");

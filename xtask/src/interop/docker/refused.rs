@@ -1,10 +1,10 @@
-//! What the front end does not do: each refusal names the command or option.
+//! Checks that the front end refuses unsupported commands and options by name.
 
 use anyhow::{Result, ensure};
 
 use super::command::Docker;
 
-/// Commands, and what their refusal names.
+/// Commands, with the name in their refusal.
 const COMMANDS: &[(&[&str], &str)] = &[
     (&["exec", "here", "ls"], "docker exec"),
     (&["cp", "here:/a", "-"], "docker cp"),
@@ -27,7 +27,7 @@ const COMMANDS: &[(&[&str], &str)] = &[
     (&["plugin", "ls"], "docker plugin"),
 ];
 
-/// Options of `docker create`, and what their refusal names.
+/// Options of `docker create`, with the name in their refusal.
 const OPTIONS: &[(&[&str], &str)] = &[
     (&["--restart", "always"], "The option --restart"),
     (&["-v", "/a:/b"], "The option --volume"),
@@ -58,7 +58,7 @@ const OPTIONS: &[(&[&str], &str)] = &[
     (&["-p", "80:80/sctp"], "Publishing the port 80/sctp"),
 ];
 
-/// Options of `docker create` that change nothing here, and how the warning begins.
+/// Options of `docker create` that have no effect, with the start of the warning.
 const WARNINGS: &[(&[&str], &str)] = &[
     (&["--privileged"], "--privileged has no effect"),
     (&["--cap-add", "NET_ADMIN"], "--cap-add has no effect"),
@@ -102,11 +102,11 @@ pub(super) fn options(docker: &Docker) -> Result<()> {
 }
 
 pub(super) fn warnings(docker: &Docker) -> Result<()> {
-    for (options, words) in WARNINGS {
+    for (options, warning) in WARNINGS {
         let arguments = ["create", "--name", "warned"].iter().chain(*options);
         docker
             .ok(arguments.chain(&["hello-world"]))?
-            .has(&format!("WARNING: {words}"))?;
+            .has(&format!("WARNING: {warning}"))?;
         docker.ok(["rm", "warned"])?.is("warned\n")?;
     }
     Ok(())
@@ -116,7 +116,7 @@ fn refuses(docker: &Docker, arguments: &[&str], what: &str) -> Result<()> {
     let answer = docker.run(arguments)?;
     ensure!(
         answer.status != 0,
-        "`docker {}` was done",
+        "`docker {}` was not refused",
         arguments.join(" ")
     );
     answer.has(&format!("{what} is not supported by this host"))?;

@@ -1,4 +1,4 @@
-//! Debian's registry on loopback, filled by skopeo.
+//! Runs Debian's registry on loopback; skopeo pushes the images.
 
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ pub(super) struct Registry {
 }
 
 impl Registry {
-    /// Returns why a registry cannot run here, if it cannot.
+    /// Returns the reason why a registry cannot run here; `None` if it can.
     pub(super) fn missing() -> Option<String> {
         ["docker-registry", "skopeo", "umoci"]
             .into_iter()
@@ -63,8 +63,8 @@ impl Registry {
         })
     }
 
-    /// Pushes an image of two layers whose command is `/hello`, this program, by this name and
-    /// tag, and returns its full name.
+    /// Pushes an image with two layers under this name and tag, and returns its full name. Its
+    /// command is `/hello`, which is `program`.
     pub(super) fn fill(&self, name: &str, program: &[u8]) -> Result<String> {
         let layout = self.directory.path().join("layout");
         let image = format!("{}:1", layout.display());
@@ -119,7 +119,8 @@ impl Registry {
         &self.address
     }
 
-    /// Copies an image of this registry to an archive as `docker save` makes it, by another name.
+    /// Copies an image of this registry, under another name, to an archive in the format of
+    /// `docker save`.
     pub(super) fn archive(&self, name: &str, new_name: &str) -> Result<PathBuf> {
         let path = self.directory.path().join("archive.tar");
         run(Command::new("skopeo").args([

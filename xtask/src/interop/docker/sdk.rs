@@ -1,4 +1,4 @@
-//! Docker's SDK for Python on our front end.
+//! Runs a script with Docker's SDK for Python on our front end.
 
 use std::path::Path;
 use std::process::Command;
@@ -18,12 +18,12 @@ pub(super) fn check(report: &mut Report, program: &Path, python: &Peer) {
         Peer::Missing { reason } => report.not_run(NAME, reason),
         Peer::Had {
             program: python, ..
-        } => report.check(NAME, || drive(program, python)),
+        } => report.check(NAME, || run_script(program, python)),
     }
 }
 
-/// Runs the script, which fails at the first thing that is not as it should be.
-fn drive(program: &Path, python: &Path) -> Result<()> {
+/// Runs the script, which fails at the first unexpected result.
+fn run_script(program: &Path, python: &Path) -> Result<()> {
     let front_end = FrontEnd::scripted(program)?;
     let socket = front_end.directory().join("docker.sock");
     run(Command::new(python)

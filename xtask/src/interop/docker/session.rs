@@ -1,6 +1,6 @@
-//! The session that this project started from, on the simulator: create a host, run
-//! `docker --tls info`, run a container from a real image and see its output, run `ps -a`, and
-//! find the same facts in the `.vmx`.
+//! The first session of a new user, on the simulator: create a host, run `docker --tls info`,
+//! run a container from a real image, check its output, run `ps -a`, and find the same values in
+//! the `.vmx`.
 
 use std::path::Path;
 
@@ -36,8 +36,8 @@ pub(super) fn check(report: &mut Report, program: &Path) {
     }
 }
 
-/// Copies the front end's CA certificate to where the docker command looks for it, which
-/// it does with `--tls` too.
+/// Copies the front end's CA certificate to the docker command's configuration directory, where
+/// the command expects it, even with `--tls`.
 pub(super) fn trust(front_end: &FrontEnd) -> Result<()> {
     let config = front_end.directory().join("config");
     std::fs::create_dir_all(&config)?;
@@ -61,14 +61,14 @@ fn tls(program: &Path) -> Result<()> {
     let (server_only, mutual) = (address(&front_end, 1)?, address(&front_end, 2)?);
     let docker = front_end.docker_with(&["-H", server_only, "--tls"]);
     docker.ok(["info"])?.has("Server Version:")?;
-    // The port does not answer without TLS.
+    // The port does not accept connections without TLS.
     let docker = front_end.docker_with(&["-H", server_only]);
-    ensure!(docker.run(["info"])?.status != 0, "answered without TLS");
+    ensure!(docker.run(["info"])?.status != 0, "accepted without TLS");
 
     let docker = front_end.docker_with(&["-H", mutual, "--tls"]);
     ensure!(
         docker.run(["info"])?.status != 0,
-        "answered without a certificate"
+        "accepted without a certificate"
     );
     // The certificate of another front end's authority, for the client and for the server.
     let other = FrontEnd::start(program, tempfile::tempdir()?, &arguments, 3)?;
@@ -102,9 +102,9 @@ fn tls(program: &Path) -> Result<()> {
 
 /// Returns the address in a line that the front end printed.
 fn address(front_end: &FrontEnd, line: usize) -> Result<&str> {
-    let words = front_end.lines()[line].split_once(" -H ");
-    let (_, words) = words.context("an address")?;
-    words.split(' ').next().context("an address")
+    let option = front_end.lines()[line].split_once(" -H ");
+    let (_, rest) = option.context("an address")?;
+    rest.split(' ').next().context("an address")
 }
 
 fn session(program: &Path, dialect: &str) -> Result<()> {
@@ -121,7 +121,7 @@ fn session(program: &Path, dialect: &str) -> Result<()> {
     let docker = front_end.docker_with(&["-H", address(&front_end, 1)?, "--tls"]);
     docker.ok(["info"])?.has("Name: vch")?;
     let greeting = TEXT.replace('\n', "\r\n");
-    // One session takes the image from a registry, if there can be one.
+    // Only one of the sessions pulls the image from a registry, if a registry can run here.
     let registry = match Registry::missing() {
         None if dialect == "0.4" => Some(Registry::start()?),
         _ => None,
@@ -169,10 +169,10 @@ fn session(program: &Path, dialect: &str) -> Result<()> {
             );
         }
     }
-    for words in [id, "jovial_ride", image, "/hello"] {
+    for value in [id, "jovial_ride", image, "/hello"] {
         ensure!(
-            vmx.contains(words),
-            "the .vmx does not contain {words:?}:\n{vmx}"
+            vmx.contains(value),
+            "the .vmx does not contain {value:?}:\n{vmx}"
         );
     }
     docker.ok(["rm", "jovial_ride"])?.is("jovial_ride\n")?;
@@ -217,13 +217,13 @@ fn row(docker: &Docker, id: &str, image: &str) -> Result<()> {
     );
     let ended = status.strip_prefix("Exited (0) ").unwrap_or_default();
     for ago in [created, ended] {
-        ensure!(is_a_while_ago(ago), "{ago:?} is no time in {row:?}");
+        ensure!(is_recent(ago), "{ago:?} is not a recent time in {row:?}");
     }
     Ok(())
 }
 
-/// Returns whether this is how docker words a time that passed seconds ago.
-fn is_a_while_ago(text: &str) -> bool {
+/// Returns whether a text is docker's description of a time up to about a minute ago.
+fn is_recent(text: &str) -> bool {
     let Some(time) = text.strip_suffix(" ago") else {
         return false;
     };
@@ -249,5 +249,5 @@ pub(super) fn find(directory: &Path, id: &str) -> Result<String> {
             }
         }
     }
-    anyhow::bail!("no .vmx below {} holds {id}", directory.display())
+    anyhow::bail!("no .vmx below {} contains {id}", directory.display())
 }
