@@ -3,7 +3,7 @@
 //! A container that is a virtual machine carries its state in its own configuration, as
 //! pairs of key and text. The form of a key determines whether the guest cannot see the
 //! value, may read it, or may read and write it; the host may always do both. This crate
-//! reads everything that VIC (vSphere Integrated Containers) wrote there, in both of its
+//! reads everything that VIC (vSphere Integrated Containers) stored there, in both of its
 //! dialects, and writes what VIC's tools can read. It knows neither vSphere nor a
 //! network: it converts values to maps of text and back.
 //!
@@ -50,8 +50,8 @@
 //! | reading or writing the state of VIC's containers and appliances | [`vic`] |
 //! | storing your own type | [`GuestInfo`], the trait and its derive macro |
 //! | encoding | [`encode`], [`Encode`] |
-//! | decoding, and finding out what was wrong | [`decode`], [`Decode`], [`Report`] |
-//! | changing what is stored | [`update`], [`Update`] |
+//! | decoding, with a report of problems | [`decode`], [`Decode`], [`Report`] |
+//! | changing stored values | [`update`], [`Update`] |
 //! | reading in the guest, which cannot list keys | [`rpc::GuestStore`], [`Rounds`] |
 //! | watching some keys | [`Key`], [`Pattern`] |
 //! | the exact format | [`format`](mod@format) |
@@ -88,9 +88,9 @@ mod value;
 pub mod vic;
 
 pub use codec::{
-    Change, Checkpoint, Decode, Decoded, Decoder, Describer, Encode, Encoder, Field, GuestInfo,
-    Issue, IssueKind, MAX_ELEMENTS, MAX_VALUE_BYTES, Place, PowerState, Refusal, Refused, Report,
-    Rounds, Shape, Update, View, decode, encode, update,
+    Change, Checkpoint, Decode, Decoded, Decoder, Describer, Encode, Encoder, Field, FieldKey,
+    GuestInfo, Issue, IssueKind, MAX_ELEMENTS, MAX_VALUE_BYTES, PowerState, Refusal, Refused,
+    Report, Rounds, Shape, Update, View, decode, encode, update,
 };
 pub use dialect::Dialect;
 pub use error::{DecodeError, EncodeError};

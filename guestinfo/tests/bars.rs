@@ -115,7 +115,7 @@ fn an_older_writer_of_a_list_wins() {
     assert_eq!(value, list(&["x", "y"]));
     assert_eq!(issues, [IssueKind::Stale, IssueKind::Surplus]);
 
-    // Again, with the same beginning or end as the list that was there.
+    // The same with lists that have the same start or end as the stored one.
     for joined in ["a|b|c|", "|a|b|c", "a|b|cd", "a|b||c", "a|b|c|d"] {
         let mut keys = ours.clone();
         vic_writes(&mut keys, &[("k", "1"), ("k~", joined)]);
@@ -168,8 +168,8 @@ fn map_keys_with_separators_survive() {
     }
 }
 
-/// VIC 1.x treats everything from the first `@` of a key on as suffixes: it removes them
-/// above a field, and moves them behind what it appends.
+/// VIC 1.x treats the part of a key from the first `@` on as suffixes: it removes them from the
+/// key of a parent, and moves them to the end of a child's key.
 #[test]
 fn map_keys_with_an_at_sign_are_spelled_as_vic_spells_them() {
     #[derive(Clone, Debug, Default, PartialEq, GuestInfo)]
@@ -221,7 +221,7 @@ fn map_keys_with_an_at_sign_are_spelled_as_vic_spells_them() {
     }
     assert_eq!(changed, encode(&fewer, Dialect::Vic1).unwrap());
 
-    // A name that VIC truncates to nothing leaves no keys behind, either.
+    // A name that VIC truncates to an empty one leaves no keys behind, either.
     let only = |name: &str| State {
         mounts: [(name.to_owned(), Leaf::default())].into(),
         ..State::default()
@@ -276,7 +276,7 @@ fn an_older_writer_of_a_map_wins() {
     );
 }
 
-/// Nested maps with names chosen so that every lookup leads to many more.
+/// Nested maps, with names for which every lookup causes many more.
 #[test]
 fn looking_for_older_entries_is_bounded() {
     #[derive(Debug, Default, PartialEq, GuestInfo)]
@@ -316,10 +316,9 @@ struct Branch {
     leaf: Leaf,
 }
 
-/// A piece of a name looked like an entry of its own, because its keys are those of
-/// another entry.
+/// A part of a name was mistaken for an entry, because another entry has the same keys.
 #[test]
-fn keys_of_an_entry_are_no_entries_of_their_own() {
+fn keys_of_an_entry_are_not_mistaken_for_other_entries() {
     // The elements of `_` are at `k|_~`.
     let lists = MapOf {
         map: BTreeMap::from([

@@ -103,7 +103,7 @@ fn read_frame(stream: &mut impl Read) -> Vec<u8> {
     fields
 }
 
-/// A host on the other end of a Unix socket, which answers with the given frame.
+/// Returns a channel to a host at the other end of a Unix socket, which responds with a frame.
 fn vsock(answer: Vec<u8>) -> Vsock<impl FnMut() -> io::Result<UnixStream>> {
     Vsock::new(move || {
         let (guest, mut host) = UnixStream::pair()?;
@@ -219,7 +219,7 @@ fn a_guest_finds_its_dialect_reads_and_writes_back() {
             .map(|(key, value)| (key.rsplit('.').next().unwrap(), value.as_str()))
             .collect();
         assert_eq!(changed, [("started", "no such file"), ("status", "127")]);
-        // The host reads what the guest wrote.
+        // The host reads the guest's changes.
         let host = guestinfo::decode::<ExecutorConfig>(after).value;
         assert_eq!(host.sessions["4e01"].exit_status, Some(127));
         // Nothing is left to be written.
@@ -312,7 +312,7 @@ fn the_secret_key_is_where_vic_keeps_it() {
     assert_eq!(guest.read::<Secret>().unwrap().value, value);
     assert!(!format!("{guest:?}").contains("hunter2"));
 
-    // An OVF environment is stored at the same place.
+    // An OVF environment is stored under the same key.
     keys.insert(SECRET_KEY_KEY.into(), "<?xml version=\"1.0\"?>".into());
     let mut guest = GuestStore::new(Memory::from_iter(keys));
     assert!(matches!(

@@ -129,7 +129,7 @@ fn the_box_is_xsalsa20_poly1305() {
         base64::engine::general_purpose::STANDARD.encode(bytes(&format!("{nonce}{sealed}")))
     };
     let key = SecretKey::from_bytes(key.try_into().unwrap());
-    // The text of the vector is not UTF-8: the box opens, and this is reported.
+    // The vector can be opened, but its text is not UTF-8, which is reported.
     assert_eq!(key.open(&stored), Err(SecretError::NotText));
 }
 
@@ -161,9 +161,9 @@ fn passwords_are_not_printed() {
     assert!(!format!("{:?}", changes.unwrap()).contains("hunter2"));
 }
 
-/// Sealed text needs no placeholder for empty text, so no text is taken for it.
+/// Sealed text has no placeholder for empty text, so no text is mistaken for it.
 #[test]
-fn sealed_text_is_what_it_says() {
+fn sealed_text_is_read_back_unchanged() {
     #[derive(Clone, Debug, Default, PartialEq, GuestInfo)]
     struct Texts {
         #[guestinfo(secret)]

@@ -18,14 +18,14 @@ pub(crate) enum Kind {
 }
 
 pub(crate) struct Stored {
-    pub(crate) vic04: Option<Place>,
-    pub(crate) vic1: Option<Place>,
+    pub(crate) vic04: Option<FieldKey>,
+    pub(crate) vic1: Option<FieldKey>,
     pub(crate) chunks: bool,
     pub(crate) with: Option<Path>,
 }
 
 #[derive(Clone)]
-pub(crate) struct Place {
+pub(crate) struct FieldKey {
     pub(crate) leaf: String,
     pub(crate) span: Span,
     access: Option<Access>,
@@ -46,9 +46,9 @@ pub(crate) struct FieldAttribute {
     pub(crate) default: Option<Option<Expr>>,
 }
 
-/// The words that can apply to both dialects or to only one.
+/// The options that can apply to both dialects or to only one of them.
 #[derive(Clone, Default)]
-struct PlaceWords {
+struct KeyOptions {
     key: Option<LitStr>,
     access: Option<Access>,
     secret: bool,
@@ -56,8 +56,8 @@ struct PlaceWords {
     first: Option<Span>,
 }
 
-impl PlaceWords {
-    /// Parses one word. Returns `false` if it is a different word.
+impl KeyOptions {
+    /// Parses one option. Returns `false` if it is another one.
     fn take(&mut self, meta: &ParseNestedMeta<'_>) -> Result<bool> {
         if meta.path.is_ident("key") {
             let key: LitStr = meta.value()?.parse()?;
@@ -76,8 +76,8 @@ impl PlaceWords {
         Ok(true)
     }
 
-    /// Combines these words of one dialect with `plain`, the words for both dialects;
-    /// these words take precedence.
+    /// Combines these options of one dialect with `plain`, the options for both dialects;
+    /// these options take precedence.
     fn over(self, plain: &Self) -> Self {
         Self {
             key: self.key.or_else(|| plain.key.clone()),
@@ -88,7 +88,7 @@ impl PlaceWords {
         }
     }
 
-    fn place(self, field: &Field) -> Result<Place> {
+    fn key(self, field: &Field) -> Result<FieldKey> {
         let (leaf, span) = match &self.key {
             Some(key) => (key.value().trim().to_owned(), key.span()),
             None => {
@@ -108,7 +108,7 @@ impl PlaceWords {
         let access = self
             .access
             .or_else(|| self.secret.then_some(Access::ReadOnly));
-        Ok(Place {
+        Ok(FieldKey {
             leaf,
             span,
             access,
@@ -120,8 +120,8 @@ impl PlaceWords {
 
 impl FieldAttribute {
     pub(crate) fn parse(field: &Field) -> Result<Self> {
-        let mut plain = PlaceWords::default();
-        let mut dialects: [Option<PlaceWords>; 2] = [None, None];
+        let mut plain = KeyOptions::default();
+        let mut dialects: [Option<KeyOptions>; 2] = [None, None];
         let (mut skip, mut flatten, mut with, mut default) = (None, None, None, None);
         let (mut chunks, mut stored) = (None, None);
 
@@ -149,10 +149,10 @@ impl FieldAttribute {
                 } else if meta.path.is_ident("vic04") || meta.path.is_ident("vic1") {
                     stored.get_or_insert(span);
                     let at = usize::from(meta.path.is_ident("vic1"));
-                    let words = dialects[at].get_or_insert_default();
+                    let options = dialects[at].get_or_insert_default();
                     if meta.input.peek(syn::token::Paren) {
                         meta.parse_nested_meta(|meta| {
-                            if words.take(&meta)? {
+                            if options.take(&meta)? {
                                 return Ok(());
                             }
                             Err(meta.error(format!("unknown option; {ALLOWED_PER_DIALECT}")))
@@ -188,16 +188,16 @@ impl FieldAttribute {
         } else {
             let [mut vic04, mut vic1] = dialects;
             if vic04.is_none() && vic1.is_none() {
-                (vic04, vic1) = (Some(PlaceWords::default()), Some(PlaceWords::default()));
+                (vic04, vic1) = (Some(KeyOptions::default()), Some(KeyOptions::default()));
             }
-            let place = |words: Option<PlaceWords>| {
-                words
-                    .map(|words| words.over(&plain).place(field))
+            let key = |options: Option<KeyOptions>| {
+                options
+                    .map(|options| options.over(&plain).key(field))
                     .transpose()
             };
             Kind::Stored(Box::new(Stored {
-                vic04: place(vic04)?,
-                vic1: place(vic1)?,
+                vic04: key(vic04)?,
+                vic1: key(vic1)?,
                 chunks: chunks.is_some(),
                 with,
             }))
@@ -209,8 +209,8 @@ impl FieldAttribute {
 impl Stored {
     /// Generates the constant that describes the field.
     pub(crate) fn tokens(&self) -> TokenStream {
-        let vic04 = option(self.vic04.as_ref());
-        let vic1 = option(self.vic1.as_ref());
+        let vic04 = key_tokens(self.vic04.as_ref());
+        let vic1 = key_tokens(self.vic1.as_ref());
         let chunks = self.chunks;
         quote! {
             ::guestinfo::Field { vic04: #vic04, vic1: #vic1, chunks: #chunks }
@@ -218,16 +218,16 @@ impl Stored {
     }
 }
 
-fn option(place: Option<&Place>) -> TokenStream {
-    let Some(place) = place else {
+fn key_tokens(key: Option<&FieldKey>) -> TokenStream {
+    let Some(key) = key else {
         return quote!(::core::option::Option::None);
     };
-    let leaf = &place.leaf;
-    let scope = match place.access {
-        // A field without access of its own must still pass on the suffix.
-        None if !place.non_persistent => quote!(::core::option::Option::None),
+    let leaf = &key.leaf;
+    let scope = match key.access {
+        // A non-persistent field needs a scope, whose suffix its children inherit.
+        None if !key.non_persistent => quote!(::core::option::Option::None),
         None => {
-            return Error::new(place.span, "`non_persistent` needs a `scope` next to it")
+            return Error::new(key.span, "`non_persistent` needs a `scope` next to it")
                 .to_compile_error();
         }
         Some(access) => {
@@ -236,15 +236,15 @@ fn option(place: Option<&Place>) -> TokenStream {
                 Access::ReadOnly => quote!(READ_ONLY),
                 Access::ReadWrite => quote!(READ_WRITE),
             };
-            let secret = place.secret.then(|| quote!(.secret()));
-            let non_persistent = place.non_persistent.then(|| quote!(.non_persistent()));
+            let secret = key.secret.then(|| quote!(.secret()));
+            let non_persistent = key.non_persistent.then(|| quote!(.non_persistent()));
             quote!(::core::option::Option::Some(
                 ::guestinfo::Scope::#access #secret #non_persistent
             ))
         }
     };
     quote! {
-        ::core::option::Option::Some(::guestinfo::Place { leaf: #leaf, scope: #scope })
+        ::core::option::Option::Some(::guestinfo::FieldKey { leaf: #leaf, scope: #scope })
     }
 }
 

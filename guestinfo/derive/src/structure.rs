@@ -122,16 +122,16 @@ impl Body {
                 self.absent.extend(quote!(#name: #default(),));
             }
             Kind::Flatten => {
-                let place = quote!(::core::option::Option::None);
-                self.push_stored(at, field, &place, true, attribute);
+                let key = quote!(::core::option::Option::None);
+                self.push_stored(at, field, &key, true, attribute);
             }
             Kind::Stored(stored) => {
-                let place = stored.tokens();
+                let key = stored.tokens();
                 if let Some(with) = &stored.with {
-                    self.push_with(at, field, &place, with, attribute);
+                    self.push_with(at, field, &key, with, attribute);
                 } else {
-                    let place = quote!(::core::option::Option::Some(#place));
-                    self.push_stored(at, field, &place, required, attribute);
+                    let key = quote!(::core::option::Option::Some(#key));
+                    self.push_stored(at, field, &key, required, attribute);
                 }
             }
         }
@@ -154,7 +154,7 @@ impl Body {
         &mut self,
         at: usize,
         field: &Field,
-        place: &TokenStream,
+        key: &TokenStream,
         required: bool,
         attribute: &FieldAttribute,
     ) {
@@ -174,7 +174,7 @@ impl Body {
         };
         self.constants.extend(quote_spanned! {span=>
             const #constant: ::guestinfo::__private::StoredField<#ty> =
-                ::guestinfo::__private::StoredField::<#ty>::new(#place, #required, #default);
+                ::guestinfo::__private::StoredField::<#ty>::new(#key, #required, #default);
         });
         self.encode
             .extend(quote!(Self::#constant.encode(&self.#name, encoder);));
@@ -193,7 +193,7 @@ impl Body {
         &mut self,
         at: usize,
         field: &Field,
-        place: &TokenStream,
+        key: &TokenStream,
         with: &syn::Path,
         attribute: &FieldAttribute,
     ) {
@@ -201,7 +201,7 @@ impl Body {
         let local = local(at);
         let constant = format_ident!("__GUESTINFO_{at}");
         self.constants
-            .extend(quote!(const #constant: ::guestinfo::Field = #place;));
+            .extend(quote!(const #constant: ::guestinfo::Field = #key;));
         let default = default_function(ty, attribute);
         let optional = option_argument(ty);
         let required = attribute.default.is_none();
@@ -373,16 +373,16 @@ fn check_unique(
     let Kind::Stored(stored) = &attribute.kind else {
         return Ok(());
     };
-    for (dialect, place) in [(0, &stored.vic04), (1, &stored.vic1)] {
-        let Some(place) = place else { continue };
-        let folded = (dialect, place.leaf.to_ascii_lowercase());
-        if let Some(first) = leaves.insert(folded, place.leaf.clone()) {
+    for (dialect, key) in [(0, &stored.vic04), (1, &stored.vic1)] {
+        let Some(key) = key else { continue };
+        let folded = (dialect, key.leaf.to_ascii_lowercase());
+        if let Some(first) = leaves.insert(folded, key.leaf.clone()) {
             return Err(Error::new(
-                place.span,
+                key.span,
                 format!(
                     "another field has the key \"{first}\", which is the same as \"{}\" to the \
                      platform",
-                    place.leaf
+                    key.leaf
                 ),
             ));
         }

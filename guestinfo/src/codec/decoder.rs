@@ -141,10 +141,10 @@ impl<'a> Decoder<'a> {
         read: impl FnOnce(&mut Self) -> Option<T>,
         default: impl FnOnce() -> T,
     ) -> T {
-        let Some(place) = self.cursor.place(field) else {
+        let Some(key) = self.cursor.key_of(field) else {
             return default();
         };
-        let mark = self.cursor.field(place.leaf, place.scope);
+        let mark = self.cursor.field(key.leaf, key.scope);
         let chunks = std::mem::replace(&mut self.chunks, field.chunks);
         let value = self.required(required, None, read);
         self.chunks = chunks;

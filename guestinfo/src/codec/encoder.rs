@@ -96,10 +96,10 @@ impl Encoder {
 
     /// Writes a field with a function, if it exists in the dialect.
     pub fn field_with(&mut self, field: &Field, write: impl FnOnce(&mut Self)) {
-        let Some(place) = self.cursor.place(field) else {
+        let Some(key) = self.cursor.key_of(field) else {
             return;
         };
-        let mark = self.cursor.field(place.leaf, place.scope);
+        let mark = self.cursor.field(key.leaf, key.scope);
         let chunks = std::mem::replace(&mut self.chunks, field.chunks);
         write(self);
         self.chunks = chunks;

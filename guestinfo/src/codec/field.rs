@@ -7,16 +7,16 @@ use crate::scope::Scope;
 #[derive(Clone, Copy, Debug)]
 pub struct Field {
     /// The key in releases 0.3 to 0.5, or `None` if the field does not exist there.
-    pub vic04: Option<Place>,
+    pub vic04: Option<FieldKey>,
     /// The key in releases 0.6 to 1.5, or `None` if the field does not exist there.
-    pub vic1: Option<Place>,
+    pub vic1: Option<FieldKey>,
     /// Whether a long value may be stored in chunks.
     pub chunks: bool,
 }
 
-/// The leaf of a field's key, and the scope of its value.
+/// The key of a field in one dialect: its last step, and the scope of the value.
 #[derive(Clone, Copy, Debug)]
-pub struct Place {
+pub struct FieldKey {
     /// The last step of the key.
     pub leaf: &'static str,
     /// The scope, or `None` to inherit the parent's scope.
@@ -27,37 +27,35 @@ impl Field {
     /// Creates a field that is stored in the same way in both dialects.
     #[must_use]
     pub const fn new(leaf: &'static str, scope: Option<Scope>) -> Self {
-        let place = Some(Place { leaf, scope });
+        let key = Some(FieldKey { leaf, scope });
         Self {
-            vic04: place,
-            vic1: place,
+            vic04: key,
+            vic1: key,
             chunks: false,
         }
     }
 
-    /// Whether the field exists in the dialect.
+    /// Returns whether the field exists in the dialect.
     #[must_use]
     pub fn exists(&self, dialect: Dialect) -> bool {
-        self.place(dialect).is_some()
+        self.key(dialect).is_some()
     }
 
-    /// Returns the place below a key with the scope `parent`. As in VIC, a hidden value
-    /// cannot be non-persistent: such a field does not exist.
-    pub(crate) fn place_below(&self, dialect: Dialect, parent: Scope) -> Option<Place> {
-        self.place(dialect).filter(|place| {
-            let scope = place.scope.unwrap_or(parent);
+    /// Returns the key in a dialect, below a key with the scope `parent`. As in VIC, a hidden
+    /// value cannot be non-persistent: such a field does not exist.
+    pub(crate) fn key_below(&self, dialect: Dialect, parent: Scope) -> Option<FieldKey> {
+        self.key(dialect).filter(|key| {
+            let scope = key.scope.unwrap_or(parent);
             scope.access.is_visible() || !(scope.non_persistent || parent.non_persistent)
         })
     }
 
-    /// Returns the place in a dialect. Secret and non-persistent fields do not exist in
-    /// 0.4.
-    pub(crate) fn place(&self, dialect: Dialect) -> Option<Place> {
+    /// Returns the key in a dialect. Secret and non-persistent fields do not exist in 0.4.
+    pub(crate) fn key(&self, dialect: Dialect) -> Option<FieldKey> {
         match dialect {
             Dialect::Vic1 => self.vic1,
-            Dialect::Vic04 => self.vic04.filter(|place| {
-                place
-                    .scope
+            Dialect::Vic04 => self.vic04.filter(|key| {
+                key.scope
                     .is_none_or(|scope| !scope.secret && !scope.non_persistent)
             }),
         }

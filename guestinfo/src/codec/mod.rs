@@ -31,7 +31,7 @@ pub use decoder::{Checkpoint, Decoder};
 pub use encode::{Encode, encode};
 pub(crate) use encoder::unwritable_name;
 pub use encoder::{Encoder, MAX_VALUE_BYTES};
-pub use field::{Field, Place};
+pub use field::{Field, FieldKey};
 pub(crate) use report::NoteKind;
 pub use report::{Issue, IssueKind, Report};
 pub use rounds::Rounds;

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::encoder::Encoded;
 use super::report::{Note, NoteKind};
-use crate::key::{place_of, places_around};
+use crate::key::{containing_paths, path_of};
 
 /// How an update treats a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,7 +23,7 @@ pub(super) enum Rule {
 #[derive(Debug, Default)]
 pub(super) struct Regions {
     keys: HashSet<String>,
-    places: HashMap<String, Rule>,
+    paths: HashMap<String, Rule>,
 }
 
 impl Regions {
@@ -39,8 +39,8 @@ impl Regions {
                 NoteKind::Keep => Rule::Keep,
                 NoteKind::TooMany => Rule::Refuse,
             };
-            let place = regions.places.entry(place_of(&note.key)).or_insert(rule);
-            *place = rule.max(*place);
+            let path = regions.paths.entry(path_of(&note.key)).or_insert(rule);
+            *path = rule.max(*path);
         }
         regions
     }
@@ -53,20 +53,20 @@ impl Regions {
         new: &Encoded,
         unread: impl Iterator<Item = &'k str>,
     ) {
-        if self.places.is_empty() {
+        if self.paths.is_empty() {
             return;
         }
         // If everything was read, an update cannot destroy anything.
         let mut in_part = HashSet::new();
         for key in unread {
-            let place = place_of(key);
-            in_part.extend(self.around(&place).map(str::to_owned));
+            let path = path_of(key);
+            in_part.extend(self.around(&path).map(str::to_owned));
         }
         let (old_parts, new_parts) = (self.parts(old), self.parts(new));
         let changed: HashSet<String> = self
-            .places
+            .paths
             .keys()
-            .filter(|place| old_parts.get(*place) != new_parts.get(*place))
+            .filter(|path| old_parts.get(*path) != new_parts.get(*path))
             .cloned()
             .collect();
         let faulty: HashSet<String> = new
@@ -74,29 +74,29 @@ impl Regions {
             .iter()
             .filter(|entry| entry.fault.is_some())
             .flat_map(|entry| {
-                let place = place_of(&entry.key);
-                self.around(&place).map(str::to_owned).collect::<Vec<_>>()
+                let path = path_of(&entry.key);
+                self.around(&path).map(str::to_owned).collect::<Vec<_>>()
             })
             .collect();
-        for (place, rule) in &mut self.places {
+        for (path, rule) in &mut self.paths {
             match rule {
-                Rule::Refuse if !in_part.contains(place) => *rule = Rule::Rewrite,
-                Rule::Keep if changed.contains(place) => *rule = Rule::Rewrite,
+                Rule::Refuse if !in_part.contains(path) => *rule = Rule::Rewrite,
+                Rule::Keep if changed.contains(path) => *rule = Rule::Rewrite,
                 _ => (),
             }
         }
         // The elements of a list cannot be moved if some of them must stay unchanged or
         // could not be written again.
         let pinned: HashSet<String> = self
-            .places
+            .paths
             .iter()
             .filter(|(_, rule)| **rule > Rule::Rewrite)
-            .flat_map(|(place, _)| self.around(place).map(str::to_owned).collect::<Vec<_>>())
+            .flat_map(|(path, _)| self.around(path).map(str::to_owned).collect::<Vec<_>>())
             .collect();
-        for (place, rule) in &mut self.places {
+        for (path, rule) in &mut self.paths {
             if *rule == Rule::Rewrite
-                && !changed.contains(place)
-                && (faulty.contains(place) || pinned.contains(place))
+                && !changed.contains(path)
+                && (faulty.contains(path) || pinned.contains(path))
             {
                 *rule = Rule::Keep;
             }
@@ -104,10 +104,8 @@ impl Regions {
     }
 
     /// Returns the rule of a stored or new key.
-    pub(super) fn rule(&self, key: &str, place: &str) -> Rule {
-        let around = self
-            .around(place)
-            .filter_map(|place| self.places.get(place));
+    pub(super) fn rule(&self, key: &str, path: &str) -> Rule {
+        let around = self.around(path).filter_map(|path| self.paths.get(path));
         let rule = around.copied().max().unwrap_or(Rule::Compare);
         if rule == Rule::Compare && self.keys.contains(&key.to_ascii_lowercase()) {
             return Rule::Rewrite;
@@ -115,20 +113,20 @@ impl Regions {
         rule
     }
 
-    /// Returns the lists and maps with a rule that contain a place.
-    fn around<'p>(&self, place: &'p str) -> impl Iterator<Item = &'p str> {
-        let places = &self.places;
-        let none = places.is_empty();
-        places_around(place).filter(move |place| !none && places.contains_key(*place))
+    /// Returns the paths of the lists and maps with a rule that contain a path.
+    fn around<'p>(&self, path: &'p str) -> impl Iterator<Item = &'p str> {
+        let paths = &self.paths;
+        let none = paths.is_empty();
+        containing_paths(path).filter(move |path| !none && paths.contains_key(*path))
     }
 
     /// Returns the keys and texts of each list and map with a rule.
     fn parts<'e>(&self, encoded: &'e Encoded) -> HashMap<String, Vec<(&'e str, &'e str)>> {
         let mut parts: HashMap<String, Vec<_>> = HashMap::new();
         for entry in &encoded.entries {
-            let place = place_of(&entry.key);
-            for place in self.around(&place) {
-                let part = parts.entry(place.to_owned()).or_default();
+            let path = path_of(&entry.key);
+            for path in self.around(&path) {
+                let part = parts.entry(path.to_owned()).or_default();
                 part.push((entry.key.as_str(), entry.value.as_str()));
             }
         }

@@ -51,10 +51,10 @@ impl Describer {
 
     /// Describes a field with a function.
     pub fn field_with(&mut self, field: &Field, describe: impl FnOnce(&mut Self)) {
-        let Some(place) = self.cursor.place(field) else {
+        let Some(key) = self.cursor.key_of(field) else {
             return;
         };
-        let mark = self.cursor.field(place.leaf, place.scope);
+        let mark = self.cursor.field(key.leaf, key.scope);
         let chunks = std::mem::replace(&mut self.chunks, field.chunks);
         self.descend(describe);
         if field.chunks {

@@ -48,7 +48,7 @@ impl<T> Codec<T> {
     }
 }
 
-/// A field of a struct: its place, its type and its default.
+/// A field of a struct: its keys, its type and its default.
 #[derive(Debug)]
 pub struct StoredField<T> {
     codec: Codec<T>,

@@ -11,7 +11,7 @@ use super::schema::Describer;
 use super::{Decode, Encode, GuestInfo};
 use crate::dialect::Dialect;
 use crate::error::EncodeError;
-use crate::key::{guest_may_write, place_of, place_of_name, places_around, scope_of};
+use crate::key::{containing_paths, guest_may_write, path_of, path_of_name, scope_of};
 use crate::scope::{Access, Scope};
 
 /// Computes what to write so that the stored keys become those of `new`, in the dialect
@@ -121,10 +121,11 @@ impl Encode<'_> {
         regions.settle(&old, &new, stored.unread().filter(|key| schema.owns(key)));
         let missing: HashSet<String> = report
             .of(IssueKind::Missing)
-            .map(|issue| place_of(&issue.key))
+            .map(|issue| path_of(&issue.key))
             .collect();
-        let is_missing =
-            |place: &str| missing.contains("") || places_around(place).any(|p| missing.contains(p));
+        let is_missing = |path: &str| {
+            missing.contains("") || containing_paths(path).any(|p| missing.contains(p))
+        };
         let moved = Moved::between(&old, &new);
 
         let mut update = Update::default();
@@ -141,8 +142,8 @@ impl Encode<'_> {
                 .get(entry.key.as_str())
                 .and_then(|run| old.entries.get(run + position))
                 .is_some_and(|old| old.key == entry.key && old.value == entry.value);
-            let place = place_of(&entry.key);
-            let rule = regions.rule(&entry.key, &place);
+            let path = path_of(&entry.key);
+            let rule = regions.rule(&entry.key, &path);
             let found = stored.get(&entry.key);
             if let Some((spelling, value)) = found {
                 kept.insert(spelling);
@@ -152,16 +153,16 @@ impl Encode<'_> {
                 }
             } else if unchanged
                 && rule != Rule::Rewrite
-                && (entry.fault.is_some() || !is_missing(&place))
+                && (entry.fault.is_some() || !is_missing(&path))
             {
-                absent.push((entry, place));
+                absent.push((entry, path));
                 continue;
             }
             if rule == Rule::Keep {
                 continue;
             }
             if let Some(fault) = entry.fault {
-                // What cannot be written again cannot be repaired; it stays as it is.
+                // A value that cannot be written again cannot be repaired, and is not changed.
                 if unchanged {
                     continue;
                 }
@@ -169,7 +170,7 @@ impl Encode<'_> {
             }
             let value = self.seal(&entry.key, entry.value.clone(), entry.secret)?;
             let key = found.map_or(entry.key.as_str(), |(spelling, _)| spelling);
-            let change = Change::new(key, Some(value), moved.around(&place));
+            let change = Change::new(key, Some(value), moved.around(&path));
             if rule == Rule::Refuse {
                 update.refuse(change, Refusal::ReadInPart);
             } else {
@@ -189,9 +190,9 @@ impl Encode<'_> {
             if self.secret_key.is_none() && scope_of(key).secret {
                 continue;
             }
-            let place = place_of(key);
-            let change = Change::new(key, None, moved.around(&place));
-            match regions.rule(key, &place) {
+            let path = path_of(key);
+            let change = Change::new(key, None, moved.around(&path));
+            match regions.rule(key, &path) {
                 Rule::Keep => (),
                 Rule::Refuse if old_keys.contains(&key.to_ascii_lowercase()) => {
                     update.refuse(change, Refusal::ReadInPart);
@@ -201,13 +202,13 @@ impl Encode<'_> {
             }
         }
         let emptied = emptied(stored.keys().filter(|key| schema.owns(key)), &update);
-        for (entry, place) in absent {
-            let is_evidence = emptied.contains(parent_of(&place))
+        for (entry, path) in absent {
+            let is_evidence = emptied.contains(parent_of(&path))
                 && entry.fault.is_none()
-                && regions.rule(&entry.key, &place) == Rule::Compare;
+                && regions.rule(&entry.key, &path) == Rule::Compare;
             if is_evidence {
                 let value = self.seal(&entry.key, entry.value.clone(), entry.secret)?;
-                let change = Change::new(&entry.key, Some(value), moved.around(&place));
+                let change = Change::new(&entry.key, Some(value), moved.around(&path));
                 update.changes.push(change);
             }
         }
@@ -216,33 +217,33 @@ impl Encode<'_> {
     }
 }
 
-/// Returns the places with stored keys of which an update deletes every one and sets
-/// none. Without an unchanged default written there, an optional struct would no longer
-/// be read. Costs nothing when the update deletes nothing.
+/// Returns the paths below which an update deletes all stored keys and sets none. Unless an
+/// unchanged default is written below such a path, an optional struct at it would no longer be
+/// read. Costs nothing when the update deletes nothing.
 fn emptied<'k>(stored: impl Iterator<Item = &'k str>, update: &'k Update) -> HashSet<String> {
     let deleted: HashSet<&str> = update.deletes().collect();
     if deleted.is_empty() {
         return HashSet::new();
     }
     let around = |keys: &mut dyn Iterator<Item = &str>| {
-        let mut places = HashSet::new();
+        let mut paths = HashSet::new();
         for key in keys {
-            places.extend(places_around(&place_of(key)).map(str::to_owned));
+            paths.extend(containing_paths(&path_of(key)).map(str::to_owned));
         }
-        places
+        paths
     };
     let mut remaining = stored
         .filter(|key| !deleted.contains(key))
         .chain(update.sets().map(|(key, _)| key));
     let remaining = around(&mut remaining);
     let mut emptied = around(&mut deleted.iter().copied());
-    emptied.retain(|place| !remaining.contains(place));
+    emptied.retain(|path| !remaining.contains(path));
     emptied
 }
 
-/// Returns the place that contains a place.
-fn parent_of(place: &str) -> &str {
-    place.rfind(['/', '|', '~']).map_or("", |at| &place[..at])
+/// Returns the path of the struct, list or map that directly contains a path.
+fn parent_of(path: &str) -> &str {
+    path.rfind(['/', '|', '~']).map_or("", |at| &path[..at])
 }
 
 fn fault_of(encoded: Encoded, fault: usize) -> EncodeError {
@@ -278,24 +279,24 @@ impl Moved {
             if old == new {
                 continue;
             }
-            let place = place_of(key);
+            let path = path_of(key);
             let [old, new] = [old, new].map(|names| names.iter().collect::<HashSet<_>>());
             for name in old.symmetric_difference(&new) {
-                let place = format!("{place}|{}", place_of_name(name));
-                moved.insert(place, key.to_owned());
+                let path = format!("{path}|{}", path_of_name(name));
+                moved.insert(path, key.to_owned());
             }
         }
         Self(moved)
     }
 
-    /// Returns the keys that list or count the added or removed entries and elements that
-    /// contain a place.
-    fn around(&self, place: &str) -> Vec<String> {
+    /// Returns the keys that list or count those added or removed entries and elements that
+    /// contain a path.
+    fn around(&self, path: &str) -> Vec<String> {
         if self.0.is_empty() {
             return Vec::new();
         }
-        places_around(place)
-            .filter_map(|place| self.0.get(place))
+        containing_paths(path)
+            .filter_map(|path| self.0.get(path))
             .cloned()
             .collect()
     }
@@ -430,8 +431,8 @@ impl Update {
 pub struct Change {
     key: String,
     value: Option<String>,
-    /// The keys that list or count the added or removed entries and elements to which
-    /// this change belongs.
+    /// The keys that list the added or removed map entries to which this change belongs, or
+    /// count such list elements.
     listed_at: Vec<String>,
 }
 
@@ -444,7 +445,7 @@ impl Change {
         }
     }
 
-    /// Returns the key, spelled as it is already stored.
+    /// Returns the key, in the same case as the stored key if there is one.
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
@@ -504,8 +505,7 @@ pub enum Refusal {
     /// A guest cannot delete a key.
     #[error("a guest cannot delete a key")]
     GuestCannotDelete,
-    /// The list or map was not read to the end, so it is unknown what a change would
-    /// destroy.
-    #[error("the list or map holds more elements than were read")]
+    /// The list or map was not read to the end, so a change could delete unknown elements.
+    #[error("the list or map has more elements than were read")]
     ReadInPart,
 }

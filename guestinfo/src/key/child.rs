@@ -1,7 +1,7 @@
 //! Key arithmetic: from a parent's key to a child's.
 
 use super::{MAX_KEY_BYTES, NON_PERSISTENT_SUFFIX, SECRET_SUFFIX};
-use crate::codec::{Field, Place};
+use crate::codec::{Field, FieldKey};
 use crate::dialect::Dialect;
 use crate::scope::{Access, Scope};
 
@@ -70,9 +70,10 @@ impl Cursor {
         self.text.len() > MAX_KEY_BYTES
     }
 
-    /// Returns the place of a field below the current key, if the dialect has it.
-    pub(crate) fn place(&self, field: &Field) -> Option<Place> {
-        field.place_below(self.dialect, self.scope)
+    /// Returns the key of a field below the current key; `None` if the field does not exist in
+    /// the dialect.
+    pub(crate) fn key_of(&self, field: &Field) -> Option<FieldKey> {
+        field.key_below(self.dialect, self.scope)
     }
 
     /// Enters a field. Without a scope of its own, it inherits the parent's.

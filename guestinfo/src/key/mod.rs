@@ -269,9 +269,9 @@ pub(crate) fn scope_of(text: &str) -> Scope {
     scope
 }
 
-/// Returns the place of a key: the path without base, leading separator and suffixes, in
-/// lower case and with `/` between fields. All forms of the same key have the same place.
-pub(crate) fn place_of(text: &str) -> String {
+/// Returns the path of a key, without base, leading separator and suffixes, in lower case and
+/// with `/` between fields. All forms of the same key have the same path.
+pub(crate) fn path_of(text: &str) -> String {
     let text = text.split('@').next().unwrap_or_default();
     let mut path = text;
     if let Some(rest) = strip_prefix_ignore_case(text, Dialect::Vic04.base()) {
@@ -281,19 +281,18 @@ pub(crate) fn place_of(text: &str) -> String {
     path.to_ascii_lowercase().replace('.', "/")
 }
 
-/// Returns the name of a map entry as it appears in a [place](place_of).
-pub(crate) fn place_of_name(name: &str) -> String {
+/// Returns the name of a map entry as it appears in a [path](path_of).
+pub(crate) fn path_of_name(name: &str) -> String {
     let name = name.split('@').next().unwrap_or_default();
     name.to_ascii_lowercase().replace('.', "/")
 }
 
-/// Returns the places that contain a place, and finally the place itself: its prefixes
-/// that end before a separator.
-pub(crate) fn places_around(place: &str) -> impl Iterator<Item = &str> {
-    place
-        .match_indices(['/', '|', '~'])
-        .map(|(at, _)| &place[..at])
-        .chain(std::iter::once(place))
+/// Returns the paths of the structs, lists and maps that contain a path, outermost first, and
+/// finally the path itself.
+pub(crate) fn containing_paths(path: &str) -> impl Iterator<Item = &str> {
+    path.match_indices(['/', '|', '~'])
+        .map(|(at, _)| &path[..at])
+        .chain(std::iter::once(path))
 }
 
 /// Returns whether the grammar of a VMX file forbids a character in a key.

@@ -82,12 +82,12 @@ impl<R: GuestRpc> GuestStore<R> {
         &mut self.rpc
     }
 
-    /// Loads the secret key from where VIC stores it, for later reads. Returns whether
-    /// there is one.
+    /// Loads the secret key with which later reads open sealed values. Returns whether it
+    /// exists.
     ///
     /// # Errors
-    /// Fails if the transport fails, or if the stored text is not a key: OVF environments
-    /// are stored at the same place.
+    /// Fails if the transport fails, or if the stored text is not a secret key: VIC stores it
+    /// under the same key as an OVF environment.
     pub fn load_secret_key(&mut self) -> Result<bool, RpcError> {
         let Some(stored) = self.rpc.get(SECRET_KEY_KEY)? else {
             return Ok(false);

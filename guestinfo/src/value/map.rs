@@ -17,7 +17,7 @@ use std::hash::{BuildHasher, Hash};
 
 use crate::codec::{Decoder, Describer, Encoder, GuestInfo, IssueKind, NoteKind, unwritable_name};
 use crate::dialect::Dialect;
-use crate::key::{place_of_name, places_around};
+use crate::key::{containing_paths, path_of_name};
 
 /// A type whose values can be keys of a stored map: text, whole numbers, `bool`, paths,
 /// socket addresses, enums of names, and structs of one unnamed field of such a type.
@@ -246,12 +246,12 @@ fn decode_names<V: GuestInfo>(decoder: &mut Decoder<'_>, joined: &str) -> Option
         // A piece that differs from a name only in ways the platform ignores is that
         // name, and the keys of a piece such as `a~` or `a/b` may be those of an entry
         // named `a`.
-        let exact: HashSet<String> = names.iter().map(|name| place_of_name(name)).collect();
+        let exact: HashSet<String> = names.iter().map(|name| path_of_name(name)).collect();
         let others: BTreeSet<&str> = joined
             .split('|')
             .filter(|piece| {
-                let place = place_of_name(piece);
-                !piece.is_empty() && !places_around(&place).any(|place| exact.contains(place))
+                let path = path_of_name(piece);
+                !piece.is_empty() && !containing_paths(&path).any(|path| exact.contains(path))
             })
             .collect();
         agrees = !others.into_iter().any(|piece| {

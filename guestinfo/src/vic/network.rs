@@ -41,7 +41,7 @@ pub struct NetworkEndpoint {
     pub internal: bool,
 }
 
-/// A network from the point of view of its members.
+/// The settings of a network that its containers need.
 #[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
 pub struct ContainerNetwork {
     /// The name of the network; in the appliance, also the id of its port group.

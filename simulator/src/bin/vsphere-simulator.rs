@@ -1,5 +1,5 @@
 //! A vCenter or an ESXi host that clients can connect to, with the flags of vcsim.
-#![expect(clippy::print_stdout, reason = "what a command has to say")]
+#![expect(clippy::print_stdout, reason = "the output of a command")]
 
 use std::error::Error;
 use std::ffi::OsString;

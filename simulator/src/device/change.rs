@@ -10,7 +10,7 @@ use vim25::types::{
 use vim25::{Fault, Poly};
 
 use super::kind::Kind;
-use super::slot::{new_key, seat, set_bus};
+use super::slot::{assign_unit, new_key, set_bus};
 use super::{Devices, chain, destroy_files, disk, int, key, network};
 use crate::datastore::path::DatastorePath;
 use crate::fault;
@@ -132,8 +132,8 @@ fn add(
     if kind.is_controller() {
         set_bus(devices, index, &mut device, kind)?;
     }
-    let place = seat(devices, index, &device, kind, renamed)?;
-    let key = new_key(devices, kind, &device, place);
+    let address = assign_unit(devices, index, &device, kind, renamed)?;
+    let key = new_key(devices, kind, &device, address);
     match kind {
         Kind::Disk => {
             let made = disk::prepare(tx, index, &mut device, spec.file_operation.as_ref(), home)?;
@@ -158,7 +158,7 @@ fn add(
     device
         .modify::<VirtualDevice>(|device| {
             device.key = key;
-            if let Some((controller, unit)) = place {
+            if let Some((controller, unit)) = address {
                 device.controller_key = Some(controller);
                 device.unit_number = Some(unit);
             }

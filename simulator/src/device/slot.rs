@@ -1,4 +1,4 @@
-//! The places of devices: bus numbers, controllers, unit numbers, and the keys derived from
+//! The addresses of devices: bus numbers, controllers, unit numbers, and the keys derived from
 //! them.
 
 use std::collections::HashMap;
@@ -47,8 +47,9 @@ pub(super) fn set_bus(
     Ok(())
 }
 
-/// Returns the controller key and unit number for a device.
-pub(super) fn seat(
+/// Returns the address of a device, that is the controller key and unit number: the requested
+/// ones, or free ones.
+pub(super) fn assign_unit(
     devices: &Devices,
     index: usize,
     device: &Poly<VirtualDevice>,
@@ -93,19 +94,20 @@ pub(super) fn seat(
     Ok(Some((controller, unit)))
 }
 
-/// Returns a key for a new device, derived from its place in the same way as on real servers.
+/// Returns a key for a new device, derived from its address (controller key and unit number) in the
+/// same way as on real servers.
 pub(super) fn new_key(
     devices: &Devices,
     kind: Kind,
     device: &Poly<VirtualDevice>,
-    place: Option<(i32, i32)>,
+    address: Option<(i32, i32)>,
 ) -> i32 {
     let first = kind.first_key();
     let bus = |controller| {
         let found = devices.iter().find(|other| key(other) == controller);
         found.and_then(|other| int(other, "busNumber")).unwrap_or(0)
     };
-    let wanted = match (kind, place) {
+    let wanted = match (kind, address) {
         (Kind::Disk, Some((controller @ 1_000..=1_003, unit))) => {
             first + 16 * bus(controller) + unit
         }

@@ -101,7 +101,7 @@ pub trait Guest: fmt::Debug + Send + Sync + 'static {
     }
 }
 
-/// The place of a guest in the queue of its machine: a guest starts after its predecessor has
+/// The turn of a guest in the queue of its machine: a guest starts after its predecessor has
 /// ended.
 #[derive(Debug)]
 pub(crate) struct Turn {

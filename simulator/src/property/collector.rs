@@ -12,7 +12,7 @@ use crate::invocation::{Answer, Invocation, nothing, value};
 use crate::object::{Object, SessionKey};
 use crate::property::select::select;
 use crate::property::spec::Spec;
-use crate::property::update::{Step, Told};
+use crate::property::update::{ReportedState, Step};
 use crate::shared::Effect;
 use crate::world::Transaction;
 
@@ -37,7 +37,7 @@ pub(crate) struct Filter {
     pub(super) partial: bool,
     /// The number of the filter in [`interest`](crate::interest).
     pub(super) watch: u64,
-    pub(super) told: Told,
+    pub(super) reported: ReportedState,
 }
 
 impl Collector {
@@ -138,7 +138,7 @@ pub(super) fn create_filter(inv: &mut Invocation<'_, '_>) -> Answer {
         spec: Arc::new(spec),
         partial,
         watch: inv.tx.interest().open(Arc::clone(&news)),
-        told: Told::default(),
+        reported: ReportedState::default(),
     };
     collector(inv.tx, &key, &this)?
         .filters

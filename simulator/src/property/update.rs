@@ -26,10 +26,10 @@ pub(crate) struct Reported {
     missing: Vec<String>,
 }
 
-/// The state of one filter: what the client was told about its objects, and which may have
-/// changed.
+/// The state of one filter: the objects as last reported to the client, and those that may have
+/// changed since.
 #[derive(Debug, Default)]
-pub(crate) struct Told {
+pub(crate) struct ReportedState {
     known: BTreeMap<Box<str>, Arc<Reported>>,
     /// Objects that are currently selected.
     selected: HashSet<Box<str>>,
@@ -40,7 +40,7 @@ pub(crate) struct Told {
     /// Whether the filter has been evaluated.
     begun: bool,
     /// The version that reported missing objects, if one did.
-    told_missing: Option<u64>,
+    missing_reported_in: Option<u64>,
 }
 
 /// The changes that one version reported: filter, object, and the previously reported state.
@@ -61,7 +61,7 @@ pub(super) fn since(
     if version.is_empty() {
         collector.history.clear();
         for filter in collector.filters.values_mut() {
-            filter.told.begin_again();
+            filter.reported.begin_again();
         }
     } else {
         let number: u64 = version
@@ -81,7 +81,7 @@ pub(super) fn since(
     let (evaluated, new): (Vec<_>, Vec<_>) = collector
         .filters
         .iter_mut()
-        .partition(|(_, filter)| filter.told.begun || !wait_for_a_change);
+        .partition(|(_, filter)| filter.reported.begun || !wait_for_a_change);
     let evaluated_only = evaluated.len();
     for (n, (name, filter)) in evaluated.into_iter().chain(new).enumerate() {
         if n >= evaluated_only && set.filter_set.is_empty() {
@@ -89,9 +89,9 @@ pub(super) fn since(
         }
         filter.look(tx, session);
         let (mut update, truncated) = of_filter(tx, session, name, filter, &mut room, &mut steps);
-        if filter.told.told_missing.is_none() && filter.spec.report_missing {
+        if filter.reported.missing_reported_in.is_none() && filter.spec.report_missing {
             update.missing_set = missing(tx, session, filter);
-            filter.told.told_missing = Some(next);
+            filter.reported.missing_reported_in = Some(next);
         }
         if !update.object_set.is_empty() || !update.missing_set.is_empty() {
             update.filter = Ref::<mo::PropertyFilter>::new(name);
@@ -127,24 +127,27 @@ fn take_back(collector: &mut Collector, number: u64) {
             let Some(filter) = collector.filters.get_mut(&filter) else {
                 continue;
             };
-            filter.told.stale.insert(object.clone());
+            filter.reported.stale.insert(object.clone());
             match before {
-                Some(before) => filter.told.known.insert(object, before),
-                None => filter.told.known.remove(&object),
+                Some(before) => filter.reported.known.insert(object, before),
+                None => filter.reported.known.remove(&object),
             };
         }
         for filter in collector.filters.values_mut() {
-            filter.told.told_missing = filter.told.told_missing.filter(|at| *at <= number);
+            filter.reported.missing_reported_in = filter
+                .reported
+                .missing_reported_in
+                .filter(|at| *at <= number);
         }
     }
 }
 
-impl Told {
+impl ReportedState {
     /// Resets the reported state, so that everything is reported again.
     fn begin_again(&mut self) {
         self.known.clear();
         self.stale.extend(self.selected.iter().cloned());
-        self.told_missing = None;
+        self.missing_reported_in = None;
     }
 }
 
@@ -153,14 +156,14 @@ impl Filter {
     /// call.
     fn look(&mut self, tx: &mut Transaction<'_>, session: &SessionKey) {
         let dirty = tx.interest().take_dirty(self.watch);
-        let told = &mut self.told;
-        if !told.begun || dirty.iter().any(|object| told.walked.contains(object)) {
+        let reported = &mut self.reported;
+        if !reported.begun || dirty.iter().any(|object| reported.walked.contains(object)) {
             let selected = select(tx, Some(session), &self.spec);
             let views = selected.objects.iter().filter_map(|object| {
                 let Hidden::View(view) = &object.hidden else {
                     return None;
                 };
-                told.stale.insert(object.value().into());
+                reported.stale.insert(object.value().into());
                 Some(view.holders(tx))
             });
             let views: Vec<_> = views.collect();
@@ -168,16 +171,16 @@ impl Filter {
             walked.extend(views.into_iter().flatten());
             let now: HashSet<Box<str>> =
                 selected.objects.iter().map(|o| o.value().into()).collect();
-            let moved = now.symmetric_difference(&told.selected);
-            told.stale.extend(moved.cloned());
+            let moved = now.symmetric_difference(&reported.selected);
+            reported.stale.extend(moved.cloned());
             let all = now.union(&walked).cloned().collect();
             tx.interest().set(self.watch, all);
-            told.selected = now;
-            told.walked = walked;
-            told.begun = true;
+            reported.selected = now;
+            reported.walked = walked;
+            reported.begun = true;
         }
-        let changed = dirty.into_iter().filter(|o| told.selected.contains(o));
-        told.stale.extend(changed);
+        let changed = dirty.into_iter().filter(|o| reported.selected.contains(o));
+        reported.stale.extend(changed);
     }
 }
 
@@ -192,14 +195,14 @@ fn of_filter(
     steps: &mut Step,
 ) -> (PropertyFilterUpdate, bool) {
     let mut update = PropertyFilterUpdate::default();
-    let told = &mut filter.told;
-    while let Some(value) = told.stale.first().cloned() {
-        let object = if told.selected.contains(&value) {
+    let state = &mut filter.reported;
+    while let Some(value) = state.stale.first().cloned() {
+        let object = if state.selected.contains(&value) {
             tx.get(&value).cloned()
         } else {
             None
         };
-        let before = told.known.get(&value).cloned();
+        let before = state.known.get(&value).cloned();
         let (change, now) = match (&object, &before) {
             (None, None) => (None, None),
             (None, Some(before)) => {
@@ -231,12 +234,12 @@ fn of_filter(
             *room -= 1;
             update.object_set.push(change);
             match now {
-                Some(now) => told.known.insert(value.clone(), now),
-                None => told.known.remove(&value),
+                Some(now) => state.known.insert(value.clone(), now),
+                None => state.known.remove(&value),
             };
             steps.push((name.into(), value.clone(), before));
         }
-        told.stale.remove(&value);
+        state.stale.remove(&value);
     }
     (update, false)
 }

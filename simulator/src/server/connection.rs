@@ -17,14 +17,14 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use super::seats::{Activity, QUEUE, Seat, Seats};
+use super::connection_limit::{Activity, ConnectionLimit, ConnectionPermit, QUEUE};
 use crate::shared::Shared;
 
 /// Timeout of a TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Timeout of one write to a client.
 const STALLED: Duration = Duration::from_secs(120);
-/// Maximum number of connections over the limit that wait for a place at a time.
+/// Maximum number of connections over the limit that wait at a time.
 const WAITING: usize = 1_024;
 
 /// Connections whose handshake is done.
@@ -46,7 +46,7 @@ pub(super) struct Peer {
 pub(super) struct Connection {
     stream: Box<TlsStream<TcpStream>>,
     ended: Pin<Box<WaitForCancellationFutureOwned>>,
-    seat: Seat,
+    permit: ConnectionPermit,
     limits: Limits,
     /// The number of requests before the current one, and the time when the current one's
     /// first byte arrived.
@@ -77,7 +77,7 @@ impl Connections {
         let accepting = Arc::clone(shared);
         shared.spawn(async move {
             let queue = accepting.settings.read.min(QUEUE);
-            let seats = Seats::new(accepting.settings.connections, queue);
+            let limit = ConnectionLimit::new(accepting.settings.connections, queue);
             let waiting = Arc::new(Semaphore::new(WAITING));
             loop {
                 let (stream, address) = match listener.accept().await {
@@ -89,7 +89,7 @@ impl Connections {
                     }
                 };
                 // Spawn a task, so that accepting other connections does not wait for the
-                // handshake or a place.
+                // handshake or for the limit of connections.
                 let Ok(queued) = Arc::clone(&waiting).try_acquire_owned() else {
                     tracing::warn!(%address, "too many connections are waiting");
                     continue;
@@ -97,7 +97,7 @@ impl Connections {
                 let _ = stream.set_nodelay(true);
                 let arrival = Arrival {
                     acceptor: acceptor.clone(),
-                    seats: Arc::clone(&seats),
+                    limit: Arc::clone(&limit),
                     address,
                     hang_up: accepting.stop.child_token(),
                     limits: Limits {
@@ -122,16 +122,17 @@ impl Connections {
 /// A client that has just connected, with the data that is needed to admit it.
 struct Arrival {
     acceptor: TlsAcceptor,
-    seats: Arc<Seats>,
+    limit: Arc<ConnectionLimit>,
     address: SocketAddr,
     hang_up: CancellationToken,
     limits: Limits,
 }
 
 impl Arrival {
-    /// Finds a place for the connection, or refuses it if there is none.
+    /// Waits for a permit and the handshake. Returns `None`, and closes the connection, if one of
+    /// them takes too long or fails.
     async fn admit(self, stream: TcpStream) -> Option<(Connection, Peer)> {
-        let seat = self.seats.take(&self.hang_up).await;
+        let permit = self.limit.take(&self.hang_up).await;
         let handshake = tokio::time::timeout(HANDSHAKE, self.acceptor.accept(stream));
         let stream = match self.hang_up.run_until_cancelled(handshake).await? {
             Ok(Ok(stream)) => stream,
@@ -144,19 +145,19 @@ impl Arrival {
                 return None;
             }
         };
-        let Some(seat) = seat else {
+        let Some(permit) = permit else {
             refuse(stream).await;
             return None;
         };
         let peer = Peer {
             address: self.address,
             hang_up: self.hang_up.clone(),
-            activity: Some(Arc::clone(&seat.activity)),
+            activity: Some(Arc::clone(&permit.activity)),
         };
         let connection = Connection {
             stream: Box::new(stream),
             ended: Box::pin(self.hang_up.cancelled_owned()),
-            seat,
+            permit,
             limits: self.limits,
             started: None,
             reading: None,
@@ -171,14 +172,14 @@ async fn refuse(mut stream: TlsStream<TcpStream>) {
     const ANSWER: &str = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n\
         Connection: close\r\nContent-Type: text/plain\r\nContent-Length: 45\r\n\r\n\
         The server has too many connections in use.\r\n";
-    let told = async {
+    let sent = async {
         stream.write_all(ANSWER.as_bytes()).await?;
         stream.shutdown().await?;
         // Read what the client sent: closing with unread data could discard the response.
         let mut request = (&mut stream).take(1 << 20);
         tokio::io::copy(&mut request, &mut tokio::io::sink()).await
     };
-    let _ = tokio::time::timeout(Duration::from_secs(1), told).await;
+    let _ = tokio::time::timeout(Duration::from_secs(1), sent).await;
 }
 
 impl Listener for Connections {
@@ -208,7 +209,7 @@ impl Connected<IncomingStream<'_, Connections>> for Peer {
 }
 
 impl Connection {
-    /// Fails if the connection was told to close.
+    /// Fails if the connection has to be closed.
     fn poll_alive(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         match self.ended.as_mut().poll(cx) {
             Poll::Ready(()) => Err(io::ErrorKind::ConnectionAborted.into()),
@@ -218,12 +219,12 @@ impl Connection {
 
     /// Fails once the next request is overdue.
     fn poll_overdue(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        let Some(idle) = self.seat.activity.idle_since() else {
+        let Some(idle) = self.permit.activity.idle_since() else {
             // A request is in progress: bytes belong to its body, which has its own timeouts.
             (self.started, self.reading) = (None, None);
             return Ok(());
         };
-        let total = self.seat.activity.total();
+        let total = self.permit.activity.total();
         let until = match self.started {
             Some((before, first)) if before == total => first + self.limits.header,
             _ => idle + self.limits.idle,
@@ -272,7 +273,7 @@ impl AsyncRead for Connection {
         if read.is_pending() {
             self.poll_overdue(cx)?;
         } else if buffer.filled().len() > before {
-            let total = self.seat.activity.total();
+            let total = self.permit.activity.total();
             if self.started.is_none_or(|(before, _)| before != total) {
                 self.started = Some((total, Instant::now()));
             }

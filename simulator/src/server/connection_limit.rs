@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// Maximum time that a connection over the limit waits for a place.
+/// Maximum time that a connection over the limit waits until another one is closed.
 pub(super) const QUEUE: Duration = Duration::from_secs(5);
 /// Interval at which a waiting connection looks for an idle one.
 const LOOK: Duration = Duration::from_millis(100);
@@ -19,9 +19,9 @@ const IDLE: Duration = Duration::from_secs(1);
 /// The open connections. At the limit, the connection that has been idle for the longest is
 /// closed for a new one, so that idle connections cannot block other clients.
 #[derive(Debug)]
-pub(super) struct Seats {
+pub(super) struct ConnectionLimit {
     permits: Arc<Semaphore>,
-    /// Time that a connection over the limit waits for a place.
+    /// Maximum time that a connection over the limit waits until another one is closed.
     queue: Duration,
     taken: Mutex<HashMap<u64, Taken>>,
     next: AtomicU64,
@@ -33,10 +33,10 @@ struct Taken {
     hang_up: CancellationToken,
 }
 
-/// A place for one connection, which is released on drop.
+/// A permit for one connection, which is released on drop.
 #[derive(Debug)]
-pub(super) struct Seat {
-    seats: Arc<Seats>,
+pub(super) struct ConnectionPermit {
+    limit: Arc<ConnectionLimit>,
     number: u64,
     pub(super) activity: Arc<Activity>,
     _permit: OwnedSemaphorePermit,
@@ -102,7 +102,7 @@ impl Drop for Request {
     }
 }
 
-impl Seats {
+impl ConnectionLimit {
     pub(super) fn new(limit: usize, queue: Duration) -> Arc<Self> {
         Arc::new(Self {
             queue,
@@ -116,18 +116,21 @@ impl Seats {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a place for a connection, which cancelling `hang_up` closes. Returns `None` if
-    /// all places are taken by connections in use.
-    pub(super) async fn take(self: &Arc<Self>, hang_up: &CancellationToken) -> Option<Seat> {
+    /// Waits for a permit for a connection, which must close when `hang_up` is cancelled. Returns
+    /// `None` if no other connection was closed in time, because all are in use.
+    pub(super) async fn take(
+        self: &Arc<Self>,
+        hang_up: &CancellationToken,
+    ) -> Option<ConnectionPermit> {
         let end = Instant::now() + self.queue;
         loop {
             if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
-                return Some(self.seat(permit, hang_up));
+                return Some(self.admit(permit, hang_up));
             }
             self.make_room();
             let free = Arc::clone(&self.permits).acquire_owned();
             if let Ok(Ok(permit)) = tokio::time::timeout(LOOK, free).await {
-                return Some(self.seat(permit, hang_up));
+                return Some(self.admit(permit, hang_up));
             }
             if Instant::now() >= end {
                 return None;
@@ -135,7 +138,11 @@ impl Seats {
         }
     }
 
-    fn seat(self: &Arc<Self>, permit: OwnedSemaphorePermit, hang_up: &CancellationToken) -> Seat {
+    fn admit(
+        self: &Arc<Self>,
+        permit: OwnedSemaphorePermit,
+        hang_up: &CancellationToken,
+    ) -> ConnectionPermit {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let activity = Arc::new(Activity::new());
         let taken = Taken {
@@ -143,8 +150,8 @@ impl Seats {
             hang_up: hang_up.clone(),
         };
         self.lock().insert(number, taken);
-        Seat {
-            seats: Arc::clone(self),
+        ConnectionPermit {
+            limit: Arc::clone(self),
             number,
             activity,
             _permit: permit,
@@ -165,9 +172,9 @@ impl Seats {
     }
 }
 
-impl Drop for Seat {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        self.seats.lock().remove(&self.number);
+        self.limit.lock().remove(&self.number);
     }
 }
 
@@ -178,15 +185,15 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_longest_idle_gives_way_and_the_busy_one_does_not() {
-        let seats = Seats::new(2, QUEUE);
+        let limit = ConnectionLimit::new(2, QUEUE);
         let tokens = [CancellationToken::new(), CancellationToken::new()];
-        let idle = seats.take(&tokens[0]).await.unwrap();
+        let idle = limit.take(&tokens[0]).await.unwrap();
         tokio::time::advance(IDLE).await;
-        let busy = seats.take(&tokens[1]).await.unwrap();
+        let busy = limit.take(&tokens[1]).await.unwrap();
         let request = busy.activity.begin();
         let waiting = {
-            let seats = Arc::clone(&seats);
-            tokio::spawn(async move { seats.take(&CancellationToken::new()).await })
+            let limit = Arc::clone(&limit);
+            tokio::spawn(async move { limit.take(&CancellationToken::new()).await })
         };
         tokens[0].cancelled().await;
         drop(idle);
@@ -194,7 +201,7 @@ mod tests {
         assert!(!tokens[1].is_cancelled());
         let _request = third.activity.begin();
         // Both connections are in use: the next one is refused after the waiting time.
-        assert!(seats.take(&CancellationToken::new()).await.is_none());
+        assert!(limit.take(&CancellationToken::new()).await.is_none());
         drop(request);
         assert_eq!(busy.activity.total(), 1);
         assert!(busy.activity.idle_since().is_some());

@@ -1,12 +1,12 @@
 //! The HTTPS server: routes requests by path.
 
 mod connection;
+mod connection_limit;
 mod export;
 mod folder;
 mod nfc;
 mod pace;
 mod range;
-mod seats;
 mod soap;
 pub(crate) mod tls;
 mod upload;

@@ -205,14 +205,14 @@ async fn settle(shared: &Arc<Shared>, reference: LeaseRef, made: Result<Arc<Leas
         Ok(lease) => shared.spawn(super::watch(Arc::clone(shared), reference, lease)),
         Err(fault) => {
             tracing::debug!(lease = %reference, %fault, "a lease failed");
-            let told = Transaction::run(shared, move |tx| {
+            let reported = Transaction::run(shared, move |tx| {
                 let object = tx.edit(&reference)?;
                 if super::is_initializing(object) {
                     super::fail(object, &fault);
                 }
                 Ok(())
             });
-            drop(told.await);
+            drop(reported.await);
         }
     }
 }

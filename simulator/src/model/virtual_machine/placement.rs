@@ -7,7 +7,7 @@ use crate::fault;
 use crate::object::Retype;
 use crate::world::Transaction;
 
-/// The place of a machine in the inventory.
+/// The folder, pool and host of a machine.
 #[derive(Clone, Debug)]
 pub(crate) struct Placement {
     pub(crate) folder: Ref<mo::Folder>,
