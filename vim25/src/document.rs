@@ -32,7 +32,7 @@ pub(crate) enum Kind {
     /// `tag` = field kind of the items or [`tag::UNTYPED_LIST`], `a` = their type id;
     /// `b` as for `Object`
     Array,
-    /// A scalar with an explicit type: an enum value in a place that accepts any type, or
+    /// A scalar with an explicit type: an enum value where any type is accepted, or
     /// text of an unknown type. `a`, `b` as for `Object`; its only child is the text.
     Typed,
     /// `xsi:nil`, or an unset value.
@@ -54,8 +54,8 @@ pub(crate) mod tag {
     pub(crate) const BINARY: u8 = 10;
     pub(crate) const URI: u8 = 11;
     pub(crate) const REF: u8 = 12;
-    /// Of a list, in place of the kind of its items: the schema does not know it,
-    /// and what it holds are repeated elements of its own name.
+    /// The kind of the items of a list that the schema does not know: repeated elements with
+    /// the name of the list.
     pub(crate) const UNTYPED_LIST: u8 = u8::MAX;
 
     /// The name in `xsi:type`, and in the type and element names of an `ArrayOf…`.
@@ -118,7 +118,7 @@ pub(crate) enum ObjectType {
     /// A type of the schema.
     Known(u16),
     /// A type that is not in the schema; its name is `Document::names[name]`.
-    /// `declared` is the type that the schema declares at this place, or `NONE`.
+    /// `declared` is the type that the schema declares for the value, or `NONE`.
     Unknown { name: u16, declared: u16 },
     /// An element of an unknown field, without a type name.
     Untyped,

@@ -226,7 +226,7 @@ pub(crate) fn enum_text<'a>(node: Node<'a>, type_id: u16, cx: &mut Loading) -> &
     }
 }
 
-/// Writes an enum value in a place whose schema type is that enum.
+/// Writes an enum value where the schema declares that enum.
 pub(crate) fn store_enum(text: &str, field: u16, out: &mut Builder) {
     if text.is_empty() {
         out.fail(field, crate::error::EncodeProblem::Unset);
@@ -235,7 +235,7 @@ pub(crate) fn store_enum(text: &str, field: u16, out: &mut Builder) {
     }
 }
 
-/// Writes an enum value, with its type name, in a place that accepts any type.
+/// Writes an enum value, with its type name, where the schema accepts any type.
 pub(crate) fn store_any_enum(text: &str, type_id: u16, field: u16, out: &mut Builder) {
     out.open_typed(field, ObjectType::Known(type_id));
     store_enum(text, 0, out);

@@ -129,8 +129,8 @@ impl<B> Poly<B> {
     /// Changes the `T` part of the object; everything else in it is kept.
     ///
     /// Works when the object's type is `T`, derived from it, or unknown to the
-    /// schema but allowed at this place (the caller knows better: an unknown
-    /// network card is a `VirtualEthernetCard`). Returns `false`, without calling
+    /// schema but allowed for this value (the caller then knows that it is derived from
+    /// `T`, such as an unknown type of network card). Returns `false`, without calling
     /// `change`, when the object is of another type.
     ///
     /// # Errors

@@ -438,8 +438,8 @@ impl<T: Slot> Slot for Vec<T> {
             if self.capacity() == 0 {
                 self.reserve_exact(node.run(cx.end).min(room_for::<T>()));
             }
-            // In place: moving the value here would need code to drop it at every
-            // earlier step.
+            // Loads the item in place, because moving it here would require code to drop it
+            // at every earlier exit.
             self.push(T::default());
             if let Some(item) = self.last_mut() {
                 item.load(node, cx);

@@ -8,9 +8,9 @@ use crate::document::{Kind, ObjectType, UNKNOWN_FIELD};
 use crate::node::Node;
 use crate::table::{self, FieldKind};
 
-/// Returns the object as one whose fields are those of `type_id`: itself when its
-/// type is derived from that; decoded again when its type is unknown and `type_id`
-/// is allowed in its place. `None` for an object of another type.
+/// Returns the object in a form whose fields include those of `type_id`: itself if its type
+/// is derived from `type_id`, decoded again if its type is unknown and `type_id` is allowed
+/// for the value. Returns `None` for an object of another type.
 pub(crate) fn as_type(node: Node<'_>, type_id: u16) -> Option<Any> {
     let ty = node.object_type()?;
     if table::is_a(ty.table(), type_id) {

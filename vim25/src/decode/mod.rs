@@ -193,7 +193,7 @@ impl<'x> Decoder<'x> {
     /// Reads until the outermost open element ends.
     fn continue_with(&mut self, mut leaf: Leaf<'x>) -> Result<(), DecodeError> {
         while leaf.active || !self.frames.is_empty() {
-            // Not through `event`, which would move every event once more.
+            // Does not call `event`, which would move every event again.
             match self.reader.read_event() {
                 Ok(Event::Start(start)) => self.start(&start, None, &mut leaf)?,
                 Ok(Event::Empty(start)) => {
@@ -337,7 +337,7 @@ impl<'x> Decoder<'x> {
         }
     }
 
-    /// Starts an element that is what the schema declares at its place.
+    /// Starts an element of the type that the schema declares for it.
     #[inline]
     fn start_declared(
         &mut self,
@@ -538,8 +538,8 @@ impl Decoder<'_> {
     }
 }
 
-/// Decodes an element written by [`crate::encode::element`]: a data object of
-/// unknown type at a place declared as `declared`.
+/// Decodes an element written by [`crate::encode::element`]: a data object of an unknown type,
+/// where the schema declares `declared`.
 pub(crate) fn element(xml: &str, declared: u16) -> Result<Document, DecodeError> {
     let mut decoder = Decoder::new(xml, &Limits::default())?;
     loop {

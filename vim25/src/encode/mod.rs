@@ -100,7 +100,7 @@ struct Open<'d> {
     namespace: &'static str,
 }
 
-/// The place where a value is written.
+/// The element in which a value is written: its declared type and its namespaces.
 #[derive(Clone, Copy)]
 pub(crate) struct Place {
     /// The kind that the schema declares there.
@@ -112,7 +112,7 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// A place in the same namespace as the element around it.
+    /// Creates a place in the same namespace as the element around it.
     pub(crate) const fn new(kind: FieldKind, ty: u16, namespace: &'static str) -> Self {
         Self {
             kind,
@@ -317,7 +317,7 @@ fn element_at<'d>(
     Ok(None)
 }
 
-/// Opens a scalar element, with its type where the place accepts any.
+/// Opens a scalar element, with its type name if the schema accepts any type.
 fn open_scalar(out: &mut String, name: &str, cell: Cell, place: Place) {
     if name.is_empty() {
         return;
@@ -379,7 +379,7 @@ pub(crate) fn element(node: Node<'_>) -> Result<String, EncodeError> {
     Ok(out)
 }
 
-/// Encodes one value under a name, in a place.
+/// Encodes one value under a name.
 pub(crate) fn named(
     node: Node<'_>,
     name: &str,

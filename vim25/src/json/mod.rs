@@ -1,8 +1,8 @@
 //! Values as JSON, in the format of the server's own JSON protocol.
 //!
-//! An object carries its type name in `_typeName`. A scalar or list in a place
-//! that accepts any type, or whose type is unknown, is wrapped in an object with
-//! `_typeName` and `_value`. A reference is an object with `type` and `value`.
+//! An object contains its type name in `_typeName`. A scalar or list whose declared
+//! type is any type or unknown is wrapped in an object with `_typeName` and `_value`.
+//! A reference is an object with `type` and `value`.
 //! Everything else is plain JSON: dates are RFC 3339 text, binary data is base64
 //! text. Fields and types that the schema does not know are kept in both directions.
 //!

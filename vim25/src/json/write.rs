@@ -39,7 +39,7 @@ impl Any {
     }
 }
 
-/// Writes a value in a place whose declared type is `declared`.
+/// Writes a value whose declared type is `declared`.
 fn value(node: Node<'_>, declared: FieldKind, out: &mut String) {
     let cell = node.cell();
     match cell.kind {
