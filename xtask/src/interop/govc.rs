@@ -26,7 +26,7 @@ impl<'a> Govc<'a> {
     /// Fails when govc exits with a non-zero status.
     pub(super) fn run(self, arguments: &[&str]) -> Result<String> {
         let mut command = Command::new(self.program);
-        self.endpoint.tell(&mut command);
+        self.endpoint.set_user(&mut command);
         command.args(arguments).env("GOVC_URL", &self.endpoint.url);
         // A session that is cached on disk would outlive the endpoint.
         command

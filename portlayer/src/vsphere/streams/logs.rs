@@ -156,7 +156,7 @@ impl Reader {
             let start = self.source.tail(format, self.end, lines).await?;
             if start.offset >= self.offset {
                 self.offset = start.offset;
-                self.skip_lines = start.leave_out;
+                self.skip_lines = start.skip_lines;
             }
         }
         self.decoder = Some(Decoder::new(format));
