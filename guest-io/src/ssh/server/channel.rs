@@ -18,7 +18,7 @@ use crate::ssh::{CONTROL_TYPE, Exit, STDERR, Window, signals};
 /// How long the host may take to confirm that it has received the end of a session.
 const CONFIRMATION: Duration = Duration::from_secs(5);
 
-/// The maximum number of input bytes that are queued for a client without windows per session.
+/// The maximum number of input bytes that are queued per session, from a client without windows.
 const PLAIN_LIMIT: usize = 16 * 1024 * 1024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
