@@ -31,9 +31,8 @@
 //! | network | fixed addresses, routes and MTUs; a card is found by its PCI slot |
 //! | shutdown | the power button |
 //!
-//! The container's processes cannot access the agent's files, but they are root of the machine.
-//! Unsupported parts of a configuration, such as DHCP and volumes, are listed in the container's
-//! diagnostics.
+//! The program that the machine runs cannot reach the agent's files, but it is root of the machine.
+//! Unsupported settings, such as DHCP and volumes, are reported in the container's diagnostics.
 //!
 //! # Features
 //!

@@ -11,7 +11,7 @@
 //! | creates a [`pair`] of sockets and starts the supervisor with one end | [`run_container`] |
 //! | [`send_request`]: set up, launch, signal, dial | executes it inside the container |
 //! | [`receive_event`] | reports the result, with the files of the streams |
-//! | closes its end, or ends | ends, and with it everything in the container |
+//! | closes its end, or dies | exits, which ends every process in the container |
 
 #![cfg(target_os = "linux")]
 
