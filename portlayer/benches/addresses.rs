@@ -1,4 +1,4 @@
-//! Speed of the address pool: 100,000 addresses of one /12, held and freed in random order.
+//! Speed of the address pool: assigns and releases the 100,000 addresses of a /12 in random order.
 //!
 //! `cargo bench -p portlayer --bench addresses`
 #![allow(
@@ -20,7 +20,7 @@ fn pool() -> AddressPool {
     AddressPool::new(range, Duration::from_secs(60)).begin_at(0x5eed_5eed)
 }
 
-/// A number that looks random and repeats from run to run.
+/// Returns a pseudo-random number; the sequence is the same in every run.
 fn next(state: &mut u64) -> usize {
     *state ^= *state << 13;
     *state ^= *state >> 7;

@@ -1,4 +1,4 @@
-//! The suite itself is right: for each way of breaking a promise there is a case that notices.
+//! Tests of the conformance suite itself: for every broken promise, the expected case fails.
 #![cfg(feature = "conformance")]
 
 #[path = "conformance_bites/events.rs"]
@@ -24,50 +24,50 @@ use portlayer::{
     Resource, Result, State,
 };
 
-/// A promise that is broken.
+/// A defect of an implementation.
 #[derive(Clone, Copy, Debug)]
 enum Broken {
-    /// `inspect` and `list` lose the last argument.
+    /// `inspect` and `list` omit the last argument.
     LosesArguments,
-    /// A second container of one name is made under another name.
+    /// A second container with the same name is created under another name.
     RenamesDuplicates,
-    /// `create` takes what `validate` refuses.
+    /// `create` accepts a specification that `validate` refuses.
     TakesBadNames,
-    /// An unknown id is an internal error.
+    /// An unknown id results in an internal error.
     UnknownIsInternal,
-    /// `list` shows nothing.
+    /// `list` returns no containers.
     ListsNothing,
-    /// `start` says that a process runs before anybody knows.
+    /// `start` reports a running process before this is known.
     StartAlwaysRuns,
-    /// `start` reports no launch failure.
+    /// `start` does not report launch failures.
     HidesLaunchFailures,
-    /// `wait` always sees success.
+    /// `wait` always returns success.
     WaitSeesSuccess,
-    /// `wait` on a container that was not started returns.
+    /// `wait` returns at once for a container that was not started.
     WaitDoesNotWait,
-    /// `remove` takes what is on.
+    /// `remove` succeeds for a running container.
     RemovesWhileOn,
-    /// `start` of what is on is no error.
+    /// `start` succeeds for a running container.
     StartsTwice,
     /// `stop` never sends a signal.
     StopNeverAsks,
-    /// A signal to what is off is no error.
+    /// Signalling a stopped container succeeds.
     SignalsTheDead,
-    /// `wait` reports the exit of the first run for ever.
+    /// `wait` always returns the exit status of the first run.
     FirstExitForEver,
     /// `only_if_never_started` is ignored.
     StartsAgain,
-    /// While a container starts, others see it as lost.
+    /// Other callers see a starting container as lost.
     LosesStarts,
-    /// A dropped `stop` leaves the container stopping for ever.
+    /// A dropped `stop` leaves the container in the state stopping.
     StopsForEver,
-    /// A container that was switched off ends as lost.
+    /// The exit status of a container that was powered off is reported as lost.
     LosesKills,
     /// `update` does not remove labels.
     KeepsLabels,
-    /// `update` applies what it can of an edit.
+    /// `update` applies part of an edit that should be refused.
     EditsWhileOn,
-    /// `pause` does nothing.
+    /// `pause` has no effect.
     PausesNothing,
 }
 
@@ -122,9 +122,9 @@ impl Breaking {
 
     fn rename<T>(&self, result: Result<T>) -> Result<T> {
         match (self.broken, result) {
-            (Broken::UnknownIsInternal, Err(error)) if error.is_not_found() => {
-                Err(Error::internal(error.resource().clone(), "who is that"))
-            }
+            (Broken::UnknownIsInternal, Err(error)) if error.is_not_found() => Err(
+                Error::internal(error.resource().clone(), "unknown container"),
+            ),
             (_, result) => result,
         }
     }
@@ -134,7 +134,7 @@ impl Breaking {
 impl Exec for Breaking {
     fn capabilities(&self) -> Capabilities {
         match self.broken {
-            // Without this capability a start has nothing to say about the process.
+            // Without this capability, `start` does not report on the process.
             Broken::StartAlwaysRuns => self.exec.capabilities().without(Capability::GuestKeys),
             _ => self.exec.capabilities(),
         }

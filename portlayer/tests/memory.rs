@@ -1,4 +1,5 @@
-//! The implementation in memory passes every case, and skips only what it names.
+//! The implementation in memory passes all conformance cases, and skips only those of missing
+//! capabilities.
 #![cfg(feature = "conformance")]
 #![allow(clippy::unwrap_used, reason = "a panic is the failure of a test")]
 

@@ -1,5 +1,5 @@
-//! The implementation on vSphere, against the simulator: an ESXi host with guests, in both
-//! dialects, and with each fact of the platform that nobody could settle both ways.
+//! Runs the vSphere implementation on the simulator: an ESXi host with guests, in both dialects,
+//! and with every variant of the platform's undocumented behaviour.
 #![cfg(all(feature = "conformance", feature = "vsphere"))]
 #![allow(clippy::unwrap_used, reason = "a panic is the failure of a test")]
 
@@ -44,7 +44,7 @@ fn spec(name: &str) -> HostSpec {
 }
 
 impl Endpoint {
-    /// A simulator with a host called `vch`.
+    /// Starts a simulator with a host called `vch`.
     async fn start(dialect: Dialect, platform: Platform) -> Self {
         let exit = Program::new(|process| async move {
             process
@@ -132,7 +132,7 @@ impl Endpoint {
 #[async_trait]
 impl Fixture for Endpoint {
     async fn open(&self) -> Result<PortLayer> {
-        // As another program would: nothing is shared but the endpoint.
+        // As another program would: only the endpoint is shared.
         let options = Options {
             dialect: self.dialect,
             settle_timeout: Duration::from_millis(200),
@@ -145,7 +145,7 @@ impl Fixture for Endpoint {
         conformance::memory::command(process)
     }
 
-    // The built-in guest has no streams and writes no log: see `streams.rs` for those that have.
+    // The built-in guest has no streams and writes no log; `streams.rs` tests guests that do.
     fn guests_lack(&self) -> Capabilities {
         [Capability::Logs].into_iter().collect()
     }
@@ -213,7 +213,7 @@ async fn a_graceful_stop_asks_the_guest() {
         let id = exec.create(spec).await.unwrap();
         exec.start(&id, StartOptions::new()).await.unwrap();
         let exit = exec.stop(&id, StopOptions::default()).await.unwrap();
-        // The guest ended it with `TERM`, and said so.
+        // The guest ended the process with `TERM` and reported that.
         assert_eq!(exit, ExitStatus::Signal(Some(Signal::TERM)));
         exec.start(&id, StartOptions::new()).await.unwrap();
         let exit = exec.stop(&id, StopOptions::AT_ONCE).await.unwrap();
@@ -221,7 +221,7 @@ async fn a_graceful_stop_asks_the_guest() {
     }
 }
 
-/// A guest that says its last word, and then goes, when it is asked to.
+/// A guest that writes its exit status and powers off only when requested.
 #[derive(Clone, Debug, Default)]
 struct Unhurried {
     finish: Arc<Notify>,
@@ -269,7 +269,7 @@ async fn an_exit_that_the_endpoint_forgets_is_kept_for_others() {
     );
     guest.finish.notify_one();
     guest.finished.notified().await;
-    // A reader of the machine now learns how the process ended.
+    // Reading the machine persists how the process ended.
     exec.inspect(&id).await.unwrap();
     guest.leave.notify_one();
     assert_eq!(exec.wait(&id).await.unwrap(), ExitStatus::Code(7));
@@ -338,7 +338,7 @@ async fn what_an_installation_cannot_remove_is_named() {
         failed.to_string().contains("left behind and to be removed"),
         "{failed}"
     );
-    // What is left can be found, files and all, and deleted like any host.
+    // The leftovers can be found, including files, and deleted like any host.
     let configuration = endpoint
         .simulator
         .datastore_directory()

@@ -1,4 +1,4 @@
-//! Streams on vSphere, against the simulator, with a guest that has the guest's end of them.
+//! Streams on vSphere, on the simulator with a guest that implements the guest's side of them.
 #![cfg(feature = "attach")]
 #![allow(clippy::unwrap_used, reason = "a panic is the failure of a test")]
 
@@ -30,8 +30,8 @@ use vsphere_client::{Client, Credentials};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// An agent whose process says `ready`, echoes its input on both outputs and in the log, and
-/// ends with 7 when its input is closed.
+/// An agent whose process writes `ready`, echoes its input to both outputs and to the log, and
+/// exits with 7 when its input is closed.
 #[derive(Debug)]
 struct Agent;
 
@@ -207,7 +207,7 @@ impl Endpoint {
         }
     }
 
-    /// A container with a terminal, whose process takes input.
+    /// Creates a container with a terminal whose process reads input.
     async fn container(&self, name: &str) -> ContainerId {
         let spec = ContainerSpec::new(name, Command::new("/echo").tty(true).open_stdin(true));
         self.layer.exec().create(spec).await.unwrap()
@@ -247,7 +247,8 @@ async fn a_process_is_attached_to_from_its_first_byte_to_its_last() {
     let streams = endpoint.layer.streams();
     assert!(endpoint.layer.capabilities().contains(Capability::Attach));
     let id = endpoint.container("jovial_ride").await;
-    // Others at the line server have no effect: noise, and a guest whose key nobody knows.
+    // Other clients of the line server have no effect: random data, and a guest with an unknown
+    // key.
     let mut noise = TcpStream::connect(endpoint.lines).await.unwrap();
     noise.write_all(&[0x16; 100_000]).await.unwrap();
     let (orders, mut stolen) = mpsc::unbounded_channel();
@@ -288,7 +289,7 @@ async fn a_process_is_attached_to_from_its_first_byte_to_its_last() {
     streams.resize(&id, size).await.unwrap();
     read(&mut first.output, "100x30\n").await;
 
-    // The input goes to the next holder; the first reader leaves.
+    // The next holder takes over the input, and the first reader detaches.
     drop(input);
     drop(first);
     let third = streams.attach(&id, both).await.unwrap();
@@ -352,7 +353,7 @@ async fn a_log_is_followed_until_the_container_is_stopped() {
         let mut input = attached.input.unwrap();
         input.write_all(b"news\n").await.unwrap();
         input.shutdown().await.unwrap();
-        // Input is delivered although nobody reads the output.
+        // Input is delivered even if the output is not read.
         endpoint.layer.exec().wait(&id).await.unwrap()
     };
     let (followed, exit) = tokio::join!(followed, closed);

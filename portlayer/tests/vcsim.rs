@@ -1,8 +1,9 @@
-//! The implementation on vSphere, against `vcsim`: a server that nobody here wrote, without a
-//! guest, without contents of `.vmx` files and without a check of `changeVersion`.
+//! Runs the vSphere implementation on `vcsim`, an independent server that has no guests, provides
+//! no contents of `.vmx` files and does not check `changeVersion`.
 //!
-//! The tests start the program that `VCSIM` names, and are ignored by default:
-//! `VCSIM=path/to/vcsim cargo test -p portlayer --features conformance --test vcsim -- --ignored`
+//! The tests start the program whose path is in the environment variable `VCSIM`, and are ignored
+//! by default: `VCSIM=path/to/vcsim cargo test -p portlayer --features conformance --test vcsim --
+//! --ignored`
 #![cfg(all(feature = "conformance", feature = "vsphere"))]
 #![allow(
     clippy::unwrap_used,
@@ -23,7 +24,7 @@ use portlayer::vsphere::{Dialect, HostSpec, Hosts, InstallProgress, Iso, Options
 use portlayer::{Capability, PortLayer, Result};
 use vsphere_client::{Client, Credentials};
 
-/// A running vcsim; it ends when its standard input is closed.
+/// A running vcsim, which ends when its standard input is closed.
 struct Vcsim {
     url: String,
     program: Child,

@@ -1,4 +1,4 @@
-//! One client: operations on containers of its own, and what it expects of the answers.
+//! A client: performs operations on its own containers and checks the results against its model.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use crate::model::{Images, Item, Run};
 use crate::random::Random;
 use crate::world::{World, Writer};
 
-/// At most this many containers per client.
+/// The maximum number of containers per client.
 const MOST: usize = 4;
 
-/// A violation of what the port layer promises.
+/// The result of a step; the error describes a violation of what the port layer guarantees.
 type Step = std::result::Result<(), String>;
 
 #[derive(Debug)]
@@ -58,10 +58,10 @@ const ACTS: [Act; 12] = [
     Act::Remove,
 ];
 
-/// The effect of an operation on what the client knows.
+/// The effect of an operation, as far as the client knows it.
 enum Outcome {
     Done(Run),
-    /// Refused because of the state the container is in.
+    /// Refused because of the container's state.
     Refused,
     Gone,
     Unknown,
@@ -80,7 +80,7 @@ impl Client {
         }
     }
 
-    /// Performs one operation. Fails if its answer contradicts earlier ones.
+    /// Performs one operation. Fails if its result contradicts earlier results.
     pub(crate) async fn step(&mut self, world: &World, writer: &Writer, images: &Images) -> Step {
         let script = world.simulator.script();
         if self.random.chance(30) && script.pending() < 12 {
@@ -139,7 +139,7 @@ impl Client {
                 | ErrorKind::InvalidArgument { .. }
                 | ErrorKind::Unsupported { .. }
                 | ErrorKind::InUse { .. } => return Err(self.wrong(&error)),
-                // The task itself said so.
+                // This error comes from the task, so nothing was created.
                 ErrorKind::Exhausted { .. } => Some(false),
                 _ => None,
             },
@@ -196,7 +196,7 @@ impl Client {
                     Some(Ok(waited)) => {
                         self.learn(Some(waited), |exit| Some(Run::Stopped(exit)))?
                     }
-                    // Waiting changes nothing.
+                    // Waiting has no effect.
                     Some(Err(_elapsed)) => return Ok(()),
                     None => Outcome::Unknown,
                 }
@@ -248,7 +248,7 @@ impl Client {
         self.apply(world, (number, act), outcome, renamed)
     }
 
-    /// Applies an outcome to the model, and checks that it was possible.
+    /// Applies an outcome to the model. Fails if the outcome was impossible.
     fn apply(
         &mut self,
         world: &World,
@@ -281,8 +281,8 @@ impl Client {
             Outcome::Done(now) => {
                 match (act, now, run) {
                     (Act::Update, ..) => {
-                        // A change that was lost before may still happen. The endpoint may forget
-                        // one that was made while the machine was on.
+                        // An earlier change whose outcome is unknown may still be applied. The
+                        // endpoint may also forget a change that was made while the machine was on.
                         let is_off = matches!(run, Run::Created | Run::Stopped(_));
                         let is_kept = is_off || keeps_changes;
                         if item.names.len() > 1 || !is_kept {
@@ -292,7 +292,7 @@ impl Client {
                         }
                         return Ok(());
                     }
-                    // The exit of a container that is stopped does not change.
+                    // The exit status of a stopped container does not change.
                     (_, Run::Stopped(exit), Run::Stopped(before)) if exit != before => {
                         return Err(format!("{last}: ended with {exit}"));
                     }
@@ -327,7 +327,7 @@ impl Client {
         }
     }
 
-    /// Translates an answer. `understand` returns `None` for one that is impossible.
+    /// Converts a result to an outcome. `understand` returns `None` for an impossible result.
     fn learn<T: std::fmt::Debug>(
         &self,
         answer: Option<Result<T>>,

@@ -1,4 +1,4 @@
-//! What goes wrong on the way to the endpoint, and there.
+//! Faults of the endpoint and of the connection to it.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use vim25::types::NoDiskSpace;
 
 use crate::random::Random;
 
-/// The longest delay of a call or of its task.
+/// The longest delay of a call or its task.
 pub(crate) const LONGEST: Duration = Duration::from_millis(60);
 
 const METHODS: [&str; 18] = [
@@ -32,7 +32,7 @@ const METHODS: [&str; 18] = [
     "POST /nfc",
 ];
 
-/// Adds a fault to one of the calls to come.
+/// Injects a fault into one of the next calls.
 pub(crate) fn add(script: &Script, random: &mut Random) {
     let method = METHODS[random.below(METHODS.len())];
     let delay = Duration::from_millis(1 + random.below(LONGEST.as_millis() as usize) as u64);

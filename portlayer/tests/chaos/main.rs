@@ -1,18 +1,18 @@
-//! Random operations of ten clients on the simulator, as an ESXi host and as a vCenter, with faults
-//! and kills of the port layer, checked against a model.
+//! Ten clients perform random operations on the simulator, as an ESXi host and as a vCenter, with
+//! faults and kills of the port layer, and the results are checked against a model.
 //!
-//! A run consists of worlds: simulators of different platforms. In each, clients work until the
-//! port layer is killed or closed. Another one opens the host then, and after its recovery what was
-//! acknowledged has to be there, what was refused must not be, and nothing may be half there.
-//! `cargo xtask chaos` makes a long run. The choices follow from a seed, their interleaving does
-//! not.
+//! A run consists of worlds: simulators with different platforms. In each world, the clients work
+//! until the port layer is killed or closed. Then another port layer opens the host. After its
+//! recovery, acknowledged changes must exist, refused changes must not, and nothing may be
+//! incomplete. `cargo xtask chaos` starts a long run. A seed determines the operations, but not
+//! their interleaving.
 //!
-//! Last long runs, 2026-11-26, debug build on two cores under a load of 10 to 20, seed 20261126:
-//! one of 3,750 operations (749 of unknown outcome, 1,013 faults, 38 kills, 58 openings), ended by
-//! hand without a violation; one that failed after 838 operations. There, a request of a killed
-//! port layer began the removal of a container after its successor had looked for interrupted
-//! removals, so the container stayed half removed until the next opening. 10,000 operations without
-//! a violation have not been seen yet.
+//! The last long runs, on 2026-11-26 with a debug build on two cores under a load of 10 to 20 and
+//! seed 20261126: one of 3,750 operations (749 with unknown outcome, 1,013 faults, 38 kills, 58
+//! openings) was stopped by hand without a violation; one failed after 838 operations. In the
+//! latter, a request of a killed port layer started the removal of a container after its successor
+//! had looked for interrupted removals, so the container remained partly removed until the next
+//! opening. A run of 10,000 operations without a violation has not been achieved yet.
 #![cfg(all(feature = "conformance", feature = "vsphere"))]
 #![allow(clippy::unwrap_used, reason = "a panic is the failure of a test")]
 
@@ -35,7 +35,7 @@ use world::{World, Writer};
 
 const CLIENTS: usize = 10;
 
-/// Operations per world of a long run.
+/// Operations per world in a long run.
 const PER_WORLD: usize = 1_250;
 
 #[test]
@@ -49,7 +49,7 @@ fn a_short_run() {
 
 #[test]
 #[ignore = "takes minutes: run by `cargo xtask chaos`"]
-#[expect(clippy::print_stdout, reason = "the figures are for a person")]
+#[expect(clippy::print_stdout, reason = "the figures are printed for a person")]
 fn a_long_run() {
     let number = |name: &str| std::env::var(name).ok()?.parse().ok();
     let seed: u64 = number("CHAOS_SEED").unwrap_or_else(rand_seed);
@@ -74,7 +74,7 @@ fn rand_seed() -> u64 {
 #[derive(Debug, Default)]
 struct Figures {
     operations: usize,
-    /// Of those, the ones whose outcome the client did not learn.
+    /// The number of operations with unknown outcome.
     unknown: usize,
     faults: usize,
     kills: usize,
@@ -111,7 +111,7 @@ fn run_world(seed: u64, vcenter: bool, operations: usize, figures: &mut Figures)
             } else {
                 writer.close().await;
             }
-            // What is delayed on the endpoint comes to its end.
+            // Wait until delayed operations on the endpoint have completed.
             tokio::time::sleep(faults::LONGEST * 2).await;
             let began = Instant::now();
             writer = Arc::new(world.open().await.unwrap());
@@ -132,8 +132,8 @@ fn run_world(seed: u64, vcenter: bool, operations: usize, figures: &mut Figures)
     runtime.shutdown_background();
 }
 
-/// Lets the clients work until they have begun this many operations together. A kill hits those
-/// that are in progress.
+/// Lets the clients work until together they have started this many operations. A kill interrupts
+/// those in progress.
 async fn epoch(
     world: &World,
     writer: &Arc<Writer>,

@@ -1,4 +1,4 @@
-//! What the clients know from the answers they got.
+//! What the clients know from the results of their operations.
 
 use std::io::{Cursor, Read};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,26 +6,27 @@ use std::sync::{Arc, Mutex, PoisonError};
 use portlayer::image::{Digest, Image, ImageConfig, Layer};
 use portlayer::{ContainerId, ExitStatus, State};
 
-/// A container, as its client knows it.
+/// A container, as known to its client.
 #[derive(Debug)]
 pub(crate) struct Item {
     pub(crate) id: ContainerId,
-    /// The names it may have.
+    /// The possible names.
     pub(crate) names: Vec<String>,
-    /// The code its process ends with; `None` if it runs until it is stopped.
+    /// The exit code of its process; `None` if the process runs until it is stopped.
     pub(crate) code: Option<i32>,
-    /// `None`: the client does not know.
+    /// Whether the container exists; `None` if unknown.
     pub(crate) there: Option<bool>,
     pub(crate) run: Run,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Run {
-    /// The client did not learn how an operation went, which may still have an effect.
+    /// The outcome of an operation is unknown, and it may still take effect.
     Unknown,
     Created,
     Running,
-    /// Its process ends, or has ended, by itself. Whether the endpoint forgets with which code.
+    /// The process exits, or has exited, by itself with this code; the flag says whether the
+    /// endpoint may forget the code.
     Ends(i32, bool),
     Stopped(ExitStatus),
     Suspended,
@@ -42,7 +43,7 @@ impl Run {
         })
     }
 
-    /// Whether a container can be seen in this state.
+    /// Returns whether the container may be observed in this state.
     pub(crate) fn agrees(self, state: &State) -> bool {
         match self {
             Self::Unknown => true,
@@ -52,7 +53,7 @@ impl Run {
                     let is_lost = matches!(exit, ExitStatus::Lost | ExitStatus::NeverOn);
                     *exit == ExitStatus::Code(code) || (forgets && is_lost)
                 }
-                // A first start that nobody saw is not recorded.
+                // A first start that no port layer observed is not recorded.
                 State::Created => forgets,
                 _ => false,
             },
@@ -61,7 +62,7 @@ impl Run {
     }
 }
 
-/// Images that the first client imports and removes; the first two have the same layers.
+/// The images that the first client imports and removes. The first two have the same layers.
 #[derive(Debug)]
 pub(crate) struct Images {
     pub(crate) all: [Image; 3],
@@ -81,7 +82,8 @@ impl Images {
         }
     }
 
-    /// Whether it is there, if known, and a number that changes with each operation on it.
+    /// Returns whether the image exists, if known, and a number that changes with each operation on
+    /// it.
     pub(crate) fn known(&self, number: usize) -> (Option<bool>, u64) {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)[number]
     }

@@ -1,4 +1,4 @@
-//! Random numbers that follow from a seed: SplitMix64.
+//! Reproducible random numbers (SplitMix64).
 
 #[derive(Debug)]
 pub(crate) struct Random(u64);

@@ -1,4 +1,4 @@
-//! What must hold after a recovery, seen through the port layer and past it.
+//! Checks what must hold after a recovery, through the port layer and directly on the endpoint.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -14,19 +14,20 @@ use crate::client::Client;
 use crate::model::{Images, Item, Run};
 use crate::world::{World, Writer};
 
-/// How long a recovery may take.
+/// The maximum duration of a recovery.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 const INFO: Property<mo::Task, TaskInfo> = Property::new("info");
 
-/// What the port layer says.
+/// What the port layer reports.
 struct Said {
     containers: Listing,
     images: ImageListing,
     inconsistent: Vec<Inconsistency>,
 }
 
-/// Waits until everything is as it has to be, and takes over what the clients did not know.
+/// Waits until the state is consistent with the model, and then updates the model with what the
+/// clients did not know.
 pub(crate) async fn recovered(
     world: &World,
     writer: &Writer,
@@ -65,7 +66,7 @@ async fn ask(world: &World, writer: &Writer) -> Result<Said, String> {
             inconsistent: exec.check().await?,
         })
     });
-    let said = said.await.ok_or("it was killed")?;
+    let said = said.await.ok_or("the port layer was killed")?;
     said.map_err(|error: portlayer::Error| format!("{error:?}"))
 }
 
@@ -106,7 +107,11 @@ fn problems(said: &Said, clients: &[Client], images: &Images) -> Vec<String> {
             _ => {}
         }
     }
-    problems.extend(unclaimed.values().map(|info| format!("whose is {info:?}?")));
+    problems.extend(
+        unclaimed
+            .values()
+            .map(|info| format!("unexpected container: {info:?}")),
+    );
     let broken = &said.containers.quarantined;
     problems.extend(broken.iter().map(|broken| format!("{broken:?}")));
     let broken = &said.images.quarantined;
@@ -129,7 +134,7 @@ fn problems(said: &Said, clients: &[Client], images: &Images) -> Vec<String> {
     problems
 }
 
-/// Whether a container may be in this state once everything came to its end.
+/// Returns whether the container may be in this state once all operations have completed.
 fn agrees(item: &Item, state: &State) -> bool {
     match item.run {
         Run::Unknown => Run::of(state).is_some(),
@@ -140,7 +145,7 @@ fn agrees(item: &Item, state: &State) -> bool {
     }
 }
 
-/// What is on the endpoint besides what the port layer says.
+/// Returns what exists on the endpoint although the port layer does not report it, and vice versa.
 async fn on_endpoint(world: &World, said: &Said) -> Vec<String> {
     let mut problems = Vec::new();
     let chains: BTreeSet<_> = said
@@ -201,13 +206,14 @@ fn adopt(world: &World, said: &Said, clients: &mut [Client], images: &Images) {
                 return false;
             };
             item.there = Some(true);
-            // What was changed while the machine is on may be forgotten when it goes off.
+            // The endpoint may forget a change made while the machine was on when it is powered
+            // off.
             let is_off = matches!(info.state, State::Created | State::Stopped { .. });
             if is_off || world.platform.api_keys_written_while_on_survive {
                 item.names = vec![info.name.clone()];
             }
             item.run = match Run::of(&info.state) {
-                // Only this port layer may know how it ended, until a caller asks.
+                // Only this port layer may know the exit status, until a caller asks for it.
                 Some(Run::Stopped(_)) if !world.platform.guest_keys_survive_power_off => {
                     Run::Unknown
                 }

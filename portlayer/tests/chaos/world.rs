@@ -14,7 +14,7 @@ use crate::random::Random;
 
 pub(crate) struct World {
     pub(crate) simulator: Simulator,
-    /// A connection that no fault is meant for.
+    /// A connection without injected faults.
     pub(crate) observer: Client,
     pub(crate) sole_writer: bool,
     pub(crate) platform: Platform,
@@ -79,7 +79,7 @@ impl World {
         }
     }
 
-    /// Opens the host in a runtime of its own, as another program would.
+    /// Opens the host in a separate runtime, as another program would.
     pub(crate) async fn open(&self) -> portlayer::Result<Writer> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -134,7 +134,7 @@ async fn connect(simulator: &Simulator) -> vsphere_client::Result<Client> {
     client.connect().await
 }
 
-/// A port layer in a runtime of its own.
+/// A port layer in its own runtime.
 #[derive(Debug)]
 pub(crate) struct Writer {
     handle: Handle,
@@ -142,7 +142,7 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Performs an operation; `None` if the port layer was killed during it.
+    /// Performs an operation; returns `None` if the port layer was killed before it completed.
     pub(crate) async fn run<T, F>(&self, work: impl FnOnce(VsphereExec) -> F + Send) -> Option<T>
     where
         T: Send + 'static,
@@ -155,7 +155,7 @@ impl Writer {
         self.handle.spawn(work(exec)).await.ok()
     }
 
-    /// Ends it where it stands: nothing is written, released or logged out after this.
+    /// Kills the port layer: it does not write, release or log out anything afterwards.
     pub(crate) fn kill(&self) {
         let mut alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((runtime, exec)) = alive.take() {
@@ -164,7 +164,7 @@ impl Writer {
         }
     }
 
-    /// Ends it properly.
+    /// Closes the port layer in an orderly way.
     pub(crate) async fn close(&self) {
         let taken = {
             let mut alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! Broken promises about events.
+//! Defects of events.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use portlayer::{Exec, ExitStatus, PortLayer, Result};
 
 #[derive(Clone, Copy, Debug)]
 enum Broken {
-    /// No event is reported.
+    /// No events are reported.
     TellsNothing,
     /// Existing containers are reported as new.
     TellsThePast,
@@ -21,7 +21,7 @@ enum Broken {
     HidesUpdates,
     /// The exit status is not reported.
     LosesExits,
-    /// The start is reported again at the end.
+    /// The start is reported again when the process ends.
     StartsTwice,
 }
 

@@ -1,4 +1,4 @@
-//! Broken promises about scopes and connections.
+//! Defects of scopes and connections.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -15,33 +15,33 @@ use portlayer::{Capabilities, ContainerId, ErrorKind, Exec, ExitStatus, PortLaye
 
 #[derive(Clone, Copy, Debug)]
 enum Broken {
-    /// A scope loses its search domain.
+    /// A scope loses its search domains.
     ForgetsDomains,
-    /// A scope with a bad value is made without it.
+    /// A scope with an invalid value is created without the value.
     TakesBadScopes,
-    /// A scope in use is removed, as far as the caller sees.
+    /// Removing a scope that is in use appears to succeed.
     RemovesScopesInUse,
-    /// All containers have one address.
+    /// All containers have the same address.
     SharesAddresses,
-    /// A container that starts has another address.
+    /// Starting a container changes its address.
     MovesOnStart,
-    /// The address that was freed last is assigned first.
+    /// The address that was released last is assigned first.
     ReusesAddresses,
-    /// An address that is in use is replaced by another.
+    /// If a requested address is in use, another one is assigned.
     ReplacesAddresses,
-    /// A container for which no address is left is made on the default scope.
+    /// If a scope has no free address, the container is created on the default scope.
     MovesToDefault,
-    /// A create that fails keeps an address.
+    /// A failed create leaks an address.
     LosesAddresses,
     /// Names are resolved in all scopes.
     ResolvesAcrossScopes,
-    /// Links are for everybody.
+    /// A link of one container is visible to all containers.
     SharesLinks,
-    /// A container on an external scope has an address that nobody assigned.
+    /// A container on an external scope has an address that was never assigned.
     InventsAddresses,
-    /// A port that another container publishes does not matter.
+    /// A host port can be published by two running containers.
     PublishesTwice,
-    /// A running container is disconnected, as far as the caller sees.
+    /// Disconnecting a running container appears to succeed.
     DisconnectsWhileOn,
 }
 
@@ -93,7 +93,7 @@ struct Breaking {
     exec: MemoryExec,
     networks: MemoryNetworks,
     broken: Broken,
-    /// The address that was freed last, by scope.
+    /// The address that was released last, by scope.
     freed: Arc<Mutex<BTreeMap<String, IpAddr>>>,
 }
 

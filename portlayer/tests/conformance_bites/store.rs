@@ -1,4 +1,4 @@
-//! Broken promises about stored values.
+//! Defects of stored values.
 
 use std::sync::Arc;
 
@@ -12,17 +12,17 @@ use portlayer::{ErrorKind, PortLayer, Result};
 
 #[derive(Clone, Copy, Debug)]
 enum Broken {
-    /// A value that was set is not there.
+    /// A value that was set is lost.
     LosesValues,
-    /// All values have one revision.
+    /// All values have the same revision.
     OneRevision,
-    /// Keys are listed that do not begin so.
+    /// `list` ignores the prefix.
     ListsTooMuch,
-    /// A change happens whatever is expected.
+    /// The precondition of a change is ignored.
     ExpectsNothing,
-    /// Each program has values of its own.
+    /// Values are not shared between programs.
     Private,
-    /// Keys and values may be anything.
+    /// Invalid keys and values are accepted.
     TakesAnything,
 }
 
@@ -104,7 +104,7 @@ impl Breaking {
     fn expect(&self, expect: Expect) -> Expect {
         match (self.broken, expect) {
             (Broken::ExpectsNothing, _) => Expect::Any,
-            // Which revision it is cannot be told.
+            // Revisions cannot be distinguished.
             (Broken::OneRevision, Expect::Revision(_)) => Expect::Any,
             _ => expect,
         }

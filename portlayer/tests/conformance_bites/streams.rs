@@ -1,4 +1,4 @@
-//! Broken promises about streams and logs.
+//! Defects of streams and logs.
 
 use std::io;
 use std::pin::Pin;
@@ -26,45 +26,45 @@ enum Broken {
     LosesTheFirst,
     /// The last piece of output is lost.
     LosesTheLast,
-    /// Standard error arrives as standard output.
+    /// Standard error is delivered as standard output.
     MixesStreams,
-    /// The process does not see that its input was closed.
+    /// The process is not notified when its input is closed.
     KeepsInputOpen,
-    /// Only one caller hears the process.
+    /// Only one caller receives output.
     OneReader,
-    /// All output arrives, whatever was requested.
+    /// All streams are delivered, whichever were requested.
     SendsEverything,
-    /// Any number of callers have the input.
+    /// Several callers can hold the input at the same time.
     ManyHolders,
-    /// A caller that leaves takes the input along.
+    /// The input is closed when its holder detaches.
     ClosesWithTheHolder,
-    /// Output is buffered without a bound.
+    /// Output is buffered without limit instead of slowing down the process.
     NeverWaits,
-    /// The size that was set before the start is lost.
+    /// A terminal size that was set before the start is lost.
     ForgetsSizes,
-    /// Processes without a terminal have a size.
+    /// A process without a terminal accepts a size.
     SizesAnything,
-    /// The output does not end.
+    /// The output never ends.
     NeverEnds,
-    /// Everybody has streams.
+    /// Attaching to an unknown container succeeds.
     KnowsEverybody,
-    /// Nobody can attach to a process that runs.
+    /// Attaching to a running process fails.
     OnlyBeforeTheStart,
-    /// A log has only what the last run wrote.
+    /// A log contains only the output of the last run.
     ForgetsRuns,
-    /// A log has all lines, however many are requested.
+    /// A log returns all lines, whatever number is requested.
     IgnoresLines,
-    /// A log has all lines, whatever time is requested.
+    /// A log returns all lines, whatever time range is requested.
     IgnoresTimes,
-    /// A log does not know the streams.
+    /// A log attributes all records to one stream.
     LogsOneStream,
-    /// A log is not followed.
+    /// Following a log has no effect.
     NeverFollows,
-    /// A log is followed for ever.
+    /// Following a log never ends.
     FollowsForEver,
-    /// Only the program that was there at the time knows the log.
+    /// A log is lost when another program opens the host.
     ForgetsLogs,
-    /// A removed container has a log.
+    /// A removed container still has a log.
     LogsTheRemoved,
 }
 
@@ -124,7 +124,7 @@ struct Breaking {
     streams: MemoryStreams,
     attached: Arc<AtomicUsize>,
     opened: Arc<AtomicUsize>,
-    /// Opened after another.
+    /// Whether this port layer was opened after another one.
     later: bool,
 }
 
@@ -200,7 +200,7 @@ impl Breaking {
     }
 }
 
-/// An input that is not closed.
+/// An input that is never closed.
 struct Bad {
     input: Input,
     close: bool,
@@ -227,7 +227,7 @@ impl AsyncWrite for Bad {
     }
 }
 
-/// An input for a task that closes it when this is dropped.
+/// An input whose task closes it when this is dropped.
 struct Sending(mpsc::UnboundedSender<Vec<u8>>);
 
 impl AsyncWrite for Sending {

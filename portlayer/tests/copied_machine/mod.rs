@@ -1,4 +1,4 @@
-//! Machines that have the key of another one's line, as copied machines do.
+//! Machines with the line key of another machine, as copied machines have.
 
 use vim25::types::{OptionValue, VirtualMachineConfigSpec};
 use vim25::{Poly, Property, Ref, mo, props};
@@ -7,7 +7,7 @@ use super::*;
 
 const EXTRA_CONFIG: Property<mo::VirtualMachine, Vec<Poly<OptionValue>>> =
     Property::new("config.extraConfig");
-/// The private half of a machine's key, and the fingerprint by which the host knows it.
+/// The private key of a machine, and the fingerprint by which the host identifies it.
 const LINE_KEYS: [&str; 2] = ["guestinfo.vice./key", "portlayer/hostkey"];
 
 impl Endpoint {
@@ -49,7 +49,7 @@ impl Endpoint {
         timeout(LIMIT, started).await.unwrap().unwrap();
     }
 
-    /// Attaching fails because of the key, at once or as soon as the line is there.
+    /// Attaching fails because of the key, either at once or when the line is connected.
     async fn is_barred(&self, id: &ContainerId) {
         let attached = self
             .layer
@@ -71,7 +71,7 @@ impl Endpoint {
     }
 }
 
-/// The machine that was copied had its line before: it loses it.
+/// The line of the copied machine was connected before the copy, and is closed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_machines_with_one_key_have_no_line() {
     let endpoint = Endpoint::start().await;
@@ -93,7 +93,7 @@ async fn two_machines_with_one_key_have_no_line() {
     endpoint.is_barred(&copy).await;
     endpoint.is_barred(&original).await;
 
-    // A third machine has a key of its own, and its line.
+    // A third machine has its own key and gets a line.
     let mut reader = endpoint
         .layer
         .streams()
@@ -105,7 +105,7 @@ async fn two_machines_with_one_key_have_no_line() {
     endpoint.simulator.shutdown().await;
 }
 
-/// Neither of them ever had a line.
+/// Neither machine was connected before the copy.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_that_was_copied_before_is_nobodys() {
     let endpoint = Endpoint::start().await;

@@ -1,4 +1,4 @@
-//! The life of hosts, on any endpoint.
+//! The life cycle of hosts, on any endpoint.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -12,7 +12,7 @@ use super::Flow;
 
 type Check = Result<(), Box<dyn std::error::Error>>;
 
-/// Fails with what was found instead.
+/// Fails and prints the value if it does not match the pattern.
 macro_rules! ensure {
     ($value:expr, $pattern:pat $(if $guard:expr)? $(,)?) => {{
         match $value {
@@ -22,7 +22,7 @@ macro_rules! ensure {
     }};
 }
 
-/// The endpoint, and the hosts to clear away afterwards.
+/// The endpoint, and the hosts to delete at the end.
 struct HostBench<'a> {
     flow: &'a Flow<'a>,
     made: Mutex<Vec<String>>,
@@ -33,7 +33,7 @@ impl HostBench<'_> {
         self.flow.hosts
     }
 
-    /// A specification with a unique name; its host is cleared away at the end.
+    /// Returns a specification with a unique name. A host with that name is deleted at the end.
     fn spec(&self) -> HostSpec {
         let name = format!("conformance-{}", ContainerId::generate().short());
         self.made
@@ -57,7 +57,7 @@ impl HostBench<'_> {
     }
 }
 
-/// Runs every case.
+/// Runs all cases.
 pub(crate) async fn all(flow: &Flow<'_>) {
     macro_rules! run {
         ($($case:ident),+ $(,)?) => {$({
@@ -102,7 +102,7 @@ async fn each_step_is_told_and_the_host_is_found(bench: &HostBench<'_>) -> Check
     let name = spec.name.clone();
     let info = bench.hosts().install(spec, &observer).await?;
     let told = told.into_inner().unwrap_or_else(PoisonError::into_inner);
-    // Two steps are only there when asked for.
+    // Two steps run only if requested.
     let optional = [InstallStep::BridgeNetwork, InstallStep::Address];
     let expected: Vec<_> = InstallStep::ALL
         .into_iter()
@@ -273,7 +273,7 @@ async fn delete_leaves_nothing(bench: &HostBench<'_>) -> Check {
         })
     );
     ensure!(bench.hosts().list().await?, ref all if all.iter().all(|host| host.name != name));
-    // Nothing stands in the way of a new one, and nothing of the old one is in it.
+    // A new host can be installed, and contains nothing of the old one.
     bench.hosts().install(spec, &quiet).await?;
     let layer = bench.hosts().open(&name).await?;
     assert_eq!(layer.exec().list().await?.containers, []);

@@ -1,5 +1,5 @@
-//! What the implementation on vSphere leaves on an endpoint, seen with the client alone. The
-//! simulator and vcsim both run these.
+//! What the vSphere implementation leaves on an endpoint, observed directly with the client. These
+//! tests run on the simulator and on vcsim.
 
 pub(crate) mod hosts;
 
@@ -20,7 +20,7 @@ use vsphere_client::{Client, Datastore};
 pub(crate) struct Flow<'a> {
     pub(crate) client: &'a Client,
     pub(crate) hosts: &'a Hosts,
-    /// What can be installed on the endpoint under this name.
+    /// Returns a specification with this name that can be installed on the endpoint.
     pub(crate) spec: &'a (dyn Fn(&str) -> HostSpec + Sync),
 }
 
@@ -40,7 +40,7 @@ impl Flow<'_> {
             .unwrap()
     }
 
-    /// The machines on the endpoint whose names satisfy the condition.
+    /// Returns the machines on the endpoint whose names satisfy the condition.
     async fn machines(&self, condition: impl Fn(&str) -> bool) -> Vec<Ref<mo::VirtualMachine>> {
         let root = &self.client.service_content().root_folder;
         let name = props::virtual_machine::NAME;
@@ -60,7 +60,7 @@ impl Flow<'_> {
     }
 
     async fn machine_of(&self, id: &ContainerId) -> Ref<mo::VirtualMachine> {
-        // VIC 0.4 named a machine by its id, 1.x by the container's name and the short id.
+        // VIC 0.4 named a machine after the container's id, VIC 1.x after its name and short id.
         let (full, short) = (id.to_string(), id.short());
         let found = self
             .machines(|name| name == full || name.ends_with(&short))
@@ -84,7 +84,7 @@ impl Flow<'_> {
     }
 }
 
-/// The devices and keys that VIC 0.4 gave a container are on its machine.
+/// A container's machine has the devices and keys that VIC 0.4 created.
 pub(crate) async fn a_container_has_what_vic_gave_it(flow: &Flow<'_>) {
     let exec = flow.hosts.exec("vch").await.unwrap();
     let host = flow.hosts.find("vch").await.unwrap();
@@ -171,7 +171,7 @@ pub(crate) async fn a_container_has_what_vic_gave_it(flow: &Flow<'_>) {
     } else {
         "guestinfo.vice."
     };
-    // It was made from no image.
+    // It was created without an image.
     assert_eq!(value(&format!("{base}/repo")).as_deref(), Some("<nil>"));
     assert_eq!(
         value(&format!("{base}/sessions|{id}/common/name")).as_deref(),
@@ -184,7 +184,7 @@ pub(crate) async fn a_container_has_what_vic_gave_it(flow: &Flow<'_>) {
     exec.remove(&id).await.unwrap();
 }
 
-/// A container's directory goes with it, and its disk's parents stay.
+/// Removing a container deletes its directory, but not the parents of its disk.
 pub(crate) async fn removing_keeps_what_is_shared(flow: &Flow<'_>) {
     let exec = flow.hosts.exec("vch").await.unwrap();
     let datastore = flow.datastore().await;
@@ -240,7 +240,8 @@ pub(crate) async fn removing_keeps_what_is_shared(flow: &Flow<'_>) {
             ..Default::default()
         }
     };
-    // A volume, which lies elsewhere; it becomes the parent of a disk of the same machine.
+    // A volume outside of the container's directory becomes the parent of another disk of the
+    // machine.
     flow.client
         .run(vm.reconfig_vm(&add(&parent, 1, None)))
         .await
@@ -269,7 +270,7 @@ pub(crate) async fn removing_keeps_what_is_shared(flow: &Flow<'_>) {
     files.delete("images").await.unwrap();
 }
 
-/// An installation that fails half way leaves nothing, and can be repeated.
+/// An installation that fails half way leaves nothing behind, and can be repeated.
 pub(crate) async fn a_failed_installation_leaves_nothing(flow: &Flow<'_>) {
     let directory = tempfile::tempdir().unwrap();
     let image = directory.path().join("bootstrap.iso");
@@ -359,7 +360,8 @@ pub(crate) async fn a_failed_installation_leaves_nothing(flow: &Flow<'_>) {
     );
 }
 
-/// One machine that cannot be read is reported next to the others and can be removed.
+/// An unreadable machine is listed as quarantined, other containers are unaffected, and it can be
+/// removed.
 pub(crate) async fn a_broken_container_is_quarantined(flow: &Flow<'_>) {
     let exec = flow.hosts.exec("vch").await.unwrap();
     let good = ContainerSpec::new("good", Command::new("/hello"));
@@ -403,7 +405,8 @@ pub(crate) async fn a_broken_container_is_quarantined(flow: &Flow<'_>) {
     );
 }
 
-/// The file on the datastore shows what the API was told, where it shows anything.
+/// The configuration file on the datastore has the keys that were set through the API, if the
+/// endpoint provides the file.
 pub(crate) async fn the_configuration_file_is_readable(flow: &Flow<'_>) {
     let exec = flow.hosts.exec("vch").await.unwrap();
     let spec = ContainerSpec::new("file", Command::new("/hello"));

@@ -1,4 +1,4 @@
-//! Images on the simulator: what is stored, shared, refused, left behind and cleaned up.
+//! Images on the simulator: what is stored, shared and refused, and how failures are cleaned up.
 
 use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
@@ -17,10 +17,10 @@ use vim25::types::{ConcurrentAccess, NoDiskSpace};
 
 use super::Endpoint;
 
-/// A capacity that keeps what tests look at small.
+/// A small capacity, so that the test disks stay small.
 const CAPACITY: u64 = 16 << 20;
 
-/// A layer with one file.
+/// Returns a layer with one file.
 pub(crate) fn layer(path: &str, content: &[u8]) -> (Digest, Arc<[u8]>) {
     let mut tar = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_gnu();
@@ -31,7 +31,7 @@ pub(crate) fn layer(path: &str, content: &[u8]) -> (Digest, Arc<[u8]>) {
     (Digest::of(&tar), tar.into())
 }
 
-/// An image of such layers that runs this command.
+/// Returns an image with these layers and this command.
 pub(crate) fn image(layers: &[(Digest, Arc<[u8]>)], command: &str) -> Image {
     let diff_ids: Vec<_> = layers
         .iter()
@@ -56,7 +56,7 @@ pub(crate) fn options() -> ImportOptions {
     ImportOptions::new().capacity(CAPACITY)
 }
 
-/// All files on the datastore.
+/// Returns all files on the datastore.
 pub(crate) fn files(endpoint: &Endpoint) -> Vec<PathBuf> {
     fn walk(directory: &Path, found: &mut Vec<PathBuf>) {
         for entry in std::fs::read_dir(directory).unwrap() {
@@ -80,7 +80,7 @@ async fn start() -> (Endpoint, PortLayer, Vec<PathBuf>) {
     (endpoint, layer, before)
 }
 
-/// Another program with the same host, which does not wait long for others.
+/// Opens the host as another program would, with a short timeout for other programs.
 async fn another(endpoint: &Endpoint) -> PortLayer {
     let options = Options {
         import_patience: Duration::from_millis(200),
@@ -99,7 +99,7 @@ fn contains(file: &Path, needle: &[u8]) -> bool {
 async fn an_image_is_stored_described_and_removed_without_a_trace() {
     let (endpoint, layer_, before) = start().await;
     let images = layer_.images();
-    let words = b"the words that are to be found on the disk";
+    let words = b"a text to find on the disk";
     let image = image(
         &[layer("hello", words), layer("etc/more", b"more")],
         "/hello",
@@ -125,7 +125,7 @@ async fn an_image_is_stored_described_and_removed_without_a_trace() {
     assert!(phases.contains(&ImportPhase::Write));
     assert_eq!(phases.last(), Some(&ImportPhase::Record));
 
-    // Another program sees the same, and no container.
+    // Another program sees the image, and no containers.
     let other = another(&endpoint).await;
     assert_eq!(other.images().inspect(&image.id()).await.unwrap(), imported);
     let listing = other.images().list().await.unwrap();
@@ -177,9 +177,9 @@ async fn images_with_the_same_layers_share_one_disk() {
     tracing::info!(elapsed = ?before_second.elapsed(), "second import");
     assert_eq!(files(&endpoint), with_one);
     assert_eq!(second.size, images.inspect(&one.id()).await.unwrap().size);
-    // A third time nothing is read.
+    // A third import does not read the layers.
     let unreadable = Layer::new(layers[0].0, || {
-        Err(std::io::Error::other("nobody should open this"))
+        Err(std::io::Error::other("the layer must not be opened"))
     });
     let again = Image::new(two.config().clone(), [unreadable]);
     assert_eq!(images.import(again, options()).await.unwrap(), second);
@@ -209,7 +209,7 @@ async fn two_importers_meet() {
     let machines = machines
         .iter()
         .filter(|file| file.to_string_lossy().ends_with(".vmx"));
-    // The appliance and the image.
+    // The machines are the appliance and the image.
     assert_eq!(machines.count(), 2);
 }
 
@@ -269,10 +269,11 @@ fn full() -> Fault {
     Fault::new("the datastore is full", NoDiskSpace::default())
 }
 
-/// One thing that goes wrong with a call.
+/// A failure of a call.
 type Trouble = (&'static str, Reaction);
 
-/// Imports on one endpoint, each with another trouble: an image is there afterwards or nothing is.
+/// Imports an image once per failure, on one endpoint: afterwards the image is complete, or nothing
+/// is left.
 async fn fail(troubles: Vec<Trouble>) {
     let (endpoint, layer_, before) = start().await;
     let other = another(&endpoint).await;
@@ -282,17 +283,17 @@ async fn fail(troubles: Vec<Trouble>) {
         endpoint.simulator.script().next(method, reaction);
         let imported = layer_.images().import(image.clone(), options()).await;
         let pending = endpoint.simulator.script().pending();
-        assert_eq!(pending, 0, "{what}: never met");
+        assert_eq!(pending, 0, "{what}: the fault was not injected");
         endpoint.simulator.script().clear();
         let listed = layer_.images().list().await.unwrap();
         if imported.is_ok() {
             assert_eq!(listed.images.len(), 1, "{what}");
         }
         if listed.images.is_empty() {
-            // Either it is gone, at once or soon, or it is found and removed.
+            // Leftovers are removed at once, soon, or by the next cleanup.
             cleared(&endpoint, &other, &before, &what).await;
         }
-        // And in any case the image can be had.
+        // In any case, the image can be imported afterwards.
         let image = other.images().import(image, options()).await.unwrap();
         let listed = other.images().list().await.unwrap();
         assert_eq!(listed.images.len(), 1, "{what}");
@@ -302,7 +303,7 @@ async fn fail(troubles: Vec<Trouble>) {
     endpoint.simulator.shutdown().await;
 }
 
-/// Waits until no more files are there than before.
+/// Waits until all new files are removed.
 async fn cleared(endpoint: &Endpoint, layer: &PortLayer, before: &[PathBuf], what: &str) {
     let gone = async {
         loop {
@@ -317,7 +318,7 @@ async fn cleared(endpoint: &Endpoint, layer: &PortLayer, before: &[PathBuf], wha
     gone.unwrap_or_else(|_| panic!("{what}: left {:?}", files(endpoint)));
 }
 
-/// Most of the time goes by in pauses before calls are repeated, so they all run at the same time.
+/// Runs all failures concurrently, because most of the time is spent waiting between retries.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_import_that_fails_anywhere_leaves_nothing_or_an_image() {
     let changed = Fault::new("changed", ConcurrentAccess::default());
@@ -398,7 +399,7 @@ async fn what_a_killed_writer_left_is_taken_over() {
     let (endpoint, layer_, before) = start().await;
     let image = image(&[layer("hello", b"hello")], "/hello");
     let script = endpoint.simulator.script();
-    // Neither the mark nor the clean-up is written.
+    // Neither the mark nor the cleanup can be written.
     script.next("ReconfigVM_Task", Reaction::Fault(full()));
     script.nth("ReconfigVM_Task", 2, Reaction::Fault(full()));
     layer_
@@ -434,7 +435,7 @@ async fn everything_goes_with_the_host() {
     assert!(left.iter().all(|path| path.is_dir()), "{left:?}");
 }
 
-/// The flat file of the image's disk.
+/// Returns the flat file of the image's disk.
 fn flat(endpoint: &Endpoint) -> PathBuf {
     let is_flat = |file: &PathBuf| file.to_string_lossy().ends_with("-flat.vmdk");
     let mut found = files(endpoint).into_iter().filter(is_flat);
@@ -443,7 +444,7 @@ fn flat(endpoint: &Endpoint) -> PathBuf {
         .unwrap()
 }
 
-/// Bytes that the files on the datastore occupy.
+/// Returns the number of bytes that the files on the datastore occupy.
 fn occupied(endpoint: &Endpoint) -> u64 {
     use std::os::unix::fs::MetadataExt;
     let files = files(endpoint);
@@ -531,13 +532,13 @@ async fn an_image_that_is_removed_while_a_container_is_made() {
         let id = image.id();
         let (created, removed) = tokio::join!(create, other.images().remove(&id));
         match (created, removed) {
-            // One was first, and the other one noticed.
+            // One operation was first, and the other one noticed it.
             (Ok(id), Err(_)) => {
                 layer_.exec().remove(&id).await.unwrap();
                 layer_.images().remove(&image.id()).await.unwrap();
             }
             (Err(_), Ok(())) => {}
-            // Each saw the other, and both gave way.
+            // Both noticed each other and gave up.
             (Err(_), Err(_)) => layer_.images().remove(&image.id()).await.unwrap(),
             (Ok(id), Ok(())) => panic!("round {round}: {id} has no image"),
         }

@@ -1,4 +1,4 @@
-//! Images in the index: what they are looked up by, and what that costs.
+//! Images in the index: how they can be looked up, and how many calls that takes.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ fn child(name: &str, image: &Image) -> ContainerSpec {
     ContainerSpec::new(name, Command::new("/run")).root(root)
 }
 
-/// A host with an image and two containers of it.
+/// Starts a host with an image and two containers of it.
 async fn start(options: Options) -> (Endpoint, VsphereExec, Image) {
     let endpoint = Endpoint::start(Dialect::Vic1, Platform::default()).await;
     let hosts = Hosts::new(endpoint.client.clone(), options);
@@ -43,12 +43,12 @@ async fn questions_about_images_are_answered_without_the_endpoint() {
         assert_eq!(images.inspect(&image.id()).await.unwrap().labels["a"], "b");
         let error = images.remove(&image.id()).await.unwrap_err();
         assert!(matches!(&error.kind, ErrorKind::InUse { by } if by.contains("one, two")));
-        // One that is there already is not even read.
+        // Importing an existing image does not read its layers.
         images.import(image.clone(), options()).await.unwrap();
     }
     assert_eq!(calls_since(&endpoint, &before), calls(&[]));
 
-    // The sizes of files are no index's business.
+    // The index does not contain file sizes.
     let usage = images.usage().await.unwrap();
     assert_eq!(usage.users[&image.id()].len(), 2);
     let once = calls(&[("RetrievePropertiesEx", 1)]);
@@ -67,7 +67,7 @@ async fn a_container_of_an_image_is_made_without_looking_for_the_image() {
         exec.create(child("three", &image)).await.unwrap();
         let mut expected = calls(&[("CreateVM_Task", 1), ("ModifyListView", 1)]);
         if !sole_writer {
-            // Another program may have removed the image concurrently.
+            // Checks whether another program removed the image concurrently.
             expected.insert("RetrievePropertiesEx".to_owned(), 1);
         }
         assert_eq!(calls_since(&endpoint, &before), expected);
@@ -85,7 +85,7 @@ async fn containers_are_found_by_name_and_prefix_without_the_endpoint() {
     for text in ["", "thre", "no such one", "xyz", &"0".repeat(65)] {
         assert!(exec.resolve(text).await.unwrap_err().is_not_found());
     }
-    // Every one of the 16 digits begins with nothing or with itself.
+    // A digit resolves if exactly one id begins with it.
     let mut found = 0;
     for digit in "0123456789abcdef".chars() {
         match exec.resolve(&digit.to_string()).await {
@@ -106,7 +106,7 @@ async fn what_others_do_with_images_is_seen() {
     let (endpoint, exec, image) = start(Options::default()).await;
     let other = other(&endpoint).await;
     assert_eq!(other.images().list().await.unwrap().images.len(), 1);
-    // A container that was created a moment ago keeps the image, reported or not.
+    // A new container keeps its image, whether or not the endpoint has reported the container.
     for name in ["one", "two"] {
         let id = exec.resolve(name).await.unwrap();
         exec.remove(&id).await.unwrap();
@@ -130,7 +130,7 @@ async fn what_others_do_with_images_is_seen() {
         .unwrap();
     let error = exec.create(child("late", &image)).await.unwrap_err();
     assert!(error.is_not_found(), "{error:?}");
-    // One that another program imported is found, reported or not.
+    // An image imported by another program is found, whether or not it was reported.
     other
         .images()
         .import(image.clone(), options())

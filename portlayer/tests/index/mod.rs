@@ -1,4 +1,4 @@
-//! The index of a host: what it answers, and what it asks the endpoint for.
+//! The index of a host: what it answers from its cache, and which calls it sends.
 
 mod images;
 
@@ -17,7 +17,7 @@ const POLL: [&str; 2] = ["WaitForUpdatesEx", "CancelWaitForUpdates"];
 
 type Calls = BTreeMap<String, u64>;
 
-/// The calls since `before`, without those of the shared poll.
+/// Returns the number of calls since `before`, except those of the shared poll.
 fn calls_since(endpoint: &Endpoint, before: &Calls) -> Calls {
     let mut calls = endpoint.simulator.script().calls();
     calls.retain(|method, _| !POLL.contains(&method.as_str()));
@@ -37,7 +37,7 @@ fn run(name: &str) -> ContainerSpec {
     ContainerSpec::new(name, Command::new("/run"))
 }
 
-/// As another program would open it: with queues and an index of its own.
+/// Opens the host as another program would, with its own queues and index.
 async fn other(endpoint: &Endpoint) -> VsphereExec {
     let options = Options {
         dialect: endpoint.dialect,
@@ -56,7 +56,8 @@ async fn state(exec: &VsphereExec, id: &ContainerId) -> State {
     exec.inspect(id).await.unwrap().state
 }
 
-/// Lists until the condition holds: changes of other programs are seen when they are reported.
+/// Lists containers until the condition holds, because changes by other programs appear only when
+/// the endpoint reports them.
 async fn eventually(exec: &VsphereExec, condition: impl Fn(&[ContainerId]) -> bool + Send + Sync) {
     let seen = async {
         while !condition(&ids(exec).await) {
@@ -72,7 +73,7 @@ async fn a_first_start_writes_nothing() {
     for dialect in Dialect::ALL {
         let endpoint = Endpoint::start(dialect, Platform::default()).await;
         let exec = endpoint.hosts.exec("vch").await.unwrap();
-        // What is read once, is.
+        // Warm up: these reads happen only once.
         let warm = exec.create(run("warm")).await.unwrap();
         exec.start(&warm, StartOptions::new()).await.unwrap();
 
@@ -82,7 +83,7 @@ async fn a_first_start_writes_nothing() {
             exec.start(&id, StartOptions::new()).await.unwrap(),
             State::Running
         );
-        // The view of tasks gets each of the two tasks, and loses the one before.
+        // Each of the two tasks is added to the view of tasks, and the previous one is removed.
         let expected = calls(&[
             ("CreateVM_Task", 1),
             ("PowerOnVM_Task", 1),
@@ -148,7 +149,7 @@ async fn what_others_do_is_reported() {
     assert_eq!(ids(&exec).await, []);
     let other = other(&endpoint).await;
     let id = other.create(run("theirs")).await.unwrap();
-    // One that is named is found, reported or not.
+    // A container that is looked up is found, whether or not it was reported.
     assert_eq!(state(&exec, &id).await, State::Created);
     eventually(&exec, |ids| ids == [id]).await;
     other.remove(&id).await.unwrap();

@@ -1,5 +1,5 @@
-//! Installations that are cut short anywhere, continued, and deleted: a second, independent walk
-//! through the endpoint finds nothing of them.
+//! Installations that are interrupted at arbitrary points, continued, and deleted. A direct look at
+//! the endpoint afterwards finds nothing of them.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -14,21 +14,21 @@ use vim25::{mo, props};
 
 use super::{Endpoint, spec};
 
-/// At how many points an installation is cut.
+/// The number of points at which an installation is interrupted.
 const CUTS: usize = 5;
 
 #[tokio::test]
 async fn a_cut_installation_is_continued_and_deleted_without_a_trace() {
     let endpoint = Endpoint::start(Dialect::Vic1, Platform::default()).await;
     let before = inventory(&endpoint).await;
-    // A process that is killed forgets everything; so does a new `Hosts`.
+    // A new `Hosts` has no state, like a restarted process.
     let hosts = || Hosts::new(endpoint.client.clone(), Options::default());
     let spec = spec("cut").create_bridge(true).public_network("VM Network");
     let quiet = |_: InstallProgress| {};
 
     let mut polls = usize::MAX;
     for cut in 0..=CUTS {
-        // The first run is not cut, and counts.
+        // The first run is not interrupted, and counts the polls.
         let at = if cut == 0 {
             usize::MAX
         } else {
@@ -41,13 +41,13 @@ async fn a_cut_installation_is_continued_and_deleted_without_a_trace() {
             ended.unwrap().unwrap();
             polls = polled;
         }
-        // Every second one is deleted as it is; the others are continued first. What the
-        // endpoint was just doing may still come to its end: then it is tried again.
+        // Every second installation is deleted directly; the others are continued first. Deleting
+        // is retried, because operations on the endpoint may still be in progress.
         if cut > 0 && cut % 2 == 0 {
             let continued = again(async || {
                 let hosts = hosts();
                 match Box::pin(hosts.install(spec.clone(), &quiet)).await {
-                    // It was cut after everything was done.
+                    // It was interrupted after all steps were done.
                     Err(error) if error.error().kind == ErrorKind::AlreadyExists => {
                         match hosts.find("cut").await {
                             Ok(info) if info.state == HostState::Running => Ok(info),
@@ -80,7 +80,7 @@ async fn a_cut_installation_is_continued_and_deleted_without_a_trace() {
     }
 }
 
-/// Tries until it works, in bounded time.
+/// Retries until the operation succeeds, with a time limit.
 async fn again<T, E: std::fmt::Debug>(mut work: impl AsyncFnMut() -> Result<T, E>) -> T {
     let mut last = None;
     for _ in 0..50 {
@@ -93,8 +93,8 @@ async fn again<T, E: std::fmt::Debug>(mut work: impl AsyncFnMut() -> Result<T, E
     panic!("{last:?}");
 }
 
-/// Drops a future instead of polling it once more. Returns its output, if it came to that, and how
-/// often it was polled.
+/// Polls a future a limited number of times and then drops it. Returns its output, if it completed,
+/// and the number of polls.
 async fn cut_at<F: Future>(future: F, polls: usize) -> (Option<F::Output>, usize) {
     let mut future = pin!(future);
     let mut polled = 0;
@@ -109,7 +109,7 @@ async fn cut_at<F: Future>(future: F, polls: usize) -> (Option<F::Output>, usize
     (output, polled)
 }
 
-/// Everything on the endpoint, found without the port layer.
+/// Lists everything on the endpoint without using the port layer.
 async fn inventory(endpoint: &Endpoint) -> BTreeSet<String> {
     let root = &endpoint.client.service_content().root_folder;
     let entities = endpoint

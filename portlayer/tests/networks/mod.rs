@@ -1,4 +1,4 @@
-//! Networks on vSphere, seen with the client and under failures.
+//! Networks on vSphere, observed directly with the client, including failures.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -35,7 +35,7 @@ fn small(name: &str, n: u8) -> ScopeSpec {
 }
 
 impl Endpoint {
-    /// Another program on the same host.
+    /// Opens the host as another program would.
     async fn another(&self) -> PortLayer {
         let options = Options {
             dialect: self.dialect,
@@ -56,7 +56,7 @@ impl Endpoint {
         found.unwrap().object().clone()
     }
 
-    /// The MAC address and the slot of each card.
+    /// Returns the MAC address and the PCI slot of each card.
     async fn cards(&self, id: &ContainerId) -> Vec<(String, i32)> {
         let vm = self.machine(id).await;
         let devices = self.client.get(&vm, DEVICES).await.unwrap();
@@ -124,7 +124,7 @@ async fn a_container_has_one_card_for_all_bridge_scopes_and_one_per_external_net
             assert_eq!(keys.get(&key), Some(&slot.to_string()), "{key}");
         }
 
-        // A connection that goes takes its card with it, and one that comes brings one.
+        // Disconnecting removes a card, and connecting adds one.
         let edit = Edit::new().disconnect("a").disconnect("bridge");
         layer.exec().update(&id, edit).await.unwrap();
         assert_eq!(endpoint.cards(&id).await, [(macs[2].clone(), slots[1])]);
@@ -169,7 +169,7 @@ async fn a_network_that_is_not_there_is_named_with_those_that_are() {
     );
 }
 
-/// What DHCP assigned is what the guest reports.
+/// An address assigned by DHCP is the one that the guest reports.
 #[tokio::test]
 async fn addresses_by_dhcp_are_resolved_both_ways() {
     let endpoint = Endpoint::start(Dialect::Vic1, Platform::default()).await;
@@ -181,7 +181,7 @@ async fn addresses_by_dhcp_are_resolved_both_ways() {
     let spec = spec.endpoint(EndpointSpec::new("lab.x").alias("db"));
     let id = layer.exec().create(spec).await.unwrap();
     let vm = endpoint.machine(&id).await;
-    // A dot in the scope's name is no separator of the keys' names.
+    // A dot in the scope's name does not separate parts of the key.
     let change = VirtualMachineConfigSpec {
         extra_config: [("IP", "CgAACQ=="), ("Mask", "////AA==")]
             .map(|(leaf, text)| {
@@ -234,15 +234,15 @@ async fn a_hosts_range_is_its_own_and_kept() {
     }
 }
 
-/// #7485: two machines with one address are noticed, the later one is quarantined, and everything
-/// else works.
+/// #7485: of two machines with the same address, the newer one is quarantined, and everything else
+/// works.
 #[tokio::test]
 async fn of_two_machines_with_one_address_the_later_is_quarantined_7485() {
     let endpoint = Endpoint::start(Dialect::Vic1, Platform::default()).await;
     let layer = endpoint.hosts.open("vch").await.unwrap();
     layer.networks().create(small("a", 1)).await.unwrap();
     let exec = layer.exec();
-    // The time of creation is kept in seconds: within one of them the ids decide.
+    // The creation time has a resolution of one second; within a second, the ids decide.
     let [first, second] = [1, 2].map(|n| ContainerId::from_bytes([n; 32]));
     exec.create(on("first", "a").id(first)).await.unwrap();
     exec.create(on("second", "a").id(second)).await.unwrap();
@@ -277,7 +277,7 @@ async fn of_two_machines_with_one_address_the_later_is_quarantined_7485() {
     for id in [&first, &third] {
         exec.start(id, StartOptions::new()).await.unwrap();
     }
-    // Connected again it has an address of its own.
+    // After reconnecting, it has an address of its own.
     let edit = Edit::new().connect(EndpointSpec::new("a").alias("x"));
     exec.update(&second, edit).await.unwrap();
     assert_ne!(address(&layer, &second).await, held);
@@ -285,7 +285,7 @@ async fn of_two_machines_with_one_address_the_later_is_quarantined_7485() {
     exec.start(&second, StartOptions::new()).await.unwrap();
 }
 
-/// #8405, #4494, #3769: what others do to machines is noticed, and costs no address.
+/// #8405, #4494, #3769: changes to machines by other programs are noticed, and leak no address.
 #[tokio::test]
 async fn what_others_do_to_machines_is_noticed_8405_4494_3769() {
     let endpoint = Endpoint::start(Dialect::Vic1, Platform::default()).await;
@@ -310,7 +310,7 @@ async fn what_others_do_to_machines_is_noticed_8405_4494_3769() {
     let before = address(&layer, &ids[0]).await;
     let vm = endpoint.machine(&ids[0]).await;
     endpoint.client.run(vm.power_off_vm()).await.unwrap();
-    // Another program makes one, and this one does not assign what that has.
+    // Another program creates a container, and this program does not assign the same address.
     let other = endpoint.another().await;
     let fourth = other.exec().create(on("c3", "a")).await.unwrap();
     let fifth = layer.exec().create(on("c4", "a")).await.unwrap();
@@ -326,7 +326,8 @@ async fn what_others_do_to_machines_is_noticed_8405_4494_3769() {
     assert_eq!((free(&layer).await, free(&other).await), (Some(1), Some(1)));
 }
 
-/// The outcome of a create is not known: its address is nobody else's, and is free in the end.
+/// If the outcome of a create is unknown, its address is not assigned to others, and is released in
+/// the end.
 #[tokio::test]
 async fn an_unknown_outcome_costs_no_address() {
     let endpoint = Endpoint::start(Dialect::Vic1, Platform::default()).await;
@@ -360,11 +361,12 @@ async fn an_unknown_outcome_costs_no_address() {
     script.next("ReconfigVM_Task", Reaction::LoseAnswer);
     let kept = layer.networks().create(small("b", 2)).await;
     assert!(kept.is_err(), "{kept:?}");
-    // The next reader sees what was kept.
+    // The next program to read finds the stored state.
     assert_eq!(layer.networks().inspect("b").await.unwrap().free, Some(5));
 }
 
-/// Port groups of a distributed switch: as the bridge, and as the network of external scopes.
+/// A distributed switch, whose port groups are the bridge network and the network of external
+/// scopes.
 struct Distributed(Endpoint);
 
 impl Distributed {
@@ -395,7 +397,7 @@ impl Distributed {
         })
     }
 
-    /// The keys of the distributed port groups of a container's cards.
+    /// Returns the keys of the distributed port groups of a container's cards.
     async fn port_groups(&self, id: &ContainerId) -> Vec<String> {
         let vm = self.0.machine(id).await;
         let devices = self.0.client.get(&vm, DEVICES).await.unwrap();
@@ -415,7 +417,7 @@ impl Distributed {
             .collect()
     }
 
-    /// The key of a port group by name.
+    /// Returns the key of the port group with this name.
     async fn key_of(&self, name: &str) -> String {
         let root = &self.0.client.service_content().root_folder;
         let named = props::distributed_virtual_portgroup::NAME;
@@ -474,7 +476,7 @@ async fn distributed_port_groups_are_chosen_by_name_or_path() {
         expected.push(fixture.key_of(name).await);
     }
     assert_eq!(fixture.port_groups(&id).await, expected);
-    // One name for each network: a container has one card on it.
+    // Only one external scope per network, because a container has one card on a network.
     let again = ScopeSpec::external("again", "DC0_DVPG1");
     let error = layer.networks().create(again).await.unwrap_err();
     assert!(
@@ -515,7 +517,7 @@ async fn scopes_have_a_network_each_where_the_host_is_configured_so() {
     let spec = on("c", "bridge")
         .endpoint(EndpointSpec::new("a"))
         .endpoint(EndpointSpec::new("b"));
-    // Another program knows which scope has which network.
+    // Another program reads which scope uses which network.
     let other = fixture.0.another().await;
     assert_eq!(other.networks().inspect("a").await.unwrap(), a);
     let id = other.exec().create(spec).await.unwrap();
@@ -527,7 +529,7 @@ async fn scopes_have_a_network_each_where_the_host_is_configured_so() {
     let endpoints = other.exec().inspect(&id).await.unwrap().endpoints;
     let macs: BTreeSet<_> = endpoints.iter().map(|e| e.mac).collect();
     assert_eq!(macs.len(), 3);
-    // The network of a removed scope is the next one's.
+    // After a scope is removed, its network can be used by the next one.
     other.exec().remove(&id).await.unwrap();
     networks.remove("a").await.unwrap();
     let c = networks.create(ScopeSpec::bridge("c")).await.unwrap();

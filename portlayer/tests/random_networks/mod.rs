@@ -1,6 +1,6 @@
-//! Random operations on scopes and containers, by programs that end between any two calls, against
-//! a model: two live containers never have one address or MAC address in a scope, and no address
-//! is lost for good.
+//! Random operations on scopes and containers by programs that may end between any two calls,
+//! checked against a model: two live containers never have the same address or MAC address in a
+//! scope, and no address is leaked.
 #![allow(
     clippy::future_not_send,
     reason = "each case runs on its own thread alone"
@@ -16,27 +16,29 @@ use portlayer::network::{EndpointInfo, EndpointSpec, MacAddress, ScopeSpec};
 use portlayer::{ContainerId, Error, ErrorKind, ExecExt, PortLayer, Result, StateKind};
 use proptest::prelude::*;
 
-/// The addresses for containers of a scope.
+/// The number of addresses for containers in a scope.
 const ADDRESSES: usize = 5;
 const SCOPES: [&str; 2] = ["a", "b"];
 
 /// The back end, which outlives the programs.
 pub(crate) trait World {
-    /// Whether a program that is opened knows nothing of addresses that were freed before.
+    /// Whether a newly opened program does not know which addresses were released before.
     const FORGETS: bool;
 
-    /// Another program on the same host.
+    /// Opens the host as another program would.
     async fn open(&self) -> PortLayer;
-    /// The answers of the next changes are lost, until [`hear`](Self::hear).
+    /// Drops the responses to the next changes, until [`hear`](Self::hear) is called.
     fn lose_answers(&self);
     fn hear(&self);
-    /// Another program gives one container what another one holds. Returns whether it could.
+    /// Another program copies the connections of one container to another. Returns whether that was
+    /// possible.
     async fn copy(&self, from: &ContainerId, to: &ContainerId) -> bool;
 }
 
 #[derive(Clone, Debug)]
 pub(crate) enum Op {
-    /// By number, with connections: the scope, and the last byte of a chosen address.
+    /// The number of the container; its connections, each a scope and the last byte of a requested
+    /// address; and a requested MAC address.
     Create(u8, Vec<(usize, Option<u8>)>, Option<u8>),
     Connect(u8, usize, Option<u8>),
     Disconnect(u8, usize),
@@ -48,15 +50,15 @@ pub(crate) enum Op {
     Copy(u8, u8),
 }
 
-/// What happens to the program that performs an operation.
+/// What happens to the program during an operation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Fate {
     GoesOn,
-    /// It does not get the endpoint's answer.
+    /// It does not receive the endpoint's response.
     HearsNothing,
-    /// It ends after so many steps of the operation.
+    /// It ends after this many steps of the operation.
     EndsAt(u8),
-    /// It ends once the operation is done.
+    /// It ends after the operation completed.
     EndsAfter,
 }
 
@@ -111,17 +113,17 @@ fn connection(scope: usize, n: Option<u8>) -> EndpointSpec {
     }
 }
 
-/// What is known to exist.
+/// The expected state.
 #[derive(Clone, Debug, Default)]
 struct Model {
     scopes: BTreeSet<usize>,
     containers: BTreeMap<ContainerId, Container>,
-    /// Addresses that this program has freed: they may rest.
+    /// Addresses that this program released, which may be resting.
     freed: BTreeSet<IpAddr>,
-    /// What interrupted operations were about: they may still be carried out.
+    /// Containers with an interrupted operation, which may still be carried out.
     doubtful: BTreeSet<ContainerId>,
     doubtful_scopes: BTreeSet<usize>,
-    /// Those that another program gave what others hold.
+    /// Containers to which another program copied connections.
     copies: BTreeSet<ContainerId>,
 }
 
@@ -160,7 +162,7 @@ impl Container {
     }
 }
 
-/// What an operation may come to.
+/// The possible results of an operation.
 #[derive(Debug, Default)]
 struct Expected {
     may_succeed: bool,
@@ -187,7 +189,7 @@ impl Model {
             .count()
     }
 
-    /// Adds what taking an address of a scope may come to.
+    /// Adds the possible results of assigning an address of a scope.
     fn expect_address(
         &self,
         expected: &mut Expected,
@@ -242,7 +244,7 @@ impl Model {
                     if container.is_on {
                         expected.must_fail("invalid state");
                     }
-                    // One in conflict is given other addresses on all its scopes.
+                    // A container in conflict gets new addresses on all its scopes.
                     if container.is_quarantined {
                         expected.errors.extend(["in use", "exhausted", "not found"]);
                     } else if last.is_none() && container.was_assigned_in(*scope) {
@@ -253,7 +255,7 @@ impl Model {
                     if container.is_quarantined {
                         expected.may_succeed = true;
                     }
-                    // The others of its scopes may be gone.
+                    // Its other scopes may have been removed.
                     expected.errors.push("not found");
                 }
             },
@@ -293,7 +295,7 @@ impl Model {
             },
             Op::Stop(n) => match known(*n) {
                 None => expected.must_fail("not found"),
-                // Before the first start; afterwards it is idempotent.
+                // Before the first start; afterwards, stopping is idempotent.
                 Some(container) if !container.is_on => expected.errors.push("invalid state"),
                 Some(_) => {}
             },
@@ -301,7 +303,7 @@ impl Model {
                 if self.scopes.contains(scope) {
                     expected.must_fail("already exists");
                 } else {
-                    // Containers of a scope that was lost may keep its subnet, for itself alone.
+                    // Containers of a lost scope may keep its subnet reserved for themselves.
                     expected.errors.push("invalid argument");
                 }
             }
@@ -332,7 +334,7 @@ impl Expected {
     }
 }
 
-/// Only the first connection to each scope.
+/// Keeps only the first connection to each scope.
 fn distinct(connections: &[(usize, Option<u8>)]) -> Vec<(usize, Option<u8>)> {
     let mut seen = BTreeSet::new();
     let new = connections.iter().filter(|(scope, _)| seen.insert(*scope));
@@ -369,7 +371,7 @@ async fn perform(layer: &PortLayer, op: &Op) -> Result<()> {
     }
 }
 
-/// Drops a future instead of polling it once more.
+/// Polls a future a limited number of times and then drops it.
 async fn cut_at<F: Future>(future: F, polls: u8) -> Option<F::Output> {
     let mut future = pin!(future);
     let mut polled = 0;
@@ -397,8 +399,8 @@ impl<W: World> Run<'_, W> {
         }
     }
 
-    /// Reads what there is, and fails unless it is what the model says, apart from what is in
-    /// doubt.
+    /// Reads the actual state, and fails if it differs from the model, except for interrupted
+    /// operations.
     async fn check(&mut self) {
         let exec = self.layer.exec();
         let mut last = String::new();
@@ -411,7 +413,7 @@ impl<W: World> Run<'_, W> {
                 }
                 Err(reason) => last = reason,
             }
-            // Only what was interrupted may still change something.
+            // Only interrupted operations may still change something.
             let is_doubtful =
                 !self.model.doubtful.is_empty() || !self.model.doubtful_scopes.is_empty();
             assert!(is_doubtful, "{last}\n{:#?}", self.model);
@@ -428,7 +430,7 @@ impl<W: World> Run<'_, W> {
             .collect();
         for (at, (one, first)) in live.iter().enumerate() {
             let same = live[at + 1..].iter().find(|(_, c)| c.shares_with(first));
-            // This never happens, not even for a moment.
+            // This must never happen, not even temporarily.
             assert!(same.is_none(), "{one} and {same:?} share an address");
         }
         for (one, c) in found.containers.iter().filter(|(_, c)| c.is_on) {
@@ -440,7 +442,7 @@ impl<W: World> Run<'_, W> {
         }
         for (id, c) in found.containers.iter().filter(|(_, c)| c.is_quarantined) {
             if !live.iter().any(|(_, other)| other.shares_with(c)) {
-                return Err(format!("{id} is quarantined, and shares nothing"));
+                return Err(format!("{id} is quarantined without a conflict"));
             }
         }
         for (id, known) in &self.model.containers {
@@ -459,7 +461,7 @@ impl<W: World> Run<'_, W> {
             !self.model.containers.contains_key(*id) && !self.model.doubtful.contains(*id)
         };
         if let Some(id) = found.containers.keys().find(is_new) {
-            return Err(format!("{id} should not be there"));
+            return Err(format!("{id} should not exist"));
         }
         for (scope, name) in SCOPES.iter().enumerate() {
             let is_there = found.scopes.contains(&scope);
@@ -505,7 +507,8 @@ impl<W: World> Run<'_, W> {
                 && self.world.copy(&from, &to).await
             {
                 self.model.copies.insert(to);
-                // Noticed as soon as the endpoint reports it; a program that is opened reads it.
+                // A running program notices the copy when the endpoint reports it; a newly opened
+                // one reads it.
                 self.reopen().await;
             }
             self.check().await;
@@ -527,7 +530,7 @@ impl<W: World> Run<'_, W> {
         match (is_sure, outcome) {
             (true, Some(outcome)) => {
                 if !expected.includes(&outcome) {
-                    // Something that was interrupted may have been carried out just now.
+                    // An interrupted operation may have been carried out in the meantime.
                     self.check().await;
                     let expected = self.model.expect(&op);
                     let is_done = outcome.is_ok() && !self.model.doubtful.is_empty();
@@ -570,7 +573,7 @@ impl<W: World> Run<'_, W> {
         }
     }
 
-    /// The operation succeeded: what it was about is as the back end says.
+    /// Updates the model after a successful operation with the state from the back end.
     async fn changed(&mut self, op: &Op) {
         match op {
             Op::MakeScope(scope) => {
@@ -593,7 +596,7 @@ impl<W: World> Run<'_, W> {
                     assert!(last.is_none_or(|n| address(scope, n) == net.addr()));
                     assert!(given.is_none_or(|m| endpoint.mac == Some(mac(m))));
                     let is_resting = last.is_none() && self.model.freed.contains(&net.addr());
-                    assert!(!is_resting, "{net} was freed just before");
+                    assert!(!is_resting, "{net} was released just before");
                 }
                 self.remember(*n, made.endpoints);
             }
@@ -628,14 +631,14 @@ fn is_on(state: StateKind) -> bool {
     )
 }
 
-/// Everything that a program sees.
+/// Returns everything that a program sees.
 async fn observe(exec: &dyn Exec, layer: &PortLayer) -> Model {
     let mut found = Model::default();
     let listing = exec.list().await.unwrap();
     let broken = listing.quarantined.iter().filter_map(|broken| broken.id);
     let live = listing.containers.iter().map(|c| (c.id, false));
     for (id, is_quarantined) in live.chain(broken.map(|id| (id, true))) {
-        // It may be removed right now.
+        // It may be removed concurrently.
         let Ok(info) = exec.inspect(&id).await else {
             continue;
         };
@@ -653,7 +656,7 @@ async fn observe(exec: &dyn Exec, layer: &PortLayer) -> Model {
     found
 }
 
-/// Performs the steps. At the end everything is removed, and no address is missing.
+/// Performs the steps, then removes everything and checks that no address was leaked.
 pub(crate) async fn run<W: World>(world: &W, steps: Vec<(Op, Fate)>) {
     let layer = world.open().await;
     let mut run = Run {
@@ -673,7 +676,7 @@ pub(crate) async fn run<W: World>(world: &W, steps: Vec<(Op, Fate)>) {
         run.step(op, fate).await;
     }
     run.reopen().await;
-    // What was interrupted may still appear, or go.
+    // Objects of interrupted operations may still appear or disappear.
     for _ in 0..100 {
         run.check().await;
         for id in run.model.containers.keys().copied().collect::<Vec<_>>() {

@@ -1,4 +1,4 @@
-//! What interrupted operations leave is found and finished.
+//! Leftovers of interrupted operations are found, and the operations are completed.
 
 mod on_open;
 
@@ -26,7 +26,7 @@ async fn reopen(endpoint: &Endpoint) -> VsphereExec {
     hosts.exec("vch").await.unwrap()
 }
 
-/// A host with a container of an image, which has a disk that must be detached.
+/// Returns a host with a container of an image, whose disk must be detached before a removal.
 async fn with_container() -> (Endpoint, VsphereExec, ContainerId) {
     let endpoint = Endpoint::start(Dialect::Vic1, Platform::default()).await;
     let exec = reopen(&endpoint).await;
@@ -57,7 +57,7 @@ async fn an_interrupted_removal_is_finished_by_the_next_program() {
     let (endpoint, exec, id) = with_container().await;
     endpoint.simulator.script().next("Destroy_Task", fails());
     exec.remove(&id).await.unwrap_err();
-    // It has no disk any more: it must not start.
+    // Its disk is already detached, so it must not start.
     assert_eq!(exec.inspect(&id).await.unwrap().state, State::Removing);
     let started = exec.start(&id, StartOptions::new()).await;
     assert!(
@@ -101,7 +101,7 @@ async fn files_without_a_machine_are_found_and_deleted() {
     let problems: Vec<_> = found.iter().map(|finding| &finding.problem).collect();
     assert_eq!(problems, [&Problem::LeftBehind]);
     assert!(found[0].label.ends_with(&id.to_string()));
-    // Too young to be sure: a machine may be about to be made there.
+    // The directory is too young to be removed: its machine may not have been created yet.
     let careful = endpoint.hosts.exec("vch").await.unwrap();
     assert_eq!(careful.check().await.unwrap(), []);
 
@@ -118,7 +118,7 @@ async fn an_interrupted_import_is_found_and_removed() {
     let exec = reopen(&endpoint).await;
     let before = files(&endpoint);
     let script = endpoint.simulator.script();
-    // Neither the mark nor the clean-up is written.
+    // Neither the mark nor the cleanup can be written.
     script.next("ReconfigVM_Task", fails());
     script.nth("ReconfigVM_Task", 2, fails());
     let image = image(&[layer("hello", b"hello")], "/run");

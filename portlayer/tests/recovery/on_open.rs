@@ -1,4 +1,4 @@
-//! What the only writer finishes when it opens a host.
+//! Interrupted operations that the only writer completes when it opens a host.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -35,8 +35,8 @@ async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     assert!(met.is_ok(), "{what}");
 }
 
-/// Incomplete images, a machine of a probe, and files of a container without a machine. Returns the
-/// files that were there before.
+/// Leaves incomplete images, a machine of a probe, and files of a container without a machine.
+/// Returns the files that existed before.
 async fn leave_behind(endpoint: &Endpoint, images: u8) -> Vec<PathBuf> {
     let exec = reopen(endpoint).await;
     let before = files(endpoint);
@@ -97,11 +97,11 @@ async fn what_a_dead_writer_left_is_removed_and_readers_do_not_wait() {
         let is_image = |problem: &Problem| *problem == Problem::UnfinishedImage;
         found.iter().filter(|f| is_image(&f.problem)).count()
     };
-    // The first removal waits for its first change, and nobody waits for it.
+    // The first removal is blocked at its first change, and opening does not wait for it.
     assert_eq!(unfinished().await, 3, "after {:?}", opened.elapsed());
     script.clear();
     eventually("everything is removed", async || files(&endpoint) == before).await;
-    // The answers to the last calls may still be on their way.
+    // The responses to the last calls may not have been processed yet.
     eventually("nothing is inconsistent", async || {
         exec.check().await.unwrap().is_empty()
     })
@@ -121,7 +121,7 @@ async fn one_that_cannot_be_removed_stops_none() {
         matches!(found.as_slice(), [one] if one.problem == Problem::UnfinishedImage)
     })
     .await;
-    // The next program tries again.
+    // The next program retries.
     drop(exec);
     let exec = open_to_write(&endpoint).await;
     eventually("the last one is removed", async || {
@@ -135,7 +135,7 @@ async fn what_somebody_may_be_making_stays() {
     let endpoint = Endpoint::start(Dialect::Vic1, Platform::default()).await;
     leave_behind(&endpoint, 1).await;
     let left = files(&endpoint);
-    // Not the only writer: another program may be importing.
+    // A reader does not remove incomplete images, because another program may be importing them.
     let reader = reopen(&endpoint).await;
     assert_eq!(reader.check().await.unwrap().len(), 3);
     assert_eq!(files(&endpoint), left);
@@ -144,7 +144,7 @@ async fn what_somebody_may_be_making_stays() {
         exec.check().await.unwrap().is_empty()
     })
     .await;
-    // An import of this program goes on, even if nothing else of the host is open.
+    // An import by this program continues, even after all other handles of the host are dropped.
     let script = endpoint.simulator.script();
     let delay = Reaction::Delay(Duration::from_millis(500));
     script.next("HttpNfcLeaseComplete", delay);

@@ -1,4 +1,4 @@
-//! Signals as VIC sends them: commands of the guest's own, run through its tools.
+//! Signals as VIC sends them: guest commands, run through the guest's VMware Tools.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -7,7 +7,7 @@ use simulator::{GuestProgram, GuestProgramRefusal};
 
 use super::*;
 
-/// What the guest does with an order.
+/// The guest's reaction to a command.
 #[derive(Clone, Copy, Debug)]
 enum Answer {
     Takes,
@@ -15,10 +15,10 @@ enum Answer {
     Nothing,
 }
 
-/// An order: user, password, program and arguments.
+/// A guest command: user, password, program and arguments.
 type Order = [String; 4];
 
-/// A guest whose process ends with the signals that it is sent.
+/// A guest whose process ends with the signal that it receives.
 #[derive(Clone, Debug)]
 struct Tools {
     answer: Answer,
@@ -77,7 +77,7 @@ impl Guest for Tools {
     }
 }
 
-/// A container that runs, and the layer that it was started with.
+/// Returns a running container, and the port layer that started it.
 async fn running(
     guest: &Tools,
 ) -> (

@@ -1,4 +1,4 @@
-//! One writer of a host at a time.
+//! A host has only one writer at a time.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use vim25::types::{OptionValue, VirtualMachineConfigSpec};
 
 use crate::Endpoint;
 
-/// How long a claim waits.
+/// The takeover timeout.
 const PATIENCE: Duration = Duration::from_millis(400);
 
 /// Opens the host as another program would.
@@ -31,7 +31,7 @@ async fn create(exec: &VsphereExec, name: &str) -> Result<()> {
     exec.create(spec).await.map(drop)
 }
 
-/// What another program writes that does not keep to the rule, or is dead.
+/// Writes the key as a program does that has crashed or does not follow the protocol.
 async fn write(endpoint: &Endpoint, writer: &str) {
     let appliances = endpoint
         .client
@@ -73,10 +73,10 @@ async fn a_second_writer_is_refused_while_the_first_lives() {
         "{second:?} {third:?}"
     );
     create(&first, "mine").await.unwrap();
-    // Readers are not concerned.
+    // Readers are not affected.
     let reader = endpoint.hosts.exec("vch").await.unwrap();
     assert_eq!(reader.list().await.unwrap().containers.len(), 1);
-    // One that ends gives the host up.
+    // A writer that shuts down releases the host.
     drop(first);
     let second = open(&endpoint).await.unwrap();
     create(&second, "ours").await.unwrap();
@@ -89,7 +89,7 @@ async fn a_writer_that_does_not_answer_is_replaced() {
     let begun = Instant::now();
     let (first, second) = tokio::join!(open(&endpoint), open(&endpoint));
     assert!(begun.elapsed() >= PATIENCE);
-    // Of two at the same time one wins.
+    // Of two concurrent claims, one wins.
     assert!(
         is_in_use(&first) != is_in_use(&second),
         "{first:?} {second:?}"
@@ -108,13 +108,13 @@ async fn a_writer_that_was_replaced_changes_nothing_more() {
     let refused = loop {
         number += 1;
         match create(&exec, &format!("n{number}")).await {
-            // It has not been reported yet.
+            // The takeover has not been reported yet.
             Ok(()) if number < 1000 => {}
             refused => break refused,
         }
     };
     assert!(is_in_use(&refused), "{refused:?}");
     assert!(is_in_use(&create(&exec, "again").await));
-    // It still reads.
+    // Reading still works.
     assert!(!exec.list().await.unwrap().containers.is_empty());
 }

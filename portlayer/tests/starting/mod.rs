@@ -1,4 +1,4 @@
-//! A container that is being switched on, as everybody sees it.
+//! A container that is being powered on, as all callers see it.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use simulator::{Platform, Reaction};
 
 use crate::{Endpoint, full};
 
-/// How long a power-on takes here.
+/// The duration of a power-on in these tests.
 const SLOW: Duration = Duration::from_millis(1500);
 
 async fn open(endpoint: &Endpoint) -> VsphereExec {
@@ -25,13 +25,13 @@ async fn state(exec: &VsphereExec, id: &ContainerId) -> State {
     exec.inspect(id).await.unwrap().state
 }
 
-/// Returns once the power-on that is under way is seen, and nothing false was seen before.
+/// Waits until the container is starting, and fails if an incorrect state was seen before.
 async fn starting(exec: &VsphereExec, id: &ContainerId) {
     let seen = async {
         loop {
             match state(exec, id).await {
                 State::Starting => return,
-                // Not reported yet.
+                // The power-on has not been reported yet.
                 State::Created
                 | State::Stopped {
                     exit: ExitStatus::NeverOn | ExitStatus::Signal(_),
@@ -85,12 +85,12 @@ async fn a_power_on_under_way_is_starting_for_everybody() {
                 ),
                 "{again:?}"
             );
-            // Stopped as soon as it is on.
+            // The container is stopped as soon as it is on.
             let exit = other.stop(&id, StopOptions::AT_ONCE).await.unwrap();
             assert_eq!(exit, ExitStatus::KILLED);
         };
         let (started, ()) = tokio::join!(start, others);
-        // Whether it was seen to run before it was stopped is a race.
+        // Whether `start` saw it running before it was stopped is a race.
         assert!(started.is_ok(), "{started:?}");
         let killed = State::Stopped {
             exit: ExitStatus::KILLED,
@@ -135,7 +135,7 @@ async fn a_power_on_that_fails_is_no_run() {
     exec.stop(&id, StopOptions::AT_ONCE).await.unwrap();
     script.next("PowerOnVM_Task", Reaction::TaskFault(full()));
     exec.start(&id, StartOptions::new()).await.unwrap_err();
-    // That start is recorded, and nothing else is known of it.
+    // The start is recorded, but nothing else is known about the run.
     let exit = ExitStatus::NeverOn;
     assert_eq!(state(&exec, &id).await, State::Stopped { exit });
     let stopped = exec.stop(&id, StopOptions::AT_ONCE).await.unwrap();

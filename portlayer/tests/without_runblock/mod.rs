@@ -1,5 +1,5 @@
-//! Attaching to containers of VIC 0.4, whose processes do not wait for the line: it comes too
-//! late for what they write first, or never.
+//! Attaching to containers of VIC 0.4. Their processes do not wait for the line, so it is connected
+//! after the first output, or not at all.
 
 use tokio::sync::Notify;
 
@@ -8,14 +8,14 @@ use super::*;
 const ONE: &[u8] = b"one\n";
 const TWO: &[u8] = b"two\n";
 
-/// An agent of VIC 0.4. What the process does is its path:
+/// An agent of VIC 0.4. The path of the process determines its behaviour:
 ///
-/// | path | does |
+/// | path | behaviour |
 /// | --- | --- |
 /// | `/short` | writes two lines and ends; the line is never connected |
-/// | `/mute` | ends without a word, and without a report |
-/// | `/until-told` | writes a line, and a second one when the test says so; no line |
-/// | `/echo` | writes a line, and then what it reads from the line |
+/// | `/mute` | powers off without output and without a report |
+/// | `/until-told` | writes a line, and a second one when the test requests it; the line is never connected |
+/// | `/echo` | writes a line, and then echoes what it receives over the line |
 #[derive(Clone, Debug, Default)]
 struct OldAgent {
     go_on: Arc<Notify>,
@@ -106,7 +106,7 @@ impl Endpoint {
     }
 }
 
-/// All output, which has to end.
+/// Reads all output; fails if it does not end.
 async fn rest(output: portlayer::stream::Output) -> String {
     let chunks = output.map(|chunk| chunk.unwrap().bytes).collect::<Vec<_>>();
     let chunks = timeout(Duration::from_secs(20), chunks).await.unwrap();
@@ -125,7 +125,7 @@ async fn a_process_that_ends_before_its_line_is_connected_is_heard() {
         let (output, ()) = tokio::join!(rest(attached.output), run);
         assert_eq!(output, "one\ntwo\n");
     }
-    // As a front end does that was told to remove it.
+    // As a front end does for a container that is removed when it ends.
     let attached = endpoint.attach(&id).await;
     let run = async {
         endpoint.run(&id).await;
@@ -144,7 +144,7 @@ async fn a_client_does_not_outlive_its_container() {
     let attached = endpoint.attach(&id).await;
     endpoint.layer.exec().remove(&id).await.unwrap();
     assert_eq!(rest(attached.output).await, "");
-    // Off again without a word.
+    // Powered off without a report.
     let id = endpoint.old("/mute").await;
     let attached = endpoint.attach(&id).await;
     let start = endpoint.layer.exec().start(&id, StartOptions::default());
@@ -160,7 +160,7 @@ async fn a_container_that_goes_off_while_its_line_is_awaited_is_heard() {
     let id = endpoint.old("/until-told").await;
     let started = endpoint.layer.exec().start(&id, StartOptions::default());
     started.await.unwrap();
-    // An `attach` that comes too late for the beginning looks how long the log is.
+    // `attach` reads the length of the log because it is too late for the beginning.
     let script = endpoint.simulator.script();
     let looks = || script.calls().get("GET /folder").copied();
     let before = looks();
