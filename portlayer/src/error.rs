@@ -269,7 +269,7 @@ impl fmt::Display for Error {
                 write!(f, "{resource} was changed concurrently{changed}")
             }
             ErrorKind::InvalidState { actual, allowed } => {
-                let allowed = List(", the operation needs it ", " or ", allowed);
+                let allowed = List(", but must be ", " or ", allowed);
                 write!(f, "{resource} is {actual}{allowed}")
             }
             ErrorKind::InUse { by } => write!(f, "{resource} is in use by {by}"),
@@ -285,10 +285,13 @@ impl fmt::Display for Error {
                 write!(f, "the guest of {resource} failed: {reason}")
             }
             ErrorKind::OutcomeUnknown { task } => {
-                write!(f, "it is unknown whether {task} on {resource} was done")
+                write!(
+                    f,
+                    "it is unknown whether {task} on {resource} was carried out"
+                )
             }
             ErrorKind::Unsupported { capability } => {
-                write!(f, "{resource} needs {capability}, which is missing here")
+                write!(f, "{resource} needs {capability}, which is not available")
             }
             ErrorKind::Internal => write!(f, "unexpected failure on {resource}"),
         }
@@ -340,15 +343,16 @@ mod tests {
         );
         assert_eq!(
             error.to_string(),
-            "container \"ab12\" is running, the operation needs it created or stopped"
+            "container \"ab12\" is running, but must be created or stopped"
         );
-        let error = Error::invalid_argument(Resource::container("a b"), "name", "it holds a space");
+        let error =
+            Error::invalid_argument(Resource::container("a b"), "name", "it contains a space");
         assert_eq!(
             error.to_string(),
             "invalid value for name of container \"a b\""
         );
         let cause = std::error::Error::source(&error).map(ToString::to_string);
-        assert_eq!(cause.as_deref(), Some("it holds a space"));
+        assert_eq!(cause.as_deref(), Some("it contains a space"));
         let error = Error::conflict(Resource::container("ab12"), []);
         assert_eq!(
             error.to_string(),

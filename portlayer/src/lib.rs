@@ -6,13 +6,13 @@
 //! | trait | purpose | implementations |
 //! | --- | --- | --- |
 //! | [`Exec`] | containers: create, start, inspect, list, wait, stop, signal, remove | [`memory`], `vsphere` |
-//! | [`Images`](image::Images) | images, from which containers are created | |
+//! | [`Images`](image::Images) | images, from which containers are created | [`memory`], `vsphere` |
 //! | [`Volumes`](volume::Volumes) | disks that outlive containers | |
 //! | [`Networks`](network::Networks) | scopes, addresses, names | [`memory`], `vsphere` |
-//! | [`Streams`](stream::Streams) | attach, logs, terminal size | |
+//! | [`Streams`](stream::Streams) | attach, logs, terminal size | [`memory`], `vsphere` (attaching needs the feature `attach`) |
 //! | [`Archive`](archive::Archive) | copying files in and out as tar streams | |
-//! | [`Events`](event::Events) | events on a host | |
-//! | [`Store`](store::Store) | small values that a front end stores with its host | |
+//! | [`Events`](event::Events) | events on a host | [`memory`] |
+//! | [`Store`](store::Store) | small values that a front end stores with its host | [`memory`] |
 //!
 //! Virtual container hosts, on which containers run, are specific to vSphere: `vsphere::Hosts`
 //! installs, finds, opens and deletes them.

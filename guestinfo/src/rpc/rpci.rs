@@ -163,7 +163,7 @@ pub(super) fn check_key(key: &str) -> Result<(), RpcError> {
     let reason = if strip_prefix_ignore_case(key, Dialect::Vic04.base()).is_none() {
         "it does not begin with `guestinfo.`"
     } else if key.contains(|c: char| c == ' ' || c.is_control()) {
-        "it holds a space or a control character"
+        "it contains a space or a control character"
     } else {
         return Ok(());
     };

@@ -42,7 +42,7 @@ impl fmt::Display for Failure {
 impl std::error::Error for Failure {}
 
 impl From<Error> for Failure {
-    /// The error with all its causes.
+    /// Formats the error with all its causes.
     fn from(error: Error) -> Self {
         Self::with_causes(&error)
     }
@@ -50,7 +50,7 @@ impl From<Error> for Failure {
 
 pub(super) type Check = Result<(), Failure>;
 
-/// Fails with the condition and what was found instead.
+/// Fails with the condition and the actual value unless the value matches.
 macro_rules! ensure {
     ($value:expr, $pattern:pat $(if $guard:expr)? $(,)?) => {{
         match $value {
@@ -65,7 +65,7 @@ macro_rules! ensure {
         }
     }};
 }
-/// Fails unless both are equal.
+/// Fails unless both values are equal.
 macro_rules! ensure_eq {
     ($left:expr, $right:expr $(,)?) => {{
         let (left, right) = (&$left, &$right);
@@ -79,7 +79,7 @@ macro_rules! ensure_eq {
 }
 pub(super) use {ensure, ensure_eq};
 
-/// The place where a case works: the port layer, and the containers to clear away afterwards.
+/// The context of a case: the port layer, and the containers and scopes to remove at the end.
 pub(super) struct Bench<'a> {
     fixture: &'a dyn Fixture,
     layer: PortLayer,
@@ -147,7 +147,7 @@ impl<'a> Bench<'a> {
         self.exec().capabilities().contains(capability)
     }
 
-    /// Another object on the same containers.
+    /// Opens the fixture's host again, as after a restart of the program.
     pub(super) async fn reopen(&self) -> Result<PortLayer> {
         self.fixture.open().await
     }

@@ -35,7 +35,7 @@ impl Listener {
         self.stdout.len() + self.stderr.len()
     }
 
-    /// Reads one piece of output. Returns whether there was one.
+    /// Reads one piece of output. Returns `false` at the end.
     async fn hear(&mut self) -> Result<bool, Failure> {
         let Some(chunk) = self.output.next().await else {
             return Ok(false);
@@ -52,7 +52,7 @@ impl Listener {
         Ok(true)
     }
 
-    /// Reads until exactly this text has come over a stream.
+    /// Reads until the output of a stream, from its beginning, is exactly this text.
     pub(super) async fn until(&mut self, stream: StdStream, wanted: &str) -> Check {
         while self.text(stream) != wanted {
             let text = self.text(stream);
@@ -69,7 +69,7 @@ impl Listener {
         Ok(())
     }
 
-    /// Reads until this has come somewhere in standard output.
+    /// Reads until standard output contains this text.
     pub(super) async fn contains(&mut self, wanted: &str) -> Check {
         while !self.stdout.contains(wanted) {
             self.more().await?;
@@ -77,7 +77,7 @@ impl Listener {
         Ok(())
     }
 
-    /// Reads until more than this length has come.
+    /// Reads until standard output is longer than this.
     pub(super) async fn longer_than(&mut self, length: usize) -> Check {
         while self.length() <= length {
             self.more().await?;
@@ -99,7 +99,7 @@ impl Listener {
         Ok(())
     }
 
-    /// Reads to the end, which may be an error: the process was cut off.
+    /// Reads to the end, which may be an error if the process was killed.
     pub(super) async fn rest_or_lost(&mut self) {
         while matches!(self.hear().await, Ok(true)) {}
     }

@@ -1,4 +1,4 @@
-//! The fixture's processes for [`MemoryExec`](crate::memory::MemoryExec).
+//! The processes of the conformance suite for [`MemoryExec`](crate::memory::MemoryExec).
 
 use bytes::Bytes;
 

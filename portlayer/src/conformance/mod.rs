@@ -55,16 +55,16 @@ pub trait Fixture: Send + Sync {
     /// containers, as after a restart of the program.
     async fn open(&self) -> Result<PortLayer>;
 
-    /// Returns a command whose process behaves like this, in the fixture's guests.
+    /// Returns a command whose process behaves as specified in the fixture's guests.
     fn command(&self, process: Process) -> Command;
 
-    /// A network that external scopes can be made on, where there are networks.
+    /// Returns a network on which external scopes can be created, if the fixture has networks.
     fn external_network(&self) -> String {
         "VM Network".to_owned()
     }
 
-    /// Returns the capabilities that the guests lack although the port layer has them: a port layer
-    /// reads the log of a machine, but not every guest writes one.
+    /// Returns the capabilities that the port layer has, but not the guests. For example, a port
+    /// layer reads the log of a machine, but not every guest writes one.
     fn guests_lack(&self) -> Capabilities {
         Capabilities::none()
     }
@@ -99,22 +99,22 @@ pub enum Process {
 /// The line that [`Process::Floods`] repeats.
 pub const FLOOD: &[u8; 64] = b"0123456789 abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
-/// How often [`Process::Floods`] repeats it: 4 MiB in all, more than lies between a process and
-/// its reader.
+/// The number of times that [`Process::Floods`] writes [`FLOOD`]: 4 MiB in total, more than is
+/// buffered between a process and its reader.
 pub const FLOODS: usize = 1 << 16;
 
 /// One test case.
 #[derive(Clone, Copy)]
 pub struct Case {
-    /// The name of the case: what holds if it passes.
+    /// The name of the case, which states what it verifies.
     pub name: &'static str,
-    /// The required capabilities; without any of them the case is skipped.
+    /// The required capabilities; if one is missing, the case is skipped.
     pub needs: &'static [Capability],
     run: cases::Run,
 }
 
 impl Case {
-    /// Runs this case alone, for a second fixture that differs from another in some cases only.
+    /// Runs only this case.
     pub async fn run_alone(&self, fixture: &dyn Fixture) -> Verdict {
         run_one(fixture, self).await
     }
@@ -135,14 +135,14 @@ pub fn cases() -> &'static [Case] {
     cases::ALL
 }
 
-/// Runs all cases, one after the other. They remove what they created, so the fixture's host may
-/// be in use.
+/// Runs all cases one after the other. They remove what they create, so the fixture's host may be
+/// in use.
 pub async fn run(fixture: &dyn Fixture) -> Report {
     run_where(fixture, |_| true).await
 }
 
-/// Runs the cases that satisfy a condition. For an implementation that passes all of them, in another
-/// configuration that matters to some.
+/// Runs the cases that satisfy a condition, for example those that are affected by a different
+/// configuration.
 pub async fn run_where(fixture: &dyn Fixture, condition: fn(&Case) -> bool) -> Report {
     let mut report = Report::default();
     for case in cases::ALL.iter().filter(|case| condition(case)) {
@@ -174,6 +174,6 @@ async fn judge(patience: Duration, run: impl Future<Output = check::Check>) -> V
     match tokio::time::timeout(patience, run).await {
         Ok(Ok(())) => Verdict::Passed,
         Ok(Err(failure)) => Verdict::Failed(failure),
-        Err(_) => Verdict::Failed(Failure::new("it took longer than the fixture's patience")),
+        Err(_) => Verdict::Failed(Failure::new("it exceeded the fixture's time limit")),
     }
 }

@@ -52,7 +52,7 @@ impl Report {
             })
     }
 
-    /// Returns whether there is at least one case and none failed.
+    /// Returns whether there is at least one case and no case failed.
     #[must_use]
     pub fn is_success(&self) -> bool {
         !self.outcomes.is_empty()

@@ -225,10 +225,7 @@ impl Edit {
             endpoint.as_ref().is_some_and(|e| e.scope != *scope)
         };
         if self.endpoints.iter().any(misnamed) {
-            return refuse(
-                "endpoints.scope",
-                "it differs from the scope it is filed under",
-            );
+            return refuse("endpoints.scope", "it differs from the scope in its key");
         }
         let endpoints: Vec<_> = self.endpoints.values().flatten().cloned().collect();
         if let Some((field, reason)) = refuse_endpoints(&endpoints) {

@@ -197,7 +197,7 @@ pub(crate) fn the_one(
         (Some(_), Some(_)) => Err(Error::invalid_argument(
             Resource::container(text),
             "id",
-            "more than one container's id begins so",
+            "more than one container id has this prefix",
         )),
     }
 }

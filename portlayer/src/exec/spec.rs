@@ -231,7 +231,7 @@ impl ContainerSpec {
             if !mount.target.starts_with('/') || !is_text(&mount.target) {
                 return Some((
                     "mounts.target",
-                    "it is no absolute path, too long or holds a control character",
+                    "it is not an absolute path, is too long, or contains a control character",
                 ));
             }
             if self.mounts[..position]
@@ -270,7 +270,7 @@ pub(super) fn refuse_endpoints(endpoints: &[EndpointSpec]) -> Option<Refusal> {
 
 pub(super) const NAME_RULE: &str = "a name has 1 to 64 letters, digits, '_', '.' and '-' and \
                                     begins with a letter or a digit";
-const NOT_TEXT: &str = "it is empty, too long or holds a control character";
+const NOT_TEXT: &str = "it is empty, too long, or contains a control character";
 
 /// Returns whether a text is a valid name of a container.
 pub(super) fn is_name(name: &str) -> bool {
@@ -294,7 +294,7 @@ pub(super) fn refuse_command(command: &Command) -> Option<(&'static str, &'stati
     {
         return Some((
             "command.working_dir",
-            "it is no absolute path, too long or holds a control character",
+            "it is not an absolute path, is too long, or contains a control character",
         ));
     }
     if command.args.iter().any(|arg| arg.contains('\0'))
@@ -302,7 +302,7 @@ pub(super) fn refuse_command(command: &Command) -> Option<(&'static str, &'stati
     {
         return Some((
             "command.args",
-            "they hold a NUL or are longer than 32 KiB together",
+            "they contain a NUL, or are longer than 32 KiB together",
         ));
     }
     let bad_variable = |(name, value): &(String, String)| {
@@ -328,7 +328,7 @@ pub(super) fn refuse_command(command: &Command) -> Option<(&'static str, &'stati
         {
             return Some((
                 field,
-                "it is empty, too long, or holds a colon or a control character",
+                "it is empty, too long, or contains a colon or a control character",
             ));
         }
     }
@@ -342,7 +342,9 @@ pub(crate) fn refuse_labels<'a>(
     let mut size = 0;
     for (name, value) in labels {
         if name.is_empty() || name.chars().any(char::is_control) || value.contains('\0') {
-            return Some("a name is empty or holds a control character, or a value holds a NUL");
+            return Some(
+                "a name is empty or contains a control character, or a value contains a NUL",
+            );
         }
         if name.len() > TEXT_MAX || value.len() > TEXT_MAX {
             return Some("a name or a value is longer than 32 KiB");

@@ -1,4 +1,4 @@
-//! The behaviour of processes in memory.
+//! The behaviour of in-memory processes.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::MemoryProcess;
 use crate::ExitStatus;
 use crate::exec::{ContainerSpec, Signal};
 
-/// Decides what the processes of containers do; implemented by every `Fn(&ContainerSpec) ->
+/// Decides how the processes of containers behave. Implemented by every `Fn(&ContainerSpec) ->
 /// Behaviour`.
 pub trait Program: Send + Sync + 'static {
     /// Returns the behaviour of this container's process; called at each start.
@@ -29,7 +29,7 @@ impl fmt::Debug for dyn Program {
     }
 }
 
-/// What a process does with its streams, and the code that it exits with.
+/// A function that uses the streams of a process and returns its exit code.
 #[derive(Clone)]
 pub(super) struct Script(Arc<dyn Fn(MemoryProcess) -> BoxFuture<'static, i32> + Send + Sync>);
 
@@ -46,7 +46,7 @@ impl fmt::Debug for Script {
 }
 
 impl PartialEq for Script {
-    /// The same function, not one that does the same.
+    /// Compares identities: two scripts are equal only if they are clones.
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
@@ -54,7 +54,7 @@ impl PartialEq for Script {
 
 impl Eq for Script {}
 
-/// The behaviour of one process, as a value.
+/// The behaviour of one process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Behaviour {
     refusal: Option<String>,
@@ -64,13 +64,13 @@ pub struct Behaviour {
 }
 
 impl Behaviour {
-    /// The process exits immediately with this code.
+    /// Returns the behaviour of a process that exits immediately with this code.
     #[must_use]
     pub fn exits(code: i32) -> Self {
         Self::ends(ExitStatus::Code(code))
     }
 
-    /// The process ends immediately with this exit status.
+    /// Returns the behaviour of a process that ends immediately with this exit status.
     #[must_use]
     pub fn ends(exit: ExitStatus) -> Self {
         Self {
@@ -79,7 +79,7 @@ impl Behaviour {
         }
     }
 
-    /// The process runs until a signal ends it.
+    /// Returns the behaviour of a process that runs until a signal ends it.
     #[must_use]
     pub fn runs() -> Self {
         Self {
@@ -90,8 +90,8 @@ impl Behaviour {
         }
     }
 
-    /// The process does what this function does with its streams, and exits with the code that it
-    /// returns. A signal ends it at its next `await`.
+    /// Returns the behaviour of a process that runs this function with its streams, and exits with
+    /// the code that the function returns. A signal ends the process at its next `await`.
     ///
     /// ```
     /// use portlayer::memory::Behaviour;
@@ -116,7 +116,7 @@ impl Behaviour {
         }
     }
 
-    /// The process cannot be launched, for this reason.
+    /// Returns the behaviour of a process that cannot be launched, for this reason.
     #[must_use]
     pub fn cannot_launch(reason: impl Into<String>) -> Self {
         Self {
@@ -125,7 +125,7 @@ impl Behaviour {
         }
     }
 
-    /// The process ends only after this time.
+    /// Makes the process end only after this time.
     #[must_use]
     pub fn after(mut self, time: Duration) -> Self {
         if let Some((after, _)) = &mut self.end {
@@ -134,7 +134,7 @@ impl Behaviour {
         self
     }
 
-    /// The process ignores signals other than `KILL`.
+    /// Makes the process ignore signals other than `KILL`.
     #[must_use]
     pub fn ignoring_signals(mut self) -> Self {
         self.ignores_signals = true;

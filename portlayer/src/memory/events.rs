@@ -1,4 +1,4 @@
-//! Events in memory.
+//! Events of in-memory containers.
 
 use async_trait::async_trait;
 use futures_core::stream::BoxStream;
@@ -11,10 +11,10 @@ use super::MemoryExec;
 use crate::Result;
 use crate::event::{Event, EventKind, Events};
 
-/// The number of events that a subscriber may be behind.
+/// The number of events that a subscriber may lag behind.
 const BACKLOG: usize = 1024;
 
-/// The events of the containers of a [`MemoryExec`]. Clones are handles of the same source.
+/// The events of the containers of a [`MemoryExec`]. Clones share the same source.
 #[derive(Clone, Debug)]
 pub struct MemoryEvents {
     exec: MemoryExec,
@@ -44,7 +44,7 @@ impl Events for MemoryEvents {
     }
 }
 
-/// Where events are published.
+/// A publisher of events.
 #[derive(Clone, Debug)]
 pub(super) struct News(broadcast::Sender<Event>);
 
@@ -56,7 +56,7 @@ impl Default for News {
 
 impl News {
     pub(super) fn publish(&self, kind: EventKind) {
-        // Without subscribers it is lost.
+        // Without subscribers, the event is dropped.
         let _ = self.0.send(Event::new(Timestamp::now(), kind));
     }
 

@@ -1,4 +1,4 @@
-//! Containers in memory.
+//! In-memory containers.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -22,12 +22,11 @@ use crate::{
     StateKind,
 };
 
-/// An [`Exec`] whose containers are entries in a map, and whose processes behave as a [`Program`]
-/// says.
+/// An in-memory [`Exec`], whose processes behave as a [`Program`] specifies.
 ///
-/// Every image and every volume exists. Its scopes are those of
-/// [`networks`](Self::networks), and the default one is `bridge`. Clones share the containers. Its
-/// methods must run within a Tokio runtime with time enabled.
+/// Every image and every volume exists. The scopes are those of [`networks`](Self::networks); the
+/// default one is `bridge`. Clones share the containers. The methods must be called within a Tokio
+/// runtime with time enabled.
 #[derive(Clone, Debug)]
 pub struct MemoryExec {
     shared: Arc<Shared>,
@@ -38,12 +37,12 @@ struct Shared {
     store: Store,
     program: Arc<dyn Program>,
     queues: Queues<ContainerId>,
-    /// Locked before the store.
+    /// Lock order: before the store.
     networks: Mutex<Table>,
 }
 
 impl MemoryExec {
-    /// Creates an implementation without containers, whose processes behave as the program says.
+    /// Creates an implementation without containers, whose processes behave as `program` specifies.
     pub fn new(program: impl Program) -> Self {
         let program = Arc::new(program);
         let table = Table::new(SCOPE, BridgeRange::default(), REST, b"memory");
@@ -58,19 +57,19 @@ impl MemoryExec {
         }
     }
 
-    /// Returns the scopes that the containers are connected to.
+    /// Returns the scopes to which containers can be connected.
     #[must_use]
     pub fn networks(&self) -> MemoryNetworks {
         MemoryNetworks::of(self.clone())
     }
 
-    /// The scopes, and what containers hold in them.
+    /// Locks the scopes, addresses and ports.
     pub(super) fn table(&self) -> MutexGuard<'_, Table> {
         let table = self.shared.networks.lock();
         table.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Fails if a container that is on has one of this container's ports or addresses.
+    /// Fails if a running container uses one of this container's ports or addresses.
     fn refuse_rivals(&self, table: &Table, id: &ContainerId) -> Result<()> {
         for (rival, error) in table.rivals(id) {
             let state = self.shared.store.read(&rival, Container::state);
@@ -81,7 +80,7 @@ impl MemoryExec {
         Ok(())
     }
 
-    /// Where events are published.
+    /// Returns the publisher of events.
     pub(super) fn news(&self) -> &News {
         self.shared.store.news()
     }
@@ -117,7 +116,7 @@ impl MemoryExec {
         }
     }
 
-    /// Sends a signal to a process that is on, if it heeds signals.
+    /// Sends a signal to a running process; a no-op if the process ignores signals.
     fn deliver(&self, id: &ContainerId, signal: Signal) -> Result<()> {
         self.shared.store.read(id, |container| {
             if container.behaviour().heeds(signal) {
@@ -127,7 +126,7 @@ impl MemoryExec {
     }
 }
 
-/// The default scope.
+/// The name of the default scope.
 const SCOPE: &str = "bridge";
 
 #[async_trait]
@@ -181,7 +180,7 @@ impl Exec for MemoryExec {
                 let process =
                     MemoryProcess::new(Arc::clone(&pipes), command.tty, command.open_stdin);
                 let (script, ending) = (script.run(process), container.ending());
-                // Under this lock, so that it is known before it ends.
+                // The lock is held so that the task is registered before it can end.
                 let mut attached = pipes.lock();
                 let task = tokio::spawn(async move { ending(ExitStatus::Code(script.await)) });
                 attached.set_process(task.abort_handle());
@@ -214,7 +213,7 @@ impl Exec for MemoryExec {
         let state = states
             .wait_for(|state| matches!(state.kind(), StateKind::Stopped | StateKind::Removing))
             .await;
-        // A closed channel and `Removing` both mean that it is gone.
+        // A closed channel and `Removing` both mean that the container was removed.
         state
             .ok()
             .and_then(|state| state.exit())
@@ -264,7 +263,7 @@ impl Exec for MemoryExec {
         match after {
             None => self.shared.store.edit(id, edit, None)?,
             Some(after) => {
-                // Which state a container must be in comes before what its scopes have.
+                // The container's state is checked before its connections.
                 self.require(id, edit.allowed())?;
                 let now = Instant::now().into_std();
                 let assigned = table.assign_edit(*id, &after, now)?;

@@ -1,4 +1,4 @@
-//! Images in memory: read and verified; only the description is kept.
+//! In-memory images: layers are read and verified, but only the metadata is kept.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -20,10 +20,10 @@ use crate::{Error, Resource, Result};
 /// The default capacity of an image: 8 GiB.
 const CAPACITY: u64 = 8 << 30;
 
-/// Images in memory. Clones share them.
+/// An in-memory store of images. Clones share the images.
 ///
-/// Layers are read to their end. Uncompressed layers are verified against their diff ids;
-/// for compressed ones, only a declared digest of the stored bytes is verified.
+/// Layers are read to their end. Uncompressed layers are verified against their diff ids; for
+/// compressed ones, only a declared digest of the stored bytes is verified.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryImages {
     shared: Arc<Shared>,
@@ -37,13 +37,13 @@ struct Shared {
 }
 
 impl MemoryImages {
-    /// Creates a store without images.
+    /// Creates an empty store.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Creates a store without images, used by these containers.
+    /// Creates an empty store whose images are used by these containers.
     #[must_use]
     pub fn of(containers: MemoryExec) -> Self {
         Self {
@@ -63,7 +63,7 @@ impl MemoryImages {
         images.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The bytes of layers that are there already.
+    /// Returns the size and capacity of a stored image with these layers.
     fn size_of(&self, chain: &ChainId) -> Option<(u64, u64)> {
         let images = self.lock();
         let image = images
@@ -86,9 +86,7 @@ impl Images for MemoryImages {
         let declared = image.config().diff_ids();
         let given = image.layers().iter().map(|layer| &layer.diff_id);
         if !given.eq(declared) {
-            return Err(refuse(
-                "they are not those that the configuration names".into(),
-            ));
+            return Err(refuse("they differ from those in the configuration".into()));
         }
         let (size, capacity) = match self.size_of(&chain) {
             Some(found) => found,
@@ -166,7 +164,7 @@ fn report(options: &ImportOptions, phase: ImportPhase) {
     }
 }
 
-/// Reads all layers. Returns their bytes, or why one cannot be used.
+/// Reads all layers. Returns their total size, or the reason why one is invalid.
 fn read(image: &Image, options: &ImportOptions) -> Result<u64, String> {
     let mut size = 0;
     for layer in image.layers() {

@@ -1,4 +1,4 @@
-//! The log of a container in memory.
+//! The log of an in-memory container.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,23 +9,23 @@ use tokio::sync::watch;
 
 use crate::stream::{LogOptions, LogRecord, LogTail, StdStream};
 
-/// Bytes that are kept; the oldest lines are dropped beyond that.
+/// The maximum size of a log in bytes; beyond it, the oldest lines are dropped.
 const MAX: usize = 16 << 20;
-/// Bytes that a record takes besides those of its line.
+/// The bytes that a record uses in addition to its line.
 const OVERHEAD: usize = size_of::<LogRecord>();
 
-/// The output of all runs of a container, by line.
+/// The output of all runs of a container, as a list of lines.
 #[derive(Debug, Default)]
 pub(super) struct Log {
     lines: Mutex<Lines>,
-    /// The number of records that were ever written.
+    /// The number of records ever written.
     written: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
 struct Lines {
     records: VecDeque<LogRecord>,
-    /// The number of the first record that is kept.
+    /// The number of the oldest record that is kept.
     first: u64,
     bytes: usize,
 }
@@ -56,7 +56,7 @@ impl Log {
         self.written.send_replace(written);
     }
 
-    /// Returns a receiver that changes with each record.
+    /// Returns a receiver that is notified of each record.
     pub(super) fn written(&self) -> watch::Receiver<u64> {
         self.written.subscribe()
     }
@@ -74,7 +74,7 @@ impl Log {
         let mut found = 0;
         while start > 0 {
             let ends_line = lines.records[start - 1].bytes.ends_with(b"\n");
-            // The last line counts even if it is unfinished.
+            // An unfinished last line counts as a line.
             if ends_line || start == count {
                 if found == wanted {
                     break;
@@ -86,8 +86,8 @@ impl Log {
         lines.first + start as u64
     }
 
-    /// Returns the next record that the options ask for, from this number on, and the number after
-    /// it; without one, the number of the record to come.
+    /// Returns the first record at or after `number` that the options select, and the number after
+    /// it. Returns `None` and the number of the next record to be written if there is none.
     pub(super) fn next(&self, mut number: u64, options: &LogOptions) -> (Option<LogRecord>, u64) {
         let lines = self.lock();
         number = number.max(lines.first);

@@ -1,4 +1,5 @@
-//! The traits in memory, for tests of front ends: the same rules without endpoint and machines.
+//! In-memory implementations of the traits, for tests of front ends. They follow the same rules,
+//! without an endpoint or machines.
 
 mod behaviour;
 mod events;

@@ -1,4 +1,4 @@
-//! Scopes in memory.
+//! In-memory scopes.
 
 use std::net::IpAddr;
 
@@ -8,7 +8,7 @@ use super::MemoryExec;
 use crate::network::{EndpointInfo, EndpointSpec, Networks, ScopeInfo, ScopeSpec, later};
 use crate::{ContainerId, Result};
 
-/// The scopes of [`MemoryExec`]. Clones share them.
+/// The scopes of a [`MemoryExec`]. Clones share them.
 ///
 /// Every network that an external scope refers to exists. Addresses from DHCP are unknown.
 #[derive(Clone, Debug)]

@@ -1,4 +1,4 @@
-//! The streams of one container in memory.
+//! The streams of one in-memory container.
 
 use std::collections::VecDeque;
 use std::sync::atomic::AtomicBool;
@@ -12,16 +12,16 @@ use super::log::Log;
 use crate::Result;
 use crate::stream::{Chunk, Source, StdStream, WindowSize};
 
-/// Bytes of a piece of output.
+/// The maximum size of a piece of output in bytes.
 const PIECE: usize = 16 * 1024;
-/// Maximum number of pieces that wait for one reader.
+/// The maximum number of pieces buffered for one reader.
 const PIECES: usize = 8;
 
-/// The streams of a container, from its creation on.
+/// The streams of a container; they exist as long as the container.
 #[derive(Debug, Default)]
 pub(super) struct Pipes {
     attached: Mutex<Attached>,
-    /// Signalled when there is a new holder of the input.
+    /// Notified when a caller takes the input.
     joined: Notify,
     pub(super) log: Log,
     pub(super) window: watch::Sender<Option<WindowSize>>,
@@ -29,13 +29,13 @@ pub(super) struct Pipes {
     pub(super) input_held: Arc<AtomicBool>,
 }
 
-/// The callers that are attached to the current run, or to the next one.
+/// The callers attached to the current run, or waiting for the next one.
 #[derive(Debug, Default)]
 pub(super) struct Attached {
     readers: Vec<Reader>,
     sources: VecDeque<Source>,
     process: Option<AbortHandle>,
-    /// Whether the container was removed, in which case nobody can attach again.
+    /// Whether the container was removed; callers can no longer attach.
     pub(super) removed: bool,
 }
 
@@ -62,7 +62,7 @@ impl Attached {
         received
     }
 
-    /// Ends all output and input: the run is over, or will never come.
+    /// Ends all output and input, because the run is over or will never start.
     pub(super) fn end(&mut self) {
         self.readers.clear();
         self.sources.clear();
@@ -71,20 +71,20 @@ impl Attached {
         }
     }
 
-    /// Sets the task of the process.
+    /// Sets the task that runs the process.
     pub(super) fn set_process(&mut self, process: AbortHandle) {
         self.process = Some(process);
     }
 }
 
 impl Pipes {
-    /// The callers. Locked before the state of the container, so that a caller is attached either
-    /// to the run that ends or to the next one.
+    /// Locks the attached callers. Lock order: before the container's state, so that a caller is
+    /// attached either to the ending run or to the next one.
     pub(super) fn lock(&self) -> MutexGuard<'_, Attached> {
         self.attached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds what a holder of the input writes.
+    /// Registers the input of its holder.
     pub(super) fn add_source(&self, attached: &mut Attached, source: Source) {
         attached.sources.push_back(source);
         self.joined.notify_one();

@@ -1,4 +1,4 @@
-//! The process's end of its streams.
+//! The streams of an in-memory process, as the process sees them.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use tokio::sync::watch;
 use super::pipes::Pipes;
 use crate::stream::{Source, StdStream, WindowSize};
 
-/// Bytes that are read at once.
+/// The maximum number of bytes returned by one read.
 const PIECE: usize = 16 * 1024;
 
-/// A process in memory as its [script](super::Behaviour::scripted) sees it.
+/// An in-memory process, as passed to its [script](super::Behaviour::scripted).
 #[derive(Debug)]
 pub struct MemoryProcess {
     pipes: Arc<Pipes>,
@@ -24,7 +24,7 @@ pub struct MemoryProcess {
 #[derive(Debug)]
 enum Input {
     Closed,
-    /// Open, with the data of its current holder.
+    /// The input is open; contains the input of the current holder, if any.
     Open(Option<Source>),
 }
 
@@ -43,8 +43,8 @@ impl MemoryProcess {
         }
     }
 
-    /// Writes to an output stream and to the log, waiting while a reader is slow. With a terminal,
-    /// everything goes to standard output.
+    /// Writes to an output stream and to the log; waits while a reader is slow. With a terminal,
+    /// all output goes to standard output.
     pub async fn write(&self, stream: StdStream, bytes: impl Into<Bytes>) {
         let stream = match self.tty {
             true => StdStream::Stdout,
@@ -53,7 +53,8 @@ impl MemoryProcess {
         self.pipes.write(stream, bytes.into()).await;
     }
 
-    /// Reads from standard input; `None` at its end, and always if it was not open. Cancel-safe.
+    /// Reads from standard input. Returns `None` at its end, or if the input is not open.
+    /// Cancel-safe.
     pub async fn read(&mut self) -> Option<Bytes> {
         loop {
             let Input::Open(holder) = &mut self.input else {
@@ -67,13 +68,13 @@ impl MemoryProcess {
             match source.data.read_buf(&mut bytes).await {
                 Ok(length) if length > 0 => return Some(bytes.freeze()),
                 _ if source.closes() => self.input = Input::Closed,
-                // It was dropped: the input stays open for the next.
+                // The holder dropped the input, which stays open for the next holder.
                 _ => *holder = None,
             }
         }
     }
 
-    /// Returns the size of the terminal; 80 by 24 if nobody has set it, `None` without a terminal.
+    /// Returns the size of the terminal: 80 by 24 if no size was set, `None` without a terminal.
     #[must_use]
     pub fn window(&self) -> Option<WindowSize> {
         let usual = WindowSize {

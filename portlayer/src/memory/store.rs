@@ -1,4 +1,4 @@
-//! The map of containers.
+//! A map of containers.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -58,8 +58,8 @@ impl Store {
             .ok_or_else(|| Error::not_found(Resource::container(id)))
     }
 
-    /// Changes a container, if its state is allowed and its new name is free. `endpoints`: what its
-    /// connections become, if they change.
+    /// Changes a container if its state allows the edit and its new name is unused. `endpoints` are
+    /// the new connections; `None` leaves them unchanged.
     pub(super) fn edit(
         &self,
         id: &ContainerId,
@@ -119,20 +119,20 @@ pub(super) struct Container {
     behaviour: Mutex<Behaviour>,
 }
 
-/// When the process of the last run started and ended.
+/// When the process of the last run started.
 #[derive(Clone, Copy, Debug, Default)]
 struct Times {
     started: Option<Timestamp>,
 }
 
-/// The state, shared with the timers that end processes.
+/// The current run, shared with the timers that end processes.
 #[derive(Debug)]
 struct Run {
     id: ContainerId,
     news: News,
     state: watch::Sender<State>,
     finished: Mutex<Option<Timestamp>>,
-    /// The number of the start: a timer of an earlier run must not end a later one.
+    /// The number of the run, so that a timer of an earlier run does not end a later one.
     number: AtomicU64,
     pipes: Arc<Pipes>,
 }
@@ -206,12 +206,12 @@ impl Container {
         &self.spec
     }
 
-    /// Its streams.
+    /// Returns the container's streams.
     pub(super) fn pipes(&self) -> &Arc<Pipes> {
         &self.run.pipes
     }
 
-    /// The requested connections.
+    /// Returns the requested connections.
     pub(super) fn endpoint_specs(&self) -> Vec<EndpointSpec> {
         self.endpoints.iter().map(|e| e.spec.clone()).collect()
     }
@@ -223,7 +223,7 @@ impl Container {
             .clone()
     }
 
-    /// The signal that asks its process to end.
+    /// Returns the signal that asks the process to exit.
     pub(super) fn stop_signal(&self) -> Signal {
         self.spec.command.stop_signal.unwrap_or(Signal::TERM)
     }
@@ -240,8 +240,8 @@ impl Container {
         self.run.state.send_replace(state);
     }
 
-    /// Marks it as stopping until the mark is dropped: a stop that is given up leaves the process
-    /// as it was.
+    /// Sets the state to stopping until the returned guard is dropped. A stop that is cancelled
+    /// restores the previous state.
     pub(super) fn stopping(&self) -> Stopping {
         let before = self.run.state.send_replace(State::Stopping);
         Stopping {
@@ -250,7 +250,7 @@ impl Container {
         }
     }
 
-    /// Begins a run.
+    /// Starts a run.
     pub(super) fn launch(&self, behaviour: Behaviour) {
         self.run.number.fetch_add(1, Ordering::SeqCst);
         let refused = behaviour.refusal().is_some();
@@ -273,12 +273,12 @@ impl Container {
         self.run.news.publish(event);
     }
 
-    /// Ends the process if there is one.
+    /// Ends the process, if one is running.
     pub(super) fn end(&self, exit: ExitStatus) {
         self.run.end(exit);
     }
 
-    /// Returns a function that ends the process of this run, but of no later one.
+    /// Returns a function that ends the process of this run, but not of a later one.
     pub(super) fn ending(&self) -> impl FnOnce(ExitStatus) + Send + use<> {
         let run = Arc::clone(&self.run);
         let number = run.number.load(Ordering::SeqCst);

@@ -1,4 +1,4 @@
-//! Streams in memory.
+//! Streams of in-memory containers.
 
 use std::sync::Arc;
 
@@ -13,9 +13,9 @@ use crate::stream::{
 };
 use crate::{ContainerId, Error, Resource, Result, State};
 
-/// The streams of the containers of a [`MemoryExec`], whose processes write and read as their
-/// [`Behaviour`](super::Behaviour::scripted) says. Of each log, the last 16 MiB are kept. Clones
-/// are handles of the same streams.
+/// The streams of the containers of a [`MemoryExec`], whose processes read and write as their
+/// [`Behaviour`](super::Behaviour::scripted) specifies. The last 16 MiB of each log are kept.
+/// Clones share the same streams.
 #[derive(Clone, Debug)]
 pub struct MemoryStreams {
     exec: MemoryExec,
@@ -102,7 +102,8 @@ struct LogReader {
 impl LogReader {
     async fn next(&mut self) -> Option<LogRecord> {
         loop {
-            // In this order: what was written before the end is still returned.
+            // The state is read before the log, so that output written before the end is still
+            // returned.
             let kind = self.state.borrow_and_update().kind();
             let seen = *self.written.borrow_and_update();
             let (record, next) = self.pipes.log.next(self.next, &self.options);
@@ -113,14 +114,14 @@ impl LogReader {
             if next < seen {
                 continue;
             }
-            // Nothing to come is in time.
+            // New records would be later than `until`.
             let over = self.options.until.is_some() || !self.options.follow || !kind.may_be_on();
             if over {
                 return None;
             }
             tokio::select! {
                 written = self.written.changed() => written.ok()?,
-                // A container that was removed has no state any more.
+                // The channel is closed when the container is removed.
                 changed = self.state.changed() => changed.ok()?,
             }
         }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::Result;
 use crate::store::{Expect, Revision, Store, Versioned, check_key, check_value};
 
-/// The values of a front end in memory. Clones share the values.
+/// An in-memory store of a front end's values. Clones share the values.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStore {
     values: Arc<Mutex<Values>>,
@@ -18,12 +18,12 @@ pub struct MemoryStore {
 #[derive(Debug, Default)]
 struct Values {
     stored: BTreeMap<String, Versioned>,
-    /// The number of the last change of any key: no revision is used twice.
+    /// The number of changes so far, used as revision, so that no revision is used twice.
     changes: u64,
 }
 
 impl MemoryStore {
-    /// Creates a store without values.
+    /// Creates an empty store.
     #[must_use]
     pub fn new() -> Self {
         Self::default()

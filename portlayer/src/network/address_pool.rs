@@ -91,7 +91,7 @@ pub enum AddressError {
         purpose: &'static str,
     },
     /// The address is in use.
-    #[error("{0} is held already")]
+    #[error("{0} is already in use")]
     Taken(Ipv4Addr),
     /// No address is left.
     #[error("all of its {total} addresses are in use or resting: {}", relief(*.resting, *.next))]

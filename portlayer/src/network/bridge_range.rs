@@ -59,7 +59,7 @@ pub enum BridgeRangeError {
     )]
     Unusable(Ipv4Net),
     /// The prefix length is not between the range's own and 30.
-    #[error("a subnet of {range} has a prefix of {low} to 30, not {prefix_len}", low = .range.prefix_len())]
+    #[error("a subnet of {range} must have a prefix length of {low} to 30, not {prefix_len}", low = .range.prefix_len())]
     Prefix {
         /// The range.
         range: Ipv4Net,

@@ -38,7 +38,7 @@ pub(super) fn scope(spec: &ScopeSpec) -> Option<Refusal> {
     if let ScopeKind::External { network } = &spec.kind
         && (network.is_empty() || network.chars().any(char::is_control))
     {
-        let reason = format!("{network:?} is empty or holds a control character");
+        let reason = format!("{network:?} is empty or contains a control character");
         return Some(("kind.network", reason));
     }
     scope_addresses(spec).or_else(|| scope_settings(spec))
@@ -49,7 +49,7 @@ fn scope_addresses(spec: &ScopeSpec) -> Option<Refusal> {
         return Some(("subnet", refused));
     }
     let in_subnet = |address: IpAddr| match spec.subnet {
-        None => Some("there is no subnet for it: give one".to_owned()),
+        None => Some("the scope has no subnet: specify one".to_owned()),
         Some(subnet) if !subnet.contains(&address) => {
             Some(format!("it is outside of the subnet {subnet}"))
         }
@@ -73,10 +73,10 @@ fn scope_addresses(spec: &ScopeSpec) -> Option<Refusal> {
             return refuse(reason);
         }
         if first.is_ipv4() != last.is_ipv4() || first > last {
-            return refuse("it is reversed, or of two families".to_owned());
+            return refuse("the range is reversed, or mixes IPv4 and IPv6".to_owned());
         }
         match spec.subnet {
-            None => return refuse("there is no subnet for it: give one".to_owned()),
+            None => return refuse("the scope has no subnet: specify one".to_owned()),
             Some(subnet) if !subnet.contains(&first) || !subnet.contains(&last) => {
                 return refuse(format!("it is outside of the subnet {subnet}"));
             }
@@ -104,7 +104,7 @@ fn scope_settings(spec: &ScopeSpec) -> Option<Refusal> {
     if let Some(mtu) = spec.mtu
         && !MTU.contains(&mtu)
     {
-        return Some(("mtu", format!("{mtu} is not from 68 to 65535")));
+        return Some(("mtu", format!("{mtu} is not between 68 and 65535")));
     }
     let labels = spec.labels.iter();
     refuse_labels(labels.map(|(name, value)| (name.as_str(), value.as_str())))
@@ -127,16 +127,16 @@ fn subnet(subnet: IpNet) -> Option<String> {
         IpNet::V6(_) => LONGEST_PREFIX_V6,
     };
     if !(1..=longest).contains(&subnet.prefix_len()) {
-        return refuse(format!("its prefix is not from 1 to {longest}"));
+        return refuse(format!("its prefix length is not 1 to {longest}"));
     }
     match subnet {
         IpNet::V4(net) if !is_usable(net) => {
-            refuse("it holds addresses that are loopback, multicast or reserved".to_owned())
+            refuse("it contains loopback, multicast or reserved addresses".to_owned())
         }
         IpNet::V6(net)
             if net.addr().is_multicast() || net.contains(&std::net::Ipv6Addr::LOCALHOST) =>
         {
-            refuse("it holds addresses that are loopback or multicast".to_owned())
+            refuse("it contains loopback or multicast addresses".to_owned())
         }
         _ => None,
     }
@@ -152,7 +152,7 @@ pub(crate) fn endpoint(spec: &EndpointSpec) -> Option<Refusal> {
     if let Some(mac) = spec.mac
         && !mac.is_unicast()
     {
-        let reason = format!("{mac} is the address of a group, or all zero");
+        let reason = format!("{mac} is a multicast address, or all zeros");
         return Some(("endpoints.mac", reason));
     }
     for (field, len) in [
@@ -169,7 +169,7 @@ pub(crate) fn endpoint(spec: &EndpointSpec) -> Option<Refusal> {
     }
     for (other, alias) in &spec.links {
         if other.is_empty() || other.len() > DOMAIN_MAX || other.chars().any(char::is_control) {
-            let reason = format!("{other:?} is empty, too long or holds a control character");
+            let reason = format!("{other:?} is empty, too long, or contains a control character");
             return Some(("endpoints.links", reason));
         }
         if !is_dns_name(alias) {
@@ -190,7 +190,7 @@ pub(crate) fn clashing_ports(endpoints: &[EndpointSpec]) -> Option<Refusal> {
     for (position, port) in ports.iter().enumerate() {
         let mut before = ports.iter().take(position);
         if let Some(other) = before.find(|other| other.conflicts_with(port)) {
-            return Some(("endpoints.ports", format!("{port} clashes with {other}")));
+            return Some(("endpoints.ports", format!("{port} conflicts with {other}")));
         }
     }
     None
@@ -198,11 +198,11 @@ pub(crate) fn clashing_ports(endpoints: &[EndpointSpec]) -> Option<Refusal> {
 
 fn port_refusal(port: &PortMapping) -> Option<String> {
     if port.container_port == 0 || port.host_port == Some(0) {
-        return Some("a port is from 1 to 65535".to_owned());
+        return Some("a port must be between 1 and 65535".to_owned());
     }
     let address = port.host_address?;
     if address.is_multicast() || is_broadcast(address) {
-        return Some("its host address is a group's".to_owned());
+        return Some("its host address is a multicast address".to_owned());
     }
     mapped(address)
 }

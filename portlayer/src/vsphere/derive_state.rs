@@ -43,7 +43,7 @@ impl Observed {
         }
         match self.power {
             Power::Unknown => State::Unknown {
-                reason: "the endpoint cannot tell whether its machine is on: the machine's host may not \
+                reason: "the endpoint does not know whether its machine is on: the machine's host may not \
                          respond"
                     .into(),
             },
@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn a_machine_that_cannot_be_used_is_broken_whatever_its_keys_say() {
-        let unusable = Some("its files cannot be reached".to_owned());
+        let unusable = Some("its files are inaccessible".to_owned());
         let observed = Observed {
             unusable,
             ..machine(Power::On, "true", None)

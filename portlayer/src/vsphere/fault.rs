@@ -16,7 +16,7 @@ use crate::{Error, ErrorKind, Resource, ResourceKind, StateKind};
 pub(super) fn error(resource: &Resource, error: ClientError) -> Error {
     let resource = resource.clone();
     let judged = match &error {
-        ClientError::Timeout { .. } => Error::timeout(resource, "the endpoint's answer"),
+        ClientError::Timeout { .. } => Error::timeout(resource, "the endpoint's response"),
         ClientError::Transport { .. } | ClientError::Tls { .. } => {
             Error::unavailable(resource, None)
         }

@@ -235,7 +235,7 @@ impl Record {
         let decoded = decode::<ExecutorConfig>(keys);
         let mut container = decoded.value;
         if container.common.id.is_empty() && container.sessions.is_empty() {
-            return refuse(None, "its configuration holds no keys of a container");
+            return refuse(None, "its configuration contains no keys of a container");
         }
         let id: ContainerId = match container.common.id.parse() {
             Ok(id) => id,
@@ -245,7 +245,7 @@ impl Record {
             return refuse(Some(id), &format!("its configuration is damaged: {issue}"));
         }
         let Some(session) = container.sessions.remove(&container.common.id) else {
-            return refuse(Some(id), "it does not say what runs in it");
+            return refuse(Some(id), "it has no session for the container's process");
         };
         if session.command.path.is_empty() {
             return refuse(Some(id), "the path of its command is empty or missing");

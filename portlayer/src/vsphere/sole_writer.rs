@@ -146,7 +146,7 @@ pub(super) async fn claim(
             name: name.clone(),
         };
         if contender.take(&claims.writer, &me).await? {
-            tracing::debug!(host = place.name, epoch, "the only writer");
+            tracing::debug!(host = place.name, epoch, "became the only writer");
             return Ok(start(endpoint.clone(), place.clone(), me));
         }
     }
@@ -299,11 +299,11 @@ async fn keep(
                 );
                 return fence.close(format!("writer {}", other.name));
             }
-            Err(error) if error.is_not_found() => return fence.close("nobody: the host is gone"),
+            Err(error) if error.is_not_found() => return fence.close("the host's removal"),
             Err(error) => Err(error),
         };
         if let Err(error) = written {
-            tracing::debug!(host = place.name, %error, "a claim is not answered");
+            tracing::debug!(host = place.name, %error, "cannot answer a claim");
             tokio::select! {
                 () = tokio::time::sleep(PAUSE) => {}
                 _ = &mut stopped => break,
@@ -326,7 +326,7 @@ async fn keep(
     };
     // Best effort: if this fails, the next writer waits until its claim times out.
     if let Ok(Err(error)) = timeout(RELEASED_WITHIN, release).await {
-        tracing::debug!(host = place.name, %error, "the host is not given up");
+        tracing::debug!(host = place.name, %error, "cannot release the host");
     }
 }
 

@@ -92,5 +92,5 @@ async fn a_bridge_network_with_another_role_is_refused() {
         ])
         .await
         .failed();
-    said.has(&["it is also the public network; containers need a bridge network that nothing else is on: choose another"]);
+    said.has(&["it is also the public network; containers need a bridge network that nothing else uses: choose another"]);
 }

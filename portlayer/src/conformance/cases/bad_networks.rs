@@ -1,5 +1,5 @@
-//! Values that scopes and connections cannot have: each is one error that names the field and the
-//! value, and nothing is changed.
+//! Invalid values of scopes and connections: each is refused with one error that names the field
+//! and the value, and nothing is changed.
 
 use std::net::IpAddr;
 
@@ -11,7 +11,7 @@ use crate::conformance::check::{Bench, Check, Failure, ensure, ensure_eq};
 use crate::network::{EndpointSpec, MacAddress, PortMapping, ScopeSpec};
 use crate::{Capability, Error, ErrorKind};
 
-/// The text of an error with its causes.
+/// Returns the text of an error and its causes.
 fn text_of(error: &Error) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
@@ -22,7 +22,7 @@ fn text_of(error: &Error) -> String {
     text
 }
 
-/// Fails unless the refusal is of this field and names the value.
+/// Fails unless the error refers to this field and names the value.
 fn names<T: std::fmt::Debug>(
     refused: Result<T, Error>,
     what: &str,
@@ -37,7 +37,7 @@ fn names<T: std::fmt::Debug>(
     let text = text_of(&error);
     let is_named = match &error.kind {
         ErrorKind::InvalidArgument { field: named } => *named == field,
-        // The resource says what it is about.
+        // The error's resource names the field.
         ErrorKind::InUse { .. } | ErrorKind::NotFound => text.contains(field),
         _ => false,
     };
@@ -306,7 +306,7 @@ pub(super) async fn a_bad_connection_is_refused_and_nothing_is_changed(bench: &B
         ));
     }
     for (what, bad, field, value) in cases {
-        // A good connection before it is given back.
+        // The failures did not use up the container's name: a valid connection succeeds.
         let container = bench
             .spec(Process::Runs)
             .endpoint(EndpointSpec::new(&other))

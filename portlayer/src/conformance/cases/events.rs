@@ -9,7 +9,7 @@ use crate::event::{Event, EventKind};
 use crate::exec::{Edit, StartOptions, StopOptions};
 use crate::{Capability, ContainerId, ExitStatus, Result};
 
-/// The next event of a container.
+/// Returns the next event of a container.
 async fn next(
     events: &mut BoxStream<'static, Event>,
     id: &ContainerId,
@@ -56,7 +56,7 @@ pub(super) async fn a_life_is_told_in_order(bench: &Bench<'_>) -> Check {
         EventKind::Removed { container },
     ];
     if !bench.has(Capability::GuestKeys) {
-        // Nobody knows when the process starts.
+        // Without this capability it is unknown when the process starts.
         expected.retain(|event| !matches!(event, EventKind::Started { .. }));
     }
     for events in [&mut events, &mut others] {
@@ -92,7 +92,9 @@ pub(super) async fn an_end_is_told_with_its_exit(bench: &Bench<'_>) -> Check {
         .await
         .is_ok()
     {
-        return Err(Failure::new("what cannot be launched was started"));
+        return Err(Failure::new(
+            "a process that cannot be launched was reported as started",
+        ));
     }
     let exit = ExitStatus::NotLaunched;
     let container = refused;

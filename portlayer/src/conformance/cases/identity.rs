@@ -1,4 +1,4 @@
-//! Ids, names, what is read back, and what is refused.
+//! Ids, names, stored specifications, and refused ones.
 
 use crate::conformance::Process;
 use crate::conformance::check::{Bench, Check, Failure, ensure, ensure_eq};
@@ -44,7 +44,7 @@ pub(super) async fn what_was_asked_for_is_read_back(bench: &Bench<'_>) -> Check 
     let created = info.created;
     let mut expected = ContainerInfo::new(spec);
     expected.created = created;
-    // Where there are networks, it is on the default scope.
+    // If there are networks, the container is connected to the default scope.
     ensure_eq!(info.endpoints.len(), usize::from(bench.has_networks()));
     expected.endpoints.clone_from(&info.endpoints);
     ensure_eq!(info, expected);

@@ -1,4 +1,4 @@
-//! Images: stored whole or not at all, once, and shared.
+//! Images: stored completely or not at all, once, and with shared layers.
 
 use std::io::{self, Cursor, Read};
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use crate::exec::RootFs;
 use crate::image::{Digest, Image, ImageConfig, ImageId, ImportOptions, Layer};
 use crate::{Error, ErrorKind, Result};
 
-/// The bytes of a tar's block.
+/// The size of a block in a tar archive, in bytes.
 const BLOCK: usize = 512;
 
-/// A layer that no other image has: a tar with one small file.
+/// Returns a unique layer: a tar with one small file.
 fn tar() -> Vec<u8> {
     let content = ContainerId::generate().to_string();
     let mut header = [0; BLOCK];
@@ -38,7 +38,7 @@ fn tar() -> Vec<u8> {
     }
     let mut tar = header.to_vec();
     tar.extend_from_slice(content.as_bytes());
-    // The rest of the block, and the two that end a tar.
+    // The rest of the data block, and the two zero blocks at the end of an archive.
     tar.resize(BLOCK * 4, 0);
     tar
 }
@@ -51,7 +51,9 @@ fn layer(diff_id: Digest, tar: &[u8]) -> Layer {
 }
 
 fn unreadable(diff_id: Digest) -> Layer {
-    Layer::new(diff_id, || Err(io::Error::other("nobody should read this")))
+    Layer::new(diff_id, || {
+        Err(io::Error::other("the layer must not be read"))
+    })
 }
 
 fn config(diff_id: Digest, command: &str) -> Result<ImageConfig, Failure> {
@@ -62,12 +64,13 @@ fn config(diff_id: Digest, command: &str) -> Result<ImageConfig, Failure> {
     ImageConfig::parse(json).map_err(Failure::new)
 }
 
-/// Small, so that a case takes no longer than it must.
+/// Returns options with a small capacity, to keep the cases fast.
 fn options() -> ImportOptions {
     ImportOptions::new().capacity(16 << 20)
 }
 
-/// An image for a container of another case: stored, where images can be.
+/// Imports an image for a container of another case. If images are not supported, only returns an
+/// id.
 pub(super) async fn stored(bench: &Bench<'_>) -> Result<ImageId, Failure> {
     let tar = tar();
     let diff_id = Digest::of(&tar);
@@ -78,7 +81,7 @@ pub(super) async fn stored(bench: &Bench<'_>) -> Result<ImageId, Failure> {
     Ok(image.id())
 }
 
-/// Removes it again.
+/// Removes the image.
 pub(super) async fn clear(bench: &Bench<'_>, image: &ImageId) -> Check {
     if bench.has_images() {
         bench.images().remove(image).await?;
@@ -141,7 +144,7 @@ pub(super) async fn images_with_the_same_layers_live_apart(bench: &Bench<'_>) ->
     let tar = tar();
     let diff_id = Digest::of(&tar);
     let one = Image::new(config(diff_id, "/a")?, [layer(diff_id, &tar)]);
-    // Its layers are there already, so they are not read either.
+    // Its layers are already stored, so they are not read again.
     let two = Image::new(config(diff_id, "/b")?, [unreadable(diff_id)]);
     images.import(one.clone(), options()).await?;
     let second = images.import(two, options()).await;
@@ -238,7 +241,7 @@ pub(super) async fn an_image_in_use_is_not_removed(bench: &Bench<'_>) -> Check {
     ensure_eq!(bench.exec().inspect(&container).await?.root, root);
     let refused = images.remove(&used.id()).await;
     let usage = images.usage().await?;
-    // Another image with the same layers has no part in it.
+    // Another image with the same layers is unaffected.
     images.remove(&unused.id()).await?;
     let still_refused = images.remove(&used.id()).await;
     bench.exec().remove(&container).await?;

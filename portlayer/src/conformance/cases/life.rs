@@ -1,4 +1,4 @@
-//! Start, end, stop, remove.
+//! The life cycle: start, exit, stop, remove.
 
 use crate::conformance::Process;
 use crate::conformance::check::{Bench, Check, Failure, ensure, ensure_eq};
@@ -70,7 +70,7 @@ pub(super) async fn a_new_run_forgets_the_exit_of_the_last(bench: &Bench<'_>) ->
         ensure_eq!(bench.exec().wait(&id).await?, exit);
         ensure_eq!(bench.state(&id).await?, State::Stopped { exit });
     }
-    // A machine that is switched off reports no exit status, and never that of an earlier run.
+    // The exit status of a machine that was powered off is not that of an earlier run.
     let id = bench.create(Process::Runs).await?;
     bench.exec().start(&id, StartOptions::new()).await?;
     let exit = bench.exec().stop(&id, StopOptions::AT_ONCE).await?;
@@ -220,7 +220,7 @@ pub(super) async fn a_dropped_stop_leaves_the_process_running(bench: &Bench<'_>)
     let id = bench.create(Process::Runs).await?;
     let state = bench.exec().start(&id, StartOptions::new()).await?;
     let before = bench.exec().inspect(&id).await?;
-    // Dropped before it does anything.
+    // Dropped before it was polled.
     drop(bench.exec().stop(&id, StopOptions::new()));
     ensure_eq!(bench.state(&id).await?, state);
     // The future is dropped at an arbitrary point. The container must not remain stopping.
@@ -274,7 +274,7 @@ pub(super) async fn an_edit_changes_what_it_names(bench: &Bench<'_>) -> Check {
     ensure_eq!(info.restart_count, 4);
     ensure_eq!((info.resources.cpus, info.resources.memory_mib), (2, 512));
     ensure_eq!(info.command, spec.command);
-    // The old name is free, and the new one is taken.
+    // The old name can be used again, and the new one is in use.
     let other = bench.spec(Process::Runs).name(&spec.name);
     let other = bench.exec().create(other).await?;
     let taken = bench

@@ -29,14 +29,14 @@ fn text(records: &[LogRecord]) -> String {
     pieces.collect()
 }
 
-/// Runs a container to its end: it says `ready`, and then `bye`.
+/// Runs a container until it exits; it writes `ready` and `bye`.
 async fn run(bench: &Bench<'_>, id: &ContainerId) -> Check {
     start(bench, id).await?;
     ensure_eq!(bench.exec().wait(id).await?, ExitStatus::Code(7));
     Ok(())
 }
 
-/// A container that was never started. Its process has no input.
+/// Creates a container whose process has no input. The container is not started.
 async fn quiet(bench: &Bench<'_>) -> Result<ContainerId, Failure> {
     Ok(bench.create(Process::Echoes).await?)
 }
@@ -120,7 +120,7 @@ pub(super) async fn a_log_tells_the_streams_apart(bench: &Bench<'_>) -> Check {
 pub(super) async fn a_log_is_followed_until_the_end(bench: &Bench<'_>) -> Check {
     let id = echo(bench).await?;
     let follow = LogOptions::new().follow();
-    // Nothing runs, so there is nothing to wait for.
+    // Nothing runs, so following the log returns at once.
     ensure_eq!(read(bench.streams(), &id, follow.clone()).await?, []);
     let options = AttachOptions::interactive();
     let attached = bench.streams().attach(&id, options).await?;
@@ -144,7 +144,7 @@ pub(super) async fn a_log_is_followed_until_the_end(bench: &Bench<'_>) -> Check 
     ended?;
     ensure_eq!(text(&first?), "ready\nhello\nbye\n");
     ensure_eq!(text(&second?), "hello\n");
-    // It ends as well when the process is killed.
+    // Following also ends when the process is killed.
     start(bench, &id).await?;
     let (followed, stopped) = tokio::join!(
         read(bench.streams(), &id, follow.tail(0)),

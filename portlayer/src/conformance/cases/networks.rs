@@ -14,13 +14,13 @@ use crate::exec::{ContainerSpec, StartOptions, StopOptions};
 use crate::network::{EndpointInfo, EndpointSpec, PortMapping, ScopeSpec, TrustLevel};
 use crate::{ContainerId, Error, ErrorKind, Resource, Result, StateKind};
 
-/// Returns a subnet with five addresses for containers, from the range that is reserved for
-/// tests of networks (RFC 2544). No two calls of a process return the same one, because
-/// addresses that one case frees rest for the next.
+/// Returns a subnet with five addresses for containers, from the range reserved for network tests
+/// (RFC 2544). Calls within a process return different subnets, because an address that one case
+/// released is not assigned again immediately.
 pub(super) fn small() -> Result<Ipv4Net, Failure> {
     /// The number of subnets of this size in 198.18.0.0/15.
     const SUBNETS: u32 = 1 << 14;
-    /// Random, because another process may test the same endpoint.
+    /// The first index is random, because another process may test the same endpoint.
     static FIRST: LazyLock<u32> = LazyLock::new(|| {
         let [a, b, ..] = *ContainerId::generate().as_bytes();
         u16::from_be_bytes([a, b]).into()
@@ -32,7 +32,7 @@ pub(super) fn small() -> Result<Ipv4Net, Failure> {
 }
 
 impl Bench<'_> {
-    /// Makes a scope with five addresses for containers, and returns its name.
+    /// Creates a scope with five addresses for containers, and returns its name.
     async fn small_scope(&self) -> Result<String, Failure> {
         let spec = ScopeSpec::bridge(self.scope_name()).subnet(small()?.into());
         Ok(self.networks().create(spec).await?.spec.name)
@@ -42,7 +42,7 @@ impl Bench<'_> {
         self.spec(Process::Runs).endpoint(EndpointSpec::new(scope))
     }
 
-    /// A container's connection to a scope.
+    /// Returns a container's connection to a scope.
     async fn endpoint(&self, id: &ContainerId, scope: &str) -> Result<EndpointInfo, Failure> {
         let info = self.exec().inspect(id).await?;
         let mut endpoints = info.endpoints.into_iter();
@@ -100,7 +100,7 @@ pub(super) async fn a_scope_is_described_and_removed(bench: &Bench<'_>) -> Check
             ..
         })
     );
-    // Chosen subnets overlap nothing.
+    // A requested subnet must not overlap others.
     let chosen = networks
         .create(ScopeSpec::bridge(bench.scope_name()))
         .await?;
@@ -176,7 +176,7 @@ pub(super) async fn addresses_are_unique_and_kept_while_stopped(bench: &Bench<'_
     let seen = again.exec().inspect(&id).await?.endpoints;
     ensure_eq!(seen, [before]);
     ensure_eq!(again.networks().inspect(&scope).await?.free, Some(2));
-    // Another program on the same host assigns none of them either.
+    // Another program on the same host does not assign any of them either.
     let spec = bench.on(&scope);
     let id = again.exec().create(spec).await?;
     ensure!(
@@ -205,7 +205,7 @@ pub(super) async fn a_freed_address_rests(bench: &Bench<'_>) -> Check {
             ..
         })
     );
-    // A caller who names it gets it.
+    // The address can be requested explicitly.
     let chosen = EndpointSpec::new(&scope).address(freed);
     let id = exec
         .create(bench.spec(Process::Runs).endpoint(chosen))
@@ -359,7 +359,7 @@ pub(super) async fn names_are_resolved_within_a_scope(bench: &Bench<'_>) -> Chec
         .resolve("conformance-no-such-scope", None, "db")
         .await;
     ensure!(unknown, Err(ref error) if error.is_not_found());
-    // A stopped container keeps its name as it keeps its address, and a removed one does not.
+    // A stopped container keeps its name and address; a removed one does not.
     let renamed = format!("{name}-2");
     exec.update(&id, crate::exec::Edit::new().name(&renamed))
         .await?;

@@ -1,4 +1,4 @@
-//! Several callers, and callers that go away.
+//! Concurrent callers, and callers that drop futures.
 
 use std::time::Duration;
 
@@ -81,13 +81,13 @@ pub(super) async fn many_waiters_get_the_same_exit(bench: &Bench<'_>) -> Check {
 
 pub(super) async fn a_dropped_start_leaves_a_container_that_works(bench: &Bench<'_>) -> Check {
     let id = bench.create(Process::Runs).await?;
-    // Dropped wherever it happens to be; whether it got through does not matter.
+    // The future is dropped at an arbitrary point; whether the start succeeds does not matter.
     let _ = tokio::time::timeout(
         Duration::from_millis(1),
         bench.exec().start(&id, StartOptions::new()),
     )
     .await;
-    // What the endpoint has begun it finishes, so a start may be refused, now or in a moment.
+    // The endpoint completes a change that it has begun, so the container may already be on.
     loop {
         match bench.exec().start(&id, StartOptions::new()).await {
             Ok(_)
@@ -95,7 +95,7 @@ pub(super) async fn a_dropped_start_leaves_a_container_that_works(bench: &Bench<
                 kind: ErrorKind::InvalidState { .. },
                 ..
             }) => break,
-            // The first one's steps come in between.
+            // Steps of the dropped start may cause a conflict.
             Err(Error {
                 kind: ErrorKind::Conflict { .. },
                 ..

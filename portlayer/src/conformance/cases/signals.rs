@@ -1,4 +1,4 @@
-//! Asking a process to end.
+//! Signals that ask a process to exit.
 
 use crate::conformance::Process;
 use crate::conformance::check::{Bench, Check, Failure, ensure, ensure_eq};

@@ -1,4 +1,4 @@
-//! Small values of front ends.
+//! Small values that front ends store.
 
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -7,7 +7,7 @@ use crate::conformance::check::{Bench, Check, Failure, ensure, ensure_eq};
 use crate::store::{Expect, Versioned};
 use crate::{ContainerId, Error, ErrorKind};
 
-/// A beginning of keys that nothing else uses.
+/// Returns a unique prefix for keys.
 fn unique() -> String {
     format!("conformance/{}/", ContainerId::generate().short())
 }
@@ -31,7 +31,7 @@ pub(super) async fn a_value_is_read_back_listed_and_deleted(bench: &Bench<'_>) -
         store.get(&key).await?,
         Some(Versioned::new(text("two"), second))
     );
-    // Bytes of any kind, and none at all.
+    // Values may contain any bytes, or be empty.
     store.put(&other, text("\0\u{ff}"), Expect::Any).await?;
     store.put(&other, Bytes::new(), Expect::Any).await?;
     let empty = store.get(&other).await?.map(|stored| stored.value);
@@ -67,7 +67,7 @@ pub(super) async fn a_precondition_that_fails_changes_nothing(bench: &Bench<'_>)
         Some(Versioned::new(text("two"), second))
     );
     store.delete(&key, Expect::Revision(second)).await?;
-    // What was there before is not there again, whatever its revision was.
+    // A deleted value cannot be replaced, even with its last revision.
     ensure!(
         store.put(&key, text("four"), Expect::Revision(second)).await,
         Err(ref error) if error.is_conflict()

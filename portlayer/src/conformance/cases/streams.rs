@@ -14,7 +14,8 @@ use crate::{ContainerId, Error, ErrorKind, ExitStatus, State};
 /// How long to wait before concluding that a process does not do something.
 const WHILE: Duration = Duration::from_millis(200);
 
-/// A container that is not started, whose process says `ready` and returns its input.
+/// Creates a container whose process writes `ready` and echoes its input. The container is not
+/// started.
 pub(super) async fn echo(bench: &Bench<'_>) -> Result<ContainerId, Failure> {
     let mut spec = bench.spec(Process::Echoes);
     spec.command.open_stdin = true;
@@ -27,7 +28,7 @@ pub(super) async fn attach(
 ) -> Result<(Input, Listener), Failure> {
     let attached = streams.attach(id, AttachOptions::interactive()).await?;
     let input = attached.input;
-    let input = input.ok_or_else(|| Failure::new("the input was requested, and is not there"))?;
+    let input = input.ok_or_else(|| Failure::new("the requested input is missing"))?;
     Ok((input, Listener::new(attached.output)))
 }
 
@@ -74,7 +75,7 @@ pub(super) async fn every_reader_gets_all_output(bench: &Bench<'_>) -> Check {
     let third = bench.streams().attach(&id, only).await?;
     let mut third = Listener::new(third.output);
     say(&mut input, "hello\n").await?;
-    // Input may overtake a reader that has just attached.
+    // Input may be delivered before a new reader is attached.
     first.until(StdStream::Stdout, "ready\nhello\n").await?;
     close(&mut input).await?;
     for listener in [&mut first, &mut second] {
@@ -124,7 +125,7 @@ pub(super) async fn input_has_one_holder(bench: &Bench<'_>) -> Check {
     );
     drop((input, output));
     attach(bench.streams(), &id).await?;
-    // There is none to hold where a process takes no input.
+    // A process without input has no input to hold.
     let mut spec = bench.spec(Process::Echoes);
     spec.command.open_stdin = false;
     let id = bench.exec().create(spec).await?;
@@ -163,7 +164,7 @@ pub(super) async fn a_slow_reader_slows_the_process(bench: &Bench<'_>) -> Check 
     let mut output = Listener::new(output.output);
     start(bench, &id).await?;
     tokio::time::sleep(WHILE).await;
-    // It cannot have written everything.
+    // The process is blocked before it has written everything.
     ensure_eq!(bench.state(&id).await?, State::Running);
     output.flood().await?;
     ensure_eq!(bench.exec().wait(&id).await?, ExitStatus::Code(0));
@@ -182,7 +183,7 @@ pub(super) async fn a_terminal_has_the_size_that_was_set(bench: &Bench<'_>) -> C
     say(&mut input, "\n").await?;
     output.contains("100x30").await?;
     bench.streams().resize(&id, size(7, 120)).await?;
-    // A resize may be overtaken by input.
+    // Input may be delivered before the resize.
     loop {
         say(&mut input, "\n").await?;
         let before = output.length();
@@ -212,7 +213,7 @@ pub(super) async fn output_ends_with_the_container(bench: &Bench<'_>) -> Check {
     bench.exec().stop(&id, StopOptions::AT_ONCE).await?;
     output.rest_or_lost().await;
     ensure_eq!(output.text(StdStream::Stdout), "ready\n");
-    // One that is never started.
+    // A container that is never started.
     let id = echo(bench).await?;
     let (_input, mut output) = attach(bench.streams(), &id).await?;
     bench.exec().remove(&id).await?;

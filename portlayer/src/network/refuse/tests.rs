@@ -90,7 +90,7 @@ fn a_gateway_is_a_host_of_the_subnet() {
         );
     }
     let alone = ScopeSpec::bridge("a").gateway(ip("10.0.0.1"));
-    refused(&alone, "gateway", "there is no subnet");
+    refused(&alone, "gateway", "the scope has no subnet");
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn ports_that_clash_are_named() {
     let one = EndpointSpec::new("a").port(web);
     let other = EndpointSpec::new("b").port(PortMapping::new(81).host_port(8080));
     let refused = clashing_ports(&[one.clone(), other]);
-    let reason = "8080:81/tcp clashes with 8080:80/tcp".to_owned();
+    let reason = "8080:81/tcp conflicts with 8080:80/tcp".to_owned();
     assert_eq!(refused, Some(("endpoints.ports", reason)));
     let elsewhere = EndpointSpec::new("b").port(PortMapping::new(80).host_port(8081));
     assert_eq!(clashing_ports(&[one, elsewhere]), None);

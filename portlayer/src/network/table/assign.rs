@@ -185,7 +185,7 @@ impl Table {
             },
             (_, Some(wanted), None) => {
                 let reason = format!(
-                    "{wanted}: the scope {:?} has no subnet, its addresses are by DHCP",
+                    "{wanted}: the scope {:?} has no subnet; DHCP assigns its addresses",
                     spec.scope
                 );
                 let field = "endpoints.address";
@@ -276,9 +276,9 @@ impl Table {
         scope: &str,
     ) -> Error {
         let by = self.named(holder.into_iter());
-        let by = by.unwrap_or_else(|| "a container that is being made".to_owned());
+        let by = by.unwrap_or_else(|| "a container that is being created".to_owned());
         let resource = Resource::new(ResourceKind::Other("address"), address);
-        let reason = format!("{field}: {address} is held by {by} in {scope}");
+        let reason = format!("{field}: {address} is in use by {by} in {scope}");
         Error::in_use(resource, by).with_source(reason)
     }
 
@@ -334,7 +334,7 @@ fn refuse_ports(scope: &Scope, spec: &EndpointSpec) -> Option<String> {
     };
     refused.map(|port| {
         format!(
-            "{port}: the trust level of the scope {:?} is {trust:?}, nothing is published there",
+            "{port}: the trust level of the scope {:?} is {trust:?}, which allows no published ports",
             scope.spec.name
         )
     })

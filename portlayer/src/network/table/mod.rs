@@ -5,7 +5,7 @@
     not(any(test, feature = "vsphere")),
     allow(
         dead_code,
-        reason = "memory alone rebuilds nothing from what was persisted"
+        reason = "the in-memory back end does not rebuild its table from persisted state"
     )
 )]
 mod adopt;
@@ -105,7 +105,7 @@ impl Table {
             return Err(Error::invalid_argument(
                 Resource::network(name),
                 "pools",
-                "all of their addresses are reserved: none is left for a container",
+                "all of their addresses are reserved, so none is left for containers",
             ));
         }
         let info = scope.info();
@@ -159,7 +159,7 @@ impl Table {
         not(any(test, feature = "vsphere")),
         allow(
             dead_code,
-            reason = "memory alone rebuilds nothing from what was persisted"
+            reason = "the in-memory back end does not rebuild its table from persisted state"
         )
     )]
     pub(crate) fn reconcile(
@@ -249,7 +249,7 @@ impl Table {
             let taken = taken.chain(self.stray_subnets().map(|(net, _)| net));
             let chosen = self.range.choose(taken).ok_or_else(|| {
                 let reason = format!(
-                    "all of {} are in use: remove a scope, or give a subnet outside of the range",
+                    "all of {} are in use: remove a scope, or specify a subnet outside of the range",
                     self.range
                 );
                 Error::exhausted(resource(), "subnet").with_source(reason)

@@ -23,6 +23,7 @@ impl Fence {
             return Ok(());
         };
         let error = Error::new(ErrorKind::InUse { by: by.clone() }, resource.clone());
-        Err(error.with_source("another program took the host over: open it again to write"))
+        Err(error
+            .with_source("another program took over the host: open the host again to change it"))
     }
 }

@@ -30,7 +30,7 @@ impl Endpoint {
                     return Ok(());
                 }
                 Err(std::io::Error::other(format!(
-                    "{} is no file",
+                    "{} is not a file",
                     path.display()
                 )))
             }
@@ -186,7 +186,10 @@ impl Endpoint {
         resource: &Resource,
     ) -> Result<()> {
         let Some(manager) = self.client.service_content().virtual_disk_manager.clone() else {
-            return Err(Error::internal(self.resource(), "it deletes no disks"));
+            return Err(Error::internal(
+                self.resource(),
+                "disks cannot be deleted on it",
+            ));
         };
         let call = manager.delete_virtual_disk(path, Some(datacenter.reference()));
         match self.attempt(call, resource).await? {

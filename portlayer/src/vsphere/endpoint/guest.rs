@@ -43,7 +43,10 @@ impl Endpoint {
             .guest_operations_manager
             .clone();
         let manager = manager.ok_or_else(|| {
-            Error::internal(resource.clone(), "the endpoint passes no orders to guests")
+            Error::internal(
+                resource.clone(),
+                "the endpoint does not support guest operations",
+            )
         })?;
         let manager = self
             .client

@@ -278,7 +278,7 @@ impl Endpoint {
         }
         Err(Error::internal(
             resource.clone(),
-            "its machine is in no datacenter",
+            "its machine is not in a datacenter",
         ))
     }
 }

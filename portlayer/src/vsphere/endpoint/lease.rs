@@ -46,7 +46,7 @@ impl Endpoint {
     ) -> Result<()> {
         let mut disks = lease.devices().iter().filter(|device| device.is_disk());
         let (Some(disk), None) = (disks.next(), disks.next()) else {
-            let reason = "the endpoint does not ask for exactly one disk";
+            let reason = "the endpoint did not request exactly one disk";
             return Err(Error::internal(resource.clone(), reason));
         };
         lease
@@ -68,7 +68,10 @@ impl Endpoint {
             .await
             .map_err(|error| fault::error(resource, error))?;
         entity.downcast().ok_or_else(|| {
-            Error::internal(resource.clone(), "the endpoint imported something else")
+            Error::internal(
+                resource.clone(),
+                "the endpoint did not import a virtual machine",
+            )
         })
     }
 

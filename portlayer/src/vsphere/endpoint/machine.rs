@@ -90,7 +90,7 @@ impl Machine {
                     VirtualMachineConnectionState::Connected
                     | VirtualMachineConnectionState::Disconnected,
                 ) => None,
-                Some(state) => Some(format!("the endpoint calls its machine {state}")),
+                Some(state) => Some(format!("the connection state of its machine is {state}")),
             },
             keys: properties.value(EXTRA_CONFIG).map(keys).unwrap_or_default(),
             change_version: properties

@@ -64,7 +64,7 @@ impl Endpoint {
         );
         let (name, hosts, tags) = self.client.try_get(&reference, parts).await.map_err(wrap)?;
         let name = name.ok_or_else(|| {
-            Error::internal(resource.clone(), "the endpoint does not give its name")
+            Error::internal(resource.clone(), "the endpoint did not return its name")
         })?;
         let is_uplink = |tag: &Tag| tag.key == UPLINKS;
         let facts = NetworkFacts {
@@ -110,10 +110,7 @@ impl Endpoint {
                 .await
                 .map_err(wrap)?;
             let switch = switch.ok_or_else(|| {
-                Error::internal(
-                    resource.clone(),
-                    "the endpoint does not say which switch it is on",
-                )
+                Error::internal(resource.clone(), "the endpoint did not return its switch")
             })?;
             let uuid = props::distributed_virtual_switch::UUID;
             let uuid = self.client.get(&switch, uuid).await.map_err(wrap)?;
@@ -132,7 +129,7 @@ impl Endpoint {
             return Err(Error::invalid_argument(
                 resource,
                 "network",
-                "networks of another system (opaque networks) are not supported: use a port group",
+                "opaque networks are not supported: use a port group",
             ));
         }
         Ok(Poly::new(VirtualEthernetCardNetworkBackingInfo {

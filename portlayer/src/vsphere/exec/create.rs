@@ -84,7 +84,7 @@ impl Shared {
         {
             // The image was removed concurrently, so the disk's parent may be gone.
             if let Err(error) = self.remove_now(&id).await {
-                tracing::warn!(container = %id, %error, "left behind without its image");
+                tracing::warn!(container = %id, %error, "a container without its image was left behind");
             }
             return Err(error);
         }

@@ -77,7 +77,7 @@ impl Shared {
             self.shown(vm, resource, Written::Change, shows).await;
         } else if let Err(error) = self.index.read(vm, resource).await {
             // The endpoint's reports may be incomplete: vcsim's reports lack the hardware.
-            tracing::debug!(%resource, %error, "a change is not seen");
+            tracing::debug!(%resource, %error, "a change may not be visible yet");
         }
     }
 

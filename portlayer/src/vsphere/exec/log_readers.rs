@@ -47,7 +47,7 @@ impl LogReaders {
         if let Some(mut count) = count {
             let done = timeout(PATIENCE, count.wait_for(|count| *count == 0)).await;
             if done.is_err() {
-                tracing::debug!(container = %id, "its log is removed while it is read");
+                tracing::debug!(container = %id, "the log was removed while it was read");
             }
         }
     }

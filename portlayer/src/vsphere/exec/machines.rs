@@ -69,7 +69,7 @@ impl Shared {
         match self.index.written(vm, resource, kind, shows).await {
             Ok(seen) => Some(seen),
             Err(error) => {
-                tracing::debug!(%resource, %error, "a change is not seen");
+                tracing::debug!(%resource, %error, "a change may not be visible yet");
                 None
             }
         }

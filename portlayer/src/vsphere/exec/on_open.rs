@@ -61,7 +61,7 @@ async fn recover(exec: &WeakExec, kind: Kind) {
     let found = match found {
         Ok(found) => found,
         Err(error) => {
-            tracing::debug!(?kind, %error, "leftovers are not looked for");
+            tracing::debug!(?kind, %error, "cannot look for leftovers");
             return;
         }
     };
@@ -70,8 +70,10 @@ async fn recover(exec: &WeakExec, kind: Kind) {
             return;
         };
         match shared.finish(&leftover).await {
-            Ok(()) => tracing::info!(?leftover, "finished an interrupted operation"),
-            Err(error) => tracing::warn!(?leftover, %error, "an interrupted operation stays"),
+            Ok(()) => tracing::info!(?leftover, "completed an interrupted operation"),
+            Err(error) => {
+                tracing::warn!(?leftover, %error, "cannot complete an interrupted operation");
+            }
         }
     };
     let found = stream::iter(found);

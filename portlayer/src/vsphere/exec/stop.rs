@@ -159,7 +159,10 @@ impl Shared {
         tokio::time::timeout(self.options.task_timeout, settle)
             .await
             .unwrap_or_else(|_elapsed| {
-                Err(Error::timeout(resource.clone(), "the machine's power on"))
+                Err(Error::timeout(
+                    resource.clone(),
+                    "the power-on of its machine",
+                ))
             })
     }
 
@@ -245,7 +248,7 @@ fn delivery_of(id: &ContainerId, order: Result<Result<()>, Elapsed>) -> Result<D
         Ok(Err(error)) => error,
         Err(_elapsed) => return Ok(Delivery::Unknown),
     };
-    tracing::debug!(container = %id, %error, "the guest did not confirm an order");
+    tracing::debug!(container = %id, %error, "the guest did not confirm a command");
     match error.kind {
         ErrorKind::Unauthenticated | ErrorKind::PermissionDenied => Err(error),
         ErrorKind::OutcomeUnknown { .. }
@@ -273,7 +276,7 @@ mod tests {
             (Error::unavailable(resource(), None), Delivery::Unknown),
             (Error::timeout(resource(), "an answer"), Delivery::Unknown),
             (
-                Error::internal(resource(), "its tools do not run"),
+                Error::internal(resource(), "VMware Tools are not running in its guest"),
                 Delivery::Refused,
             ),
         ] {

@@ -51,7 +51,7 @@ impl Outage {
         ) {
             return Err(error);
         }
-        tracing::debug!(container = %id, %error, "the wait is interrupted");
+        tracing::debug!(container = %id, %error, "the wait was interrupted");
         tokio::time::sleep(self.delay).await;
         self.delay = (self.delay * 2).min(RETRY_MAX);
         Ok(())
@@ -158,7 +158,7 @@ impl Shared {
             match written.await {
                 Ok(_) => return self.heard_exits.forget(id),
                 Err(error) => {
-                    tracing::debug!(container = %id, %error, "the exit is not written down");
+                    tracing::debug!(container = %id, %error, "cannot persist the exit status");
                     // The container was removed or started again, or another writer has taken over
                     // the host.
                     if matches!(

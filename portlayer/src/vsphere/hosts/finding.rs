@@ -104,11 +104,11 @@ mod tests {
 
     #[test]
     fn a_refusal_says_its_causes_and_the_remedy() {
-        let error = Error::invalid_argument(Resource::network("lan"), "bridge", "it is taken");
+        let error = Error::invalid_argument(Resource::network("lan"), "bridge", "it is in use");
         let finding = Finding::refusal(error, "name another");
         assert_eq!(
             finding.to_string(),
-            "invalid value for bridge of network \"lan\": it is taken; name another"
+            "invalid value for bridge of network \"lan\": it is in use; name another"
         );
         assert_eq!(finding.severity, Severity::Error);
         assert!(matches!(

@@ -318,7 +318,7 @@ impl Shared {
                         ErrorKind::Unavailable { .. } | ErrorKind::Timeout { .. }
                     ) =>
                 {
-                    tracing::warn!(path, %error, "the upload is retried");
+                    tracing::warn!(path, %error, "retrying the upload");
                 }
                 uploaded => return uploaded,
             }

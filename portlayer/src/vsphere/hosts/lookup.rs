@@ -139,7 +139,10 @@ impl Shared {
         let directory = found.machine.directory();
         let datastore = self.datastore_of(found, &home).await?;
         let namespace = found.machine.uuid.ok_or_else(|| {
-            Error::internal(host, "the endpoint does not give the UUID of its appliance")
+            Error::internal(
+                host,
+                "the endpoint did not return the UUID of its appliance",
+            )
         })?;
         let defaults = MachineDefaults {
             datastore: datastore.reference().clone(),

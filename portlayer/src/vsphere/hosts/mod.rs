@@ -298,7 +298,7 @@ impl Shared {
                 .await
         };
         if let Err(error) = kept.await {
-            tracing::debug!(host = place.name, %error, "the probe's findings are not kept");
+            tracing::debug!(host = place.name, %error, "cannot persist the result of the probe");
         }
     }
 }

@@ -491,7 +491,7 @@ fn steps(
         ),
         (
             InstallStep::Configure,
-            "keys of the host, boot image inserted".to_owned(),
+            "keys of the host, and the boot image in the CD drive".to_owned(),
             is_configured,
         ),
         (

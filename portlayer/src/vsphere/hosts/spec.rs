@@ -263,14 +263,14 @@ impl HostSpec {
                 .as_deref()
                 .is_some_and(|n| n.is_empty() || n.chars().any(char::is_control))
             {
-                refuse(field, "it is empty or holds a control character");
+                refuse(field, "it is empty or contains a control character");
             }
         }
         for (position, name) in self.scope_networks.iter().enumerate() {
             if name.is_empty() || name.chars().any(char::is_control) {
                 refuse(
                     "scope_networks",
-                    "a name is empty or holds a control character",
+                    "a name is empty or contains a control character",
                 );
             }
             if self.scope_networks.iter().take(position).any(|n| n == name) {

@@ -71,7 +71,7 @@ impl Shared {
         }
         if let Some((vm, directory)) = &made.appliance {
             if let Err(error) = self.endpoint.power_off(vm, host).await {
-                tracing::warn!(%error, "the appliance of a failed installation stays on");
+                tracing::warn!(%error, "cannot power off the appliance of a failed installation");
             }
             if let Some(datastore) = &made.datastore {
                 for (step, path) in made.files.iter().rev() {

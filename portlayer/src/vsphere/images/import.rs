@@ -109,7 +109,10 @@ fn validate(image: &Image) -> Result<()> {
     if !matches!(config.os(), "" | "linux") {
         return refuse(
             "os",
-            format!("it is for {:?}, containers run linux", config.os()),
+            format!(
+                "its operating system is {:?}; containers run linux",
+                config.os()
+            ),
         );
     }
     let declared = config.diff_ids();
@@ -118,7 +121,7 @@ fn validate(image: &Image) -> Result<()> {
         return refuse(
             "layers",
             format!(
-                "there are {} layers and the configuration names {}",
+                "there are {} layers, but the configuration names {}",
                 layers.len(),
                 declared.len()
             ),
@@ -129,7 +132,7 @@ fn validate(image: &Image) -> Result<()> {
             return refuse(
                 "layers",
                 format!(
-                    "layer {number} is {} and the configuration names {diff_id}",
+                    "layer {number} is {}, but the configuration names {diff_id}",
                     layer.diff_id
                 ),
             );
@@ -373,7 +376,7 @@ impl Shared {
         let written = self.index.written(vm, resource, Written::Change, shows);
         if let Err(error) = written.await {
             // The change itself has been made.
-            tracing::debug!(%resource, %error, "a change is not seen");
+            tracing::debug!(%resource, %error, "a change may not be visible yet");
         }
         Ok(())
     }

@@ -39,7 +39,7 @@ pub(super) fn spec(place: &Place, chain: &ChainId, capacity: u64, keys: Keys) ->
     let mode = VirtualDiskMode::IndependentNonpersistent;
     let config_spec = VirtualMachineConfigSpec {
         uuid: Some(uuid(place, chain).to_string()),
-        annotation: Some("An image of a virtual container host. Do not switch it on.".to_owned()),
+        annotation: Some("An image of a virtual container host. Do not power it on.".to_owned()),
         device_change: hardware::disk(&defaults.datastore, capacity, mode, None),
         ..bare(&name(&place.name, chain), &defaults.datastore_name, keys)
     };

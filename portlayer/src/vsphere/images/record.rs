@@ -81,10 +81,10 @@ struct Entry {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum TooLarge {
     #[error(
-        "the configurations of images with the same layers have {0} bytes together, at most 384 KiB can be kept"
+        "the configurations of images with the same layers have {0} bytes together; at most 384 KiB can be stored"
     )]
     Config(usize),
-    #[error("the labels have {0} bytes, at most 32 KiB can be kept")]
+    #[error("the labels have {0} bytes; at most 32 KiB can be stored")]
     Labels(usize),
 }
 
@@ -129,15 +129,13 @@ impl ImageRecord {
         };
         let version = text(MARK)?;
         if version != VERSION {
-            return Err(format!(
-                "it is recorded in version {version:?} of the format"
-            ));
+            return Err(format!("its record has the unknown version {version:?}"));
         }
         let number = |key| {
             let value = text(key)?;
             value
                 .parse()
-                .map_err(|_| format!("the value of {key:?} is no number"))
+                .map_err(|_| format!("the value of {key:?} is not a number"))
         };
         let chain = text(CHAIN)?.parse();
         let chain: ChainId = chain.map_err(|error| format!("its chain id: {error}"))?;
@@ -160,7 +158,7 @@ impl ImageRecord {
             }
             match image(keys, name, value, (size, capacity)) {
                 Ok(image) if image.config.chain_id() == chain => images.push(image),
-                Ok(_) => broken.push((name.to_owned(), "it has other layers".to_owned())),
+                Ok(_) => broken.push((name.to_owned(), "its layers differ".to_owned())),
                 Err(reason) => broken.push((name.to_owned(), reason)),
             }
         }
@@ -290,10 +288,10 @@ fn image(
     }
     let config = BASE64
         .decode(config)
-        .map_err(|error| format!("its configuration is no base64: {error}"))?;
+        .map_err(|error| format!("its configuration is not valid base64: {error}"))?;
     let digest = Digest::of(&config);
     if digest.hex() != name {
-        return Err("its configuration has another digest than its name says".to_owned());
+        return Err("the digest of its configuration differs from its name".to_owned());
     }
     let config = ImageConfig::parse(config).map_err(|error| error.to_string())?;
     let mut info = ImageInfo::new(config, size, capacity);

@@ -179,7 +179,7 @@ impl Shared {
             Err(error) if error.is_conflict() => return Ok(false),
             Err(error) => return Err(error),
         }
-        tracing::debug!(machine = %found.machine.vm, "removing a half-done image");
+        tracing::debug!(machine = %found.machine.vm, "removing an incomplete image");
         self.discard(&found.machine.vm, &resource).await?;
         Ok(true)
     }
@@ -211,10 +211,10 @@ impl Shared {
         let abandon = |found: Found| async move {
             let label = found.label();
             match self.abandon(&found).await {
-                Ok(true) => Some(format!("half-done image {label}")),
+                Ok(true) => Some(format!("incomplete image {label}")),
                 Ok(false) => None,
                 Err(error) => {
-                    tracing::warn!(%error, image = label, "a half-done image stays");
+                    tracing::warn!(%error, image = label, "cannot remove an incomplete image");
                     None
                 }
             }

@@ -42,7 +42,7 @@ impl Drop for End {
 pub(super) async fn feed(source: Source, state: Arc<State>) {
     let end = End(Some(Arc::clone(&state)));
     if let Err(error) = follow(&source, &state).await {
-        tracing::debug!(host = %source.host, %error, "the index of the host's machines is not fed");
+        tracing::debug!(host = %source.host, %error, "the index of the host's machines is not updated");
         end.with(error);
     }
 }
@@ -89,7 +89,7 @@ async fn follow(source: &Source, state: &State) -> Result<()> {
                 state.content().left(&vm);
             }
             Change::Resync => {
-                tracing::debug!(host = %source.host, "the index is filled again");
+                tracing::debug!(host = %source.host, "the index is updated again");
                 reported.clear();
                 has_appliance = false;
             }
@@ -153,7 +153,7 @@ async fn confirm(source: &Source, state: &State) {
             }
         }
         Err(error) => {
-            tracing::debug!(host = %source.host, %error, "machines are not read again");
+            tracing::debug!(host = %source.host, %error, "cannot read machines again");
             tokio::time::sleep(CONFIRMED_WITHIN).await;
         }
     }
@@ -170,7 +170,7 @@ async fn reread(source: &Source, state: &State, vms: &[Ref<mo::VirtualMachine>])
         }
         // The machine stays unconfirmed, and is read again later.
         Err(error) => {
-            tracing::debug!(host = %source.host, %error, "a machine is not read again");
+            tracing::debug!(host = %source.host, %error, "cannot read a machine again");
         }
     }
 }

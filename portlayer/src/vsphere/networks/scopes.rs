@@ -64,13 +64,17 @@ impl HostNetworks {
             match serde_json::from_value::<KeptScope>(value) {
                 Ok(kept) if kept.spec.name == name => specs.push(kept),
                 Ok(kept) => {
-                    tracing::warn!(name, kept = kept.spec.name, "a scope under another name");
+                    tracing::warn!(
+                        name,
+                        kept = kept.spec.name,
+                        "a scope is stored under another name"
+                    );
                 }
-                Err(error) => tracing::warn!(name, %error, "a scope that cannot be read"),
+                Err(error) => tracing::warn!(name, %error, "cannot read a scope"),
             }
         }
         for (name, error) in self.table().reconcile(specs) {
-            tracing::warn!(name, %error, "a scope that cannot be used");
+            tracing::warn!(name, %error, "cannot use a scope");
         }
         Ok(())
     }
@@ -127,7 +131,7 @@ impl HostNetworks {
         };
         if self.place.scope_networks.iter().any(|own| own == network) {
             return refuse(format!(
-                "{network:?} is one of those that the host's bridge scopes have to themselves"
+                "{network:?} is reserved for the host's bridge scopes"
             ));
         }
         if found.facts.is_uplink {
@@ -164,7 +168,7 @@ impl HostNetworks {
             Some(network) => Ok(Some(network.to_owned())),
             None => {
                 let reason = format!(
-                    "each scope of this host has a network to itself, and all {} are in use: \
+                    "each scope of this host needs a network of its own, and all {} are in use: \
                      remove a scope",
                     all.len()
                 );

@@ -150,7 +150,7 @@ impl VsphereStreams {
         let registry: &Arc<Registry> = &self.lines.as_ref().ok_or_else(unsupported)?.registry;
         if line_keys::fingerprint(&machine.keys).is_none() {
             return Err(unsupported()
-                .with_source("it was made without a key for its line, or by somebody else"));
+                .with_source("it was created without a key for its line, or by another program"));
         }
         let record = Record::read(&machine.keys).map_err(|broken| {
             Error::invalid_state(resource.clone(), StateKind::Broken, &[]).with_source(broken)

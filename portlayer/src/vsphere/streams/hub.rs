@@ -275,7 +275,7 @@ impl Hub {
                 Err(error) => {
                     self.blocking.release(&self.id);
                     let failed = || {
-                        Error::guest_failed(self.resource(), "it refuses to be attached to")
+                        Error::guest_failed(self.resource(), "it refused the attachment")
                             .with_source(error.clone())
                     };
                     members.fail(failed).await;
@@ -324,7 +324,7 @@ impl Hub {
                     RunEvent::Begun => members.begin(),
                     RunEvent::Ended => deadline = Some(Instant::now() + REST),
                     RunEvent::Failed(error) => {
-                        tracing::debug!(container = %self.id, %error, "its end is not seen");
+                        tracing::debug!(container = %self.id, %error, "cannot determine its end");
                     }
                 },
                 Some(member) = joins.recv() => {

@@ -74,7 +74,10 @@ impl Lines {
     pub(super) fn serve(exec: VsphereExec, server: LineServer) -> Result<Self> {
         let host = exec.place().host();
         let key = exec.place().defaults.client_key.as_ref().ok_or_else(|| {
-            Error::internal(host.clone(), "it was installed without a key for its lines")
+            Error::internal(
+                host.clone(),
+                "it was installed without a key for serial lines",
+            )
         })?;
         let key = PrivateKey::from_openssh(&key.0).map_err(|error| Error::internal(host, error))?;
         let registry = Arc::new(Registry {
@@ -191,7 +194,7 @@ impl Registry {
                         && self.hub(id).is_connected()
                         && let Err(error) = self.scan(begun).await
                     {
-                        tracing::warn!(container = %id, %error, "a line could not be judged");
+                        tracing::warn!(container = %id, %error, "cannot verify the guest on a line");
                         return false;
                     }
                     match self.owner(fingerprint) {
@@ -215,7 +218,7 @@ impl Registry {
                 }
             }
             if let Owner::Several(ids) = self.owner(fingerprint) {
-                tracing::warn!(%fingerprint, ?ids, "several machines have one key: no line for them");
+                tracing::warn!(%fingerprint, ?ids, "several machines have the same key: their lines are refused");
                 for id in ids {
                     self.hub(id).set_line(Line::Barred);
                 }
@@ -234,11 +237,11 @@ impl Registry {
             return Ok(());
         };
         let hub = self.hub(id);
-        tracing::debug!(container = %id, "its line is connected");
+        tracing::debug!(container = %id, "the line of a container was connected");
         hub.set_line(Line::Connected(session.clone()));
         session.closed().await;
         hub.line_closed(&session);
-        tracing::debug!(container = %id, "its line has ended");
+        tracing::debug!(container = %id, "the line of a container was closed");
         Ok(())
     }
 }
@@ -254,7 +257,7 @@ async fn accept(registry: Arc<Registry>, listener: TcpListener) {
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!(%error, "a serial line could not be accepted");
+                tracing::warn!(%error, "cannot accept a serial line");
                 sleep(PAUSE).await;
                 continue;
             }
@@ -262,7 +265,7 @@ async fn accept(registry: Arc<Registry>, listener: TcpListener) {
         let registry = Arc::clone(&registry);
         lines.spawn(async move {
             if let Err(error) = registry.serve(stream).await {
-                tracing::debug!(%peer, %error, "a serial line was not taken");
+                tracing::debug!(%peer, %error, "refused a serial line");
             }
             drop(slot);
         });

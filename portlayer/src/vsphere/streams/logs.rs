@@ -203,7 +203,7 @@ impl Reader {
         let record = match item {
             Item::Record(record) => record,
             Item::Skipped(bytes) => {
-                tracing::debug!(container = %self.source.container, bytes, "damage in a log");
+                tracing::debug!(container = %self.source.container, bytes, "skipped damaged bytes in a log");
                 return;
             }
         };

@@ -77,7 +77,7 @@ impl Following {
             .news
             .wait_for(|news| news.end > offset || news.is_over())
             .await;
-        let lost = || Error::internal(self.container.clone(), "its log is not followed any more");
+        let lost = || Error::internal(self.container.clone(), "its log is no longer followed");
         let news = news.map_err(|_| lost())?;
         if news.end > offset {
             let kept_from = news.end - news.last.len() as u64;

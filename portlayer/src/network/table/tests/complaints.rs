@@ -13,7 +13,7 @@ fn restarted(table: &Table, scopes: &[ScopeSpec]) -> Table {
     new
 }
 
-/// VIC #8405, #4494: a machine that somebody switched off and on again found its address taken.
+/// VIC #8405, #4494: after a machine was switched off and on manually, its address was in use.
 /// Here, a container keeps its addresses whether it is on or off.
 #[test]
 fn no_duplicate_address_after_power_changes_by_others_8405_4494() {

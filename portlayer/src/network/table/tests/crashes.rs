@@ -26,7 +26,7 @@ enum Op {
     Remove(u8, Crash),
     MakeScope(usize, Crash),
     RemoveScope(usize, Crash),
-    /// Somebody copies a machine with all of its keys.
+    /// Another program copies a machine with all of its keys.
     Copy(u8, u8),
     Restart,
     Wait(u8),

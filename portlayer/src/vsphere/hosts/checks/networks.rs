@@ -23,7 +23,7 @@ pub(super) fn check(survey: &Survey, spec: &HostSpec) -> Vec<Finding> {
                 );
                 findings.push(Finding::refusal(
                     error,
-                    "containers need a bridge network that nothing else is on: choose another",
+                    "containers need a bridge network that nothing else uses: choose another",
                 ));
             }
         }
@@ -31,7 +31,7 @@ pub(super) fn check(survey: &Survey, spec: &HostSpec) -> Vec<Finding> {
             let error = Error::invalid_argument(
                 object(),
                 "bridge_network",
-                "it is no distributed port group: containers on different hosts could not \
+                "it is not a distributed port group: containers on different hosts could not \
                  reach each other",
             );
             findings.push(Finding::refusal(
@@ -120,7 +120,7 @@ mod tests {
                 .iter_mut()
                 .for_each(|bridge| bridge.is_distributed = false);
         };
-        assert!(found(spoil)[0].1.contains("no distributed port group"));
+        assert!(found(spoil)[0].1.contains("not a distributed port group"));
         let on_one = |survey: &mut Survey| {
             spoil(survey);
             survey
