@@ -118,8 +118,8 @@ impl Tree {
                     limit(self.followed, limits.followed, LimitKind::Followed)?;
                 }
                 _ if missing == Missing::Stop => return Ok(None),
-                // Replaced by a directory even before a whiteout was read: wherever in the layer a
-                // whiteout is, it hides what lower layers have.
+                // A directory replaces what a lower layer has here, even if the whiteout of it has
+                // not been read yet: a whiteout hides lower layers wherever it is in its own layer.
                 _ if link.layer < layer => {
                     self.remove(at, &part);
                     stack.push(self.make_directory(at, &part, layer, limits)?);
