@@ -186,8 +186,8 @@ pub(crate) fn file_exists(path: &str) -> Fault {
 
 /// Returns the name of the datastore in a path.
 fn datastore_of(path: &str) -> String {
-    let name = path.strip_prefix('[').and_then(|path| path.split_once(']'));
-    name.map_or("", |(name, _)| name).to_owned()
+    let path = crate::datastore::path::DatastorePath::parse(path);
+    path.map_or(String::new(), |path| path.datastore().to_owned())
 }
 
 /// Converts an error of the file system to a fault. The original text is only logged,
