@@ -9,7 +9,7 @@ pub(crate) async fn things_are_found_by_patterns(url: &str) {
     let datacenter = inventory.datacenter(None).await.unwrap();
     let top = datacenter.path();
 
-    // Every object has one path, and is found by it.
+    // Every object has exactly one path, and the path finds it.
     let machines = inventory
         .find_all::<mo::VirtualMachine>(&format!("{top}/vm/..."))
         .await

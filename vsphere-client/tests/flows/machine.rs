@@ -122,7 +122,8 @@ pub(crate) async fn a_machine_is_registered_again(url: &str) {
     register(url, None, "registration-test").await;
 }
 
-/// vcsim does not find the files of a machine whose name is not theirs.
+/// Not run against vcsim, which does not find the files of a machine that is registered under a
+/// name other than theirs.
 pub(crate) async fn a_machine_is_registered_under_another_name(url: &str) {
     register(url, Some("found-again"), "found-again").await;
 }
