@@ -55,10 +55,11 @@ pub trait Fixture: Send + Sync {
     /// containers, as after a restart of the program.
     async fn open(&self) -> Result<PortLayer>;
 
-    /// Returns a command whose process behaves as specified in the fixture's guests.
+    /// Returns the command with which the fixture's guests run a process of this kind.
     fn command(&self, process: Process) -> Command;
 
-    /// Returns a network on which external scopes can be created, if the fixture has networks.
+    /// Returns the name of a network on which external scopes can be created. Used only if there
+    /// are networks.
     fn external_network(&self) -> String {
         "VM Network".to_owned()
     }

@@ -5,7 +5,9 @@ use std::net::IpAddr;
 use async_trait::async_trait;
 
 use super::MemoryExec;
-use crate::network::{EndpointInfo, EndpointSpec, Networks, ScopeInfo, ScopeSpec, later};
+use crate::network::{
+    EndpointInfo, EndpointSpec, Networks, ScopeInfo, ScopeSpec, edit_connections,
+};
 use crate::{ContainerId, Result};
 
 /// The scopes of a [`MemoryExec`]. Clones share them.
@@ -64,11 +66,11 @@ impl Networks for MemoryNetworks {
         container: &ContainerId,
         endpoint: EndpointSpec,
     ) -> Result<EndpointInfo> {
-        later::connect(&self.containers, container, endpoint).await
+        edit_connections::connect(&self.containers, container, endpoint).await
     }
 
     async fn disconnect(&self, container: &ContainerId, scope: &str) -> Result<()> {
         self.inspect(scope).await?;
-        later::disconnect(&self.containers, container, scope).await
+        edit_connections::disconnect(&self.containers, container, scope).await
     }
 }

@@ -5,10 +5,10 @@
 
 mod address_pool;
 mod bridge_range;
+pub(crate) mod edit_connections;
 mod endpoint;
 #[cfg(feature = "forward")]
 pub mod forward;
-pub(crate) mod later;
 mod mac;
 mod port;
 mod port_text;

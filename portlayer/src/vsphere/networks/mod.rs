@@ -24,7 +24,9 @@ pub(super) use self::guest_keys::{filed_as, guest_networks};
 pub(super) use self::host::HostNetworks;
 pub(super) use self::pending::Pending;
 use super::exec::VsphereExec;
-use crate::network::{EndpointInfo, EndpointSpec, Networks, ScopeInfo, ScopeSpec, later};
+use crate::network::{
+    EndpointInfo, EndpointSpec, Networks, ScopeInfo, ScopeSpec, edit_connections,
+};
 use crate::{ContainerId, Exec, Result};
 
 /// Maximum number of machines that are searched for a name, if DHCP assigned their addresses.
@@ -126,11 +128,11 @@ impl Networks for VsphereNetworks {
         container: &ContainerId,
         endpoint: EndpointSpec,
     ) -> Result<EndpointInfo> {
-        later::connect(&self.exec, container, endpoint).await
+        edit_connections::connect(&self.exec, container, endpoint).await
     }
 
     async fn disconnect(&self, container: &ContainerId, scope: &str) -> Result<()> {
         self.inspect(scope).await?;
-        later::disconnect(&self.exec, container, scope).await
+        edit_connections::disconnect(&self.exec, container, scope).await
     }
 }

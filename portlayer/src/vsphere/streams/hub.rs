@@ -11,9 +11,9 @@ use tokio::io::AsyncReadExt;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::course::{Course, Event as RunEvent};
 use super::lines::{Line, LineWatch};
 use super::member::{Member, Members};
+use super::run_events::{Event as RunEvent, RunEvents};
 use crate::stream::Source;
 use crate::vsphere::exec::{Blocking, VsphereExec};
 use crate::{ContainerId, Error, Resource};
@@ -166,8 +166,8 @@ impl Hub {
         if before.is_none() {
             members.begin();
         }
-        let mut course = Course::new(self.exec.clone(), self.id, before);
-        if let Some((session, attach)) = self.connect(joins, members, &mut course).await {
+        let mut run_events = RunEvents::new(self.exec.clone(), self.id, before);
+        if let Some((session, attach)) = self.connect(joins, members, &mut run_events).await {
             while let Ok(member) = joins.try_recv() {
                 members.add(member);
             }
@@ -177,7 +177,7 @@ impl Hub {
             }
             self.blocking.release(&self.id);
             let _ = attach.control.unblock();
-            match self.carry(attach, joins, members, &mut course).await {
+            match self.carry(attach, joins, members, &mut run_events).await {
                 End::Done => members.end_line().await,
                 End::Lost => {
                     tracing::debug!(container = %self.id, "its line was lost while attached");
@@ -193,7 +193,7 @@ impl Hub {
         // The log may grow until the machine is off.
         while members.read_log() {
             tokio::select! {
-                event = course.next() => match event {
+                event = run_events.next() => match event {
                     RunEvent::Begun => members.begin(),
                     RunEvent::Ended | RunEvent::Failed(_) => return,
                 },
@@ -208,7 +208,7 @@ impl Hub {
         &self,
         joins: &mut mpsc::UnboundedReceiver<Member>,
         members: &mut Members,
-        course: &mut Course,
+        run_events: &mut RunEvents,
     ) -> Option<(Session, Attach)> {
         let mut line = self.line();
         // A process that waits for a client must be unblocked even if all clients have detached.
@@ -219,7 +219,7 @@ impl Hub {
                 now = line.wait_for(|line| !matches!(line, Line::Absent)) => {
                     News::Line(now.ok()?.clone())
                 }
-                event = course.next() => News::Run(event),
+                event = run_events.next() => News::Run(event),
                 () = members.gone(), if !members.is_empty() => News::Gone,
             };
             let session = match news {
@@ -290,7 +290,7 @@ impl Hub {
         attach: Attach,
         joins: &mut mpsc::UnboundedReceiver<Member>,
         members: &mut Members,
-        course: &mut Course,
+        run_events: &mut RunEvents,
     ) -> End {
         let (sources, inputs) = mpsc::unbounded_channel();
         members.feed(&sources);
@@ -320,7 +320,7 @@ impl Hub {
                     Some(_) => {}
                     None => return End::Lost,
                 },
-                event = course.next() => match event {
+                event = run_events.next() => match event {
                     RunEvent::Begun => members.begin(),
                     RunEvent::Ended => deadline = Some(Instant::now() + REST),
                     RunEvent::Failed(error) => {

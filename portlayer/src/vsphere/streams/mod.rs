@@ -12,8 +12,6 @@
 #[cfg(feature = "attach")]
 mod attach;
 #[cfg(feature = "attach")]
-mod course;
-#[cfg(feature = "attach")]
 mod hub;
 #[cfg(feature = "attach")]
 mod lines;
@@ -23,6 +21,8 @@ mod logs;
 mod member;
 #[cfg(feature = "attach")]
 mod output;
+#[cfg(feature = "attach")]
+mod run_events;
 #[cfg(feature = "attach")]
 mod run_log;
 mod tailer;

@@ -17,14 +17,14 @@ pub(super) enum Event {
 }
 
 /// Waits for the events of one run.
-pub(super) struct Course {
+pub(super) struct RunEvents {
     id: ContainerId,
     exec: VsphereExec,
     next: BoxFuture<'static, Result<()>>,
     begun: bool,
 }
 
-impl Course {
+impl RunEvents {
     /// Observes the run after the one that `before` describes, or the current run without `before`.
     pub(super) fn new(exec: VsphereExec, id: ContainerId, before: Option<RunState>) -> Self {
         let begun = before.is_none();
