@@ -1,23 +1,59 @@
-//! Reads damaged file systems: each is read or rejected. The input lists which bytes of a valid
-//! file system to change, each as an offset in the first 8 MiB and a new value.
+//! Reads damaged file systems: each is read or rejected. The input lists which words of a valid
+//! file system to change: of each five bytes, three choose a place in the blocks that are not
+//! empty, and two are the new value.
 #![no_main]
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::{Arc, OnceLock};
 
 use disk_image::ext4::Reader;
-use disk_image::{FsOptions, LayerDigests, LayerSource, Limits, Merge, Monitor};
+use disk_image::{BlockRead, Error, FsOptions, LayerDigests, LayerSource, Limits, Merge, Monitor};
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|data: &[u8]| {
-    static SOUND: OnceLock<Vec<u8>> = OnceLock::new();
-    let mut disk = SOUND.get_or_init(sound).clone();
-    // Disable metadata checksums, so that damage gets past the checksum verification.
-    disk[1024 + 0x65] &= !4;
-    for change in data.chunks_exact(4) {
-        let at = u32::from_le_bytes([change[0], change[1], change[2], 0]) as usize % disk.len();
-        disk[at] = change[3];
+const BLOCK: usize = 4096;
+
+/// A valid file system, and the numbers of its blocks that are not empty.
+struct Sound {
+    disk: Vec<u8>,
+    blocks: Vec<usize>,
+}
+
+/// A file system with changed bytes.
+struct Damaged {
+    sound: &'static Sound,
+    changes: BTreeMap<usize, u8>,
+}
+
+impl BlockRead for Damaged {
+    fn size(&self) -> u64 {
+        self.sound.disk.len() as u64
     }
+
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> Result<(), Error> {
+        self.sound.disk.read_exact_at(buf, offset)?;
+        let start = offset as usize;
+        for (at, byte) in self.changes.range(start..start + buf.len()) {
+            buf[at - start] = *byte;
+        }
+        Ok(())
+    }
+}
+
+fuzz_target!(|data: &[u8]| {
+    static SOUND: OnceLock<Sound> = OnceLock::new();
+    let sound = SOUND.get_or_init(sound);
+    let mut changes = BTreeMap::new();
+    // Disable metadata checksums, so that damage gets past the checksum verification.
+    let features = 1024 + 0x65;
+    changes.insert(features, sound.disk[features] & !4);
+    for change in data.chunks_exact(5) {
+        let block = sound.blocks[change[0] as usize % sound.blocks.len()];
+        let within = usize::from(u16::from_le_bytes([change[1], change[2]])) % (BLOCK - 1);
+        changes.insert(block * BLOCK + within, change[3]);
+        changes.insert(block * BLOCK + within + 1, change[4]);
+    }
+    let disk = Damaged { sound, changes };
     let Ok(reader) = Reader::open(disk) else {
         return;
     };
@@ -37,10 +73,17 @@ fuzz_target!(|data: &[u8]| {
         }
         Ok(true)
     });
+    // Holes may be terabytes long.
+    _ = reader.write_tar(
+        &root,
+        std::io::sink(),
+        |visited| visited.inode.size() < 1 << 20,
+        &Monitor::new(),
+    );
 });
 
 /// Returns a valid 8 MiB file system with a small tree, including a fragmented file.
-fn sound() -> Vec<u8> {
+fn sound() -> Sound {
     let mut merge = Merge::new(Limits::default());
     let layer: Arc<dyn LayerSource> = Arc::new(Arc::<[u8]>::from(layer()));
     merge
@@ -48,8 +91,19 @@ fn sound() -> Vec<u8> {
         .expect("the layer is sound");
     let options = FsOptions::new(8 << 20, uuid::Uuid::from_u128(1));
     let plan = merge.plan(&options).expect("the content fits");
-    plan.write_raw(Vec::new(), &Monitor::new())
-        .expect("writing to memory cannot fail")
+    let disk = plan
+        .write_raw(Vec::new(), &Monitor::new())
+        .expect("writing to memory cannot fail");
+    let is_used = |block: &usize| disk[block * BLOCK..][..BLOCK].iter().any(|&byte| byte != 0);
+    let blocks = (0..disk.len() / BLOCK).filter(is_used).collect();
+    Sound { disk, blocks }
+}
+
+/// Returns the record of an extended attribute of `length` bytes, below 1000 bytes in all.
+fn record(name: &str, length: usize) -> Vec<u8> {
+    let rest = format!(" SCHILY.xattr.{name}={}\n", "v".repeat(length));
+    let digits = if rest.len() + 2 < 100 { 2 } else { 3 };
+    format!("{}{rest}", rest.len() + digits).into_bytes()
 }
 
 fn layer() -> Vec<u8> {
@@ -57,8 +111,10 @@ fn layer() -> Vec<u8> {
     let fragments: Vec<u8> = (0..6)
         .flat_map(|n| [vec![n + 1; 4096], vec![0; 17 * 4096]].concat())
         .collect();
+    let attributes = [record("user.a", 20), record("user.b", 300)].concat();
     for (name, kind, data) in [
         ("d", b'5', &[][..]),
+        ("attributes", b'x', &attributes),
         ("d/a", b'0', b"content"),
         ("f", b'0', &fragments),
         ("l", b'2', b""),

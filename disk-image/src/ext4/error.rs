@@ -33,6 +33,9 @@ pub enum Error {
         /// The value of the limit.
         limit: u64,
     },
+    /// The content of a directory, device or other special file was requested.
+    #[error("inode {0} is not a regular file")]
+    NotAFile(u32),
     /// A path does not exist.
     #[error("no such file: {0}")]
     NotFound(String),

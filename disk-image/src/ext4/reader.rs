@@ -319,12 +319,15 @@ impl<D: BlockRead> Reader<D> {
         Ok(target)
     }
 
-    /// Opens a regular file for reading.
+    /// Opens a regular file for reading, or the target of a symbolic link.
     ///
     /// # Errors
-    /// [`crate::Error::Ext4`] if it is encrypted or damaged.
+    /// [`crate::Error::Ext4`] if it is another kind of file, encrypted or damaged.
     pub fn file(&self, inode: &Inode) -> Result<FileReader<'_, D>, crate::Error> {
         self.refuse_encrypted(inode)?;
+        if !matches!(inode.kind, FileKind::File | FileKind::Symlink) {
+            return Err(Error::NotAFile(inode.number).into());
+        }
         let content = if inode.flags & FLAG_INLINE != 0 {
             FileContent::Inline(self.inline_data(inode)?)
         } else {

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 
-use disk_image::ext4::{Changes, Inode, Reader};
+use disk_image::ext4::{self, Changes, Inode, Reader};
 use disk_image::{Error, Limits, Monitor};
 
 use crate::support::{Tar, disk};
@@ -114,6 +114,21 @@ fn numbers_of_the_superblock_cannot_overflow() {
     put(&mut disk, 1024 + 0x28, &1u32.to_le_bytes());
     let reader = Reader::open(disk).unwrap();
     assert!(matches!(reader.inode(u32::MAX), Err(Error::Ext4(_))));
+}
+
+/// The size of inline data is checked for files only: for a directory, it may be anything. Such a
+/// directory may also be named as the value of an attribute.
+#[test]
+fn directories_are_not_read_as_files() {
+    const INLINE: u32 = 0x1000_0000;
+    let mut disk = sample();
+    let at = inode_of(&disk);
+    put(&mut disk, at, &0o040_755u16.to_le_bytes());
+    put(&mut disk, at + 0x20, &INLINE.to_le_bytes());
+    let reader = Reader::open(disk).unwrap();
+    let inode = reader.lookup(b"f").unwrap();
+    let read = reader.file(&inode);
+    assert!(matches!(read, Err(Error::Ext4(ext4::Error::NotAFile(_)))));
 }
 
 #[test]
