@@ -238,7 +238,7 @@ fn hostile_archives_end_as_documented() {
     // Writes the archives, in the order of the cases, for testing other programs with them.
     if let Some(folder) = std::env::var_os("HOSTILE_ARCHIVES") {
         for (index, (name, tar, outcome)) in cases.iter().enumerate() {
-            let name = format!("{index:02}-{}", name.replace(' ', "-"));
+            let name = format!("{index:02}-{}", name.replace(' ', "_"));
             let path = std::path::Path::new(&folder).join(name);
             std::fs::write(path.with_extension("tar"), tar).unwrap();
             std::fs::write(path.with_extension("ours"), outcome.to_string()).unwrap();

@@ -13,10 +13,12 @@ mod endpoint;
 mod govc;
 mod guest_boot;
 mod hello_world;
+mod hostile;
 mod initramfs;
 mod ours;
 mod report;
 mod suites;
+mod vmdk_core;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -114,6 +116,8 @@ pub(crate) fn start(args: &Args) -> Result<()> {
     if wanted(Part::Disks) {
         disks::checks(&mut report, &built);
         disks_boot::check(&mut report, &built, &folder);
+        vmdk_core::check(&mut report, &built, &folder);
+        hostile::check(&mut report, &built, &folder);
     }
     if wanted(Part::Guests) {
         guest_boot::checks(&mut report, &built, &folder);
