@@ -8,8 +8,8 @@ use crate::Error;
 /// Reports the progress of an operation, and cancels it, from another thread.
 ///
 /// Clones share the same state: pass one clone to the operation, and use the other to read the
-/// progress or to cancel. All functions of this crate block; an async caller runs them on a
-/// blocking thread and polls its clone.
+/// progress or to cancel. All functions of this crate block; async callers run them with
+/// `run_blocking`, behind the feature `tokio`, and poll their clone.
 #[derive(Debug, Clone, Default)]
 pub struct Monitor {
     shared: Arc<Shared>,

@@ -201,3 +201,47 @@ fn run(compress: &mut Compress, plain: &[u8], to: &mut [u8]) -> Option<usize> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+mod tests {
+    use super::*;
+
+    fn grain(fill: impl FnMut(u64) -> u8) -> Vec<u8> {
+        (0..GRAIN).map(fill).collect()
+    }
+
+    /// Returns bytes that do not shrink.
+    fn noise() -> Vec<u8> {
+        let mut state = 1u64;
+        grain(|_| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            (state >> 56) as u8
+        })
+    }
+
+    #[test]
+    fn a_grain_that_does_not_shrink_is_stored() {
+        for level in [CompressionLevel::Fast, CompressionLevel::Small] {
+            let mut packer = Packer::new(level);
+            let packed = packer.pack(&noise());
+            assert!(packed.len() > GRAIN as usize);
+            assert!(packed.len() < GRAIN as usize + 64, "{}", packed.len());
+            assert!(packer.pack(&grain(|n| n as u8 / 16)).len() < 4096);
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_worker_is_an_error_and_not_a_hang() {
+        let mut pool = Pool::new(CompressionLevel::Fast, 2).unwrap();
+        // As if the first worker had panicked: it receives no jobs and sends no results.
+        pool.workers[0].jobs = sync_channel(1).0;
+        pool.push(0, noise()).map(drop).unwrap_err();
+        let mut pool = Pool::new(CompressionLevel::Fast, 2).unwrap();
+        pool.push(0, noise()).unwrap();
+        pool.workers[0].results = sync_channel(1).1;
+        assert!(pool.pop().is_err());
+    }
+}

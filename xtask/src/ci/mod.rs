@@ -328,6 +328,8 @@ fn optional() -> Result<Outcome> {
         command.args(["--package", package]);
     }
     sh(&mut command)?;
+    let mut command = cargo(["test", "--locked", "--all-features", "--test", "features"]);
+    sh(command.args(["--package", "disk-image"]))?;
     Ok(Outcome::Passed)
 }
 
