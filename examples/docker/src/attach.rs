@@ -1,4 +1,4 @@
-//! A client's connection to a process.
+//! Connects an attached client with a container's process.
 
 use std::io::{self, Cursor};
 use std::os::fd::AsFd as _;
@@ -16,28 +16,28 @@ use tokio_rustls::server::TlsStream;
 use crate::detach::DetachKeys;
 use crate::multiplex::frame;
 
-/// What is read from a client at once.
+/// The size of the blocks that are read from a client.
 const BLOCK: usize = 32 * 1024;
 
-/// How a client is attached.
+/// The settings of an attached client.
 pub(crate) struct Manner {
-    /// What is sent before the process's output: its log, if the client asked for it.
+    /// The container's log, to be sent before the output, if the client requested it.
     pub(crate) first: Option<Output>,
     /// Whether the process has a terminal.
     pub(crate) tty: bool,
-    /// The keys that leave the container.
+    /// The detach keys.
     pub(crate) keys: Option<DetachKeys>,
-    /// Whether the end of the client's input is the end of the process's.
+    /// Whether the process's input is closed at the end of the client's input.
     pub(crate) stdin_once: bool,
 }
 
-/// A connection whose end is noticed without writing to it.
+/// A connection whose end can be detected without writing to it.
 trait Connection: AsyncRead + AsyncWrite + Unpin {
-    /// Opens the socket once more, to watch it.
+    /// Duplicates the socket to watch it.
     fn watch(&self) -> io::Result<Socket>;
 }
 
-/// A socket that is only watched.
+/// A duplicated socket, which is only watched.
 enum Socket {
     Unix(UnixStream),
     Tcp(TcpStream),
@@ -64,10 +64,10 @@ impl Connection for TlsStream<TcpStream> {
 }
 
 impl Socket {
-    /// Waits until both directions are closed: a client that has only ended its input still wants
-    /// the output. On TCP only the answer to a keepalive probe tells.
+    /// Waits until both directions are closed: a client that only ended its input still receives
+    /// the output. On TCP this is detected by keepalive probes.
     async fn closed(&self) {
-        /// Nothing wakes a task for that alone.
+        /// The polling period: a closed socket does not wake the task.
         const PERIOD: Duration = Duration::from_millis(500);
         loop {
             let ready = match self {
@@ -82,8 +82,8 @@ impl Socket {
     }
 }
 
-/// Carries bytes between a client's connection, once it has switched protocols, and a process,
-/// until the process's output ends, the client leaves, or it types the detach keys.
+/// Copies bytes between a client's connection, once it has switched protocols, and a process, until
+/// the process's output ends, the client disconnects, or the user types the detach keys.
 pub(crate) async fn serve(connection: OnUpgrade, attached: Attached, manner: Manner) {
     let connection = match connection.await {
         Ok(connection) => connection,
@@ -106,7 +106,8 @@ pub(crate) async fn serve(connection: OnUpgrade, attached: Attached, manner: Man
     }
 }
 
-/// `before` is what was read from the connection with the request.
+/// Copies bytes in both directions. `before` was read from the connection together with the
+/// request.
 async fn carry(connection: impl Connection, before: Bytes, attached: Attached, manner: Manner) {
     let Manner {
         first,
@@ -131,7 +132,7 @@ async fn carry(connection: impl Connection, before: Bytes, attached: Attached, m
     if over {
         return;
     }
-    // The end of the input is not the end of the connection: `echo x | docker run -i`.
+    // The connection continues after the end of the input: `echo x | docker run -i`.
     let closed = async {
         match &socket {
             Ok(socket) => socket.closed().await,
@@ -160,7 +161,7 @@ async fn send(
     }
 }
 
-/// Returns whether the client is still there.
+/// Returns whether the client is still connected.
 async fn send_all(client: &mut (impl AsyncWrite + Unpin), output: &mut Output, tty: bool) -> bool {
     while let Some(chunk) = output.next().await {
         let chunk = match chunk {
@@ -178,15 +179,17 @@ async fn send_all(client: &mut (impl AsyncWrite + Unpin), output: &mut Output, t
     true
 }
 
-/// Reads what nobody wants. Returns whether the connection broke; if not, the input has ended.
+/// Discards the client's input. Returns whether the connection broke; otherwise the input has
+/// ended.
 async fn ignore(client: &mut (impl AsyncRead + Unpin)) -> bool {
     tokio::io::copy(client, &mut tokio::io::sink())
         .await
         .is_err()
 }
 
-/// Returns whether the client typed the detach keys or the connection broke. The end of what it sends closes the process's
-/// input if that belongs to one client only.
+/// Copies the client's input to the process. Returns whether the user typed the detach keys or the
+/// connection broke; otherwise the input has ended. With `stdin_once`, that closes the process's
+/// input.
 async fn receive(
     client: &mut (impl AsyncRead + Unpin),
     mut input: Input,
@@ -216,7 +219,7 @@ async fn receive(
             }
         };
         if input.write_all(bytes).await.is_err() || input.flush().await.is_err() {
-            // The process closed its input; its output may go on.
+            // The process closed its input; its output may continue.
             return false;
         }
         if detached {

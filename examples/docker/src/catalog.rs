@@ -1,4 +1,4 @@
-//! The names of images: front end's state, which the port layer does not have.
+//! The names of images. The port layer has no names, so they are the front end's state.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,13 +14,13 @@ use crate::error::{ApiError, Result, chain};
 
 const PREFIX: &str = "docker/image/";
 
-/// What a name means.
+/// A name of an image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Tag {
-    /// The name, complete.
+    /// The complete name, with registry and tag.
     pub(crate) reference: String,
     pub(crate) image: ImageId,
-    /// The digest by which a registry knows it.
+    /// The digest of the image's manifest in a registry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) digest: Option<Digest>,
 }
@@ -31,14 +31,14 @@ impl Tag {
     }
 }
 
-/// Where names are kept.
+/// Where names are persisted.
 #[derive(Debug)]
 enum Keeper {
-    /// With the host, each under a key of its own.
+    /// In the host's store, each under a separate key.
     Store(PortLayer),
-    /// In a file, where the host keeps nothing.
+    /// In a file, for hosts without a store.
     File(PathBuf),
-    /// Nowhere: for tests.
+    /// Not persisted, for tests.
     Memory,
 }
 
@@ -47,12 +47,12 @@ enum Keeper {
 pub(crate) struct Catalog {
     keeper: Keeper,
     tags: RwLock<Arc<BTreeMap<String, Tag>>>,
-    /// Changes take turns; readers do not wait for them.
+    /// Serialises changes; readers do not wait for them.
     turn: tokio::sync::Mutex<()>,
 }
 
 impl Catalog {
-    /// The names that the host keeps, or else those in a file.
+    /// Reads the names from the host's store, or from a file if the host has none.
     pub(crate) async fn open(layer: &PortLayer, file: Option<&Path>) -> anyhow::Result<Self> {
         let stored = layer.capabilities().contains(portlayer::Capability::Store);
         let keeper = match file {
@@ -95,7 +95,7 @@ impl Catalog {
         *self.tags.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(tags);
     }
 
-    /// All names, sorted.
+    /// Returns all names, sorted.
     pub(crate) fn all(&self) -> Vec<Tag> {
         self.current().values().cloned().collect()
     }
@@ -104,14 +104,14 @@ impl Catalog {
         self.current().get(&reference.to_string()).cloned()
     }
 
-    /// The names of an image.
+    /// Returns the names of an image.
     pub(crate) fn of(&self, image: &ImageId) -> Vec<Tag> {
         let tags = self.current();
         let named = tags.values().filter(|tag| tag.image == *image);
         named.cloned().collect()
     }
 
-    /// Gives a name to an image, whatever it named before.
+    /// Assigns a name to an image. It may have been a name of another image before.
     pub(crate) async fn put(&self, tag: Tag) -> Result<()> {
         let _turn = self.turn.lock().await;
         let mut tags = (*self.current()).clone();
@@ -133,7 +133,7 @@ impl Catalog {
         Ok(())
     }
 
-    /// Forgets a name. Returns whether it was known.
+    /// Deletes a name. Returns whether it existed.
     pub(crate) async fn remove(&self, reference: &str) -> Result<bool> {
         let _turn = self.turn.lock().await;
         let mut tags = (*self.current()).clone();
@@ -153,12 +153,13 @@ impl Catalog {
     }
 }
 
-/// A name can be longer than a key: its digest is the key, the name is in the value.
+/// Returns the key of a name: its digest, because names can be longer than keys. The value contains
+/// the name.
 fn key(reference: &str) -> String {
     format!("{PREFIX}{}", Digest::of(reference).hex())
 }
 
-/// Replaces the file at once: a crash leaves the old one or the new one.
+/// Replaces the file atomically: after a crash, it is the old one or the new one.
 async fn write(path: &Path, tags: &BTreeMap<String, Tag>) -> Result<()> {
     let bytes = serde_json::to_vec_pretty(tags).map_err(kept)?;
     let new = path.with_extension("new");

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::error::{ApiError, Result};
 
-/// The `config` object that the instructions make.
+/// Applies the instructions to an empty `config` object of an image, and returns it.
 pub(crate) fn apply<'a>(changes: impl IntoIterator<Item = &'a str>) -> Result<Map<String, Value>> {
     let mut config = Map::new();
     for change in changes {
@@ -51,7 +51,7 @@ pub(crate) fn apply<'a>(changes: impl IntoIterator<Item = &'a str>) -> Result<Ma
     Ok(config)
 }
 
-/// A list in JSON, or a line for the shell.
+/// Parses a command: a JSON array of words, or else a line for the shell.
 fn command(text: &str) -> Value {
     match serde_json::from_str::<Vec<String>>(text) {
         Ok(words) => json!(words),

@@ -1,4 +1,4 @@
-//! The networks of a container, as connections of the port layer.
+//! Converts a container's network settings to connections of the port layer.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -11,8 +11,8 @@ use crate::options::{EndpointConfig, HostConfig, NetworkingConfig};
 /// The network that docker calls `default`.
 const BRIDGE: &str = "bridge";
 
-/// Returns the connections of a new container: the network of its network mode first, as docker
-/// has it, with the published ports. Empty for the default network without any setting.
+/// Returns the connections of a new container: first the network of its network mode, which has the
+/// published ports. Empty for the default network without any settings.
 pub(crate) fn endpoints(
     host: &HostConfig,
     networking: Option<NetworkingConfig>,
@@ -52,7 +52,7 @@ pub(crate) fn endpoint(network: &str, config: EndpointConfig) -> Result<Endpoint
     Ok(endpoint)
 }
 
-/// `name:alias`, or the name alone.
+/// Parses links: `name:alias`, or just `name`.
 fn links(links: Option<&[String]>) -> impl Iterator<Item = (String, String)> {
     links.unwrap_or_default().iter().map(|link| {
         let link = link.trim_start_matches('/');

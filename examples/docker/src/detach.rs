@@ -1,9 +1,8 @@
-//! The keys that leave a container without ending it.
+//! The detach keys: a sequence that disconnects a client and leaves the container running.
 
 use crate::error::{ApiError, Result};
 
-/// A sequence of keys, recognised across reads. Bytes that turn out not to be the sequence are
-/// passed on.
+/// A detach sequence, recognised across reads. The bytes of an incomplete sequence are passed on.
 #[derive(Clone, Debug)]
 pub(crate) struct DetachKeys {
     keys: Vec<u8>,
@@ -11,7 +10,7 @@ pub(crate) struct DetachKeys {
 }
 
 impl Default for DetachKeys {
-    /// ctrl-p, ctrl-q.
+    /// Returns docker's default: ctrl-p, ctrl-q.
     fn default() -> Self {
         Self {
             keys: vec![0x10, 0x11],
@@ -21,8 +20,8 @@ impl Default for DetachKeys {
 }
 
 impl DetachKeys {
-    /// The keys of docker's notation: `ctrl-` and a letter or one of `@ [ \ ] ^ _`, or a single
-    /// character, with commas between them.
+    /// Parses docker's notation: keys separated by commas, each a single character, or `ctrl-`
+    /// followed by a letter or one of `@ [ \ ] ^ _`.
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let keys = text.split(',').map(|key| match key.as_bytes() {
             [single] => Some(*single),
@@ -36,8 +35,8 @@ impl DetachKeys {
         Ok(Self { keys, matched: 0 })
     }
 
-    /// Appends to `input` what of `bytes` is meant for the process, and returns whether the
-    /// sequence is complete. What follows it is dropped.
+    /// Appends those of `bytes` that are meant for the process to `input`, and returns whether the
+    /// sequence is complete. Bytes after the sequence are dropped.
     pub(crate) fn filter(&mut self, bytes: &[u8], input: &mut Vec<u8>) -> bool {
         for &byte in bytes {
             if byte == self.keys[self.matched] {

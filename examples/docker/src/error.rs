@@ -1,11 +1,11 @@
-//! Errors as docker's clients expect them: a status, and a sentence.
+//! Errors of the API: an HTTP status and a message.
 
 use hyper::StatusCode;
 use portlayer::{ErrorKind, ResourceKind};
 
 pub(crate) type Result<T, E = ApiError> = std::result::Result<T, E>;
 
-/// An answer that is an error.
+/// An error response.
 #[derive(Debug)]
 pub(crate) struct ApiError {
     pub(crate) status: StatusCode,
@@ -36,8 +36,8 @@ impl ApiError {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, message)
     }
 
-    /// What this front end does not do. The command prints only the sentence, so it must name the
-    /// thing.
+    /// Creates the refusal of an unsupported feature. The docker command prints only the message,
+    /// so it must name the feature.
     pub(crate) fn not_supported(what: &str) -> Self {
         Self::new(
             StatusCode::NOT_IMPLEMENTED,
@@ -54,7 +54,7 @@ impl ApiError {
     }
 }
 
-/// The error and its causes in one line.
+/// Formats an error and its sources in one line.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -67,7 +67,7 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 }
 
 impl From<portlayer::Error> for ApiError {
-    /// The kind alone decides the status.
+    /// The status depends only on the error's kind.
     fn from(error: portlayer::Error) -> Self {
         let resource = error.resource();
         let status = match error.kind() {
@@ -91,7 +91,7 @@ impl From<portlayer::Error> for ApiError {
             ErrorKind::Timeout { .. } => StatusCode::GATEWAY_TIMEOUT,
             ErrorKind::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
             ErrorKind::Unsupported { .. } => StatusCode::NOT_IMPLEMENTED,
-            // Not 401: the client's credentials for the front end are not meant.
+            // Not 401, which would be about the client's credentials for the front end.
             ErrorKind::Unauthenticated => StatusCode::BAD_GATEWAY,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };

@@ -1,4 +1,4 @@
-//! What the front end saw happen.
+//! The events of `docker events`, as far as this front end observes them.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,10 @@ use tokio::sync::broadcast;
 
 use crate::request::Filters;
 
-/// Events that a slow client may be behind before it loses some.
+/// The number of events buffered for a slow client, which loses the oldest beyond that.
 const BUFFER: usize = 1024;
 
-/// Something that happened, as `docker events` shows it.
+/// An event, as `docker events` shows it.
 #[derive(Clone, Debug)]
 pub(crate) struct Event {
     /// `container`, `image` or `network`.
@@ -32,7 +32,7 @@ impl Event {
             "time": self.time.as_second(),
             "timeNano": i64::try_from(self.time.as_nanosecond()).unwrap_or(i64::MAX),
         });
-        // What clients read before API 1.22 had Actor.
+        // Clients before API 1.22 read these fields instead of `Actor`.
         if self.kind == "container" {
             json["status"] = self.action.into();
             json["id"] = self.id.clone().into();
@@ -41,7 +41,7 @@ impl Event {
         json
     }
 
-    /// Whether the filters of `docker events` want it.
+    /// Returns whether the event passes the filters of `docker events`.
     pub(crate) fn fits(&self, filters: &Filters) -> bool {
         let is_named = |wanted: &str| {
             self.id.starts_with(wanted)
@@ -69,7 +69,7 @@ impl Event {
     }
 }
 
-/// Distributes events to all listeners.
+/// Distributes events to all subscribers.
 #[derive(Debug)]
 pub(crate) struct Bus(broadcast::Sender<Event>);
 
@@ -91,7 +91,7 @@ impl Bus {
         id: impl ToString,
         attributes: impl IntoIterator<Item = (String, String)>,
     ) {
-        // Nobody listening is no error.
+        // An error means that there are no subscribers.
         let _ = self.0.send(Event {
             kind,
             action,

@@ -1,4 +1,4 @@
-//! What all answers share.
+//! The front end: its settings, and the state that all handlers share.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -16,37 +16,37 @@ use crate::events::Bus;
 use crate::ports::Ports;
 use crate::view::{View, exit_code};
 
-/// How long the exit code of a container is kept that was removed.
+/// How long the exit code of a removed container is kept.
 const EXIT_KEPT: Duration = Duration::from_secs(5);
 
-/// What a front end says about its host, and where it keeps things.
+/// The description of a front end's host, and where the front end stores its state.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Settings {
     /// The host's name.
     pub name: String,
-    /// The host's identity.
+    /// The host's unique id.
     pub id: String,
-    /// What the host runs on, in words.
+    /// A description of the host's operating system.
     pub operating_system: String,
-    /// Processors.
+    /// The number of processors.
     pub cpus: u32,
-    /// Memory in bytes.
+    /// The memory in bytes.
     pub memory_bytes: u64,
-    /// More lines for `docker info`: names and values.
+    /// Additional names and values for `docker info`.
     pub status: Vec<(String, String)>,
-    /// A directory for what the host does not keep. `None`: nothing survives.
+    /// A directory for state that the host cannot store. `None`: this state is lost at the end.
     pub directory: Option<PathBuf>,
-    /// Registries that are reached by plain HTTP, by `host` or `host:port`.
+    /// Registries, as `host` or `host:port`, to connect to by plain HTTP.
     pub insecure_registries: Vec<String>,
-    /// Certificate authorities of registries, in PEM form.
+    /// Certificate authorities of registries, in PEM format.
     pub registry_authorities: Vec<Vec<u8>>,
-    /// Who publishes ports of containers. `None`: `docker run -p` is refused.
+    /// Publishes ports of containers. `None`: `docker run -p` is refused.
     pub publisher: Option<Arc<dyn Publisher>>,
 }
 
 impl Settings {
-    /// The settings of a host of this name, without a directory.
+    /// Creates the settings of a host with this name, without a directory.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -56,7 +56,7 @@ impl Settings {
     }
 }
 
-/// A Docker front end of one host. Cheap to clone.
+/// A Docker front end for one host. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct FrontEnd {
     inner: Arc<Inner>,
@@ -70,17 +70,18 @@ struct Inner {
     spool: Spool,
     bus: Bus,
     ports: Ports,
-    /// Exits of containers that were removed, for those who wait for the removal.
+    /// Exit codes of recently removed containers, for clients that wait for the removal.
     exits: Mutex<HashMap<ContainerId, i32>>,
-    /// New names of containers that were running: a host may lose them when the machine ends.
+    /// New names of containers that were renamed while they ran: a back end may lose them when the
+    /// machine powers off.
     renames: Mutex<HashMap<ContainerId, String>>,
 }
 
 impl FrontEnd {
-    /// A front end on a port layer. Watches the containers that run already.
+    /// Creates a front end on a port layer, and watches the containers that are running already.
     ///
     /// # Errors
-    /// If what was kept cannot be read, or the port layer not be asked.
+    /// Fails when the stored state cannot be read, or the containers cannot be listed.
     pub async fn new(layer: PortLayer, settings: Settings) -> anyhow::Result<Self> {
         let file = settings.directory.as_ref().map(|d| d.join("images.json"));
         let catalog = Catalog::open(&layer, file.as_deref()).await?;
@@ -131,12 +132,12 @@ impl FrontEnd {
         &self.inner.ports
     }
 
-    /// A handle that does not keep the front end alive.
+    /// Returns a handle that does not keep the front end alive.
     pub(crate) fn downgrade(&self) -> WeakFrontEnd {
         WeakFrontEnd(Arc::downgrade(&self.inner))
     }
 
-    /// A client of the registry of a name. Loopback is reached by plain HTTP, as docker does.
+    /// Returns a client for a registry. Like docker, it connects to loopback by plain HTTP.
     pub(crate) fn registries(&self, platform: Option<&str>, registry: &str) -> Result<Registries> {
         let mut options = RegistryOptions::new();
         if let Some(text) = platform {
@@ -164,19 +165,19 @@ impl FrontEnd {
         exits.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// New names that are given again when their containers have ended.
+    /// Returns the new names that are assigned again after the end of their containers.
     pub(crate) fn renames(&self) -> MutexGuard<'_, HashMap<ContainerId, String>> {
         let renames = self.inner.renames.lock();
         renames.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// All containers.
+    /// Lists all containers.
     pub(crate) async fn containers(&self) -> Result<Vec<View>> {
         let listing = self.layer().exec().list().await?;
         Ok(listing.containers.into_iter().map(View::from).collect())
     }
 
-    /// The container that a user means by a name, an id, or the beginning of an id.
+    /// Finds a container by its name, its id, or a prefix of its id.
     pub(crate) async fn container(&self, name: &str) -> Result<View> {
         let exec = self.layer().exec();
         let bare = name.strip_prefix('/').unwrap_or(name);
@@ -202,20 +203,20 @@ impl FrontEnd {
         }
     }
 
-    /// The containers that were made of an image.
+    /// Returns the containers that use an image.
     pub(crate) async fn users_of(&self, image: &ImageId) -> Result<Vec<View>> {
         let mut containers = self.containers().await?;
         containers.retain(|container| container.info.root.image_id() == Some(image));
         Ok(containers)
     }
 
-    /// Tells clients of events what happened to a container.
+    /// Publishes an event of a container.
     pub(crate) fn publish(&self, container: &View, action: &'static str) {
         let bus = self.bus();
         bus.publish("container", action, container.id, container.attributes());
     }
 
-    /// Tells clients of events that a container ended, and remembers how.
+    /// Publishes the end of a container, and keeps its exit code for clients that wait.
     pub(crate) async fn ended(&self, container: &View, exit: ExitStatus) {
         let code = self.exit_code(&container.id, exit).await;
         self.exits().insert(container.id, code);
@@ -225,7 +226,8 @@ impl FrontEnd {
             .publish("container", "die", container.id, attributes);
     }
 
-    /// The exit code of a run. Why a process was not launched is asked for only then.
+    /// Returns the exit code of a run. If the process was not launched, the code depends on the
+    /// reason, which is then looked up.
     pub(crate) async fn exit_code(&self, id: &ContainerId, exit: ExitStatus) -> i32 {
         let failure = match exit {
             ExitStatus::NotLaunched => {
@@ -237,18 +239,18 @@ impl FrontEnd {
         exit_code(exit, failure.as_deref())
     }
 
-    /// The exit code of a container's last run, if the front end saw it.
+    /// Returns the exit code of a container's last run, if the front end observed its end.
     pub(crate) fn last_exit(&self, id: &ContainerId) -> Option<i32> {
         self.exits().get(id).copied()
     }
 
-    /// Closes the ports of a container that is removed, and tells clients of events.
+    /// Closes the ports of a removed container, and publishes its removal.
     pub(crate) async fn removed(&self, container: &View) {
         let id = container.id;
         self.close_ports(&id, self.ports().run(&id)).await;
         self.renames().remove(&id);
         self.publish(container, "destroy");
-        // A client that waits for the removal asks for the exit code after it.
+        // Clients that wait for the removal read the exit code afterwards.
         let front_end = self.clone();
         tokio::spawn(async move {
             tokio::time::sleep(EXIT_KEPT).await;
@@ -257,7 +259,7 @@ impl FrontEnd {
     }
 }
 
-/// A front end that may be gone.
+/// A handle to a front end that does not keep it alive.
 #[derive(Clone, Debug)]
 pub(crate) struct WeakFrontEnd(Weak<Inner>);
 
@@ -267,7 +269,7 @@ impl WeakFrontEnd {
     }
 }
 
-/// Whether a registry is on this machine.
+/// Returns whether a registry is on this machine.
 fn is_loopback(registry: &str) -> bool {
     let host = match registry.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,

@@ -1,7 +1,7 @@
-//! Processes that could not be launched, in the words by which the docker command knows them.
+//! Error messages and exit codes of processes that could not be launched.
 
-/// The exit code of a launch that failed, as shells have it: 127 if there is no such program, 126
-/// if it cannot be run.
+/// Returns the exit code of a failed launch by the convention of shells: 127 if the program does
+/// not exist, 126 if it cannot be run.
 pub(crate) fn exit_code(reason: &str) -> i32 {
     let reason = reason.to_ascii_lowercase();
     if ["not found", "no such file"]
@@ -14,7 +14,8 @@ pub(crate) fn exit_code(reason: &str) -> i32 {
     }
 }
 
-/// The sentence for the command, which looks in it for the words that decide its own exit code.
+/// Returns the error message. The docker command searches it for certain texts, on which its own
+/// exit code depends.
 pub(crate) fn message(program: &str, reason: &str) -> String {
     let lower = reason.to_ascii_lowercase();
     let words = if exit_code(reason) == 127 && !program.contains('/') {

@@ -1,9 +1,9 @@
 //! A Docker front end on the port layer: the Docker Engine API for containers that are machines.
 //!
-//! [`FrontEnd`] answers the API's requests by calls of a [`PortLayer`], whatever is behind it. It
-//! knows nothing of vSphere. All state of containers is the port layer's; what docker has and the
-//! port layer has not (names of images, `--rm`, labels) is small and kept with the host where the
-//! host keeps values, or else in a file.
+//! [`FrontEnd`] implements the API with calls to a [`PortLayer`], and does not depend on its back
+//! end or on vSphere. The state of containers is the port layer's. Docker's own settings (`--rm`,
+//! labels) are stored with the containers, and the names of images in the host's store, or in a
+//! file if the host has none.
 //!
 //! This package's README lists which commands work and which are refused.
 
@@ -33,8 +33,8 @@ mod server;
 mod spec;
 mod time;
 mod times;
+mod units;
 mod view;
-mod words;
 
 pub use front_end::{FrontEnd, Settings};
 #[doc(no_inline)]

@@ -1,4 +1,4 @@
-//! Serves the Docker Engine API for a host of machines.
+//! Serves the Docker Engine API for a virtual container host.
 //!
 //! ```console
 //! $ cargo run --release -p docker
@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Without `VSPHERE_URL` the host is on a simulator in this process, whose datastore is a
-//! directory: started again on the same directory, it shows the same containers.
+//! directory. After a restart on the same directory, the containers are the same.
 
 #![expect(
     clippy::print_stdout,
@@ -27,7 +27,7 @@ use portlayer::vsphere::{Dialect, LineServer};
 use tokio::net::{TcpListener, UnixListener};
 use vsphere_client::{Client, Credentials};
 
-use serve::certificates::Certificates;
+use serve::certificates;
 use serve::host::Backend;
 
 /// A Docker front end on the port layer.
@@ -57,10 +57,14 @@ struct Options {
     /// `--tls`.
     #[arg(long)]
     tls: Option<SocketAddr>,
-    /// An address for clients with TLS and a certificate that was created here.
+    /// An address for clients with TLS and a certificate of the same authority.
     #[arg(long)]
     tlsverify: Option<SocketAddr>,
-    /// An additional name or address in the server's certificate.
+    /// The directory of the certificates, such as the one that an installer generated; generated if
+    /// it has none. Default: `certs` in the other directory.
+    #[arg(long)]
+    certificates: Option<PathBuf>,
+    /// An additional name or address in a generated certificate of the server.
     #[arg(long = "tls-name")]
     tls_names: Vec<String>,
     /// With `VSPHERE_URL`: the address to listen on for the containers' serial lines, which the
@@ -97,7 +101,7 @@ impl From<VicVersion> for Dialect {
 }
 
 fn main() -> Result<()> {
-    // Containers of the simulator are made by this program, executed again.
+    // The simulator starts containers by executing this program again.
     #[cfg(target_os = "linux")]
     simulator_guests::init();
     tracing_subscriber::fmt()
@@ -166,10 +170,10 @@ async fn backend(options: &Options) -> Result<Backend> {
     .await
 }
 
-/// Serves until an interrupt.
+/// Serves until the program is asked to exit.
 async fn serve(front_end: &FrontEnd, options: &Options) -> Result<()> {
     let socket = options.directory.join("docker.sock");
-    // One that an earlier run left.
+    // An earlier run may have left its socket.
     let _ = std::fs::remove_file(&socket);
     let unix = UnixListener::bind(&socket)
         .with_context(|| format!("cannot listen on {}", socket.display()))?;
@@ -178,16 +182,18 @@ async fn serve(front_end: &FrontEnd, options: &Options) -> Result<()> {
     let mutual = listen(options.tlsverify).await?;
     let mut names = vec!["localhost".to_owned(), "127.0.0.1".into(), "::1".into()];
     names.extend(options.tls_names.iter().cloned());
-    let certificates = match tls.is_some() || mutual.is_some() {
-        false => None,
-        true => Some(Certificates::open(options.directory.join("certs"), &names)?),
+    let directory = match &options.certificates {
+        Some(directory) => directory.clone(),
+        None => options.directory.join("certs"),
     };
-    let acceptor = |verify| {
-        certificates
-            .as_ref()
-            .map(|c| c.acceptor(verify))
-            .transpose()
+    if tls.is_some() || mutual.is_some() {
+        examples::certificates::directory(&directory, &names)?;
+    }
+    let acceptor = |listener: &Option<TcpListener>, verify| match listener {
+        None => Ok(None),
+        Some(_) => certificates::acceptor(&directory, verify).map(Some),
     };
+    let (server_only, both) = (acceptor(&tls, false)?, acceptor(&mutual, true)?);
 
     println!("docker -H unix://{} info", socket.display());
     if let Some(listener) = &plain {
@@ -196,14 +202,13 @@ async fn serve(front_end: &FrontEnd, options: &Options) -> Result<()> {
     if let Some(listener) = &tls {
         println!("docker -H {} --tls info", listener.local_addr()?);
     }
-    if let (Some(listener), Some(certificates)) = (&mutual, &certificates) {
+    if let Some(listener) = &mutual {
         println!(
             "DOCKER_CERT_PATH={} docker -H {} --tlsverify info",
-            certificates.directory().display(),
+            directory.display(),
             listener.local_addr()?
         );
     }
-    let (server_only, both) = (acceptor(false)?, acceptor(true)?);
     let outcome = tokio::select! {
         served = front_end.serve_unix(unix) => served,
         served = serve_tcp(front_end, plain, None) => served,
@@ -236,7 +241,7 @@ async fn serve_tcp(
     }
 }
 
-/// An interrupt, or the request to end.
+/// Waits for SIGINT or SIGTERM.
 async fn stopped() {
     use tokio::signal::unix::{SignalKind, signal};
     let terminated = async {

@@ -3,18 +3,18 @@
 use bytes::{BufMut as _, Bytes, BytesMut};
 use portlayer::stream::StdStream;
 
-/// A raw stream: a terminal's.
+/// Media type of an unframed stream, as a terminal's output is sent.
 pub(crate) const RAW: &str = "application/vnd.docker.raw-stream";
-/// Frames of both streams.
+/// Media type of a stream with frames of both outputs.
 pub(crate) const MULTIPLEXED: &str = "application/vnd.docker.multiplexed-stream";
 
-/// Which of the two a container's output is.
+/// Returns the media type of a container's output.
 pub(crate) fn media_type(tty: bool) -> &'static str {
     if tty { RAW } else { MULTIPLEXED }
 }
 
-/// Output as it goes to a client: framed unless it is a terminal's. A frame is the stream's number
-/// (1 or 2), three zero bytes, the length in four bytes, and the bytes.
+/// Encodes output for a client: framed unless it is a terminal's. A frame is the stream's number
+/// (1 or 2), three zero bytes, the length in four bytes (big-endian), and the bytes.
 pub(crate) fn frame(tty: bool, stream: StdStream, bytes: Bytes) -> Bytes {
     if tty {
         return bytes;

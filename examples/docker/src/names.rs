@@ -1,8 +1,7 @@
-//! Names that containers get, and containers that names mean.
+//! Names of containers: generating and validating them.
 
 use portlayer::ContainerId;
 
-/// Names of containers are at most so long, as the port layer has them.
 const ADJECTIVES: [&str; 32] = [
     "agile", "amber", "brave", "brisk", "calm", "clever", "crisp", "curious", "daring", "eager",
     "fair", "gentle", "happy", "honest", "humble", "jolly", "jovial", "keen", "lively", "lucid",
@@ -16,8 +15,7 @@ const SURNAMES: [&str; 32] = [
     "ride", "ritchie", "turing", "wilson",
 ];
 
-/// A name for a container that was not given one. The id makes it differ; a further attempt for
-/// the same id gives another name.
+/// Generates a name from a container's id. Each attempt for the same id returns another name.
 pub(crate) fn generate(id: &ContainerId, attempt: u8) -> String {
     let bytes = id.as_bytes();
     let pick = |byte: u8, list: &[&'static str; 32]| list[usize::from(byte) % list.len()];
@@ -30,7 +28,7 @@ pub(crate) fn generate(id: &ContainerId, attempt: u8) -> String {
     }
 }
 
-/// Whether a name is one that docker accepts.
+/// Returns whether docker accepts the name.
 pub(crate) fn is_valid(name: &str) -> bool {
     let mut bytes = name.bytes();
     name.len() > 1

@@ -1,4 +1,4 @@
-//! The options of `docker create`: which are carried, which are refused.
+//! The options of `docker create`: which are supported, ignored with a warning, or refused.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::error::{ApiError, Result};
 
-/// The body of a create request. What is not listed is checked by [`check`].
+/// The body of a create request. The options in `host_config` are checked by [`check`].
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
 pub(crate) struct CreateBody {
@@ -75,7 +75,7 @@ pub(crate) struct IpamConfig {
     pub(crate) ipv4_address: Option<String>,
 }
 
-/// The options of `HostConfig` that are carried.
+/// The supported options of `HostConfig`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
 pub(crate) struct HostConfig {
@@ -99,14 +99,14 @@ pub(crate) struct PortBinding {
     pub(crate) host_port: String,
 }
 
-/// What happens to an option.
+/// How an option is treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Treatment {
-    /// It is done.
+    /// The option is supported.
     Carried,
-    /// It changes nothing here, and the user gets the reason.
+    /// The option has no effect, and the user gets a warning with the reason.
     Warning(&'static str),
-    /// It is refused: without it the container would not be what was asked for.
+    /// The option is refused: the container would not work as requested without it.
     Refused,
 }
 use Treatment::{Carried, Refused, Warning};
@@ -114,8 +114,8 @@ use Treatment::{Carried, Refused, Warning};
 const OWN_MACHINE: &str = "a container has a machine and a kernel of its own";
 const NO_CGROUPS: &str = "resources are those of the container's machine";
 
-/// Every option of `HostConfig` by its option on the command line. What is not here is refused by
-/// its own name.
+/// Every option of `HostConfig`, its option on the command line, and its treatment. Other options
+/// are refused by their own names.
 const OPTIONS: &[(&str, &str, Treatment)] = &[
     ("AutoRemove", "--rm", Carried),
     ("NetworkMode", "--network", Carried),
@@ -238,7 +238,7 @@ const OPTIONS: &[(&str, &str, Treatment)] = &[
     ("ReadonlyPaths", "ReadonlyPaths", Warning(OWN_MACHINE)),
 ];
 
-/// Checks the options, and returns those that are carried and the warnings about the others.
+/// Checks the options; returns the supported ones, and the warnings about the ignored ones.
 pub(crate) fn check(body: &mut CreateBody) -> Result<(HostConfig, Vec<String>)> {
     let options = body.host_config.take().unwrap_or_default();
     let mut warnings = Vec::new();
@@ -277,11 +277,11 @@ pub(crate) fn check(body: &mut CreateBody) -> Result<(HostConfig, Vec<String>)> 
     Ok((carried, warnings))
 }
 
-/// Whether an option is what clients send when the user did not give it.
+/// Returns whether the value is the one that clients send when the user did not give the option.
 fn is_default(key: &str, value: &Value) -> bool {
     match key {
         "RestartPolicy" => matches!(value["Name"].as_str(), None | Some("" | "no")),
-        // The engine's own logs are what there is.
+        // Only the engine's default log driver exists.
         "LogConfig" => {
             matches!(value["Type"].as_str(), None | Some("" | "json-file"))
                 && is_empty(&value["Config"])

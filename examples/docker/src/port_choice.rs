@@ -1,4 +1,4 @@
-//! Ports of the host that are chosen from a range when a container starts: `-p 8000-8010:80`.
+//! Choosing host ports from ranges when a container starts: `-p 8000-8010:80`.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -9,10 +9,10 @@ use portlayer::{Error, ErrorKind, ResourceKind};
 use crate::options::PortBinding;
 use crate::ports;
 
-/// Ports of the host, from which one is chosen.
+/// A range of host ports, of which one is chosen.
 pub(crate) type PortRange = RangeInclusive<u16>;
 
-/// The ports to try next: of each range the first that nobody is known to use.
+/// The ports to try next: of each range, the first port that is not known to be in use.
 #[derive(Debug)]
 pub(crate) struct Choice {
     ports: Vec<PortMapping>,
@@ -20,7 +20,8 @@ pub(crate) struct Choice {
 }
 
 impl Choice {
-    /// Begins with the first port of each range in the bindings, from which the mappings were made.
+    /// Starts with the first port of each range. The mappings must have been made from these
+    /// bindings.
     pub(crate) fn new(
         mappings: &[PortMapping],
         bindings: &BTreeMap<String, Vec<PortBinding>>,
@@ -30,7 +31,7 @@ impl Choice {
             ports: mappings.to_vec(),
             ranges: vec![None; mappings.len()],
         };
-        // The mappings of another front end were made of something else.
+        // Mappings that another front end made may not correspond to the bindings.
         if wanted.iter().map(|(mapping, _)| mapping).eq(mappings) {
             choice.ranges = wanted.into_iter().map(|(_, range)| range).collect();
         }
@@ -51,8 +52,8 @@ impl Choice {
         &self.ports
     }
 
-    /// Takes the next port of the range whose port is in use, as the error says. Returns whether
-    /// there is one.
+    /// Advances to the next port of the range whose current port is in use according to the error.
+    /// Returns whether there is one.
     pub(crate) fn advance(&mut self, error: &Error) -> bool {
         let resource = error.resource();
         if resource.kind != ResourceKind::Other("host port")
@@ -88,7 +89,7 @@ impl Choice {
         true
     }
 
-    /// Takes the next port of a range.
+    /// Advances to the next port of a range.
     fn next(&mut self, index: usize) -> bool {
         let (port, Some(range)) = (&mut self.ports[index], &self.ranges[index]) else {
             return false;
@@ -102,7 +103,7 @@ impl Choice {
         }
     }
 
-    /// A port of a range that another port of the same container is in the way of.
+    /// Returns a port of a range that conflicts with another port of the same container.
     fn own_clash(&self) -> Option<usize> {
         (0..self.ports.len()).find(|&index| {
             let earlier_or_fixed =

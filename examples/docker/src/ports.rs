@@ -1,8 +1,7 @@
-//! Published ports: docker's words for them, and when they are open.
+//! Published ports: opening and closing them, and docker's representation of them.
 //!
-//! A container's ports are opened before its process starts and closed when it has ended. Ports of
-//! the host that were chosen are kept with the container, so that a front end that is started
-//! again opens the same ones.
+//! A container's ports are opened before its process starts and closed after its end. Chosen host
+//! ports are persisted with the container, so that a restarted front end opens the same ones.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -24,7 +23,7 @@ use crate::view::View;
 /// The annotation that holds the ports of a container's last run.
 pub(crate) const ANNOTATION: &str = "docker.ports";
 
-/// Which ports are open now.
+/// The open ports of all containers.
 #[derive(Debug)]
 pub(crate) struct Ports {
     publisher: Option<Arc<dyn Publisher>>,
@@ -38,7 +37,7 @@ struct Open {
     containers: HashMap<ContainerId, (Run, Arc<[PortMapping]>)>,
 }
 
-/// One opening of a container's ports: closing an earlier one does not close a later one.
+/// Identifies one opening of a container's ports: closing an earlier one leaves a later one open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Run(u64);
 
@@ -51,7 +50,7 @@ impl Ports {
         }
     }
 
-    /// Whether ports can be published at all.
+    /// Returns whether ports can be published at all.
     pub(crate) const fn is_supported(&self) -> bool {
         self.publisher.is_some()
     }
@@ -60,7 +59,8 @@ impl Ports {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The lock that orders the starts of a container, and the opening and closing of its ports.
+    /// Returns the lock that serialises the starts of a container with the opening and closing of
+    /// its ports. "The caller holds the lock" in this crate means this one.
     pub(crate) fn turn(&self, id: &ContainerId) -> Arc<tokio::sync::Mutex<()>> {
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(turn) = turns.get(id).and_then(Weak::upgrade) {
@@ -72,23 +72,23 @@ impl Ports {
         turn
     }
 
-    /// The open ports of a container, and which opening of them that is.
+    /// Returns the open ports of a container, and which opening that is.
     fn current(&self, id: &ContainerId) -> Option<(Run, Arc<[PortMapping]>)> {
         self.opened().containers.get(id).cloned()
     }
 
-    /// The opening of a container's ports, to close it later.
+    /// Returns the current opening of a container's ports, to close it later.
     pub(crate) fn run(&self, id: &ContainerId) -> Option<Run> {
         self.current(id).map(|(run, _)| run)
     }
 
-    /// The open ports of a container.
+    /// Returns the open ports of a container.
     pub(crate) fn of(&self, id: &ContainerId) -> Arc<[PortMapping]> {
         self.current(id)
             .map_or_else(|| [].into(), |(_, ports)| ports)
     }
 
-    /// The container, other than this one, whose open port is in the way of one of these.
+    /// Returns another container with an open port that conflicts with one of these.
     fn rival(&self, id: &ContainerId, wanted: &[PortMapping]) -> Option<ContainerId> {
         let opened = self.opened();
         let clashes = |ports: &[PortMapping]| {
@@ -103,7 +103,7 @@ impl Ports {
             .map(|(other, _)| *other)
     }
 
-    /// Closes the ports of a container that were opened by this run. The caller has its turn.
+    /// Closes the ports of a container that were opened for this run. The caller holds the lock.
     pub(crate) async fn close(&self, id: &ContainerId, run: Option<Run>) {
         let Some(run) = run else { return };
         {
@@ -118,14 +118,14 @@ impl Ports {
         }
     }
 
-    /// Opens these ports of a container. The caller has its turn.
+    /// Opens these ports of a container. The caller holds the lock.
     async fn open(
         &self,
         id: ContainerId,
         address: IpAddr,
         wanted: &[PortMapping],
     ) -> portlayer::Result<(Run, Arc<[PortMapping]>)> {
-        // Those of a run whose end was not noticed yet.
+        // Close those of a previous run whose end has not been noticed yet.
         self.close(&id, self.run(&id)).await;
         let published = match &self.publisher {
             Some(publisher) => publisher.publish(id, address, wanted).await?,
@@ -141,7 +141,7 @@ impl Ports {
 }
 
 impl FrontEnd {
-    /// Opens the published ports of a container that is about to start. The caller has its turn.
+    /// Opens the published ports of a container that is about to start. The caller holds the lock.
     pub(crate) async fn open_ports(&self, container: &View) -> Result<Option<Run>> {
         let Some((endpoint, address)) = publishing(container) else {
             return Ok(None);
@@ -179,8 +179,8 @@ impl FrontEnd {
         Ok(())
     }
 
-    /// Opens the ports of a container that runs already, as they were. One that cannot be opened
-    /// any more is reported, and the container goes on without.
+    /// Opens the ports of a running container again, as they were. If a port cannot be opened any
+    /// more, this is logged, and the container continues without it.
     pub(crate) async fn reopen_ports(&self, container: &View) {
         let Some((endpoint, address)) = publishing(container) else {
             return;
@@ -195,7 +195,7 @@ impl FrontEnd {
         }
     }
 
-    /// Closes the ports that this run of a container opened.
+    /// Closes the ports that were opened for this run of a container.
     pub(crate) async fn close_ports(&self, id: &ContainerId, run: Option<Run>) {
         let turn = self.ports().turn(id);
         let _turn = turn.lock().await;
@@ -203,7 +203,8 @@ impl FrontEnd {
     }
 }
 
-/// A port that cannot be opened, in docker's words: they differ when a container is in the way.
+/// Returns docker's error for a port that cannot be opened. The text differs when another
+/// container uses the port.
 pub(crate) fn port_refused(
     container: &View,
     error: portlayer::Error,
@@ -243,14 +244,14 @@ pub(crate) fn port_refused(
     )
 }
 
-/// The connection whose ports are published, and the container's address there.
+/// Returns the connection whose ports are published, and the container's address in it.
 fn publishing(container: &View) -> Option<(&EndpointInfo, IpAddr)> {
     let endpoints = container.info.endpoints.iter();
     let mut publishing = endpoints.filter(|endpoint| !endpoint.spec.ports.is_empty());
     publishing.find_map(|endpoint| Some((endpoint, endpoint.address?.addr())))
 }
 
-/// The ports of the last run, if they are still those that are wanted.
+/// Returns the ports of the last run, if they still satisfy the bindings.
 fn kept(container: &View, wanted: &[PortMapping]) -> Option<Vec<PortMapping>> {
     let json = container.info.annotations.get(ANNOTATION)?;
     let kept: Vec<PortMapping> = serde_json::from_str(json).ok()?;
@@ -263,14 +264,14 @@ fn kept(container: &View, wanted: &[PortMapping]) -> Option<Vec<PortMapping>> {
     (kept.len() == wanted.len() && kept.iter().zip(wanted).all(same)).then_some(kept)
 }
 
-/// What is published, as the port layer has it: `80/tcp`, and where. A port that is chosen from a
-/// range at the start has none yet.
+/// Returns the published ports as mappings of the port layer. A host port that is chosen from a
+/// range at the start is not set yet.
 pub(crate) fn mappings(bindings: &BTreeMap<String, Vec<PortBinding>>) -> Result<Vec<PortMapping>> {
     let wanted = wanted(bindings)?.into_iter();
     Ok(wanted.map(|(mapping, _)| mapping).collect())
 }
 
-/// What is published, and from which range of the host's ports one is chosen, if it is.
+/// Returns the published ports, each with the range from which the host port is chosen, if any.
 pub(crate) fn wanted(
     bindings: &BTreeMap<String, Vec<PortBinding>>,
 ) -> Result<Vec<(PortMapping, Option<PortRange>)>> {
@@ -309,7 +310,7 @@ pub(crate) fn wanted(
     Ok(mappings)
 }
 
-/// A port of a container as docker writes it: `80/tcp`, or `80`.
+/// Parses a port of a container as docker writes it: `80/tcp`, or `80`.
 pub(crate) fn exposed(text: &str) -> Result<(u16, Protocol)> {
     let (number, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
     let protocol = match protocol {
@@ -328,7 +329,7 @@ pub(crate) fn exposed(text: &str) -> Result<(u16, Protocol)> {
     }
 }
 
-/// Every exposed port of a running container, with where it is published.
+/// Returns every exposed port of a running container, with the addresses where it is published.
 fn by_port(container: &View, open: &[PortMapping]) -> BTreeMap<(u16, Protocol), Vec<SocketAddr>> {
     let mut ports: BTreeMap<(u16, Protocol), Vec<SocketAddr>> = BTreeMap::new();
     if !container.is_running() {
@@ -348,7 +349,7 @@ fn by_port(container: &View, open: &[PortMapping]) -> BTreeMap<(u16, Protocol), 
     ports
 }
 
-/// The ports as `docker ps` gets them.
+/// Returns the ports in the form of the list of containers.
 pub(crate) fn summary(container: &View, open: &[PortMapping]) -> Vec<Value> {
     let mut list = Vec::new();
     for ((port, protocol), published) in by_port(container, open) {
@@ -365,7 +366,7 @@ pub(crate) fn summary(container: &View, open: &[PortMapping]) -> Vec<Value> {
     list
 }
 
-/// The ports as `docker inspect` and `docker port` get them.
+/// Returns the ports in the form of `docker inspect` and `docker port`.
 pub(crate) fn inspected(container: &View, open: &[PortMapping]) -> Value {
     let ports = by_port(container, open).into_iter();
     let ports = ports.map(|((port, protocol), published)| {
@@ -383,7 +384,8 @@ pub(crate) fn inspected(container: &View, open: &[PortMapping]) -> Value {
     Value::Object(ports.collect())
 }
 
-/// Whether a filter of `docker ps`, such as `80`, `80/udp` or `8000-8010/tcp`, means this port.
+/// Returns whether a filter of `docker ps`, such as `80`, `80/udp` or `8000-8010/tcp`, matches this
+/// port.
 pub(crate) fn fits(filter: &str, port: u16, protocol: &str) -> bool {
     let (range, wanted) = filter.split_once('/').unwrap_or((filter, "tcp"));
     let (first, last) = range.split_once('-').unwrap_or((range, range));

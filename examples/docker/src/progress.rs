@@ -1,4 +1,4 @@
-//! A body of JSON lines: what pull, load and import report.
+//! The progress of pull, load and import, as a response body of JSON lines.
 
 use std::future::Future;
 use std::sync::Mutex;
@@ -12,36 +12,36 @@ use tokio::sync::mpsc;
 
 use crate::error::{ApiError, Result};
 use crate::reply::{self, Reply};
-use crate::words;
+use crate::units;
 
-/// Lines between the work and the client. Progress beyond that is skipped, never waited for.
+/// The number of lines queued for a client. When the queue is full, progress is dropped.
 const QUEUE: usize = 256;
-/// A layer's progress is reported at most this often.
+/// The shortest time between two reports of a layer's progress.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// Sends lines to a client.
+/// Sends lines to a client. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Lines(mpsc::Sender<Value>);
 
 impl Lines {
-    /// Sends a line that the client must see.
+    /// Sends a line and waits for room in the queue.
     pub(crate) async fn send(&self, line: Value) {
         let _ = self.0.send(line).await;
     }
 
-    /// A line of text, as pull shows it below the layers.
+    /// Sends a line of text, which a pull shows below the layers.
     pub(crate) async fn status(&self, text: impl Into<String>) {
         self.send(json!({ "status": text.into() })).await;
     }
 
-    /// Sends a line that a later one replaces.
+    /// Sends a line that a later one replaces, or drops it if the queue is full.
     fn offer(&self, line: Value) {
         let _ = self.0.try_send(line);
     }
 }
 
-/// An answer that runs some work and shows its lines. The work is dropped when the client leaves;
-/// its error is the last line.
+/// Returns a response whose body is the lines that `work` sends. The work is cancelled when the
+/// client disconnects; its error becomes the last line.
 pub(crate) fn body<F, W>(work: W) -> Reply
 where
     W: FnOnce(Lines) -> F,
@@ -68,7 +68,7 @@ where
     reply::stream(reply::JSON, lines)
 }
 
-/// Shows the layers of an image as docker does: one line of a terminal each.
+/// Reports the progress of an image's layers, each on a line of the client's terminal.
 #[derive(Debug)]
 pub(crate) struct LayerLines {
     lines: Lines,
@@ -76,7 +76,7 @@ pub(crate) struct LayerLines {
 }
 
 impl LayerLines {
-    /// For an image with these layers, by the digests that name them in the lines.
+    /// Creates the lines of an image's layers, which are named by these digests.
     pub(crate) fn new(lines: Lines, layers: impl IntoIterator<Item = Digest>) -> Self {
         let layers = layers
             .into_iter()
@@ -98,7 +98,7 @@ impl LayerLines {
         }
     }
 
-    /// `diff_ids` are those of the image's layers, in order.
+    /// Reports the progress of the import. `diff_ids` are those of the image's layers, in order.
     pub(crate) fn imported(&self, progress: ImportProgress, diff_ids: &[Digest]) {
         if let ImportPhase::Verify { layer } = progress.phase
             && let Some(index) = diff_ids.iter().position(|diff_id| *diff_id == layer)
@@ -109,7 +109,7 @@ impl LayerLines {
         }
     }
 
-    /// The lines that stay.
+    /// Sends the final line of each layer.
     pub(crate) async fn complete(&self) {
         for (digest, _) in &self.layers {
             self.lines.send(line(digest, "Pull complete", None)).await;
@@ -150,7 +150,7 @@ fn line(digest: &Digest, status: &str, bytes: Option<(u64, u64)>) -> Value {
     }
 }
 
-/// `[=====>      ]  1.2kB/3.4kB`, as clients that do not draw it themselves show it.
+/// Formats `[=====>      ]  1.2kB/3.4kB`, for clients that do not draw a bar themselves.
 fn bar(current: u64, total: u64) -> String {
     const WIDTH: u64 = 50;
     let full = (current.saturating_mul(WIDTH))
@@ -162,8 +162,8 @@ fn bar(current: u64, total: u64) -> String {
     format!(
         "[{done}>{}] {:>8}/{}",
         " ".repeat(width - full.max(1)),
-        words::size(current),
-        words::size(total)
+        units::size(current),
+        units::size(total)
     )
 }
 

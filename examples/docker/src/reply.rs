@@ -1,4 +1,4 @@
-//! Answers.
+//! Constructors of HTTP responses.
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
@@ -16,7 +16,7 @@ pub(crate) type Reply = Response<Body>;
 
 pub(crate) const JSON: &str = "application/json";
 
-/// An answer of this status, type and content.
+/// Creates a response with this status, media type and content.
 pub(crate) fn content(status: StatusCode, media_type: &'static str, content: Bytes) -> Reply {
     let body = Full::new(content).map_err(|never| match never {});
     with_body(status, media_type, body.boxed_unsync())
@@ -30,14 +30,14 @@ fn with_body(status: StatusCode, media_type: &'static str, body: Body) -> Reply 
     reply
 }
 
-/// An answer without content.
+/// Creates a response without content.
 pub(crate) fn empty(status: StatusCode) -> Reply {
     let mut reply = content(status, JSON, Bytes::new());
     reply.headers_mut().remove(CONTENT_TYPE);
     reply
 }
 
-/// A value as JSON, with a line feed as the engine ends it.
+/// Creates a response with a JSON value, terminated by a line feed like the engine's.
 pub(crate) fn json(value: &impl Serialize) -> Reply {
     json_with(StatusCode::OK, value)
 }
@@ -59,7 +59,7 @@ pub(crate) fn error_reply(error: &ApiError) -> Reply {
     )
 }
 
-/// An answer whose content arrives piece by piece.
+/// Creates a response whose content is streamed.
 pub(crate) fn stream(
     media_type: &'static str,
     items: impl Stream<Item = std::io::Result<Bytes>> + Send + 'static,
@@ -68,7 +68,7 @@ pub(crate) fn stream(
     with_body(StatusCode::OK, media_type, body.boxed_unsync())
 }
 
-/// An answer that switches the connection to raw bytes.
+/// Creates a response that switches the connection to raw bytes.
 pub(crate) fn upgraded(media_type: &'static str) -> Reply {
     use hyper::header::{CONNECTION, UPGRADE};
     let mut reply = content(StatusCode::SWITCHING_PROTOCOLS, media_type, Bytes::new());

@@ -1,4 +1,4 @@
-//! Requests, bounded.
+//! Parsed requests, with bounds on their size.
 
 use std::borrow::Cow;
 
@@ -10,13 +10,13 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{ApiError, Result};
 
-/// The API version spoken, and the oldest one that clients may ask for.
+/// The minor number of the API's version, and the oldest one that is supported.
 pub(crate) const API_VERSION: u32 = 50;
 pub(crate) const API_VERSION_MIN: u32 = 24;
-/// The largest JSON body that is read: a container's options.
+/// The largest accepted JSON body in bytes.
 const JSON_MAX: usize = 4 << 20;
 
-/// A request, taken apart.
+/// A parsed request.
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) method: Method,
@@ -28,7 +28,7 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// Takes a request apart, and refuses versions of the API that are not spoken.
+    /// Parses a request, and refuses unsupported versions of the API.
     pub(crate) fn new(request: Request<Incoming>) -> Result<Self> {
         let mut path: Vec<String> = request
             .uri()
@@ -64,7 +64,7 @@ impl Call {
         })
     }
 
-    /// The body as JSON; an empty one is an empty object.
+    /// Parses the body as JSON; an empty body is an empty object.
     pub(crate) async fn json<T: DeserializeOwned>(self) -> Result<T> {
         let body = Limited::new(self.request.into_body(), JSON_MAX);
         let bytes = body.collect().await.map_err(|error| {
@@ -83,19 +83,19 @@ impl Call {
             .map_err(|error| ApiError::bad_request(format!("invalid JSON: {error}")))
     }
 
-    /// Reads the body, up to a bound, without looking at it.
+    /// Reads and discards the body, up to a bound.
     pub(crate) async fn discard(self) {
         let _ = Limited::new(self.request.into_body(), JSON_MAX)
             .collect()
             .await;
     }
 
-    /// The body, to be read piece by piece.
+    /// Returns the body, to be streamed.
     pub(crate) fn body(self) -> Incoming {
         self.request.into_body()
     }
 
-    /// The connection, once the answer has switched protocols.
+    /// Returns the connection, available once the response has switched protocols.
     pub(crate) fn upgrade(self) -> hyper::upgrade::OnUpgrade {
         hyper::upgrade::on(self.request)
     }
@@ -111,7 +111,7 @@ impl Query {
         Self(pairs.into_owned().collect())
     }
 
-    /// A parameter that is given and not empty.
+    /// Returns a parameter, if it is present and not empty.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let mut pairs = self.0.iter();
         pairs
@@ -124,7 +124,7 @@ impl Query {
         named.map(|(_, value)| value.as_str())
     }
 
-    /// Whether a parameter is given and means yes, as the engine reads it.
+    /// Returns whether a parameter is present and true by the engine's rules.
     pub(crate) fn flag(&self, name: &str) -> bool {
         self.flag_or(name, false)
     }
@@ -149,18 +149,18 @@ impl Query {
             .transpose()
     }
 
-    /// The `filters` parameter.
+    /// Parses the `filters` parameter.
     pub(crate) fn filters(&self) -> Result<Filters> {
         Filters::parse(self.get("filters").unwrap_or("{}"))
     }
 }
 
-/// Filters of a list: names and the values that are wanted.
+/// Filters of a list: their names and accepted values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Filters(std::collections::BTreeMap<String, Vec<String>>);
 
 impl Filters {
-    /// Both forms: `{"status":["running"]}`, and the older `{"status":{"running":true}}`.
+    /// Parses both forms: `{"status":["running"]}`, and the older `{"status":{"running":true}}`.
     fn parse(text: &str) -> Result<Self> {
         #[derive(serde::Deserialize)]
         #[serde(untagged)]
@@ -183,7 +183,7 @@ impl Filters {
         Ok(Self(filters.collect()))
     }
 
-    /// Refuses filters that are not known: ignoring one would show, or delete, too much.
+    /// Refuses unknown filters: if one were ignored, too much would be listed or deleted.
     pub(crate) fn only(&self, known: &[&str]) -> Result<&Self> {
         match self.0.keys().find(|name| !known.contains(&name.as_str())) {
             Some(name) => Err(ApiError::bad_request(format!("invalid filter '{name}'"))),
@@ -191,18 +191,19 @@ impl Filters {
         }
     }
 
-    /// The values of a filter; empty if it is not given.
+    /// Returns the values of a filter; empty if it is not given.
     pub(crate) fn values(&self, name: &str) -> &[String] {
         self.0.get(name).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// Whether a filter is not given, or one of its values fits.
+    /// Returns whether a filter is not given, or one of its values matches.
     pub(crate) fn fits(&self, name: &str, test: impl Fn(&str) -> bool) -> bool {
         let values = self.values(name);
         values.is_empty() || values.iter().any(|value| test(value))
     }
 
-    /// Whether every `label` filter, `name` or `name=value`, is fulfilled, and no `label!` one.
+    /// Returns whether every `label` filter (`name` or `name=value`) matches, and no `label!`
+    /// filter.
     pub(crate) fn fits_labels(&self, labels: &std::collections::BTreeMap<String, String>) -> bool {
         let has = |wanted: &String| match wanted.split_once('=') {
             Some((name, value)) => labels.get(name).is_some_and(|label| label == value),
@@ -211,8 +212,8 @@ impl Filters {
         self.values("label").iter().all(has) && !self.values("label!").iter().any(has)
     }
 
-    /// The filters of the prune commands, besides those of their own: which labels, and how old.
-    /// Refuses others.
+    /// Returns the filters that all prune commands have: labels and age. Refuses filters that are
+    /// neither these nor in `own`.
     pub(crate) fn prune(&self, own: &[&str]) -> Result<Prune<'_>> {
         self.only(&[own, &["label", "label!", "until"]].concat())?;
         let until = match self.values("until") {
@@ -231,7 +232,7 @@ impl Filters {
     }
 }
 
-/// Which things a prune command removes.
+/// The filters of a prune command.
 #[derive(Debug)]
 pub(crate) struct Prune<'a> {
     filters: &'a Filters,
@@ -239,8 +240,8 @@ pub(crate) struct Prune<'a> {
 }
 
 impl Prune<'_> {
-    /// Whether something with these labels, created then, is to be removed. What says nothing of
-    /// its creation is not older than anything.
+    /// Returns whether an object with these labels and this time of creation is to be removed. An
+    /// object without a time of creation never matches a filter by age.
     pub(crate) fn fits(
         &self,
         labels: &std::collections::BTreeMap<String, String>,
@@ -253,7 +254,7 @@ impl Prune<'_> {
     }
 }
 
-/// Decodes `%xx`.
+/// Decodes `%xx` escapes.
 fn decode(segment: &str) -> Cow<'_, str> {
     if !segment.contains('%') {
         return Cow::Borrowed(segment);

@@ -1,4 +1,4 @@
-//! Which function answers which request.
+//! Routes requests to their handlers.
 
 use hyper::Method;
 
@@ -71,10 +71,10 @@ pub(crate) async fn route(front_end: &FrontEnd, call: Call) -> Result<Reply> {
         }
 
         (method, path) => {
-            let error = refused::name(method, path).unwrap_or_else(|| {
+            let error = refused::refusal(method, path).unwrap_or_else(|| {
                 ApiError::not_found(format!("page not found: {method} /{}", path.join("/")))
             });
-            // A client that cannot send all of its request sees no answer.
+            // A client that cannot send its complete request does not read the response.
             call.discard().await;
             Err(error)
         }

@@ -1,4 +1,4 @@
-//! The sockets that clients connect to.
+//! Accepts and serves connections on Unix and TCP sockets.
 
 use std::convert::Infallible;
 use std::io;
@@ -21,21 +21,21 @@ use tokio_rustls::TlsAcceptor;
 use crate::request::{API_VERSION, Call};
 use crate::{FrontEnd, reply, router};
 
-/// Connections that are served at once; more wait.
+/// The number of concurrent connections per socket; further ones wait.
 const CONNECTIONS_MAX: usize = 2048;
-/// A client that is gone is noticed after about a minute and a half: its system still answers for a
-/// minute.
+/// Keepalive probes detect a client that is gone after about a minute and a half: its system still
+/// answers for a minute.
 const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
     .with_time(Duration::from_secs(30))
     .with_interval(Duration::from_secs(15));
-/// A client has so long for a request's headers, and for a TLS handshake.
+/// The time limit for a request's headers, and for a TLS handshake.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl FrontEnd {
     /// Serves clients on a Unix socket until the future is dropped.
     ///
     /// # Errors
-    /// If the socket cannot accept connections any more.
+    /// Fails when the socket cannot accept connections any more.
     #[cfg(unix)]
     pub async fn serve_unix(&self, listener: UnixListener) -> io::Result<()> {
         let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
@@ -60,7 +60,7 @@ impl FrontEnd {
     /// dropped.
     ///
     /// # Errors
-    /// If the socket cannot accept connections any more.
+    /// Fails when the socket cannot accept connections any more.
     pub async fn serve_tcp(
         &self,
         listener: TcpListener,
@@ -96,7 +96,7 @@ impl FrontEnd {
     }
 }
 
-/// Waits when the process is out of files; other errors of accepting are the client's.
+/// Waits when the process has no file descriptors left; ignores errors of a single client.
 async fn pause(error: io::Error) -> io::Result<()> {
     match error.kind() {
         io::ErrorKind::ConnectionAborted

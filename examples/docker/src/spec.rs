@@ -1,4 +1,4 @@
-//! The options of `docker create` as a container of the port layer.
+//! Converts the options of `docker create` to a container specification of the port layer.
 
 use std::collections::BTreeMap;
 
@@ -12,12 +12,12 @@ use crate::view::{ANNOTATION, Attached, Extras};
 use crate::{connections, ports};
 
 const MIB: i64 = 1 << 20;
-/// The engine refuses less memory, in bytes.
+/// The least memory that docker accepts, in bytes.
 const MEMORY_MIN: i64 = 6 * MIB;
-/// Machines' memory is a multiple of this, in MiB.
+/// The memory of machines is a multiple of this, in MiB.
 const MEMORY_STEP: u64 = 4;
 
-/// Puts the image's defaults and the user's options together, as docker does.
+/// Combines the image's defaults with the user's options, as docker does.
 pub(crate) fn request(
     id: ContainerId,
     name: String,
@@ -28,9 +28,9 @@ pub(crate) fn request(
     let process = image.config.process();
     let list = |words: Option<Words>| words.map(Words::into_list);
     let (cmd, entrypoint) = match (list(body.cmd), list(body.entrypoint)) {
-        // An entrypoint of the user's makes the image's command void.
+        // An entrypoint of the user replaces the image's command, too.
         (cmd, Some(entrypoint)) if !entrypoint.is_empty() => {
-            // `--entrypoint ""` resets it, and is sent as one empty word.
+            // `--entrypoint ""` resets the entrypoint and is sent as one empty word.
             let entrypoint = match entrypoint.as_slice() {
                 [word] if word.is_empty() => Vec::new(),
                 _ => entrypoint,
@@ -106,7 +106,7 @@ pub(crate) fn request(
     exposed.sort();
     exposed.dedup();
     let port_bindings = bindings(&host, &exposed);
-    // A published port is exposed, too.
+    // A published port is also exposed.
     exposed.extend(port_bindings.keys().cloned());
     exposed.sort();
     exposed.dedup();
@@ -149,7 +149,8 @@ pub(crate) fn request(
     Ok(spec)
 }
 
-/// The image's variables, replaced and completed by the user's, and what docker adds.
+/// Returns the image's environment variables, overridden and extended by the user's, and those that
+/// docker adds.
 fn environment(
     image: &[String],
     user: &[String],
@@ -165,7 +166,7 @@ fn environment(
     for text in image.iter().chain(user) {
         let (name, value) = match text.split_once('=') {
             Some((name, value)) => (name, Some(value)),
-            // A name alone removes the variable.
+            // A name without a value removes the variable.
             None => (text.as_str(), None),
         };
         if name.is_empty() {
@@ -183,7 +184,7 @@ fn environment(
     Ok(variables)
 }
 
-/// Every published port with where it is published.
+/// Returns every published port with the addresses where it is published.
 fn bindings(host: &HostConfig, exposed: &[String]) -> BTreeMap<String, Vec<PortBinding>> {
     let mut bindings: BTreeMap<String, Vec<PortBinding>> = host
         .port_bindings
@@ -201,7 +202,7 @@ fn bindings(host: &HostConfig, exposed: &[String]) -> BTreeMap<String, Vec<PortB
     bindings
 }
 
-/// Memory in MiB, rounded up to what machines can have.
+/// Converts memory to MiB, rounded up to a size that machines can have.
 fn memory(bytes: i64) -> Result<Option<u64>> {
     if bytes == 0 {
         return Ok(None);
@@ -214,10 +215,10 @@ fn memory(bytes: i64) -> Result<Option<u64>> {
     Ok(Some(mib.next_multiple_of(MEMORY_STEP)))
 }
 
-/// Whole processors, at least as many as asked for.
+/// Returns the number of whole processors, rounded up.
 fn cpus(host: &HostConfig) -> Option<u32> {
     const NANO: i64 = 1_000_000_000;
-    /// Microseconds, the kernel's default.
+    /// The kernel's default period in microseconds.
     const PERIOD: i64 = 100_000;
     let up = |value: i64, unit: i64| value / unit + i64::from(value % unit != 0);
     let cpus = if host.nano_cpus > 0 {

@@ -1,4 +1,4 @@
-//! Points in time as clients give them.
+//! Parses times as clients send them.
 
 use std::time::Duration;
 
@@ -6,7 +6,8 @@ use jiff::Timestamp;
 
 use crate::error::{ApiError, Result};
 
-/// Seconds since 1970, with a fraction perhaps, or RFC 3339, or how long ago: `1h30m`.
+/// Parses seconds since 1970 with an optional fraction, RFC 3339, or a duration before now, such as
+/// `1h30m`.
 pub(crate) fn parse(text: &str) -> Result<Timestamp> {
     let refused = || ApiError::bad_request(format!("{text:?} is not a time"));
     if let Some(ago) = duration(text) {
@@ -31,7 +32,7 @@ pub(crate) fn parse(text: &str) -> Result<Timestamp> {
     Timestamp::new(seconds, nanos).map_err(|_| refused())
 }
 
-/// A duration as Go writes it, in whole units: `1h30m`, `10s`.
+/// Parses a duration in Go's notation, in whole units: `1h30m`, `10s`.
 fn duration(text: &str) -> Option<Duration> {
     const UNITS: [(&str, u64); 6] = [
         ("ns", 1),

@@ -1,5 +1,5 @@
-//! When runs began and ended, where the port layer does not say: the keys of VIC 0.4 have no place
-//! for that. The front end keeps the times with the container, as annotations.
+//! Start and end times of runs for back ends that do not store them: the keys of VIC 0.4 cannot
+//! represent them. The front end persists them with the container, as annotations.
 
 use jiff::Timestamp;
 use portlayer::ContainerId;
@@ -12,7 +12,7 @@ use crate::view::View;
 const STARTED: &str = "docker.started";
 const FINISHED: &str = "docker.finished";
 
-/// Completes the times of a container by those that the front end kept.
+/// Fills in the times of a container that the front end persisted.
 pub(crate) fn complete(info: &mut ContainerInfo) {
     if info.started.is_none() {
         info.started = kept(info, STARTED);
@@ -27,7 +27,8 @@ fn kept(info: &ContainerInfo, name: &str) -> Option<Timestamp> {
 }
 
 impl FrontEnd {
-    /// Keeps the time of a start, if the port layer does not. The caller has the container's turn.
+    /// Persists the time of a start, if the port layer does not. The caller holds the container's
+    /// lock.
     pub(crate) async fn note_start(&self, id: &ContainerId) {
         let Some(info) = self.lasting(id).await else {
             return;
@@ -37,7 +38,7 @@ impl FrontEnd {
         }
     }
 
-    /// Keeps the time of the end of the last run, if the port layer does not and nobody did.
+    /// Persists the end of the last run, unless it is stored already.
     pub(crate) async fn note_end(&self, id: &ContainerId) {
         let turn = self.ports().turn(id);
         let _turn = turn.lock().await;
@@ -51,7 +52,7 @@ impl FrontEnd {
         }
     }
 
-    /// Gives a container again the name that it got while it ran.
+    /// Repeats the renaming of a container that was renamed while it ran.
     async fn rename_ended(&self, id: &ContainerId) {
         let Some(name) = self.renames().remove(id) else {
             return;
@@ -65,7 +66,8 @@ impl FrontEnd {
         }
     }
 
-    /// The container, unless it is gone or removed at its end: nobody will ask for its times.
+    /// Returns the container, unless it is gone or about to be removed: then its times are not
+    /// needed.
     async fn lasting(&self, id: &ContainerId) -> Option<ContainerInfo> {
         let info = self.layer().exec().inspect(id).await.ok()?;
         let lasts = !View::from(info.clone()).extras.auto_remove;

@@ -1,4 +1,4 @@
-//! A container as the front end sees it: what the port layer has, and docker's own options.
+//! A container as docker's clients see it: the port layer's description and docker's own options.
 
 use std::collections::BTreeMap;
 
@@ -8,13 +8,13 @@ use portlayer::{ContainerId, ExitStatus, State};
 use serde::{Deserialize, Serialize};
 
 use crate::options::PortBinding;
-use crate::{times, words};
+use crate::{times, units};
 
 /// The annotation that holds the [`Extras`] of a container.
 pub(crate) const ANNOTATION: &str = "docker";
 
-/// What docker's API has of a container and the port layer has not. It is kept with the container,
-/// as an annotation.
+/// The settings of a container in docker's API that the port layer does not have. They are stored
+/// with the container, as an annotation.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Extras {
@@ -22,15 +22,15 @@ pub(crate) struct Extras {
     pub(crate) stdin_once: bool,
     #[serde(skip_serializing_if = "is_default")]
     pub(crate) auto_remove: bool,
-    /// Which streams the client that created it meant to attach to.
+    /// The streams to which the client that created the container intended to attach.
     #[serde(skip_serializing_if = "is_default")]
     pub(crate) attached: Attached,
     #[serde(skip_serializing_if = "is_default")]
     pub(crate) user: String,
-    /// When it was created: more exact than where the port layer keeps whole seconds.
+    /// The time of creation, with subseconds, which the port layer may not store.
     #[serde(skip_serializing_if = "is_default")]
     pub(crate) created: String,
-    /// How many of the command's words are the entrypoint.
+    /// The number of leading words of the command that are the entrypoint.
     #[serde(skip_serializing_if = "is_default")]
     pub(crate) entrypoint: usize,
     #[serde(skip_serializing_if = "is_default")]
@@ -41,7 +41,7 @@ pub(crate) struct Extras {
     pub(crate) port_bindings: BTreeMap<String, Vec<PortBinding>>,
 }
 
-/// Streams of a container.
+/// A selection of a container's streams.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Attached {
@@ -57,7 +57,7 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-/// Docker's states.
+/// A container's state in docker's terms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     Created,
@@ -81,7 +81,7 @@ impl Phase {
     }
 }
 
-/// A container.
+/// A container as docker's clients see it.
 #[derive(Clone, Debug)]
 pub(crate) struct View {
     pub(crate) id: ContainerId,
@@ -92,7 +92,7 @@ pub(crate) struct View {
 impl From<ContainerInfo> for View {
     fn from(mut info: ContainerInfo) -> Self {
         times::complete(&mut info);
-        // A container that another front end made has no extras.
+        // A container that another front end created has no extras.
         let extras: Extras = info
             .annotations
             .get(ANNOTATION)
@@ -115,7 +115,7 @@ impl View {
             State::Created => Phase::Created,
             State::Starting | State::Running | State::Stopping => Phase::Running,
             State::Suspended => Phase::Paused,
-            // One that never ran is created, whatever its machine did.
+            // A container that never ran is `created`, whatever state its machine is in.
             State::Stopped {
                 exit: ExitStatus::NotLaunched | ExitStatus::NeverOn,
             } => Phase::Created,
@@ -129,15 +129,15 @@ impl View {
         matches!(self.phase(), Phase::Running | Phase::Paused)
     }
 
-    /// The number that docker shows.
+    /// Returns the exit code that docker shows.
     pub(crate) fn exit_code(&self) -> i32 {
         let exit = self.info.state.exit();
         exit.map_or(0, |exit| exit_code(exit, self.info.failure.as_deref()))
     }
 
-    /// The `STATUS` column of `docker ps`.
+    /// Formats the `STATUS` column of `docker ps`.
     pub(crate) fn status(&self) -> String {
-        let ago = |time: Option<Timestamp>| time.map(words::since);
+        let ago = |time: Option<Timestamp>| time.map(units::since);
         let up = match ago(self.info.started) {
             Some(time) => format!("Up {time}"),
             None => "Up".into(),
@@ -158,12 +158,12 @@ impl View {
         }
     }
 
-    /// The image as the user named it.
+    /// Returns the image as the user named it.
     pub(crate) fn image(&self) -> &str {
         self.info.root.reference()
     }
 
-    /// The image by its id; empty without one.
+    /// Returns the image's id; empty if there is none.
     pub(crate) fn image_id(&self) -> String {
         self.info
             .root
@@ -172,13 +172,13 @@ impl View {
             .unwrap_or_default()
     }
 
-    /// The first network's name.
+    /// Returns the first network's name.
     pub(crate) fn network(&self) -> &str {
         let first = self.info.endpoints.first();
         first.map_or("bridge", |endpoint| endpoint.spec.scope.as_str())
     }
 
-    /// The names of its networks.
+    /// Returns the names of the networks.
     pub(crate) fn scopes(&self) -> impl Iterator<Item = &str> {
         let endpoints = self.info.endpoints.iter();
         endpoints.map(|endpoint| endpoint.spec.scope.as_str())
@@ -189,12 +189,12 @@ impl View {
         given.unwrap_or_else(|| self.id.short())
     }
 
-    /// The program and its arguments as the `COMMAND` column has them.
+    /// Formats the program and its arguments for the `COMMAND` column of `docker ps`.
     pub(crate) fn command_line(&self) -> String {
         let mut line = self.info.command.path.clone();
         for word in &self.info.command.args {
             line.push(' ');
-            // As the engine does: only spaces are quoted.
+            // Like the engine, quotes only words with spaces.
             if word.contains(' ') {
                 line.push_str(&format!("'{word}'"));
             } else {
@@ -204,7 +204,7 @@ impl View {
         line
     }
 
-    /// What events say about it.
+    /// Returns the attributes of the container's events.
     pub(crate) fn attributes(&self) -> BTreeMap<String, String> {
         let mut attributes = self.info.labels.clone();
         attributes.insert("image".into(), self.image().to_owned());
@@ -213,8 +213,8 @@ impl View {
     }
 }
 
-/// The exit code that docker shows: that of a machine that went off without a word is that of a
-/// process that was killed.
+/// Returns the exit code that docker shows. If the machine went off without reporting an exit
+/// status, this is the code of a killed process.
 pub(crate) fn exit_code(exit: ExitStatus, failure: Option<&str>) -> i32 {
     match (exit, failure) {
         (ExitStatus::NotLaunched, failure) => crate::launch::exit_code(failure.unwrap_or_default()),

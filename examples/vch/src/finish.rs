@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use portlayer::vsphere::HostInfo;
 
 use crate::Context;
-use crate::certificates::Certificates;
+use examples::certificates::Certificates;
 
 /// The port of the Docker API with TLS; the next constant is the port without TLS.
 const TLS: u16 = 2376;

@@ -8,10 +8,10 @@ use portlayer::ErrorKind;
 use portlayer::vsphere::{ContainerPolicy, HostInfo, HostSpec, InstallStep, Iso, Plan};
 
 use crate::Context;
-use crate::certificates::{self, Certificates};
 use crate::finish;
 use crate::log::InstallLog;
 use crate::options::{Create, DEFAULT_NETWORK, Install, image};
+use examples::certificates::{self, Certificates};
 
 /// Runs `vch install`, which behaves like the script of VIC 0.1.
 pub(crate) async fn script(context: &Context<'_>, install: &Install) -> Result<()> {
@@ -82,7 +82,7 @@ pub(crate) async fn machine(context: &Context<'_>, create: &Create) -> Result<()
             .clone()
             .unwrap_or_else(|| PathBuf::from(name));
         let cname = create.tls_cname.as_deref().unwrap_or(name);
-        let (mut files, generated) = certificates::directory(&directory, cname)?;
+        let (mut files, generated) = certificates::directory(&directory, &[cname.to_owned()])?;
         if generated {
             let key = directory.join("server-key.pem");
             log.info(&format!(

@@ -19,7 +19,6 @@
     reason = "a command talks to its user through standard output and standard error"
 )]
 
-mod certificates;
 mod delete;
 mod finish;
 mod firewall;

@@ -11,9 +11,9 @@ use anyhow::{Context, Result, bail};
 use cargo_metadata::Message;
 
 use super::subject::Had;
+use crate::peers::crates::Workspace;
 use crate::peers::{Lock, Peer, go};
-use crate::process::{capture, cargo, describe, on_path, output, run};
-use crate::workspace;
+use crate::process::{capture, cargo, describe, on_path, run};
 
 /// Builds benches of the bindings and returns the paths of their programs, in the order
 /// of `names`.
@@ -85,27 +85,15 @@ pub(super) struct VimRs {
 /// # Errors
 /// Fails when vim_rs can be downloaded but does not build.
 pub(super) fn vim_rs(folder: &Path) -> Result<Had<VimRs>> {
-    let manifest = workspace::root().join("xtask/peers/vim_rs/Cargo.toml");
+    let workspace = Workspace::of("vim_rs");
     let target = folder.join("vim_rs");
-    let cargo = |arguments: &[&str]| {
-        let mut command = cargo(arguments);
-        command.args(["--locked", "--manifest-path"]).arg(&manifest);
-        command
-    };
-    let mut fetch = cargo(&["fetch", "--quiet"]);
-    println!("$ {}", describe(&fetch));
-    let fetched = output(&mut fetch)?;
-    if !fetched.status.success() {
-        let said = String::from_utf8_lossy(&fetched.stderr);
-        return Ok(Err(format!(
-            "vim_rs cannot be fetched: {}",
-            said.lines().last().unwrap_or("no reason given")
-        )));
+    if let Err(reason) = workspace.fetch()? {
+        return Ok(Err(reason));
     }
 
     let kept = target.join("build-seconds");
     let from_nothing = !target.join("release").exists();
-    let mut build = cargo(&["build", "--release", "--quiet"]);
+    let mut build = workspace.cargo(&["build", "--release", "--quiet"]);
     build.arg("--target-dir").arg(&target);
     println!("$ {}", describe(&build));
     if from_nothing {

@@ -1,5 +1,6 @@
 //! Interoperability with third-party programs: our `hello_world` on vcsim, govc and
-//! pyvmomi on our simulator, and the docker command on our front end and on a real engine.
+//! pyvmomi on our simulator, and the docker command, docker's SDK for Python and bollard on our front end,
+//! the command on a real engine too.
 //!
 //! If a third-party program (a peer) is not available on this system, its checks are reported
 //! as NOT RUN, with the reason. The checks of an available peer must pass.
@@ -25,7 +26,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::peers::{self, Lock, Peer, engine, go, python};
+use crate::peers::{self, Lock, Peer, crates, engine, go, python};
 use crate::workspace;
 use built::Built;
 use endpoint::Endpoint;
@@ -76,6 +77,8 @@ struct Peers {
     govc: Peer,
     /// A Python with pyvmomi and docker's SDK.
     python: Peer,
+    /// A program that uses bollard.
+    bollard: Peer,
     /// A Docker engine.
     engine: Peer,
 }
@@ -134,7 +137,7 @@ fn docker_parts(
     wanted: impl Fn(Part) -> bool,
 ) -> Result<()> {
     if wanted(Part::Docker) {
-        docker::checks(report, front_end, &peers.python)?;
+        docker::checks(report, front_end, peers)?;
     }
     if wanted(Part::Engine) {
         docker::compare(report, front_end, &peers.engine);
@@ -152,12 +155,14 @@ fn get(folder: &Path) -> Result<Peers> {
         vcsim: go.vcsim,
         govc: go.govc,
         python: python::get(&lock, folder)?,
+        bollard: crates::bollard(&lock, folder)?,
         engine: engine::get(folder)?,
     };
     for (name, peer) in [
         ("vcsim", &peers.vcsim),
         ("govc", &peers.govc),
         ("python", &peers.python),
+        ("bollard", &peers.bollard),
         ("engine", &peers.engine),
     ] {
         println!("peer {name:<8} {}", peer.describe());

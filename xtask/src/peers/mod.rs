@@ -4,6 +4,7 @@
 //! A peer that is not available is represented by a value with the reason, which the
 //! caller prints. A peer that is available but does not build is an error.
 
+pub(crate) mod crates;
 pub(crate) mod engine;
 pub(crate) mod go;
 mod lock;

@@ -1,4 +1,4 @@
-//! New containers.
+//! Creates containers.
 
 use hyper::StatusCode;
 use portlayer::exec::ContainerInfo;
@@ -12,7 +12,7 @@ use crate::reply::{self, Reply};
 use crate::request::Call;
 use crate::{names, spec};
 
-/// How many generated names are tried.
+/// The number of generated names that are tried.
 const NAME_ATTEMPTS: u8 = 16;
 
 pub(crate) async fn create(front_end: &FrontEnd, call: Call) -> Result<Reply> {
@@ -21,7 +21,8 @@ pub(crate) async fn create(front_end: &FrontEnd, call: Call) -> Result<Reply> {
         .get("name")
         .map(|name| name.trim_start_matches('/').to_owned());
     let platform = call.query.get("platform").map(str::to_owned);
-    // Read before anything is refused: a client that cannot send it all sees no answer.
+    // Read the body before refusing anything: a client that cannot send its complete request does
+    // not read the response.
     let mut body: CreateBody = call.json().await?;
     if let Some(name) = &wanted
         && !names::is_valid(name)
@@ -61,7 +62,7 @@ pub(crate) async fn create(front_end: &FrontEnd, call: Call) -> Result<Reply> {
             }
             Err(error) => {
                 let mut refused = ApiError::from(error);
-                // The docker command takes 404 for a missing image, and pulls it.
+                // The docker command takes a 404 for a missing image, and pulls it.
                 if refused.status == StatusCode::NOT_FOUND {
                     refused.status = StatusCode::BAD_REQUEST;
                 }

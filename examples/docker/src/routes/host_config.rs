@@ -1,12 +1,12 @@
-//! The `HostConfig` of `docker inspect`: with a value for every option, because templates fail at
-//! fields that are not there.
+//! The `HostConfig` of `docker inspect`, with a value for every option: templates fail on missing
+//! fields.
 
 use serde_json::{Value, json};
 
 use crate::view::View;
 
-/// The options of a container: those that are carried as they are, the others as if they had not
-/// been given.
+/// Returns a container's options: the supported ones with their values, the others with the
+/// engine's defaults.
 pub(super) fn shown(container: &View) -> Value {
     let (info, extras) = (&container.info, &container.extras);
     let mut shown = defaults();
@@ -23,7 +23,7 @@ pub(super) fn shown(container: &View) -> Value {
     shown
 }
 
-/// The engine's values for options that were not given.
+/// Returns the engine's default values of all options.
 fn defaults() -> Value {
     json!({
         "RestartPolicy": { "Name": "no", "MaximumRetryCount": 0 },

@@ -12,13 +12,13 @@ use crate::catalog::Tag;
 use crate::error::{ApiError, Result};
 use crate::reply::{self, Reply};
 use crate::request::Query;
-use crate::words;
+use crate::units;
 
-/// The shortest beginning of an id that means an image.
+/// The shortest prefix of an id that identifies an image.
 const PREFIX_MIN: usize = 4;
 
 impl FrontEnd {
-    /// The image that a user means by a name, an id, or the beginning of an id.
+    /// Finds an image by a name, its id, or a prefix of its id.
     pub(crate) async fn image(&self, name: &str) -> Result<ImageInfo> {
         let id = self.image_id(name).await?;
         match self.layer().images().inspect(&id).await {
@@ -67,7 +67,7 @@ impl FrontEnd {
         Err(ApiError::no_such_image(&shown(name)))
     }
 
-    /// Every image as `docker images` gets it.
+    /// Returns every image in the form of `docker images`, the newest first.
     pub(crate) async fn image_summaries(&self) -> Result<Vec<Value>> {
         let listing = self.layer().images().list().await?;
         let tags = self.catalog().all();
@@ -80,7 +80,7 @@ impl FrontEnd {
     }
 }
 
-/// How a name that is not known is repeated to the user: with its tag.
+/// Formats an unknown name for an error message: with its tag.
 fn shown(name: &str) -> String {
     match name.parse::<Reference>() {
         Ok(reference) => reference.familiar(),
@@ -104,7 +104,7 @@ fn summary(image: &ImageInfo, tags: &[Tag]) -> Value {
     })
 }
 
-/// The names of an image, and the names by digest.
+/// Returns the names of an image by tag, and those by digest.
 fn names(id: &ImageId, tags: &[Tag]) -> (Vec<String>, Vec<String>) {
     let named = || {
         tags.iter()
@@ -125,7 +125,7 @@ fn names(id: &ImageId, tags: &[Tag]) -> (Vec<String>, Vec<String>) {
     (names, digests)
 }
 
-/// When an image says it was made.
+/// Returns the time of creation in an image's configuration.
 fn created(config: &ImageConfig) -> Option<Timestamp> {
     config.created()?.parse().ok()
 }
@@ -142,7 +142,7 @@ pub(crate) async fn list(front_end: &FrontEnd, query: &Query) -> Result<Reply> {
         let is_dangling = names.is_empty();
         let patterns = filters.values("reference");
         if !patterns.is_empty() {
-            // An image is shown by those of its names that are wanted.
+            // Only the matching names of an image are shown.
             names.retain(|name| patterns.iter().any(|pattern| matches(pattern, name)));
             image["RepoTags"] = json!(names);
         }
@@ -158,7 +158,7 @@ pub(crate) async fn list(front_end: &FrontEnd, query: &Query) -> Result<Reply> {
     Ok(reply::json(&images))
 }
 
-/// When the image of a `before` or `since` filter was made, in seconds since 1970.
+/// Returns the time of creation of a `before` or `since` filter's image, in seconds since 1970.
 async fn bound(front_end: &FrontEnd, names: &[String]) -> Result<Option<i64>> {
     let Some(name) = names.first() else {
         return Ok(None);
@@ -167,7 +167,7 @@ async fn bound(front_end: &FrontEnd, names: &[String]) -> Result<Option<i64>> {
     Ok(created(&image.config).map(Timestamp::as_second))
 }
 
-/// A pattern with `*` on a name, or on it without its tag.
+/// Matches a pattern with `*` against a name, with or without its tag.
 fn matches(pattern: &str, name: &str) -> bool {
     let bare = name.rsplit_once(':').map_or(name, |(bare, _)| bare);
     [name, bare].iter().any(|name| glob(pattern, name))
@@ -198,7 +198,7 @@ pub(crate) async fn inspect(front_end: &FrontEnd, name: &str) -> Result<Reply> {
     let (names, digests) = names(&image.id, &tags);
     let config = &image.config;
     let written: Value = serde_json::from_slice(config.bytes()).unwrap_or_default();
-    // Templates of `docker inspect` fail at fields that are not there.
+    // Templates of `docker inspect` fail on missing fields.
     let mut process = json!({
         "User": "", "Env": null, "Cmd": null, "Entrypoint": null, "Volumes": null,
         "WorkingDir": "", "OnBuild": null, "Labels": null,
@@ -241,7 +241,7 @@ pub(crate) async fn history(front_end: &FrontEnd, name: &str) -> Result<Reply> {
             "Created": time.map_or(0, Timestamp::as_second),
             "CreatedBy": step.created_by.clone().unwrap_or_default(),
             "Tags": if top { json!(names) } else { Value::Null },
-            // The layers are merged into one disk: their sizes are not kept.
+            // The layers are merged into one disk; their sizes are not stored.
             "Size": if top { image.size } else { 0 },
             "Comment": step.comment.clone().unwrap_or_default(),
         })
@@ -302,7 +302,7 @@ pub(crate) async fn remove(front_end: &FrontEnd, name: &str, query: &Query) -> R
                     image.id.short()
                 )));
             }
-            // Only the name goes; the containers keep the image.
+            // Only the name is removed; the containers keep the image.
             untag(front_end, &tags, reference, &image.id, &mut done).await?;
             return Ok(reply::json(&done));
         }
@@ -326,8 +326,8 @@ pub(crate) async fn remove(front_end: &FrontEnd, name: &str, query: &Query) -> R
     Ok(reply::json(&done))
 }
 
-/// Takes a name, one of these tags, from an image. With the last one of a repository goes its name
-/// by digest.
+/// Removes a name, one of these tags, of an image. With the last tag of a repository, its name by
+/// digest is removed, too.
 async fn untag(
     front_end: &FrontEnd,
     tags: &[Tag],
@@ -356,8 +356,8 @@ async fn untag(
     Ok(())
 }
 
-/// Removes images without a name, or with `dangling=false` all that no container uses; and what
-/// interrupted imports left.
+/// Removes images without a name, or with `dangling=false` all unused images; and the remains of
+/// interrupted imports.
 pub(crate) async fn prune(front_end: &FrontEnd, query: &Query) -> Result<Reply> {
     let filters = query.filters()?;
     let prune = filters.prune(&["dangling"])?;
@@ -378,7 +378,7 @@ pub(crate) async fn prune(front_end: &FrontEnd, query: &Query) -> Result<Reply> 
         }
         match front_end.layer().images().remove(&image.id).await {
             Ok(()) => {}
-            // A container was made of it just now, or somebody else removed it.
+            // A container was just created from it, or it was removed concurrently.
             Err(error) if matches!(error.kind(), ErrorKind::InUse { .. } | ErrorKind::NotFound) => {
                 continue;
             }
@@ -390,7 +390,7 @@ pub(crate) async fn prune(front_end: &FrontEnd, query: &Query) -> Result<Reply> 
         done.push(json!({ "Deleted": image.id }));
         freed += image.size;
     }
-    tracing::debug!(freed = words::size(freed), "pruned images");
+    tracing::debug!(freed = units::size(freed), "pruned images");
     Ok(reply::json(
         &json!({ "ImagesDeleted": done, "SpaceReclaimed": freed }),
     ))

@@ -1,4 +1,4 @@
-//! The life of containers: start, stop, kill, wait, rename, remove.
+//! The life cycle of containers: start, stop, kill, wait, rename, remove.
 
 use std::time::Duration;
 
@@ -16,9 +16,9 @@ use crate::reply::{self, Reply};
 use crate::request::Query;
 use crate::view::{Phase, View};
 
-/// How long the engine waits before it kills.
+/// The default time before a stopping container is killed.
 const GRACE: Duration = Duration::from_secs(10);
-/// What `docker stop --time=-1` waits: practically without end.
+/// The timeout of `docker stop --time=-1`: practically unlimited.
 const GRACE_MAX: Duration = Duration::from_secs(24 * 3600);
 
 pub(crate) async fn start(front_end: &FrontEnd, name: &str) -> Result<Reply> {
@@ -30,8 +30,8 @@ pub(crate) async fn start(front_end: &FrontEnd, name: &str) -> Result<Reply> {
     Ok(reply::empty(StatusCode::NO_CONTENT))
 }
 
-/// Starts a container and watches it, unless somebody else started it before. The client may leave:
-/// the start goes on.
+/// Starts a container and watches it, unless it is running already. The start continues if the
+/// client disconnects.
 async fn start_container(front_end: &FrontEnd, container: &View) -> Result<()> {
     let (front_end, view) = (front_end.clone(), container.clone());
     let work = tokio::spawn(async move {
@@ -60,7 +60,7 @@ async fn start_container(front_end: &FrontEnd, container: &View) -> Result<()> {
         .unwrap_or_else(|error| Err(ApiError::internal(error.to_string())))
 }
 
-/// Opens the ports of a container that does not run, and starts it. The caller has its turn.
+/// Opens the ports of a stopped container and starts it. The caller holds the container's lock.
 async fn start_stopped(front_end: &FrontEnd, view: &View) -> Result<()> {
     let (exec, id) = (front_end.layer().exec(), &view.id);
     let run = front_end.open_ports(view).await?;
@@ -188,7 +188,7 @@ pub(crate) async fn pause(front_end: &FrontEnd, name: &str, pause: bool) -> Resu
     let container = front_end.container(name).await?;
     let exec = front_end.layer().exec();
     let (id, shown) = (&container.id, container.id);
-    // The port layer counts that as done.
+    // In the port layer this is success.
     match (pause, container.phase()) {
         (true, Phase::Paused) => {
             let reason = format!("container {shown} is already paused");
@@ -223,15 +223,15 @@ pub(crate) async fn pause(front_end: &FrontEnd, name: &str, pause: bool) -> Resu
     Ok(reply::empty(StatusCode::NO_CONTENT))
 }
 
-/// Answers its head at once, so that a client can start the container then, and its body when the
-/// condition is met.
+/// Sends the response's head at once, because clients start the container then, and its body when
+/// the condition is met.
 pub(crate) async fn wait(front_end: &FrontEnd, name: &str, query: &Query) -> Result<Reply> {
     let container = front_end.container(name).await?;
     let condition = query.get("condition").unwrap_or("not-running");
     let ended = container.phase() == Phase::Exited || container.phase() == Phase::Created;
     let id = container.id;
     let front_end = front_end.clone();
-    // Subscribed before the answer: what happens after it is not missed.
+    // Subscribe before the response, so that no later event is missed.
     let mut events = front_end.bus().subscribe();
     let condition = match condition {
         "not-running" => Condition::NotRunning,
@@ -248,7 +248,7 @@ pub(crate) async fn wait(front_end: &FrontEnd, name: &str, query: &Query) -> Res
             Condition::NotRunning if ended => Ok(container.exit_code()),
             Condition::NotRunning => exit(&front_end, &id).await,
             Condition::NextExit | Condition::Removed => {
-                // A container that has stopped is waited for from its next start on.
+                // For a stopped container, wait for the end of its next run.
                 if container.phase() == Phase::Exited {
                     next(&mut events, &id, &["start", "destroy"]).await;
                 }
@@ -280,7 +280,7 @@ async fn exit(front_end: &FrontEnd, id: &ContainerId) -> Result<i32, String> {
             front_end.note_end(id).await;
             Ok(front_end.exit_code(id, exit).await)
         }
-        // It was removed, and its exit went with it.
+        // It was removed, and its exit code with it.
         Err(error) if *error.kind() == ErrorKind::NotFound => {
             Ok(front_end.last_exit(id).unwrap_or(0))
         }
@@ -290,7 +290,7 @@ async fn exit(front_end: &FrontEnd, id: &ContainerId) -> Result<i32, String> {
 
 type Events = tokio::sync::broadcast::Receiver<crate::events::Event>;
 
-/// Waits until one of these happens to a container.
+/// Waits for one of these events of a container.
 async fn next(events: &mut Events, id: &ContainerId, actions: &[&str]) {
     use tokio::sync::broadcast::error::RecvError;
     let id = id.to_string();
@@ -298,14 +298,14 @@ async fn next(events: &mut Events, id: &ContainerId, actions: &[&str]) {
         match events.recv().await {
             Ok(event) if event.id == id && actions.contains(&event.action) => return,
             Ok(_) => {}
-            // Better too early than never.
+            // Events were lost: return early, rather than never.
             Err(RecvError::Lagged(_) | RecvError::Closed) => return,
         }
     }
 }
 
 async fn removal(front_end: &FrontEnd, events: &mut Events, id: &ContainerId) {
-    /// For containers that somebody else removes.
+    /// How often to check for containers that are removed by others.
     const PERIOD: Duration = Duration::from_secs(2);
     loop {
         match front_end.layer().exec().inspect(id).await {
@@ -370,8 +370,8 @@ pub(crate) async fn prune(front_end: &FrontEnd, query: &Query) -> Result<Reply> 
 }
 
 impl FrontEnd {
-    /// Watches a container that runs: closes its ports and reports its end, and removes it if that
-    /// was asked for.
+    /// Watches a running container: at its end, closes its ports, publishes the event, and removes
+    /// it if it was created with `--rm`.
     pub(crate) fn watch(&self, container: View, run: Option<Run>) {
         let (layer, front_end) = (self.layer().clone(), self.downgrade());
         let id = container.id;

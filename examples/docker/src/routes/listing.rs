@@ -1,4 +1,4 @@
-//! Containers as they are: `ps` and `inspect`.
+//! Listing and inspecting containers: `docker ps` and `docker inspect`.
 
 use jiff::Timestamp;
 use portlayer::network::PortMapping;
@@ -40,7 +40,7 @@ pub(crate) async fn list(front_end: &FrontEnd, query: &Query) -> Result<Reply> {
     let limit = query.number::<i64>("limit")?;
     let limit = limit.and_then(|limit| usize::try_from(limit).ok());
     let limit = limit.filter(|limit| *limit > 0);
-    // A filter by state, or a limit, looks at those that do not run, too.
+    // With a filter by state, or a limit, stopped containers are included.
     let all = query.flag("all")
         || limit.is_some()
         || !filters.values("status").is_empty()
@@ -67,8 +67,8 @@ pub(crate) async fn list(front_end: &FrontEnd, query: &Query) -> Result<Reply> {
     Ok(reply::json(&summaries.collect::<Vec<_>>()))
 }
 
-/// Whether a container's ports, as they are shown, fit the `publish` and `expose` filters. As in
-/// the engine, one of all wanted ports is enough.
+/// Returns whether a container's ports match the `publish` and `expose` filters. As in the engine,
+/// one matching port is enough.
 fn fits_ports(container: &View, open: &[PortMapping], filters: &Filters) -> bool {
     let (published, exposed) = (filters.values("publish"), filters.values("expose"));
     if published.is_empty() && exposed.is_empty() {
@@ -84,7 +84,7 @@ fn fits_ports(container: &View, open: &[PortMapping], filters: &Filters) -> bool
         .any(|port| has(port, "PublicPort", published) || has(port, "PrivatePort", exposed))
 }
 
-/// Refuses values that no container can have, as the engine does.
+/// Refuses invalid values of filters, as the engine does.
 fn check_values(filters: &Filters) -> Result<()> {
     let refused = |name: &str, value: &str| {
         Err(ApiError::bad_request(format!(
@@ -112,7 +112,7 @@ struct Patterns {
 
 impl Patterns {
     fn new(filters: &Filters) -> Result<Self> {
-        /// Bytes of a compiled expression.
+        /// The largest size of a compiled expression in bytes.
         const SIZE_MAX: usize = 1 << 20;
         let compiled = |name: &str| {
             let patterns = filters.values(name).iter().map(|text| {
@@ -132,8 +132,8 @@ impl Patterns {
         })
     }
 
-    /// Whether a container fits one of the expressions for its name, with a slash or without, and
-    /// one of those for its id.
+    /// Returns whether a container's name, with or without a slash, matches one of the expressions
+    /// for names, and its id one of those for ids.
     fn fit(&self, container: &View) -> bool {
         let id = container.id.to_string();
         let name = format!("/{}", container.info.name);
@@ -195,7 +195,7 @@ impl Bounds {
     }
 }
 
-/// The ids of the images that the `ancestor` filter names.
+/// Returns the ids of the images in the `ancestor` filter.
 async fn ancestors(front_end: &FrontEnd, filters: &Filters) -> Result<Option<Vec<String>>> {
     let wanted = filters.values("ancestor");
     if wanted.is_empty() {
@@ -345,7 +345,7 @@ pub(crate) async fn inspect(front_end: &FrontEnd, name: &str, query: &Query) -> 
             "SecondaryIPAddresses": null, "SecondaryIPv6Addresses": null,
             "GlobalIPv6Address": "", "GlobalIPv6PrefixLen": 0, "IPv6Gateway": "",
             "Ports": ports::inspected(&container, &front_end.ports().of(&container.id)),
-            // Those of the default network, as older clients look for them.
+            // The settings of the default network, which older clients read here.
             "Gateway": default["Gateway"],
             "IPAddress": default["IPAddress"],
             "IPPrefixLen": default["IPPrefixLen"],

@@ -1,4 +1,4 @@
-//! The answers, by family.
+//! The handlers of requests, by kind of object.
 
 pub(crate) mod containers;
 mod host_config;

@@ -1,4 +1,4 @@
-//! Networks: scopes of the port layer.
+//! Networks, which are scopes of the port layer.
 
 use hyper::StatusCode;
 use portlayer::image::Digest;
@@ -14,12 +14,12 @@ use crate::options::EndpointConfig;
 use crate::reply::{self, Reply};
 use crate::request::{Call, Query};
 
-/// Docker's networks have ids; a scope is known by its name, so its id is made of that.
+/// Returns docker's id of a network. A scope has only a name, from which the id is derived.
 pub(crate) fn id(name: &str) -> String {
     Digest::of(format!("network {name}")).hex()
 }
 
-/// All scopes; where the host has no networks of its own, its one bridge.
+/// Lists all scopes; only the bridge, if the host has no networks of its own.
 async fn scopes(front_end: &FrontEnd) -> Result<Vec<ScopeInfo>> {
     if front_end
         .layer()
@@ -225,7 +225,7 @@ pub(crate) async fn prune(front_end: &FrontEnd, query: &Query) -> Result<Reply> 
     let mut done = Vec::new();
     for scope in scopes(front_end).await? {
         let bridge = scope.spec.kind == ScopeKind::Bridge;
-        // When a scope was created is not kept.
+        // The time of a scope's creation is not stored.
         let fits = wanted.fits(&scope.spec.labels, None);
         if scope.is_default || !bridge || !scope.containers.is_empty() || !fits {
             continue;

@@ -1,8 +1,11 @@
-//! Images from outside: pull, load, import.
+//! Images from registries and archives: pull, load, import.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http_body_util::BodyExt as _;
+use hyper::StatusCode;
+use hyper::body::Incoming;
 use image_source::{Credentials, LoadOptions, Reference, RootFsOptions};
 use portlayer::ErrorKind;
 use portlayer::image::{Digest, Image, ImageId, ImportOptions};
@@ -17,7 +20,7 @@ use crate::reply::Reply;
 use crate::request::{Call, Query};
 
 impl FrontEnd {
-    /// Gives an image a name.
+    /// Assigns a name to an image.
     pub(crate) async fn name_image(
         &self,
         reference: &Reference,
@@ -74,7 +77,7 @@ pub(crate) async fn create(front_end: &FrontEnd, call: Call) -> Result<Reply> {
     }))
 }
 
-/// The words that users know from docker for an image that is not there.
+/// Converts an error about a missing image to docker's own messages.
 fn pull_error(error: image_source::Error, reference: &Reference) -> ApiError {
     use image_source::Error as Source;
     match &error {
@@ -129,8 +132,8 @@ async fn pull(
             })
             .await?;
         import_image(front_end, image, &reference.familiar(), Some(&shown)).await?;
-        // A pull that did not come so far continues where it stopped; this one is over. Pulls of
-        // other images that have the same layers hold their files open.
+        // Files of an interrupted pull stay for the next one to resume; this pull is complete.
+        // Concurrent pulls of images with the same layers hold their files open.
         for layer in &layers {
             if let Err(error) = front_end.spool().remove(layer) {
                 tracing::warn!(%error, "a layer stays in the spool");
@@ -152,7 +155,7 @@ async fn pull(
     Ok(())
 }
 
-/// Stores an image, and shows its layers if they are shown.
+/// Stores an image, and reports the progress of its layers if `shown` is set.
 async fn import_image(
     front_end: &FrontEnd,
     image: Image,
@@ -195,7 +198,7 @@ pub(crate) async fn load(front_end: &FrontEnd, call: Call) -> Result<Reply> {
             }
             front_end.publish_image("load", &id, &name);
         }
-        // The layers are read from it until here.
+        // The images read their layers from the file until here.
         drop(file);
         Ok(())
     }))
@@ -243,7 +246,7 @@ async fn import(front_end: &FrontEnd, call: Call) -> Result<Reply> {
 
 fn platform(query: &Query) -> Result<Option<image_source::Platform>> {
     let given = query.get("platform");
-    // The command sends JSON since API 1.48, and text before.
+    // The docker command sends JSON since API 1.48, and text before.
     let parsed = given.map(|text| {
         serde_json::from_str(text).or_else(|_| {
             text.parse()
@@ -255,12 +258,12 @@ fn platform(query: &Query) -> Result<Option<image_source::Platform>> {
     parsed.transpose()
 }
 
-/// Writes a body to a file that is deleted at the end.
+/// Writes a request's body to a temporary file, which is deleted when it is dropped.
 async fn receive(call: Call) -> Result<tempfile::NamedTempFile> {
     let failed = |error: std::io::Error| {
         let status = match error.kind() {
-            std::io::ErrorKind::StorageFull => hyper::StatusCode::INSUFFICIENT_STORAGE,
-            _ => hyper::StatusCode::INTERNAL_SERVER_ERROR,
+            std::io::ErrorKind::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
         ApiError::new(status, format!("cannot keep the archive: {error}"))
     };
@@ -273,10 +276,25 @@ async fn receive(call: Call) -> Result<tempfile::NamedTempFile> {
         let frame = frame.map_err(|error| {
             ApiError::bad_request(format!("the client left in the middle: {error}"))
         })?;
-        if let Ok(data) = frame.into_data() {
-            writer.write_all(&data).await.map_err(failed)?;
+        if let Ok(data) = frame.into_data()
+            && let Err(error) = writer.write_all(&data).await
+        {
+            // Free the space while the client still sends.
+            drop((writer, file));
+            discard(body).await;
+            return Err(failed(error));
         }
     }
     writer.flush().await.map_err(failed)?;
     Ok(file)
+}
+
+/// Reads the rest of a body, for a limited time: a client that cannot send its complete request
+/// does not read the response.
+async fn discard(mut body: Incoming) {
+    const LIMIT: Duration = Duration::from_secs(30);
+    let rest = async { while let Some(Ok(_)) = body.frame().await {} };
+    if tokio::time::timeout(LIMIT, rest).await.is_err() {
+        tracing::debug!("a client still sends an archive for which there is no space");
+    }
 }

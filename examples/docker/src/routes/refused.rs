@@ -1,14 +1,17 @@
-//! What is not done, by name: the command prints only the sentence.
+//! Requests of docker's API that are refused. The refusal names the feature, because the docker
+//! command prints only the message, not the status.
 
 use hyper::Method;
 
 use crate::error::ApiError;
 
-/// The refusal of a request that docker's API has and this front end does not answer.
-pub(crate) fn name(method: &Method, path: &[&str]) -> Option<ApiError> {
+/// Returns the refusal of a request that docker's API defines and this front end does not support;
+/// `None` if docker's API does not define it either.
+pub(crate) fn refusal(method: &Method, path: &[&str]) -> Option<ApiError> {
     let what = match path {
         ["containers", _, "exec"] | ["exec", ..] => "docker exec",
         ["containers", _, "archive"] => "docker cp",
+        ["containers", _, "attach", "ws"] => "Attaching by WebSocket",
         ["containers", _, "changes"] => "docker diff",
         ["containers", _, "export"] => "docker export",
         ["containers", _, "stats"] => "docker stats",

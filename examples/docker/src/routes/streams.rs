@@ -1,4 +1,4 @@
-//! What containers read and write: attach, logs, the terminal's size.
+//! The streams of containers: attach, logs, and the terminal's size.
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
@@ -66,7 +66,7 @@ pub(crate) async fn attach(front_end: &FrontEnd, name: &str, call: Call) -> Resu
     Ok(reply::upgraded(media_type(tty)))
 }
 
-/// A log as output.
+/// Converts a log to output.
 fn chunks(log: LogStream) -> Output {
     let chunks = log.map(|record| {
         record.map(|record| Chunk {
@@ -94,7 +94,7 @@ pub(crate) async fn logs(front_end: &FrontEnd, name: &str, query: &Query) -> Res
     if let Some(until) = query.get("until").filter(|until| *until != "0") {
         options = options.until(crate::time::parse(until)?);
     }
-    // Anything but a number means all of it, as in the engine.
+    // Anything but a number means all lines, as in the engine.
     if let Some(Ok(lines)) = query.get("tail").map(str::parse) {
         options = options.tail(lines);
     }
@@ -108,7 +108,7 @@ pub(crate) async fn logs(front_end: &FrontEnd, name: &str, query: &Query) -> Res
         .logs(&container.id, options)
         .await?;
     let details = query.flag("details");
-    // Lines of the two outputs are interleaved, and either may be incomplete.
+    // The two outputs are interleaved, and each may be in the middle of a line.
     let mut in_line = [false; 2];
     let frames = log.map(move |record| {
         let record = record.map_err(|error| std::io::Error::other(crate::error::chain(&error)))?;
@@ -121,7 +121,7 @@ pub(crate) async fn logs(front_end: &FrontEnd, name: &str, query: &Query) -> Res
                 prefixed.extend_from_slice(format!("{:.9} ", record.time).as_bytes());
             }
             if details {
-                // The log driver adds no attributes: an empty list, and what separates it.
+                // An empty list of attributes, and the separator after it.
                 prefixed.extend_from_slice(b" ");
             }
             prefixed.extend_from_slice(&bytes);
@@ -150,7 +150,7 @@ pub(crate) async fn resize(front_end: &FrontEnd, name: &str, query: &Query) -> R
         .resize(&container.id, size)
         .await
     {
-        // Clients send the size whenever the window changes, also after the end.
+        // Clients send the size whenever the window changes, even after the container's end.
         Err(error) if matches!(error.kind(), ErrorKind::InvalidState { .. }) => {
             return Err(ApiError::conflict(format!(
                 "cannot resize a stopped container: {}",

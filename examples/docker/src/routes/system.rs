@@ -126,7 +126,7 @@ pub(crate) async fn info(front_end: &FrontEnd) -> Result<Reply> {
     })))
 }
 
-/// What the front end sees from now on, until the client leaves or `until` has passed.
+/// Streams the events from now on, until the client disconnects or `until` has passed.
 pub(crate) fn events(front_end: &FrontEnd, query: &Query) -> Result<Reply> {
     let filters = query.filters()?;
     filters.only(&["type", "event", "container", "image", "network", "label"])?;
@@ -178,8 +178,8 @@ pub(crate) async fn usage(front_end: &FrontEnd) -> Result<Reply> {
     })))
 }
 
-/// `docker login`: tries the credentials where they are meant for. The command keeps them, and sends
-/// them with each pull.
+/// `docker login`: verifies the credentials at their registry. The docker command stores them and
+/// sends them with each pull.
 pub(crate) async fn auth(front_end: &FrontEnd, call: Call) -> Result<Reply> {
     #[derive(serde::Deserialize)]
     struct Login {
@@ -206,8 +206,8 @@ pub(crate) async fn auth(front_end: &FrontEnd, call: Call) -> Result<Reply> {
     }
 }
 
-/// The registry's name in the address that `docker login` sends: `host`, or an URL. Docker's own is
-/// the default.
+/// Returns the registry's name in the address that `docker login` sends: `host`, or a URL. The
+/// default is Docker's own registry.
 fn registry(address: &str) -> &str {
     let bare = address.split_once("://").map_or(address, |(_, rest)| rest);
     match bare.split('/').next().unwrap_or_default() {
@@ -216,7 +216,7 @@ fn registry(address: &str) -> &str {
     }
 }
 
-/// There is no build cache: `docker system prune` finds nothing in it.
+/// `docker builder prune`: there is no build cache, so nothing is removed.
 pub(crate) fn prune_builds() -> Reply {
     reply::json(&json!({ "CachesDeleted": [], "SpaceReclaimed": 0 }))
 }

@@ -1,4 +1,4 @@
-//! Images that are only remembered.
+//! Images of which only the descriptions are stored.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -14,7 +14,7 @@ use portlayer::{Error, Resource, Result};
 
 const CAPACITY: u64 = 8 << 30;
 
-/// Reads images to their end and keeps their configs.
+/// Reads images to their end and stores their configurations.
 #[derive(Debug, Default)]
 pub(super) struct ScriptedImages {
     images: Mutex<BTreeMap<ImageId, ImageInfo>>,

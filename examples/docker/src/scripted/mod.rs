@@ -1,6 +1,5 @@
-//! A host without vSphere: images in memory, and processes that do what their command's name says.
-//!
-//! It is for looking at the front end alone, in tests and by hand: nothing runs here.
+//! A port layer in memory, whose containers imitate a few commands and run no processes. For trying
+//! and testing the front end alone.
 //!
 //! | command | does |
 //! | --- | --- |
@@ -14,7 +13,7 @@
 //! | `stubborn` | the same, and only `KILL` ends it |
 //! | anything else | cannot be launched |
 //!
-//! All ports of all containers return what they receive.
+//! Every port of every container echoes what it receives.
 
 mod images;
 mod ports;
@@ -33,7 +32,7 @@ use images::ScriptedImages;
 pub use ports::EchoDialer;
 use streams::ScriptedStreams;
 
-/// A port layer whose containers are scripted.
+/// Creates a port layer whose containers are scripted.
 #[must_use]
 pub fn port_layer() -> PortLayer {
     let exec = MemoryExec::new(|spec: &ContainerSpec| Script::of(spec).behaviour());
@@ -49,7 +48,7 @@ pub fn port_layer() -> PortLayer {
         .with_images(Arc::new(ScriptedImages::default()))
 }
 
-/// What a container's process does.
+/// The behaviour of a container's process.
 #[derive(Clone, Debug)]
 struct Script {
     output: Vec<u8>,
@@ -99,7 +98,7 @@ impl Script {
     }
 }
 
-/// Containers in memory, whose starts and ends the streams follow.
+/// Containers in memory, whose starts and ends are reported to their streams.
 #[derive(Debug)]
 struct ScriptedExec {
     exec: MemoryExec,

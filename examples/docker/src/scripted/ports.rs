@@ -41,7 +41,7 @@ struct Echo {
 #[async_trait]
 impl Datagrams for Echo {
     async fn send(&self, datagram: &[u8]) -> io::Result<()> {
-        // Full: dropped, as in a network.
+        // The queue is full: drop it, as a network does.
         let _sent = self.sender.try_send(datagram.to_vec());
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! The streams of processes that are scripts.
+//! The streams of scripted containers.
 
 use std::collections::HashMap;
 use std::io;
@@ -22,11 +22,11 @@ use tokio::sync::watch;
 
 use super::Script;
 
-/// What one container's process has written.
+/// The output of one container's process.
 #[derive(Debug)]
 struct Tape {
     script: Script,
-    /// Shared with the readers, who receive all of it even if the container is removed.
+    /// Shared with the readers, which receive all of it even if the container is removed.
     records: Records,
     input_taken: bool,
     /// Counts changes; the value is how many runs have ended.
@@ -68,8 +68,8 @@ impl ScriptedStreams {
     pub(super) fn started(&self, id: ContainerId) {
         if let Some(tape) = self.tapes().get_mut(&id) {
             let script = tape.script.clone();
-            write(tape, StdStream::Stdout, script.output.into());
-            write(tape, StdStream::Stderr, script.error_output.into());
+            write(tape, StdStream::Stdout, &script.output);
+            write(tape, StdStream::Stderr, &script.error_output);
         }
         let (exec, tapes) = (self.exec.clone(), Arc::clone(&self.tapes));
         tokio::spawn(async move {
@@ -84,7 +84,8 @@ impl ScriptedStreams {
         self.tapes().remove(id);
     }
 
-    /// The records from one on; with `follow` until the run that is or comes next has ended.
+    /// Streams the records from this one on; with `follow`, until the current or next run has
+    /// ended.
     fn records(&self, id: &ContainerId, from: usize, follow: bool) -> Result<LogStream> {
         let (records, changed) = match self.tapes().get(id) {
             Some(tape) => (Arc::clone(&tape.records), tape.changed.subscribe()),
@@ -108,7 +109,7 @@ impl ScriptedStreams {
                     if !follow || ended {
                         return None;
                     }
-                    // An error means that the container was removed: look once more.
+                    // An error means that the container was removed: check once more.
                     let _ = changed.changed().await;
                 }
             }
@@ -121,11 +122,31 @@ fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn write(tape: &mut Tape, stream: StdStream, bytes: Bytes) {
-    if !bytes.is_empty() {
-        let record = LogRecord::new(stream, Timestamp::now(), bytes);
-        lock(&tape.records).push(record);
-        tape.changed.send_modify(|_| {});
+/// Appends output, as one record per line. A process may write a line in several parts, so a line
+/// may consist of several records.
+fn write(tape: &mut Tape, stream: StdStream, bytes: &[u8]) {
+    if bytes.is_empty() {
+        return;
+    }
+    let lines = bytes.split_inclusive(|byte| *byte == b'\n');
+    let records =
+        lines.map(|line| LogRecord::new(stream, Timestamp::now(), Bytes::copy_from_slice(line)));
+    lock(&tape.records).extend(records);
+    tape.changed.send_modify(|_| {});
+}
+
+/// Returns the index of the record with which the last `count` lines of both outputs begin.
+fn last_lines(records: &[LogRecord], count: usize) -> usize {
+    let starts_line = |index: &usize| {
+        let stream = records[*index].stream;
+        let mut earlier = records[..*index].iter().rev();
+        let previous = earlier.find(|record| record.stream == stream);
+        previous.is_none_or(|record| record.bytes.ends_with(b"\n"))
+    };
+    let mut starts = (0..records.len()).rev().filter(starts_line);
+    match count.checked_sub(1) {
+        None => records.len(),
+        Some(nth) => starts.nth(nth).unwrap_or(0),
     }
 }
 
@@ -178,7 +199,7 @@ impl Streams for ScriptedStreams {
                 LogTail::All => 0,
                 LogTail::Lines(lines) => {
                     let lines = usize::try_from(lines).unwrap_or(usize::MAX);
-                    lock(&tape.records).len().saturating_sub(lines)
+                    last_lines(&lock(&tape.records), lines)
                 }
             }
         };
@@ -198,7 +219,7 @@ impl Streams for ScriptedStreams {
     }
 }
 
-/// An input whose process prints what it reads.
+/// The input of a process that prints what it reads.
 struct Echo {
     id: ContainerId,
     tapes: Tapes,
@@ -220,7 +241,7 @@ impl AsyncWrite for Echo {
     ) -> Poll<io::Result<usize>> {
         match lock(&self.tapes).get_mut(&self.id) {
             Some(tape) => {
-                write(tape, StdStream::Stdout, Bytes::copy_from_slice(bytes));
+                write(tape, StdStream::Stdout, bytes);
                 Poll::Ready(Ok(bytes.len()))
             }
             None => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
@@ -267,5 +288,20 @@ mod tests {
             .map(|chunk| chunk.unwrap().bytes)
             .collect();
         assert_eq!(bytes.concat(), b"hello");
+    }
+    #[test]
+    fn a_line_that_was_written_in_parts_is_one_line_of_the_tail() {
+        let record = |stream, bytes| {
+            LogRecord::new(stream, Timestamp::UNIX_EPOCH, Bytes::from_static(bytes))
+        };
+        let records = [
+            record(StdStream::Stdout, b"first\n"),
+            record(StdStream::Stdout, b"sec"),
+            record(StdStream::Stderr, b"error\n"),
+            record(StdStream::Stdout, b"ond"),
+            record(StdStream::Stdout, b"\n"),
+        ];
+        let starts: Vec<usize> = (0..5).map(|count| last_lines(&records, count)).collect();
+        assert_eq!(starts, [5, 2, 1, 0, 0]);
     }
 }

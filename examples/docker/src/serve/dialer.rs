@@ -1,4 +1,4 @@
-//! Connections to containers whose processes run on this system.
+//! Connections to containers whose processes run on this system, in network namespaces.
 
 use std::io;
 use std::net::SocketAddr;
@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use async_trait::async_trait;
 use portlayer::network::forward::{Connection, Datagrams, Dialer};
 
-/// Connects from inside a container, whose addresses nobody else has a route to.
+/// Connects from inside the container's network namespace: outside it, there is no route to the
+/// container's addresses.
 #[derive(Debug)]
 pub(crate) struct GuestDialer(pub(crate) simulator_guests::Dialer);
 

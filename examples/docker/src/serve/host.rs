@@ -1,4 +1,4 @@
-//! The host behind the front end: on a simulator in this process, or on a real endpoint.
+//! The host behind the front end: on a simulator in this process, or on a vSphere endpoint.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use portlayer::vsphere::{Dialect, HostSpec, Hosts, InstallProgress, Iso, LineSer
 use simulator::Simulator;
 use vsphere_client::{Client, Credentials};
 
-/// Stands in for the boot images: the simulator's guests need none.
+/// The content of the boot images, which the machines of the simulator do not boot.
 const STAND_IN: &[u8] = b"a stand-in for a boot image\n";
 
-/// What is behind the front end. Dropping it ends a simulator.
+/// The port layer behind the front end. Dropping it stops the simulator, if there is one.
 #[derive(Debug)]
 pub(crate) struct Backend {
     pub(crate) layer: PortLayer,
@@ -24,7 +24,7 @@ pub(crate) struct Backend {
 }
 
 impl Backend {
-    /// Containers that are scripted: nothing runs.
+    /// Creates a back end with scripted containers, which run no processes.
     pub(crate) fn scripted() -> Self {
         let mut settings = Settings::new("scripted");
         settings.operating_system = "scripted containers".into();
@@ -37,8 +37,8 @@ impl Backend {
         }
     }
 
-    /// A host of this name on a simulator that keeps everything in this directory; installed if
-    /// the directory has none.
+    /// Opens the host `name` on a simulator that stores everything in this directory, and installs
+    /// the host if it does not exist.
     pub(crate) async fn simulated(directory: &Path, name: &str, dialect: Dialect) -> Result<Self> {
         let (simulator, publisher) = start(directory).await?;
         let client = Client::builder(simulator.url())
@@ -61,8 +61,8 @@ impl Backend {
         Ok(backend)
     }
 
-    /// A host of this name on an endpoint, whose serial lines arrive at `lines`; with `install`,
-    /// made if it is missing.
+    /// Opens the host `name` on an endpoint; its machines connect their serial lines to `lines`.
+    /// With `install`, installs the host if it does not exist.
     pub(crate) async fn on(
         client: Client,
         name: &str,
@@ -107,7 +107,7 @@ impl Backend {
         })
     }
 
-    /// Logs out, and ends the simulator.
+    /// Logs out and stops the simulator.
     pub(crate) async fn close(self) {
         if let Some(client) = self.client
             && let Err(error) = client.close().await
@@ -120,8 +120,8 @@ impl Backend {
     }
 }
 
-/// Starts the simulator with guests that run real processes; where that is not possible, with
-/// scripted ones, which have no ports to publish.
+/// Starts the simulator with guests that run real processes. Where that is not possible, the guests
+/// are scripted and have no ports to publish.
 async fn start(directory: &Path) -> Result<(Simulator, Option<Arc<dyn Publisher>>)> {
     let mut builder = Simulator::builder().datastore_directory(directory.join("datastore"));
     #[allow(unused_mut, reason = "assigned only where guests run processes")]
@@ -143,8 +143,8 @@ async fn start(directory: &Path) -> Result<(Simulator, Option<Arc<dyn Publisher>
     Ok((simulator.context("cannot start the simulator")?, publisher))
 }
 
-/// Listens for the containers' serial lines, where the host was told that they arrive: at the same
-/// port each time.
+/// Listens for the containers' serial lines, at the same port after each restart: the machines
+/// connect to the address with which the host was installed.
 async fn lines(directory: &Path) -> Result<LineServer> {
     let kept = directory.join("lines");
     let address = match std::fs::read_to_string(&kept) {

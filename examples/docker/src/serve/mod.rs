@@ -1,4 +1,4 @@
-//! What the program serves, and how.
+//! The back ends of the program, and its TLS certificates.
 
 pub(crate) mod certificates;
 #[cfg(target_os = "linux")]

@@ -1,5 +1,6 @@
 //! A client that sees every byte.
 
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,11 +14,25 @@ use tokio::net::{UnixListener, UnixStream};
 /// Nothing here takes long; what does has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A front end of scripted containers, and its socket.
+/// A front end of scripted containers.
 pub(crate) struct Server {
     directory: tempfile::TempDir,
+    api: Api,
     pub(crate) layer: PortLayer,
     serving: tokio::task::JoinHandle<()>,
+}
+
+impl Deref for Server {
+    type Target = Api;
+
+    fn deref(&self) -> &Api {
+        &self.api
+    }
+}
+
+/// The API of a front end at a Unix socket.
+pub(crate) struct Api {
+    socket: PathBuf,
 }
 
 impl Drop for Server {
@@ -31,13 +46,7 @@ impl Server {
     pub(crate) async fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let server = Self::on(scripted::port_layer(), directory).await;
-        let (status, _) = server
-            .post_bytes(
-                "/images/create?fromSrc=-&repo=hello-world&tag=latest&changes=CMD%20%5B%22/hello%22%5D",
-                &tar(),
-            )
-            .await;
-        assert_eq!(status, 200);
+        server.import().await;
         server
     }
 
@@ -49,12 +58,13 @@ impl Server {
         let front_end = FrontEnd::new(layer.clone(), settings).await.unwrap();
         let path = directory.path().join("docker.sock");
         let _ = std::fs::remove_file(&path);
-        let listener = UnixListener::bind(path).unwrap();
+        let listener = UnixListener::bind(&path).unwrap();
         let serving = tokio::spawn(async move {
             let _ = front_end.serve_unix(listener).await;
         });
         Self {
             directory,
+            api: Api::at(path),
             layer,
             serving,
         }
@@ -67,14 +77,25 @@ impl Server {
         let directory = std::mem::replace(&mut self.directory, tempfile::tempdir().unwrap());
         Self::on(self.layer.clone(), directory).await
     }
+}
 
-    fn socket(&self) -> PathBuf {
-        self.directory.path().join("docker.sock")
+impl Api {
+    pub(crate) fn at(socket: PathBuf) -> Self {
+        Self { socket }
+    }
+
+    /// Imports the image `hello-world`.
+    pub(crate) async fn import(&self) {
+        let path =
+            "/images/create?fromSrc=-&repo=hello-world&tag=latest&changes=CMD%20%5B%22/hello%22%5D";
+        let (status, answer) = self.post_bytes(path, &tar()).await;
+        let answer = String::from_utf8_lossy(&answer);
+        assert_eq!((status, answer.contains("error")), (200, false), "{answer}");
     }
 
     /// Sends a request and leaves the connection open.
     pub(crate) async fn open(&self, head: &str, body: &[u8]) -> UnixStream {
-        let mut stream = UnixStream::connect(self.socket()).await.unwrap();
+        let mut stream = UnixStream::connect(&self.socket).await.unwrap();
         let length = body.len();
         let text = format!("{head}\r\nHost: docker\r\nContent-Length: {length}\r\n\r\n");
         stream.write_all(text.as_bytes()).await.unwrap();

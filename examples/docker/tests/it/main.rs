@@ -6,6 +6,7 @@
 
 mod bad_input;
 mod client;
+mod endpoint;
 mod life;
 mod lists;
 mod networks;

@@ -7,6 +7,7 @@ use portlayer::image::Digest;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 use crate::bad_input::{nothing_is_left, tasks};
 use crate::client::Server;
@@ -16,6 +17,8 @@ use crate::client::Server;
 enum Layer {
     /// It sends the beginning, and nothing more.
     Hangs,
+    /// It sends the beginning, and is down from then on.
+    Down,
     /// It sends other bytes than those that the manifest names.
     Wrong,
 }
@@ -24,6 +27,7 @@ struct Registry {
     layer: Layer,
     manifest: Vec<u8>,
     config: Vec<u8>,
+    down: Notify,
 }
 
 /// Starts a registry with the image `slow`; returns its address.
@@ -50,13 +54,18 @@ async fn registry(layer: Layer) -> String {
         layer,
         manifest: manifest.to_string().into_bytes(),
         config,
+        down: Notify::new(),
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     tokio::spawn(async move {
-        while let Ok((client, _)) = listener.accept().await {
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = registry.down.notified() => break,
+            };
             let registry = Arc::clone(&registry);
-            tokio::spawn(async move { registry.answer(client).await });
+            tokio::spawn(async move { registry.answer(accepted.unwrap().0).await });
         }
     });
     address
@@ -76,7 +85,7 @@ impl Registry {
             (&self.manifest[..], self.manifest.len())
         } else if first.contains(&config) {
             (&self.config[..], self.config.len())
-        } else if self.layer == Layer::Hangs {
+        } else if self.layer != Layer::Wrong {
             (&[b'x'; 1000][..], 100)
         } else {
             (&[b'y'; 1000][..], 1000)
@@ -89,7 +98,9 @@ impl Registry {
         client.write_all(head.as_bytes()).await.unwrap();
         client.write_all(&body[..sent]).await.unwrap();
         client.flush().await.unwrap();
-        if sent < body.len() {
+        if sent < body.len() && self.layer == Layer::Down {
+            self.down.notify_one();
+        } else if sent < body.len() {
             // Until the other end closes.
             let _ended = client.read(&mut [0; 1]).await;
         }
@@ -119,18 +130,34 @@ async fn a_client_that_leaves_during_a_pull_ends_it() {
     assert_eq!(images, after);
 }
 
-#[tokio::test]
-async fn a_layer_that_is_not_what_its_digest_says_is_refused() {
+/// Pulls the image of a registry like this; returns the error in the last line.
+async fn failed_pull(layer: Layer) -> String {
     let server = Server::start().await;
-    let address = registry(Layer::Wrong).await;
+    let address = registry(layer).await;
     let (_, images) = server.get("/images/json").await;
+    let before = tasks();
     let path = format!("/images/create?fromImage={address}/slow&tag=latest");
     let (status, lines) = server.post_bytes(&path, b"").await;
     assert_eq!(status, 200, "the error is the last line");
     let lines = String::from_utf8(lines).unwrap();
     let last: Value = serde_json::from_str(lines.trim_end().lines().last().unwrap()).unwrap();
-    let message = last["error"].as_str().unwrap_or_default();
-    assert!(message.contains("sha256:"), "{lines}");
+    let message = last["error"].as_str();
+    let message = message.unwrap_or_else(|| panic!("{lines}")).to_owned();
     let (_, after) = server.get("/images/json").await;
     assert_eq!(images, after);
+    nothing_is_left(before).await;
+    message
+}
+
+#[tokio::test]
+async fn a_layer_that_is_not_what_its_digest_says_is_refused() {
+    let message = failed_pull(Layer::Wrong).await;
+    assert!(message.contains("sha256:"), "{message}");
+}
+
+/// The transfer is retried for three seconds.
+#[tokio::test]
+async fn a_registry_that_goes_down_in_the_middle_of_a_layer_ends_the_pull() {
+    let message = failed_pull(Layer::Down).await;
+    assert!(message.contains("127.0.0.1"), "{message}");
 }

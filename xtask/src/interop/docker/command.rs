@@ -1,9 +1,11 @@
 //! Runs the docker command, and the front end that it connects to.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -11,6 +13,25 @@ use anyhow::{Context as _, Result, ensure};
 use crate::process::{Background, output};
 
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The commands that were run, by their first word and by their first two words.
+static RAN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+/// Returns the docker commands that this process has run, by their first word and by their first
+/// two words.
+pub(super) fn ran() -> BTreeSet<String> {
+    RAN.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+fn record(mut words: impl Iterator<Item = String>) {
+    let mut ran = RAN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(first) = words.next() {
+        if let Some(second) = words.next() {
+            ran.insert(format!("{first} {second}"));
+        }
+        ran.insert(first);
+    }
+}
 
 /// A front end in the background, with a directory of its own; dropping it stops and removes both.
 #[derive(Debug)]
@@ -34,10 +55,17 @@ impl FrontEnd {
         lines: usize,
     ) -> Result<Self> {
         let mut command = Command::new(program);
-        command
-            .arg("--directory")
-            .arg(directory.path())
-            .args(arguments);
+        command.args(arguments);
+        Self::spawn(command, directory, lines)
+    }
+
+    /// Starts a front end by a command, to which the directory is added.
+    pub(super) fn spawn(
+        mut command: Command,
+        directory: tempfile::TempDir,
+        lines: usize,
+    ) -> Result<Self> {
+        command.arg("--directory").arg(directory.path());
         let mut server = Background::start(&mut command)?;
         let mut printed = Vec::new();
         while printed.len() < lines {
@@ -48,6 +76,15 @@ impl FrontEnd {
             lines: printed,
             server,
         })
+    }
+
+    /// Stops the front end and returns its directory.
+    pub(super) fn stop(self) -> tempfile::TempDir {
+        let Self {
+            directory, server, ..
+        } = self;
+        drop(server);
+        directory
     }
 
     /// Returns the printed lines, which contain the options to connect.
@@ -111,6 +148,9 @@ impl Docker {
         &self,
         arguments: impl IntoIterator<Item = A>,
     ) -> Command {
+        let arguments: Vec<A> = arguments.into_iter().collect();
+        let words = arguments.iter().take(2);
+        record(words.map(|word| word.as_ref().to_string_lossy().into_owned()));
         let mut command = Command::new("docker");
         command
             .env_remove("DOCKER_HOST")
@@ -157,6 +197,7 @@ impl Docker {
     pub(super) fn terminal(&self, arguments: &str, keys: &str) -> Result<Answer> {
         /// Keys typed before the command reads them are lost, as with a real terminal.
         const BEFORE_TYPING: Duration = Duration::from_millis(1500);
+        record(arguments.split(' ').take(2).map(str::to_owned));
         let line = format!("docker {} {arguments}", self.options.join(" "));
         let mut child = Command::new("timeout")
             .args(["30", "script", "-qec", &line, "/dev/null"])

@@ -236,6 +236,9 @@ pub(super) fn prune(docker: &Docker) -> Result<()> {
         .has("Total reclaimed space:")?;
     docker.ok(["ps", "-aq"])?.is("")?;
     docker
+        .ok(["builder", "prune", "-f"])?
+        .has("Total reclaimed space: 0B")?;
+    docker
         .ok(["image", "prune", "-f"])?
         .has("Total reclaimed space: 0B")?;
     docker.ok(["images", "-q"])?.lines(1)

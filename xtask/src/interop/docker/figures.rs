@@ -166,7 +166,7 @@ fn pulled(args: &Args, registry: &Result<Registry, String>, sides: &[Result<Dock
         .as_ref()
         .map_err(Clone::clone)
         .and_then(|registry| {
-            let filled = registry.fill("big:1", &noise(args.image << 20));
+            let filled = registry.fill("big:1", &image::noise(args.image << 20));
             filled.map_err(|error| format!("{error:#}"))
         });
     let image = match filled {
@@ -211,18 +211,6 @@ fn copy_and_unpack(image: &str) -> Result<Duration> {
         }
         Ok(())
     })
-}
-
-/// Returns bytes that cannot be compressed.
-fn noise(size: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15u64;
-    let words = std::iter::repeat_with(|| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    });
-    words.take(size / 8).flatten().collect()
 }
 
 /// Measures how fast a container writes output, and checks that its log is complete.

@@ -4,10 +4,10 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use super::command::Docker;
-use crate::process::run;
+use crate::process::{output, run};
 
 /// Whether the programs run here.
 pub(super) const RUNS_HERE: bool = cfg!(all(target_os = "linux", target_arch = "x86_64"));
@@ -16,24 +16,43 @@ pub(super) const ELSEWHERE: &str = "its program requires Linux on x86-64";
 
 /// Imports an image with the command `/hello`, which is `program`.
 pub(super) fn import(docker: &Docker, name: &str, program: &[u8]) -> Result<()> {
-    let directory = tempfile::tempdir()?;
-    let hello = write(directory.path().join("hello"), program)?;
-    let tar = directory.path().join("root.tar");
-    run(Command::new("tar")
-        .arg("cf")
-        .arg(&tar)
-        .arg("-C")
-        .arg(directory.path())
-        .arg("hello"))?;
-    drop(hello);
+    let archive = tempfile::NamedTempFile::new()?;
+    std::fs::write(archive.path(), tar("hello", program)?)?;
     docker.ok([
         "import".as_ref(),
         "--change".as_ref(),
         r#"CMD ["/hello"]"#.as_ref(),
-        tar.as_os_str(),
+        archive.path().as_os_str(),
         name.as_ref(),
     ])?;
     Ok(())
+}
+
+/// Returns a tar with one executable file.
+pub(super) fn tar(name: &str, content: &[u8]) -> Result<Vec<u8>> {
+    let directory = tempfile::tempdir()?;
+    write(directory.path().join(name), content)?;
+    let mut tar = Command::new("tar");
+    tar.arg("cf")
+        .arg("-")
+        .arg("-C")
+        .arg(directory.path())
+        .arg(name);
+    let made = output(&mut tar)?;
+    ensure!(made.status.success(), "tar ended with {}", made.status);
+    Ok(made.stdout)
+}
+
+/// Returns bytes that cannot be compressed.
+pub(super) fn noise(size: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15u64;
+    let words = std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    });
+    words.take(size / 8).flatten().collect()
 }
 
 /// Writes a program to a file.

@@ -5,6 +5,7 @@
 
 mod command;
 mod compare;
+mod complete;
 mod containers;
 mod engine;
 pub(crate) mod figures;
@@ -16,6 +17,7 @@ mod refused;
 mod registry;
 mod sdk;
 mod session;
+mod storage;
 
 use std::path::Path;
 use std::process::Command;
@@ -25,6 +27,7 @@ use anyhow::{Result, ensure};
 
 use self::command::{Docker, FrontEnd};
 use self::registry::Registry;
+use super::Peers;
 use super::report::Report;
 use crate::peers::Peer;
 use crate::process::{on_path, run};
@@ -33,14 +36,23 @@ use crate::process::{on_path, run};
 ///
 /// # Errors
 /// Fails when the front end does not start.
-pub(super) fn checks(report: &mut Report, program: &Path, python: &Peer) -> Result<()> {
-    sdk::check(report, program, python);
+pub(super) fn checks(report: &mut Report, program: &Path, peers: &Peers) -> Result<()> {
+    sdk::check(report, program, &peers.python, &peers.bollard);
     if !on_path("docker") {
         for (name, _) in CHECKS {
             report.not_run(name, "there is no docker command");
         }
         let dialects = session::NAMES.map(|(_, name)| name);
-        for name in [PULL, ports::NAME].into_iter().chain(dialects) {
+        for name in [
+            PULL,
+            ports::NAME,
+            storage::RESTART,
+            storage::FULL,
+            complete::NAME,
+        ]
+        .into_iter()
+        .chain(dialects)
+        {
             report.not_run(name, "there is no docker command");
         }
         return Ok(());
@@ -56,6 +68,8 @@ pub(super) fn checks(report: &mut Report, program: &Path, python: &Peer) -> Resu
     }
     session::check(report, program);
     ports::check(report, program);
+    storage::check(report, program);
+    complete::check(report);
     Ok(())
 }
 
@@ -377,7 +391,16 @@ mod tests {
             .map(str::trim)
             .collect();
         let checks = CHECKS.iter().map(|(name, _)| *name);
-        let others = [PULL, ports::NAME, sdk::NAME, session::TLS];
+        let others = [
+            PULL,
+            ports::NAME,
+            sdk::PYTHON,
+            sdk::BOLLARD,
+            session::TLS,
+            storage::RESTART,
+            storage::FULL,
+            complete::NAME,
+        ];
         let sessions = session::NAMES.map(|(_, name)| name);
         let all: Vec<&str> = checks.chain(others).chain(sessions).collect();
         for name in &named {

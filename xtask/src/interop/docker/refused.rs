@@ -21,6 +21,7 @@ const COMMANDS: &[(&[&str], &str)] = &[
     (&["volume", "create", "v"], "docker volume"),
     (&["swarm", "init"], "docker swarm"),
     (&["service", "ls"], "docker service"),
+    (&["stack", "ls"], "docker service"),
     (&["node", "ls"], "docker node"),
     (&["secret", "ls"], "docker secret"),
     (&["config", "ls"], "docker config"),
@@ -80,6 +81,11 @@ pub(super) fn commands(docker: &Docker) -> Result<()> {
     for (arguments, what) in COMMANDS {
         refuses(docker, arguments, what)?;
     }
+    // The docker command refuses this one itself.
+    docker
+        .run(["checkpoint", "ls", "here"])?
+        .code(1)?
+        .has("only supported on a Docker daemon with experimental features")?;
     let directory = tempfile::tempdir()?;
     std::fs::write(directory.path().join("Dockerfile"), "FROM scratch\n")?;
     let directory = directory.path().display().to_string();

@@ -72,7 +72,7 @@ fn tls(program: &Path) -> Result<()> {
     );
     // The certificate of another front end's authority, for the client and for the server.
     let other = FrontEnd::start(program, tempfile::tempdir()?, &arguments, 3)?;
-    let with = |authority: &FrontEnd, client: &FrontEnd| {
+    let with_at = |address: &str, authority: &FrontEnd, client: &FrontEnd| {
         let file = |of: &FrontEnd, name: &str| {
             let path = of.directory().join("certs").join(name);
             path.display().to_string()
@@ -81,7 +81,7 @@ fn tls(program: &Path) -> Result<()> {
         let key = file(client, "key.pem");
         let options = [
             "-H",
-            mutual,
+            address,
             "--tlsverify",
             "--tlscacert",
             &ca,
@@ -92,11 +92,25 @@ fn tls(program: &Path) -> Result<()> {
         ];
         front_end.docker_with(&options).run(["info"])
     };
+    let with = |authority, client| with_at(mutual, authority, client);
     with(&front_end, &front_end)?
         .code(0)?
         .has("Server Version:")?;
     with(&front_end, &other)?.code(1)?.has("tls: ")?;
     with(&other, &front_end)?.code(1)?.has("x509: ")?;
+
+    // A directory of certificates that exists.
+    let certificates = other.directory().join("certs").display().to_string();
+    let arguments = [
+        "--scripted",
+        "--tlsverify",
+        "127.0.0.1:0",
+        "--certificates",
+        &certificates,
+    ];
+    let third = FrontEnd::start(program, tempfile::tempdir()?, &arguments, 2)?;
+    with_at(address(&third, 1)?, &other, &other)?.code(0)?;
+    with_at(address(&third, 1)?, &other, &front_end)?.code(1)?;
     Ok(())
 }
 

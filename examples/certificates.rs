@@ -1,4 +1,4 @@
-//! Generates certificates, and loads and checks existing certificates.
+//! Generates the TLS certificates of a host's Docker API, and checks existing certificates.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -16,13 +16,13 @@ use rustls::{Error, InconsistentKeys};
 
 /// The certificates that clients of the host's Docker API need.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Certificates {
+pub struct Certificates {
     /// The authority, if there is one.
-    pub(crate) authority: Option<PathBuf>,
+    pub authority: Option<PathBuf>,
     /// The certificate that the client presents.
-    pub(crate) certificate: PathBuf,
+    pub certificate: PathBuf,
     /// The private key of the certificate.
-    pub(crate) key: PathBuf,
+    pub key: PathBuf,
 }
 
 /// Generates one certificate for both server and clients, like the script of VIC 0.1:
@@ -31,7 +31,7 @@ pub(crate) struct Certificates {
 ///
 /// # Errors
 /// Fails when the files cannot be written, or an existing certificate does not match its key.
-pub(crate) fn single(name: &str) -> Result<(Certificates, bool)> {
+pub fn single(name: &str) -> Result<(Certificates, bool)> {
     let files = Certificates {
         authority: None,
         certificate: format!("{name}-cert.pem").into(),
@@ -51,11 +51,13 @@ pub(crate) fn single(name: &str) -> Result<(Certificates, bool)> {
 }
 
 /// Opens the directory of a host's certificates: `ca.pem`, `server-cert.pem`, `server-key.pem`,
-/// and for clients `cert.pem` and `key.pem`. Returns whether they were generated.
+/// and for clients `cert.pem` and `key.pem`, where the docker command expects them in
+/// `DOCKER_CERT_PATH`. Generates them for these names and addresses of the server if they do not
+/// exist. Returns whether they were generated.
 ///
 /// # Errors
 /// Fails when the files cannot be written, or an existing certificate does not match its key.
-pub(crate) fn directory(directory: &Path, cname: &str) -> Result<(Certificates, bool)> {
+pub fn directory(directory: &Path, names: &[String]) -> Result<(Certificates, bool)> {
     let file = |name: &str| directory.join(name);
     let files = Certificates {
         authority: Some(file("ca.pem")),
@@ -64,7 +66,7 @@ pub(crate) fn directory(directory: &Path, cname: &str) -> Result<(Certificates, 
     };
     let exist = file("server-key.pem").exists();
     if !exist {
-        generate(directory, cname)
+        generate(directory, names)
             .with_context(|| format!("cannot generate certificates in {}", directory.display()))?;
     }
     check(&file("server-cert.pem"), &file("server-key.pem"))?;
@@ -72,7 +74,8 @@ pub(crate) fn directory(directory: &Path, cname: &str) -> Result<(Certificates, 
     Ok((files, !exist))
 }
 
-fn generate(directory: &Path, cname: &str) -> Result<()> {
+fn generate(directory: &Path, names: &[String]) -> Result<()> {
+    let cname = names.first().context("the server has no name")?;
     std::fs::create_dir_all(directory)?;
     let file = |name: &str| directory.join(name);
     let mut authority = CertificateParams::default();
@@ -83,8 +86,10 @@ fn generate(directory: &Path, cname: &str) -> Result<()> {
     authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     // The authority's private key is not stored, so it cannot sign further certificates.
     let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate()?)?;
-    let mut server = CertificateParams::new(vec![cname.to_owned()])?;
-    server.distinguished_name.push(DnType::CommonName, cname);
+    let mut server = CertificateParams::new(names.to_vec())?;
+    server
+        .distinguished_name
+        .push(DnType::CommonName, cname.as_str());
     server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     let server_key = KeyPair::generate()?;
     let server = server.signed_by(&server_key, &authority)?;
@@ -107,7 +112,7 @@ fn generate(directory: &Path, cname: &str) -> Result<()> {
 ///
 /// # Errors
 /// Fails when a file cannot be read, or the certificate does not match the key.
-pub(crate) fn check(certificate: &Path, key: &Path) -> Result<()> {
+pub fn check(certificate: &Path, key: &Path) -> Result<()> {
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(certificate)
         .and_then(Iterator::collect)
         .with_context(|| format!("cannot read the certificate {}", certificate.display()))?;
@@ -155,13 +160,17 @@ mod tests {
 
     use super::*;
 
+    fn names() -> [String; 2] {
+        ["vch-1".into(), "127.0.0.1".into()]
+    }
+
     #[test]
     fn generated_ones_are_used_again_and_keys_are_private() {
         let place = tempfile::tempdir().unwrap();
-        let (files, generated) = directory(place.path(), "vch-1").unwrap();
+        let (files, generated) = directory(place.path(), &names()).unwrap();
         assert!(generated);
         assert_eq!(
-            directory(place.path(), "vch-1").unwrap(),
+            directory(place.path(), &names()).unwrap(),
             (files.clone(), false)
         );
         #[cfg(unix)]
@@ -175,7 +184,7 @@ mod tests {
     #[test]
     fn a_certificate_of_another_key_is_refused() {
         let place = tempfile::tempdir().unwrap();
-        directory(place.path(), "vch-1").unwrap();
+        directory(place.path(), &names()).unwrap();
         let file = |name: &str| place.path().join(name);
         let refused = check(&file("server-cert.pem"), &file("key.pem")).unwrap_err();
         assert!(refused.to_string().contains("does not belong to the key"));

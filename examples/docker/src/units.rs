@@ -1,8 +1,8 @@
-//! Times and sizes in docker's words.
+//! Durations and sizes as docker prints them.
 
 use jiff::Timestamp;
 
-/// How long ago, as the docker command prints it: `2 minutes`, `About an hour`.
+/// Formats a duration as the docker command does: `2 minutes`, `About an hour`.
 pub(crate) fn duration(seconds: i64) -> String {
     let minutes = seconds / 60;
     let hours = (seconds + 1800) / 3600;
@@ -21,12 +21,12 @@ pub(crate) fn duration(seconds: i64) -> String {
     }
 }
 
-/// How long ago something was.
+/// Formats the time that has passed since `then`.
 pub(crate) fn since(then: Timestamp) -> String {
     duration(Timestamp::now().as_second() - then.as_second())
 }
 
-/// Bytes with a decimal unit and four digits, as in `12.34MB`.
+/// Formats a number of bytes with a decimal unit and four digits, as in `12.34MB`.
 pub(crate) fn size(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["B", "kB", "MB", "GB", "TB", "PB"];
     let mut value = bytes as f64;
@@ -38,7 +38,7 @@ pub(crate) fn size(bytes: u64) -> String {
     format!("{}{}", four_digits(value), UNITS[unit])
 }
 
-/// Go's `%.4g` for numbers below 1000.
+/// Formats a number below 1000 like Go's `%.4g`.
 fn four_digits(value: f64) -> String {
     let decimals = match value {
         v if v >= 1000.0 => 0,
@@ -59,9 +59,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_dockers_words() {
+    fn durations_are_formatted_as_docker_does() {
         let hour = 3600;
-        for (seconds, words) in [
+        for (seconds, text) in [
             (0, "Less than a second"),
             (1, "1 second"),
             (59, "59 seconds"),
@@ -77,19 +77,19 @@ mod tests {
             (hour * 24 * 60, "2 months"),
             (hour * 24 * 365 * 2, "2 years"),
         ] {
-            assert_eq!(duration(seconds), words, "{seconds}");
+            assert_eq!(duration(seconds), text, "{seconds}");
         }
     }
 
     #[test]
     fn sizes_have_four_digits() {
-        for (bytes, words) in [
+        for (bytes, text) in [
             (0, "0B"),
             (999, "999B"),
             (13_256, "13.26kB"),
             (1_000_000, "1MB"),
         ] {
-            assert_eq!(size(bytes), words);
+            assert_eq!(size(bytes), text);
         }
     }
 }
