@@ -4,8 +4,8 @@
 use vim25::types::VirtualMachineConfigSpec;
 
 use super::endpoint::Endpoint;
+use super::host_objects::HostObjects;
 use super::machine_spec::{bare, options};
-use super::place::Place;
 use crate::vsphere::kind;
 use crate::{Capabilities, Capability, ContainerId, Error, ErrorKind, Resource, Result};
 
@@ -18,20 +18,20 @@ const SAME_KEY: &str = "GuestInfo.PortLayer.Probe";
 const ATTEMPTS: u32 = 4;
 
 /// Returns the prefix of the names of probe machines: `<host>-probe-<12 digits>`.
-fn prefix(place: &Place) -> String {
-    format!("{}-probe-", place.name)
+fn prefix(objects: &HostObjects) -> String {
+    format!("{}-probe-", objects.name)
 }
 
 /// Returns whether a machine of the host's pool belongs to a probe.
-pub(super) fn is_probe(place: &Place, name: &str) -> bool {
-    let rest = name.strip_prefix(&prefix(place));
+pub(super) fn is_probe(objects: &HostObjects, name: &str) -> bool {
+    let rest = name.strip_prefix(&prefix(objects));
     rest.is_some_and(|rest| rest.len() == 12 && rest.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
 /// Removes the machines that interrupted probes left in the host's pool.
-pub(super) async fn sweep(endpoint: &Endpoint, place: &Place) -> Result<()> {
-    for member in endpoint.members(&place.pool, &place.host()).await? {
-        if !is_probe(place, &member.name) {
+pub(super) async fn sweep(endpoint: &Endpoint, objects: &HostObjects) -> Result<()> {
+    for member in endpoint.members(&objects.pool, &objects.host()).await? {
+        if !is_probe(objects, &member.name) {
             continue;
         }
         let resource = Resource::new(kind::VIRTUAL_MACHINE, &member.name);
@@ -72,29 +72,32 @@ pub(super) fn from_text(text: &str, build: &str) -> Option<Capabilities> {
 }
 
 /// Returns the capabilities of this host's endpoint.
-pub(super) async fn capabilities(endpoint: &Endpoint, place: &Place) -> Result<Capabilities> {
-    sweep(endpoint, place).await?;
+pub(super) async fn capabilities(
+    endpoint: &Endpoint,
+    objects: &HostObjects,
+) -> Result<Capabilities> {
+    sweep(endpoint, objects).await?;
     let mut attempt = 1;
     loop {
-        match probe(endpoint, place).await {
+        match probe(endpoint, objects).await {
             Err(error) if error.is_not_found() && attempt < ATTEMPTS => attempt += 1,
             found => return found,
         }
     }
 }
 
-async fn probe(endpoint: &Endpoint, place: &Place) -> Result<Capabilities> {
-    let name = format!("{}{}", prefix(place), ContainerId::generate().short());
+async fn probe(endpoint: &Endpoint, objects: &HostObjects) -> Result<Capabilities> {
+    let name = format!("{}{}", prefix(objects), ContainerId::generate().short());
     let resource = Resource::new(kind::VIRTUAL_MACHINE, &name);
     let spec = bare(
         &name,
-        &place.defaults.datastore_name,
+        &objects.defaults.datastore_name,
         [(KEY.to_owned(), "1".to_owned())],
     );
     let vm = endpoint
-        .create(&place.folder, &place.pool, &spec, &resource)
+        .create(&objects.folder, &objects.pool, &spec, &resource)
         .await?;
-    let found = observe(endpoint, place, &vm, &resource).await;
+    let found = observe(endpoint, objects, &vm, &resource).await;
     let removed = endpoint.destroy(&vm, &resource).await;
     let found = found?;
     match removed {
@@ -107,13 +110,13 @@ async fn probe(endpoint: &Endpoint, place: &Place) -> Result<Capabilities> {
 
 async fn observe(
     endpoint: &Endpoint,
-    place: &Place,
+    objects: &HostObjects,
     vm: &vim25::Ref<vim25::mo::VirtualMachine>,
     resource: &Resource,
 ) -> Result<Capabilities> {
     let mut has = Capabilities::none().with(Capability::Suspend);
     let machine = endpoint.machine(vm, resource).await?;
-    if contains_key(endpoint, place, &machine.path, resource).await? {
+    if contains_key(endpoint, objects, &machine.path, resource).await? {
         has = has
             .with(Capability::VmxContents)
             .with(Capability::GuestKeys)
@@ -162,11 +165,11 @@ async fn observe(
 /// Returns whether the machine's file on the datastore contains the key.
 async fn contains_key(
     endpoint: &Endpoint,
-    place: &Place,
+    objects: &HostObjects,
     path: &str,
     resource: &Resource,
 ) -> Result<bool> {
-    let file = match endpoint.vmx(&place.datastore, path, resource).await {
+    let file = match endpoint.vmx(&objects.datastore, path, resource).await {
         Ok(file) => file,
         Err(Error {
             kind: ErrorKind::NotFound,

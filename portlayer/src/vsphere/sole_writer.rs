@@ -15,8 +15,8 @@ use uuid::Uuid;
 use vim25::types::VirtualMachineConfigSpec;
 
 use super::endpoint::{Endpoint, Fence, Machine};
+use super::host_objects::HostObjects;
 use super::machine_spec::options;
-use super::place::Place;
 use super::record::Keys;
 use crate::{Error, ErrorKind, Resource, Result};
 
@@ -108,7 +108,7 @@ enum Outcome {
 
 struct Contender<'a> {
     endpoint: &'a Endpoint,
-    place: &'a Place,
+    objects: &'a HostObjects,
     host: Resource,
 }
 
@@ -118,13 +118,13 @@ struct Contender<'a> {
 /// [`InUse`](ErrorKind::InUse) with the name of the writer that refused the claim.
 pub(super) async fn claim(
     endpoint: &Endpoint,
-    place: &Place,
+    objects: &HostObjects,
     patience: Duration,
 ) -> Result<SoleWriter> {
     let contender = Contender {
         endpoint,
-        place,
-        host: place.host(),
+        objects,
+        host: objects.host(),
     };
     let name = Uuid::new_v4().simple().to_string();
     for _ in 0..ROUNDS {
@@ -146,8 +146,8 @@ pub(super) async fn claim(
             name: name.clone(),
         };
         if contender.take(&claims.writer, &me).await? {
-            tracing::debug!(host = place.name, epoch, "became the only writer");
-            return Ok(start(endpoint.clone(), place.clone(), me));
+            tracing::debug!(host = objects.name, epoch, "became the only writer");
+            return Ok(start(endpoint.clone(), objects.clone(), me));
         }
     }
     Err(Error::conflict(contender.host, [WRITER.to_owned()]))
@@ -156,7 +156,7 @@ pub(super) async fn claim(
 impl Contender<'_> {
     async fn read(&self) -> Result<Machine> {
         self.endpoint
-            .machine(&self.place.appliance, &self.host)
+            .machine(&self.objects.appliance, &self.host)
             .await
     }
 
@@ -171,7 +171,7 @@ impl Contender<'_> {
             extra_config: options(keys),
             ..VirtualMachineConfigSpec::default()
         };
-        let vm = &self.place.appliance;
+        let vm = &self.objects.appliance;
         match self.endpoint.reconfigure(vm, &change, &self.host).await {
             Ok(()) => Ok(true),
             Err(error) if error.is_conflict() => Ok(false),
@@ -197,7 +197,7 @@ impl Contender<'_> {
                 nonce
             }
         };
-        let vm = &self.place.appliance;
+        let vm = &self.objects.appliance;
         let mut is_shown = false;
         let answer = self.endpoint.watch(vm, &self.host, |machine| {
             let now = Claims::read(&machine.keys);
@@ -240,10 +240,10 @@ impl Contender<'_> {
     }
 }
 
-fn start(endpoint: Endpoint, place: Place, me: Named) -> SoleWriter {
+fn start(endpoint: Endpoint, objects: HostObjects, me: Named) -> SoleWriter {
     let fence = Fence::default();
     let (stop, stopped) = oneshot::channel();
-    tokio::spawn(keep(endpoint, place, me, fence.clone(), stopped));
+    tokio::spawn(keep(endpoint, objects, me, fence.clone(), stopped));
     SoleWriter { fence, _stop: stop }
 }
 
@@ -259,18 +259,18 @@ enum Task {
 /// Answers claims until the host is released or another writer has taken over.
 async fn keep(
     endpoint: Endpoint,
-    place: Place,
+    objects: HostObjects,
     me: Named,
     fence: Fence,
     mut stopped: oneshot::Receiver<()>,
 ) {
     let contender = Contender {
         endpoint: &endpoint,
-        place: &place,
-        host: place.host(),
+        objects: &objects,
+        host: objects.host(),
     };
     loop {
-        let due = endpoint.watch(&place.appliance, &contender.host, |machine| {
+        let due = endpoint.watch(&objects.appliance, &contender.host, |machine| {
             let claims = Claims::read(&machine.keys);
             match (&claims.writer, claims.open()) {
                 (None, _) => ControlFlow::Break(Task::Renew(Box::new(machine))),
@@ -293,7 +293,7 @@ async fn keep(
             Ok(Task::Renew(read)) => contender.write(&read, &[(WRITER, &me.text())]).await,
             Ok(Task::Leave(other)) => {
                 tracing::warn!(
-                    host = place.name,
+                    host = objects.name,
                     writer = other.name,
                     "another writer took over"
                 );
@@ -303,7 +303,7 @@ async fn keep(
             Err(error) => Err(error),
         };
         if let Err(error) = written {
-            tracing::debug!(host = place.name, %error, "cannot answer a claim");
+            tracing::debug!(host = objects.name, %error, "cannot answer a claim");
             tokio::select! {
                 () = tokio::time::sleep(PAUSE) => {}
                 _ = &mut stopped => break,
@@ -326,7 +326,7 @@ async fn keep(
     };
     // Best effort: if this fails, the next writer waits until its claim times out.
     if let Ok(Err(error)) = timeout(RELEASED_WITHIN, release).await {
-        tracing::debug!(host = place.name, %error, "cannot release the host");
+        tracing::debug!(host = objects.name, %error, "cannot release the host");
     }
 }
 

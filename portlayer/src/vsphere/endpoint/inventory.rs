@@ -11,8 +11,8 @@ use vsphere_client::{Datacenter, Datastore, ObjectProperties};
 
 use super::Endpoint;
 use crate::vsphere::fault;
+use crate::vsphere::host_objects::HostObjects;
 use crate::vsphere::kind;
-use crate::vsphere::place::Place;
 use crate::{Error, Resource, Result};
 
 /// Maximum number of concurrent look-ups by name.
@@ -155,14 +155,14 @@ impl Endpoint {
     /// index.
     pub(in crate::vsphere) async fn find_machine(
         &self,
-        place: &Place,
+        objects: &HostObjects,
         uuid: Uuid,
         resource: &Resource,
     ) -> Result<Option<Ref<mo::VirtualMachine>>> {
         let Some(index) = &self.client.service_content().search_index else {
             return Err(Error::internal(resource.clone(), "it has no search index"));
         };
-        let datacenter = place.datacenter.reference();
+        let datacenter = objects.datacenter.reference();
         let call = index.find_by_uuid(Some(datacenter), &uuid.to_string(), true, Some(false));
         let found = self.call(call, resource).await?;
         let Some(vm) = found.and_then(|entity| entity.downcast::<mo::VirtualMachine>()) else {
@@ -172,7 +172,7 @@ impl Endpoint {
             .client
             .try_get(&vm, props::virtual_machine::RESOURCE_POOL);
         match pool.await {
-            Ok(pool) => Ok((pool.as_ref() == Some(&place.pool)).then_some(vm)),
+            Ok(pool) => Ok((pool.as_ref() == Some(&objects.pool)).then_some(vm)),
             Err(error) if error.is_gone() => Ok(None),
             Err(error) => Err(fault::error(resource, error)),
         }
@@ -237,11 +237,11 @@ impl Endpoint {
         resource: &Resource,
     ) -> Result<Home> {
         let wrap = |error| fault::error(resource, error);
-        let place = (
+        let properties = (
             props::virtual_machine::RESOURCE_POOL,
             props::virtual_machine::PARENT,
         );
-        let (pool, parent) = self.client.try_get(vm, place).await.map_err(wrap)?;
+        let (pool, parent) = self.client.try_get(vm, properties).await.map_err(wrap)?;
         let folder = parent
             .as_ref()
             .and_then(|parent| parent.downcast::<mo::Folder>());

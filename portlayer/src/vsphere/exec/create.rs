@@ -22,7 +22,7 @@ impl Shared {
         let _name_turn = self.names.turn(spec.name.clone()).await;
 
         self.refuse_mounts(&spec)?;
-        let uuid = self.place.defaults.uuid(&id);
+        let uuid = self.objects.defaults.uuid(&id);
         self.networks.load().await?;
         self.networks.sync().await?;
         if self.index.by_uuid(uuid).await?.is_some() {
@@ -46,21 +46,29 @@ impl Shared {
             .connected(pending.endpoints(), networks)
             .keys(self.options.dialect)
             .map_err(|error| Error::invalid_argument(resource.clone(), "command", error))?;
-        let client_key = self.place.defaults.client_key.as_ref();
+        let client_key = self.objects.defaults.client_key.as_ref();
         keys.extend(line_keys::keys(
             client_key,
             self.options.dialect,
             &resource,
         )?);
         let parent = root.as_ref().map(|(_, root)| root);
-        let machine =
-            self.place
-                .defaults
-                .container(&spec, &cards.cards, parent, keys, self.options.dialect);
+        let machine = self.objects.defaults.container(
+            &spec,
+            &cards.cards,
+            parent,
+            keys,
+            self.options.dialect,
+        );
         pending.sent();
         let made = self
             .endpoint
-            .create(&self.place.folder, &self.place.pool, &machine, &resource)
+            .create(
+                &self.objects.folder,
+                &self.objects.pool,
+                &machine,
+                &resource,
+            )
             .await;
         let vm = match made {
             Ok(vm) => vm,
@@ -93,7 +101,7 @@ impl Shared {
 
     /// Fails if another container already has this name.
     pub(super) async fn refuse_taken_name(&self, id: &ContainerId, name: &str) -> Result<()> {
-        let own = self.place.defaults.uuid(id);
+        let own = self.objects.defaults.uuid(id);
         let mut named = self.index.named(name).await?.into_iter();
         if named.any(|other| other.uuid != Some(own)) {
             return Err(Error::already_exists(Resource::container(name)));

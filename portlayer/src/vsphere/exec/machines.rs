@@ -21,13 +21,13 @@ impl Shared {
     /// Returns a container's machine from the index. The index may lack a recent change by another
     /// program, but never a change that this process made or has already seen.
     pub(super) async fn indexed(&self, id: &ContainerId) -> Result<Arc<Seen>> {
-        let uuid = self.place.defaults.uuid(id);
+        let uuid = self.objects.defaults.uuid(id);
         if let Some(seen) = self.index.by_uuid(uuid).await? {
             return Ok(seen);
         }
         // Another program may have just created it.
         let resource = Resource::container(id);
-        let found = self.endpoint.find_machine(&self.place, uuid, &resource);
+        let found = self.endpoint.find_machine(&self.objects, uuid, &resource);
         match found.await? {
             Some(vm) => self.index.read(&vm, &resource).await,
             None => Err(Error::not_found(resource)),
@@ -40,7 +40,7 @@ impl Shared {
         if let Ok(id) = text.parse()
             && self
                 .index
-                .by_uuid(self.place.defaults.uuid(&id))
+                .by_uuid(self.objects.defaults.uuid(&id))
                 .await?
                 .is_some()
         {

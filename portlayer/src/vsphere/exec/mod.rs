@@ -35,11 +35,11 @@ use self::recover::is_half_removed;
 pub use self::recover::{Inconsistency, Problem, Repaired};
 use super::derive_state::{Observed, Power, without_guest};
 use super::endpoint::Endpoint;
+use super::host_objects::HostObjects;
 use super::images::VsphereImages;
 use super::index::{Index, Seen};
 use super::networks::{HostNetworks, VsphereNetworks};
 use super::options::Options;
-use super::place::Place;
 use super::record::NotAContainer;
 use super::run_state::RunState;
 use super::sole_writer::SoleWriter;
@@ -84,7 +84,7 @@ impl WeakExec {
 #[derive(Debug)]
 struct Shared {
     endpoint: Endpoint,
-    place: Place,
+    objects: HostObjects,
     options: Options,
     capabilities: Capabilities,
     images: VsphereImages,
@@ -115,7 +115,7 @@ struct Snapshot {
 impl VsphereExec {
     pub(super) fn new(
         endpoint: Endpoint,
-        place: Place,
+        objects: HostObjects,
         options: Options,
         capabilities: Capabilities,
         writer: Option<SoleWriter>,
@@ -124,17 +124,17 @@ impl VsphereExec {
             Some(writer) => endpoint.fenced(writer.fence()),
             None => endpoint,
         };
-        let index = Index::new(endpoint.clone(), &place, options.task_timeout);
+        let index = Index::new(endpoint.clone(), &objects, options.task_timeout);
         let images = VsphereImages::new(
             endpoint.clone(),
-            place.clone(),
+            objects.clone(),
             options.clone(),
             index.clone(),
             writer,
         );
         let networks = HostNetworks::new(
             endpoint.clone(),
-            place.clone(),
+            objects.clone(),
             index.clone(),
             options.task_timeout,
         );
@@ -143,7 +143,7 @@ impl VsphereExec {
                 images,
                 networks,
                 endpoint,
-                place,
+                objects,
                 options,
                 capabilities,
                 index,
@@ -216,8 +216,8 @@ impl VsphereExec {
         &self.shared.endpoint
     }
 
-    pub(in crate::vsphere) fn place(&self) -> &Place {
-        &self.shared.place
+    pub(in crate::vsphere) fn objects(&self) -> &HostObjects {
+        &self.shared.objects
     }
 
     /// Reads the container's configuration file from the datastore.
@@ -233,7 +233,7 @@ impl VsphereExec {
         }
         self.shared
             .endpoint
-            .vmx(&self.shared.place.datastore, &machine.path, &resource)
+            .vmx(&self.shared.objects.datastore, &machine.path, &resource)
             .await
     }
 }

@@ -102,7 +102,7 @@ impl Shared {
             Kind::Probes if is_only_writer => {
                 let machines = self.containers().await?.into_iter();
                 machines
-                    .filter(|seen| probe::is_probe(&self.place, &seen.machine.name))
+                    .filter(|seen| probe::is_probe(&self.objects, &seen.machine.name))
                     .map(Leftover::Probe)
                     .collect()
             }

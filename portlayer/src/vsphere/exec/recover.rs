@@ -196,7 +196,7 @@ impl Shared {
 
     pub(super) async fn delete_left_behind(&self, directory: &str) -> Result<()> {
         let resource = Resource::new(kind::FILE, directory);
-        let datastore = &self.place.datastore;
+        let datastore = &self.objects.datastore;
         self.endpoint
             .delete_file(datastore, directory, &resource)
             .await
@@ -205,8 +205,8 @@ impl Shared {
     /// Lists the directories, as `[datastore] path`, that are named like those of containers,
     /// contain no machine, and have not changed for a while.
     pub(super) async fn left_behind(&self) -> Result<Vec<String>> {
-        let (host, after) = (self.place.host(), self.options.left_behind_after);
-        let datastore = &self.place.datastore;
+        let (host, after) = (self.objects.host(), self.options.left_behind_after);
+        let datastore = &self.objects.datastore;
         let known = self.containers().await?;
         let is_known = |directory: &str| known.iter().any(|seen| seen.directory() == directory);
         let mut found = Vec::new();
@@ -214,7 +214,7 @@ impl Shared {
             let Ok(id) = name.parse::<ContainerId>() else {
                 continue;
             };
-            let directory = self.place.defaults.directory(&id);
+            let directory = self.objects.defaults.directory(&id);
             if !is_known(&directory)
                 && self
                     .endpoint

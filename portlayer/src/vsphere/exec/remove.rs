@@ -51,14 +51,14 @@ impl Shared {
         self.heard_exits.forget_all(id);
         for disk in own {
             self.endpoint
-                .delete_disk(&self.place.datacenter, &disk, &resource)
+                .delete_disk(&self.objects.datacenter, &disk, &resource)
                 .await?;
         }
         // This includes disks that an earlier attempt detached but did not delete.
         let directory = machine.directory();
-        if directory == self.place.defaults.directory(id) {
+        if directory == self.objects.defaults.directory(id) {
             self.endpoint
-                .delete_file(&self.place.datastore, &directory, &resource)
+                .delete_file(&self.objects.datastore, &directory, &resource)
                 .await?;
         }
         tracing::debug!(container = %id, "removed");

@@ -34,16 +34,16 @@ impl Shared {
         let pool = home.pool.clone();
         let own_pool = (home.pool_name == name).then(|| home.pool.clone());
         if own_pool.is_some() {
-            let place = self.place_of(&found, home).await?;
+            let objects = self.objects_of(&found, home).await?;
             // Capabilities do not matter for machines that are about to be removed.
             let capabilities = self
                 .capabilities
                 .get()
                 .copied()
                 .unwrap_or(Capabilities::none());
-            probe::sweep(&self.endpoint, &place).await?;
+            probe::sweep(&self.endpoint, &objects).await?;
             let (endpoint, options) = (self.endpoint.clone(), self.options.clone());
-            let exec = VsphereExec::new(endpoint, place, options, capabilities, None);
+            let exec = VsphereExec::new(endpoint, objects, options, capabilities, None);
             remove_all(&exec, &host, containers).await?;
             exec.images().remove_all().await?;
         }

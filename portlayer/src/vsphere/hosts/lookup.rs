@@ -8,10 +8,10 @@ use super::Shared;
 use super::{HostInfo, HostState};
 use crate::vsphere::derive_state::Power;
 use crate::vsphere::endpoint::{Home, Machine};
+use crate::vsphere::host_objects::HostObjects;
 use crate::vsphere::host_record::HostRecord;
 use crate::vsphere::kind;
 use crate::vsphere::machine_spec::MachineDefaults;
-use crate::vsphere::place::Place;
 use crate::{Error, Result, StateKind};
 
 /// Name of the appliance's boot image in the host's directory.
@@ -103,8 +103,8 @@ impl Shared {
         Ok(found.iter().flatten().map(Found::info).collect())
     }
 
-    /// Returns a host with the place of its containers.
-    pub(super) async fn place(&self, name: &str) -> Result<(Found, Place)> {
+    /// Returns a host with the objects that its containers use.
+    pub(super) async fn objects(&self, name: &str) -> Result<(Found, HostObjects)> {
         let found = self.find(name).await?;
         if !found.is_finished() {
             return Err(
@@ -119,9 +119,9 @@ impl Shared {
             .await?;
         let network = &found.record.bridge_network;
         let bridge = self.endpoint.network(&home.datacenter, network).await?;
-        let mut place = self.place_of(&found, home).await?;
-        place.bridge = bridge;
-        Ok((found, place))
+        let mut objects = self.objects_of(&found, home).await?;
+        objects.bridge = bridge;
+        Ok((found, objects))
     }
 
     /// Returns the datastore that contains the appliance of a host.
@@ -132,9 +132,8 @@ impl Shared {
             .await
     }
 
-    /// Returns the place of the containers of a host that will be deleted and that may be
-    /// incomplete.
-    pub(super) async fn place_of(&self, found: &Found, home: Home) -> Result<Place> {
+    /// Returns the objects of a host that will be deleted and that may be incomplete.
+    pub(super) async fn objects_of(&self, found: &Found, home: Home) -> Result<HostObjects> {
         let host = kind::host(&found.machine.name);
         let directory = found.machine.directory();
         let datastore = self.datastore_of(found, &home).await?;
@@ -152,7 +151,7 @@ impl Shared {
             client_key: found.record.client_key.clone(),
             namespace,
         };
-        Ok(Place {
+        Ok(HostObjects {
             name: found.machine.name.clone(),
             appliance: found.machine.vm.clone(),
             pool: home.pool,

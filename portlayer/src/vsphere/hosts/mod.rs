@@ -30,11 +30,11 @@ pub use spec::{HostSpec, Iso};
 use self::lookup::Found;
 use super::endpoint::Endpoint;
 use super::exec::{VsphereExec, WeakExec};
+use super::host_objects::HostObjects;
 use super::host_record::HostRecord;
 use super::kind;
 use super::machine_spec::options;
 use super::options::Options;
-use super::place::Place;
 use super::probe;
 use super::sole_writer::claim;
 use super::streams::VsphereStreams;
@@ -242,22 +242,22 @@ fn layer(exec: VsphereExec) -> PortLayer {
 impl Shared {
     async fn exec(&self, name: &str) -> Result<VsphereExec> {
         let _turn = self.names.turn(name.to_owned()).await;
-        let (found, place) = self.place(name).await?;
-        let appliance = place.appliance.clone();
+        let (found, objects) = self.objects(name).await?;
+        let appliance = objects.appliance.clone();
         // All handles of one host share its queues, so an open host is reused.
         if let Some(exec) = self.opened().get(&appliance).and_then(WeakExec::upgrade) {
             return Ok(exec);
         }
         let capabilities = *self
             .capabilities
-            .get_or_try_init(|| self.probe(&found, &place))
+            .get_or_try_init(|| self.probe(&found, &objects))
             .await?;
         let (endpoint, options) = (self.endpoint.clone(), self.options.clone());
         let writer = match options.sole_writer {
-            true => Some(claim(&endpoint, &place, options.takeover_timeout).await?),
+            true => Some(claim(&endpoint, &objects, options.takeover_timeout).await?),
             false => None,
         };
-        let exec = VsphereExec::new(endpoint, place, options, capabilities, writer);
+        let exec = VsphereExec::new(endpoint, objects, options, capabilities, writer);
         let mut opened = self.opened();
         opened.retain(|_, exec| exec.upgrade().is_some());
         opened.insert(appliance, exec.downgrade());
@@ -270,23 +270,23 @@ impl Shared {
     }
 
     /// Returns the stored result of probing the endpoint, or probes it now.
-    async fn probe(&self, found: &Found, place: &Place) -> Result<Capabilities> {
+    async fn probe(&self, found: &Found, objects: &HostObjects) -> Result<Capabilities> {
         let build = self.endpoint.build();
         let stored = found.record.probed.as_deref();
         if let Some(known) = stored.and_then(|text| probe::from_text(text, &build)) {
             return Ok(known);
         }
-        let capabilities = probe::capabilities(&self.endpoint, place).await?;
-        self.keep_probed(found, place, probe::to_text(capabilities, &build))
+        let capabilities = probe::capabilities(&self.endpoint, objects).await?;
+        self.keep_probed(found, objects, probe::to_text(capabilities, &build))
             .await;
         Ok(capabilities)
     }
 
     /// Persists the result of a probe. Best effort: otherwise, the next program probes again.
-    async fn keep_probed(&self, found: &Found, place: &Place, probed: String) {
+    async fn keep_probed(&self, found: &Found, objects: &HostObjects, probed: String) {
         let dialect = Dialect::detect(found.machine.keys.keys()).unwrap_or(self.options.dialect);
         let kept = async {
-            let host = place.host();
+            let host = objects.host();
             let keys = HostRecord::probed_key(probed, dialect)
                 .map_err(|error| crate::Error::internal(host.clone(), error))?;
             let change = VirtualMachineConfigSpec {
@@ -294,11 +294,11 @@ impl Shared {
                 ..VirtualMachineConfigSpec::default()
             };
             self.endpoint
-                .reconfigure(&place.appliance, &change, &host)
+                .reconfigure(&objects.appliance, &change, &host)
                 .await
         };
         if let Err(error) = kept.await {
-            tracing::debug!(host = place.name, %error, "cannot persist the result of the probe");
+            tracing::debug!(host = objects.name, %error, "cannot persist the result of the probe");
         }
     }
 }

@@ -235,10 +235,10 @@ impl Shared {
         let mut record = ImageRecord::new(chain, writer.name.clone(), size, capacity);
         record.images.push(info.clone());
         let keys = record.keys().map_err(|error| too_large(&resource, error))?;
-        let spec = machine::spec(&self.place, &chain, capacity, keys);
+        let spec = machine::spec(&self.objects, &chain, capacity, keys);
         let lease = self
             .endpoint
-            .import(&self.place.folder, &self.place.pool, &spec, &resource)
+            .import(&self.objects.folder, &self.objects.pool, &spec, &resource)
             .await?;
         self.upload(&lease, spool, options, &resource).await?;
         Ok(Sent {

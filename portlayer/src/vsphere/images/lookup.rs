@@ -83,7 +83,7 @@ impl Roots {
 
 impl Shared {
     pub(super) fn host(&self) -> Resource {
-        self.place.host()
+        self.objects.host()
     }
 
     /// Returns the readable machines of images, complete or not.
@@ -103,8 +103,8 @@ impl Shared {
             return Ok(found);
         }
         // Another program may have just created it.
-        let (uuid, host) = (machine::uuid(&self.place, chain), self.host());
-        let there = self.endpoint.find_machine(&self.place, uuid, &host);
+        let (uuid, host) = (machine::uuid(&self.objects, chain), self.host());
+        let there = self.endpoint.find_machine(&self.objects, uuid, &host);
         match there.await? {
             Some(vm) => self.reread(&vm, &host).await,
             None => Ok(None),

@@ -8,8 +8,8 @@ use vim25::types::{
 
 use crate::image::ChainId;
 use crate::vsphere::hardware;
+use crate::vsphere::host_objects::HostObjects;
 use crate::vsphere::machine_spec::bare;
-use crate::vsphere::place::Place;
 use crate::vsphere::record::Keys;
 
 /// Keeps the machine's name within 80 characters, the maximum in the inventory.
@@ -25,23 +25,28 @@ pub(super) fn name(host: &str, chain: &ChainId) -> String {
 }
 
 /// Returns the BIOS UUID of the machine.
-pub(super) fn uuid(place: &Place, chain: &ChainId) -> Uuid {
-    let namespace = &place.defaults.namespace;
+pub(super) fn uuid(objects: &HostObjects, chain: &ChainId) -> Uuid {
+    let namespace = &objects.defaults.namespace;
     Uuid::new_v5(namespace, format!("image {chain}").as_bytes())
 }
 
 /// Returns a machine with these keys and one new disk of `capacity` bytes, which must be a multiple
 /// of 1 KiB.
-pub(super) fn spec(place: &Place, chain: &ChainId, capacity: u64, keys: Keys) -> Poly<ImportSpec> {
-    let defaults = &place.defaults;
+pub(super) fn spec(
+    objects: &HostObjects,
+    chain: &ChainId,
+    capacity: u64,
+    keys: Keys,
+) -> Poly<ImportSpec> {
+    let defaults = &objects.defaults;
     let capacity = i64::try_from(capacity / 1024).unwrap_or(i64::MAX);
     // With this mode, the disk is not changed even if an operator powers on the machine.
     let mode = VirtualDiskMode::IndependentNonpersistent;
     let config_spec = VirtualMachineConfigSpec {
-        uuid: Some(uuid(place, chain).to_string()),
+        uuid: Some(uuid(objects, chain).to_string()),
         annotation: Some("An image of a virtual container host. Do not power it on.".to_owned()),
         device_change: hardware::disk(&defaults.datastore, capacity, mode, None),
-        ..bare(&name(&place.name, chain), &defaults.datastore_name, keys)
+        ..bare(&name(&objects.name, chain), &defaults.datastore_name, keys)
     };
     Poly::new(VirtualMachineImportSpec {
         config_spec,

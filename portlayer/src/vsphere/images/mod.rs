@@ -20,9 +20,9 @@ use tokio::sync::Semaphore;
 
 use self::lookup::Roots;
 use super::endpoint::Endpoint;
+use super::host_objects::HostObjects;
 use super::index::Index;
 use super::options::Options;
-use super::place::Place;
 use super::sole_writer::SoleWriter;
 use crate::image::{
     ChainId, Image, ImageId, ImageInfo, ImageListing, ImageUsage, Images, ImportOptions,
@@ -57,7 +57,7 @@ pub struct VsphereImages {
 #[derive(Debug)]
 pub(super) struct Shared {
     endpoint: Endpoint,
-    place: Place,
+    objects: HostObjects,
     options: Options,
     index: Index,
     roots: Roots,
@@ -72,7 +72,7 @@ pub(super) struct Shared {
 impl VsphereImages {
     pub(super) fn new(
         endpoint: Endpoint,
-        place: Place,
+        objects: HostObjects,
         options: Options,
         index: Index,
         writer: Option<SoleWriter>,
@@ -80,7 +80,7 @@ impl VsphereImages {
         Self {
             shared: Arc::new(Shared {
                 endpoint,
-                place,
+                objects,
                 options,
                 index,
                 roots: Roots::default(),

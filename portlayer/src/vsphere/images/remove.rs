@@ -119,17 +119,17 @@ impl Shared {
         let record = machine.image().and_then(|image| image.ok());
         if let Some(RecordState::Removing(Some(disk))) = record.map(|record| &record.state) {
             self.endpoint
-                .delete_disk(&self.place.datacenter, disk, resource)
+                .delete_disk(&self.objects.datacenter, disk, resource)
                 .await?;
         }
         self.endpoint.destroy(vm, resource).await?;
         self.index.destroyed(vm);
         self.roots.forget(vm);
-        let (datastore, name) = (&self.place.defaults.datastore_name, &machine.machine.name);
+        let (datastore, name) = (&self.objects.defaults.datastore_name, &machine.machine.name);
         let asked_for = format!("[{datastore}] {name}");
         if directory == asked_for {
             self.endpoint
-                .delete_file(&self.place.datastore, &directory, resource)
+                .delete_file(&self.objects.datastore, &directory, resource)
                 .await?;
         }
         Ok(())

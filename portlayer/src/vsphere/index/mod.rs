@@ -27,7 +27,7 @@ use vim25::{Ref, mo};
 use self::content::Content;
 pub(in crate::vsphere) use self::entry::Seen;
 use super::endpoint::{Endpoint, Written};
-use super::place::Place;
+use super::host_objects::HostObjects;
 use crate::{ContainerId, Error, Resource, Result};
 
 /// A handle to the index of one host's machines, except its appliance. Cheap to clone.
@@ -109,12 +109,16 @@ impl State {
 }
 
 impl Index {
-    pub(in crate::vsphere) fn new(endpoint: Endpoint, place: &Place, patience: Duration) -> Self {
+    pub(in crate::vsphere) fn new(
+        endpoint: Endpoint,
+        objects: &HostObjects,
+        patience: Duration,
+    ) -> Self {
         let source = Source {
             endpoint,
-            pool: place.pool.clone(),
-            appliance: place.appliance.clone(),
-            host: place.host(),
+            pool: objects.pool.clone(),
+            appliance: objects.appliance.clone(),
+            host: objects.host(),
             patience,
         };
         let state = State {

@@ -16,8 +16,8 @@ use super::known::Known;
 use crate::network::EndpointInfo;
 use crate::network::table::{REST, Segment, Table};
 use crate::vsphere::endpoint::Endpoint;
+use crate::vsphere::host_objects::HostObjects;
 use crate::vsphere::index::Index;
-use crate::vsphere::place::Place;
 use crate::{ContainerId, Error, Resource, Result, StateKind};
 
 /// The cards of a new container.
@@ -35,7 +35,7 @@ const BRIDGE: &str = "bridge";
 #[derive(Debug)]
 pub(in crate::vsphere) struct HostNetworks {
     pub(super) endpoint: Endpoint,
-    pub(super) place: Place,
+    pub(super) objects: HostObjects,
     pub(super) index: Index,
     /// Timeout of the endpoint's tasks.
     pub(super) task_timeout: Duration,
@@ -53,15 +53,15 @@ pub(in crate::vsphere) struct HostNetworks {
 impl HostNetworks {
     pub(in crate::vsphere) fn new(
         endpoint: Endpoint,
-        place: Place,
+        objects: HostObjects,
         index: Index,
         task_timeout: Duration,
     ) -> Self {
-        let seed = place.defaults.namespace;
-        let table = Table::new(BRIDGE, place.bridge_range, REST, seed.as_bytes());
+        let seed = objects.defaults.namespace;
+        let table = Table::new(BRIDGE, objects.bridge_range, REST, seed.as_bytes());
         Self {
             endpoint,
-            place,
+            objects,
             index,
             task_timeout,
             table: Mutex::new(table),
@@ -138,8 +138,12 @@ impl HostNetworks {
         }
         for (segment, backing) in &mut backings {
             *backing = Some(match &segment.0 {
-                None => self.place.bridge.clone(),
-                Some(name) => self.endpoint.network(&self.place.datacenter, name).await?,
+                None => self.objects.bridge.clone(),
+                Some(name) => {
+                    self.endpoint
+                        .network(&self.objects.datacenter, name)
+                        .await?
+                }
             });
         }
         let found = backings.into_iter();

@@ -57,8 +57,11 @@ fn changes(old: &Keys, scopes: &BTreeMap<String, Value>, dialect: Dialect) -> Re
 impl HostNetworks {
     /// Updates the table from the stored scopes. The caller holds the `scopes` lock.
     pub(super) async fn read_scopes(&self) -> Result<()> {
-        let host = self.place.host();
-        let appliance = self.endpoint.machine(&self.place.appliance, &host).await?;
+        let host = self.objects.host();
+        let appliance = self
+            .endpoint
+            .machine(&self.objects.appliance, &host)
+            .await?;
         let mut specs = Vec::new();
         for (name, value) in read(&appliance.keys) {
             match serde_json::from_value::<KeptScope>(value) {
@@ -116,7 +119,7 @@ impl HostNetworks {
     /// Fails if containers cannot have cards on this network. The network is looked up when the
     /// scope is created, before any container, so that a wrong name is noticed early.
     async fn refuse_network(&self, scope: &str, network: &str) -> Result<()> {
-        let datacenter = &self.place.datacenter;
+        let datacenter = &self.objects.datacenter;
         let found = self
             .endpoint
             .find_network(datacenter, Some(network))
@@ -129,7 +132,7 @@ impl HostNetworks {
                 reason,
             ))
         };
-        if self.place.scope_networks.iter().any(|own| own == network) {
+        if self.objects.scope_networks.iter().any(|own| own == network) {
             return refuse(format!(
                 "{network:?} is reserved for the host's bridge scopes"
             ));
@@ -159,7 +162,7 @@ impl HostNetworks {
     /// Returns the network to assign exclusively to a new bridge scope, if the host is configured
     /// that way.
     fn network_of_its_own(&self, spec: &ScopeSpec) -> Result<Option<String>> {
-        let all = &self.place.scope_networks;
+        let all = &self.objects.scope_networks;
         if spec.kind != ScopeKind::Bridge || all.is_empty() {
             return Ok(None);
         }
@@ -206,7 +209,7 @@ impl HostNetworks {
         loop {
             let appliance = self
                 .endpoint
-                .machine(&self.place.appliance, &resource)
+                .machine(&self.objects.appliance, &resource)
                 .await?;
             let mut scopes = read(&appliance.keys);
             match &spec {
@@ -221,7 +224,7 @@ impl HostNetworks {
                 extra_config: options(keys),
                 ..VirtualMachineConfigSpec::default()
             };
-            let vm = &self.place.appliance;
+            let vm = &self.objects.appliance;
             match self.endpoint.reconfigure(vm, &change, &resource).await {
                 Err(error) if error.is_conflict() && tries < TRIES => tries += 1,
                 done => return done,

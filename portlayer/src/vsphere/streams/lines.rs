@@ -72,8 +72,8 @@ pub(super) struct Lines {
 
 impl Lines {
     pub(super) fn serve(exec: VsphereExec, server: LineServer) -> Result<Self> {
-        let host = exec.place().host();
-        let key = exec.place().defaults.client_key.as_ref().ok_or_else(|| {
+        let host = exec.objects().host();
+        let key = exec.objects().defaults.client_key.as_ref().ok_or_else(|| {
             Error::internal(
                 host.clone(),
                 "it was installed without a key for serial lines",

@@ -67,15 +67,15 @@ impl VsphereStreams {
         let Some(path) = hardware::log_file(&devices) else {
             return Ok(None);
         };
-        let place = self.exec.place();
+        let objects = self.exec.objects();
         let parsed: DatastorePath = path
             .parse()
             .map_err(|error| Error::internal(container.clone(), error))?;
-        let datastore = if parsed.datastore() == place.datastore.name() {
-            place.datastore.clone()
+        let datastore = if parsed.datastore() == objects.datastore.name() {
+            objects.datastore.clone()
         } else {
             let name = Some(parsed.datastore());
-            endpoint.datastore(&place.datacenter, name).await?
+            endpoint.datastore(&objects.datacenter, name).await?
         };
         Ok(Some(LogSource {
             endpoint: endpoint.clone(),

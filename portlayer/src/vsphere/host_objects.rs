@@ -1,4 +1,4 @@
-//! The objects of a virtual container host that operations on its containers use.
+//! The objects of a virtual container host: pool, folder, datastore, networks.
 
 use vim25::types::VirtualDeviceBackingInfo;
 use vim25::{Poly, Ref, mo};
@@ -11,7 +11,7 @@ use crate::vsphere::kind;
 
 /// The pool, folder, datastore and networks in which a host's containers are created.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub(super) struct HostObjects {
     /// The name of the host.
     pub(super) name: String,
     /// The host's appliance, which is not a container.
@@ -35,7 +35,7 @@ pub(super) struct Place {
     pub(super) defaults: MachineDefaults,
 }
 
-impl Place {
+impl HostObjects {
     /// Returns the resource for errors about the host as a whole.
     pub(super) fn host(&self) -> Resource {
         kind::host(&self.name)
