@@ -127,6 +127,10 @@ impl<R> Call<R> {
     /// Returns the WSDL namespace of the method, such as `urn:vim25`.
     #[must_use]
     pub fn namespace(&self) -> &'static str {
+        #[cfg(feature = "internal")]
+        if table::home_uri(self.request) == table::INTERNAL {
+            return crate::internal::namespace_of(self.method());
+        }
         table::namespace_uri(self.request)
     }
 

@@ -22,7 +22,8 @@
 //! `eam` and `vsan` each add a module with the types, methods and properties of that
 //! namespace, and the [`Service`] that implements it. A vim25 struct whose subtypes
 //! are all in another namespace is a plain field, not a [`Poly`]: converting to it
-//! drops what a subtype adds, and its [`Node`] keeps that.
+//! drops what a subtype adds, and its [`Node`] keeps that. The feature `internal` adds
+//! undocumented methods of vim25 objects that other clients rely on.
 //!
 //! *Builders.* A method with many optional parameters returns a builder from
 //! [`calls`], which sets them by name. A type whose numbers have no safe default has a
@@ -124,6 +125,8 @@ pub use scalar::{Binary, Timestamp};
 pub use service::Service;
 #[cfg(feature = "eam")]
 pub use services::eam;
+#[cfg(feature = "internal")]
+pub use services::internal;
 #[cfg(feature = "pbm")]
 pub use services::pbm;
 #[cfg(feature = "sms")]

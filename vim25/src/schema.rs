@@ -79,7 +79,7 @@ impl Type {
     /// Returns the namespace of the type, for example `urn:vim25`.
     #[must_use]
     pub fn namespace(self) -> &'static str {
-        table::namespace_uri(self.id)
+        table::home_uri(self.id)
     }
 
     /// Returns the type it is derived from.

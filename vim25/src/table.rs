@@ -225,6 +225,8 @@ pub(crate) static NAMESPACES: &[&Namespace] = &[
     &crate::generated::pbm::tables::PBM,
     #[cfg(feature = "vslm")]
     &crate::generated::vslm::tables::VSLM,
+    #[cfg(feature = "internal")]
+    &crate::generated::internal::tables::INTERNAL,
 ];
 
 impl Namespace {
@@ -233,6 +235,15 @@ impl Namespace {
         let start = (packed >> 8) as usize;
         let end = start + (packed & 0xff) as usize;
         self.names.get(start..end).unwrap_or("")
+    }
+
+    /// Returns the namespace of its types in messages.
+    fn on_the_wire(&self) -> &'static str {
+        if self.uri == INTERNAL {
+            VIM25
+        } else {
+            self.uri
+        }
     }
 
     fn search(&self, rows: Rows, name: &str) -> Option<u16> {
@@ -256,10 +267,14 @@ pub(crate) const MANY: bool = cfg!(any(
 /// The main namespace.
 pub(crate) const VIM25: &str = "urn:vim25";
 
+/// The namespace of undocumented methods. Their types are those of the main namespace on
+/// the wire, so they do not count for [`MANY`].
+pub(crate) const INTERNAL: &str = "urn:internalvim25";
+
 /// Returns a compiled WSDL namespace. The old name of the main namespace, and its name for
 /// undocumented types, count as the main one.
 pub(crate) fn known_namespace(uri: &str) -> Option<&'static str> {
-    if matches!(uri, "urn:vim2" | "urn:internalvim25") {
+    if matches!(uri, "urn:vim2" | INTERNAL) {
         return Some(VIM25);
     }
     let found = NAMESPACES.iter().find(|ns| ns.uri == uri);
@@ -297,8 +312,13 @@ pub(crate) fn type_name(id: u16) -> &'static str {
     }
 }
 
-/// Returns the WSDL namespace of a type id.
+/// Returns the WSDL namespace of a type id in messages.
 pub(crate) fn namespace_uri(id: u16) -> &'static str {
+    namespace_of(id).map_or("", Namespace::on_the_wire)
+}
+
+/// Returns the WSDL namespace that contains a type id.
+pub(crate) fn home_uri(id: u16) -> &'static str {
     namespace_of(id).map_or("", |ns| ns.uri)
 }
 
@@ -333,7 +353,7 @@ pub(crate) fn field_namespace(mut id: u16, index: u16) -> Option<&'static str> {
         let ns = namespace_of(id)?;
         let row = ns.types.get(usize::from(id - ns.first_id))?;
         if index >= row.first() {
-            return Some(ns.uri);
+            return Some(ns.on_the_wire());
         }
         id = row.base;
     }

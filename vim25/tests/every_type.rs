@@ -71,6 +71,7 @@ fn every_type_survives_xml_and_json_with_every_field_set() {
         (cfg!(feature = "sms"), 119),
         (cfg!(feature = "pbm"), 75),
         (cfg!(feature = "vslm"), 18),
+        (cfg!(feature = "internal"), 6),
     ] {
         expected += if compiled { types } else { 0 };
     }

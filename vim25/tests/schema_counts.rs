@@ -16,6 +16,9 @@ fn schema() -> Vec<Value> {
     };
     let vim25 = namespaces.iter_mut().find(|ns| ns["name"] == "vim25");
     add_previews(vim25.unwrap());
+    let mut internal = previews()["internal"].take();
+    internal["name"] = "internal".into();
+    namespaces.push(internal);
     let compiled: BTreeSet<_> = schema::types().map(Type::namespace).collect();
     namespaces.retain(|ns| compiled.contains(ns["uri"].as_str().unwrap()));
     assert_eq!(namespaces.len(), compiled.len());
@@ -56,6 +59,11 @@ fn add_previews(vim25: &mut Value) {
         for item in list(&previews, part) {
             add(part, None, "", item);
         }
+    }
+    for item in list(&previews["internal"], "methods") {
+        let mut item = item.clone();
+        item["namespace"] = "internal".into();
+        add("managed", Some(&item["owner"]), "methods", &item);
     }
 }
 
@@ -125,6 +133,7 @@ fn the_counts_of_the_other_services_are_those_of_the_whole_api() {
         ("urn:sms", [119, 20, 6, 46]),
         ("urn:pbm", [75, 22, 8, 32]),
         ("urn:vslm", [18, 5, 5, 46]),
+        ("urn:internalvim25", [6, 0, 1, 6]),
     ] {
         let kinds = [
             TypeKind::Data,

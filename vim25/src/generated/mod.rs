@@ -20,6 +20,8 @@ pub(crate) mod sms;
 pub(crate) mod pbm;
 #[cfg(feature = "vslm")]
 pub(crate) mod vslm;
+#[cfg(feature = "internal")]
+pub(crate) mod internal;
 
 /// The names that the modules of `props` have in scope.
 mod prelude {

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "eam")]
 pub mod eam;
+#[cfg(feature = "internal")]
+pub mod internal;
 #[cfg(feature = "pbm")]
 pub mod pbm;
 #[cfg(feature = "sms")]

@@ -60,7 +60,9 @@ pub fn encode_request<R>(call: &Call<R>, header: &Header) -> Result<String, Enco
             call.method(),
             call.namespace()
         ));
-        crate::encode::children(call.arguments(), call.namespace(), out)?;
+        // Arguments never change the namespace: those of an undocumented method are in its.
+        let around = table::namespace_uri(call.request_type());
+        crate::encode::children(call.arguments(), around, out)?;
         out.push_str(&format!("</{}>", call.method()));
         Ok(())
     })

@@ -1032,3 +1032,9 @@ every_struct!(every_struct_of_vslm, "urn:vslm", vim25::vslm::types, {
     VslmVsoVStorageObjectQueryResult, VslmVsoVStorageObjectQuerySpec, VslmVsoVStorageObjectResult,
     VslmVsoVStorageObjectSnapshotResult,
 });
+
+#[cfg(feature = "internal")]
+every_struct!(every_struct_of_internal, "urn:internalvim25", vim25::internal::types, {
+    DisabledMethodRequest, ReflectManagedMethodExecuterSoapArgument, ReflectManagedMethodExecuterSoapFault,
+    ReflectManagedMethodExecuterSoapResult, VirtualDiskInfo, VirtualDiskInfoUnit,
+});

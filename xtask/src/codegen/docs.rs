@@ -1,14 +1,21 @@
 //! Generates the documentation of generated items: one short line each, with facts from
 //! the schema but none of VMware's prose.
 
-use super::model::Model;
+use super::model::{INTERNAL, Model};
 use super::schema::{Member, Method};
 
 /// The suffix of items that are not in the registry.
 const PREVIEW: &str = " A preview, known from govmomi.";
 
-fn preview(is_one: bool) -> &'static str {
-    if is_one { PREVIEW } else { "" }
+/// The same for undocumented items, which are in no registry at all.
+const UNDOCUMENTED: &str = " Undocumented, known from govmomi.";
+
+fn preview(model: &Model<'_>, is_one: bool) -> &'static str {
+    match is_one {
+        true if model.namespace.name == INTERNAL => UNDOCUMENTED,
+        true => PREVIEW,
+        false => "",
+    }
 }
 
 /// The URL of the API reference, which has a page per dotted name of vim25.
@@ -29,7 +36,7 @@ pub(crate) fn item(model: &Model<'_>, name: &str, vmodl: &str, since: &str, new:
         Some((family, number)) => format!(", since {family} {number}"),
         None => String::new(),
     };
-    format!("`{name}`{dotted}{since}.{}", preview(new))
+    format!("`{name}`{dotted}{since}.{}", preview(model, new))
 }
 
 /// Returns text such as `` `capacityInBytes`, since 5.5.``
@@ -55,7 +62,7 @@ pub(crate) fn member(model: &Model<'_>, member: &Member) -> String {
         line.push_str(", a secret");
     }
     line.push('.');
-    line.push_str(preview(member.preview));
+    line.push_str(preview(model, member.preview));
     line
 }
 
@@ -73,7 +80,7 @@ pub(crate) fn method(model: &Model<'_>, method: &Method) -> String {
         let faults: Vec<String> = method.faults.iter().map(|f| format!("`{f}`")).collect();
         line.push_str(&format!(" Faults: {}.", faults.join(", ")));
     }
-    line.push_str(preview(method.preview));
+    line.push_str(preview(model, method.preview));
     line
 }
 

@@ -1,14 +1,15 @@
 //! Adds items that are in govmomi but not in the registry, from
 //! `vim25/schema/extras.json`, which is maintained by hand. Each item is marked as such,
-//! and its documentation says so.
+//! and its documentation says so. Undocumented methods and their types form a namespace of
+//! their own.
 
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
-use super::model::VIM25;
-use super::schema::{Data, Enum, Member, Method, Schema};
+use super::model::{INTERNAL, VIM25};
+use super::schema::{Data, Enum, Managed, Member, Method, Namespace, Schema};
 
 #[derive(Deserialize)]
 struct Extras {
@@ -22,6 +23,17 @@ struct Extras {
     /// Secret fields that the registry does not mark.
     #[serde(default)]
     secrets: Vec<Of<Secret>>,
+    /// The namespace of undocumented methods.
+    internal: Option<Internal>,
+}
+
+#[derive(Deserialize)]
+struct Internal {
+    uri: String,
+    data: Vec<Data>,
+    managed: Vec<Managed>,
+    /// The undocumented methods of managed object types of vim25.
+    methods: Vec<Of<Method>>,
 }
 
 #[derive(Deserialize)]
@@ -52,7 +64,26 @@ pub(crate) fn add(schema: &mut Schema, folder: &Path) -> Result<()> {
     merge(schema, extras).with_context(|| format!("merge {}", file.display()))
 }
 
-fn merge(schema: &mut Schema, extras: Extras) -> Result<()> {
+fn merge(schema: &mut Schema, mut extras: Extras) -> Result<()> {
+    if let Some(mut internal) = extras.internal.take() {
+        for Of { owner, mut item } in internal.methods {
+            item.namespace = Some(INTERNAL.to_owned());
+            extras.methods.push(Of { owner, item });
+        }
+        for data in &mut internal.data {
+            data.preview = true;
+        }
+        for method in internal.managed.iter_mut().flat_map(|m| &mut m.methods) {
+            method.preview = true;
+        }
+        schema.namespaces.push(Namespace {
+            name: INTERNAL.to_owned(),
+            uri: internal.uri,
+            data: internal.data,
+            enums: Vec::new(),
+            managed: internal.managed,
+        });
+    }
     let vim25 = schema.namespaces.iter_mut().find(|ns| ns.name == VIM25);
     let vim25 = vim25.context("the schema has no namespace vim25")?;
     for Of { owner, mut item } in extras.fields {
@@ -169,6 +200,22 @@ mod tests {
             let error = merged(more).unwrap_err().to_string();
             assert!(error.contains(reason), "{error}");
         }
+    }
+
+    #[test]
+    fn an_undocumented_method_is_in_a_namespace_of_its_own() {
+        let mut schema = schema();
+        schema.namespaces[0].managed.push(
+            serde_json::from_str(r#"{"name":"Host","vmodl":"vim.Host","since":"v1"}"#).unwrap(),
+        );
+        let text = r#"{"data":[],"enums":[],"methods":[],"fields":[],"internal":{
+            "uri":"urn:internal","data":[],"managed":[],
+            "methods":[{"owner":"Host","name":"Explode","since":""}]}}"#;
+        merge(&mut schema, serde_json::from_str(text).unwrap()).unwrap();
+        assert_eq!(schema.namespaces[1].uri, "urn:internal");
+        let method = &schema.namespaces[0].managed[0].methods[0];
+        assert_eq!(method.namespace.as_deref(), Some(INTERNAL));
+        assert!(method.preview);
     }
 
     #[test]

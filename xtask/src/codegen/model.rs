@@ -18,14 +18,18 @@ use super::schema::{Data, Managed, Member, Method, Name, Namespace, Schema, Type
 /// The namespace that all others may refer to.
 pub(crate) const VIM25: &str = "vim25";
 
+/// The namespace of undocumented methods, from `extras`.
+pub(crate) const INTERNAL: &str = "internal";
+
 /// The first type id of each namespace, with room to grow.
-pub(super) const FIRST_IDS: [(&str, u16); 6] = [
+pub(super) const FIRST_IDS: [(&str, u16); 7] = [
     ("vim25", 0),
     ("vsan", 0x2000),
     ("eam", 0x2800),
     ("sms", 0x3000),
     ("pbm", 0x3800),
     ("vslm", 0x4000),
+    (INTERNAL, 0x4800),
 ];
 
 /// A method and the managed object type that declares it.
