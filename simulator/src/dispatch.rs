@@ -69,6 +69,7 @@ pub(crate) fn call(
                 }
             }
         }
+        model::disabled_methods::check(invocation.tx, &object, method)?;
         match model::call(&mut invocation, &object) {
             Some(answer) => answer,
             None if ONLY_VCENTER.contains(&method) => Err(fault::not_implemented()),

@@ -5,9 +5,9 @@ use vim25::types::{
     FileNotFound, FileTooLarge, HostNotConnected, InvalidArgument, InvalidCollectorVersion,
     InvalidDatastorePath, InvalidDeviceSpec, InvalidLogin, InvalidName, InvalidPowerState,
     InvalidProperty, InvalidRequest, InvalidState, InvalidType, InvalidVmConfig,
-    ManagedObjectNotFound, MethodNotFound, NoDiskSpace, NotAuthenticated, NotImplemented,
-    NotSupported, RequestCanceled, RuntimeFault, SystemError, TaskInProgress, ToolsUnavailable,
-    VirtualMachinePowerState,
+    ManagedObjectNotFound, MethodDisabled, MethodNotFound, NoDiskSpace, NotAuthenticated,
+    NotImplemented, NotSupported, RequestCanceled, RuntimeFault, SystemError, TaskInProgress,
+    ToolsUnavailable, VirtualMachinePowerState,
 };
 use vim25::{AnyRef, Fault, Ref, mo};
 
@@ -52,6 +52,12 @@ pub(crate) fn not_supported() -> Fault {
         "The operation is not supported on the object.",
         NotSupported::default(),
     )
+}
+
+pub(crate) fn method_disabled(source: &str) -> Fault {
+    let mut detail = MethodDisabled::default();
+    detail.source = Some(source.to_owned());
+    Fault::new(format!("The method is disabled by '{source}'"), detail)
 }
 
 pub(crate) fn not_implemented() -> Fault {

@@ -8,6 +8,7 @@ use vim25::{Any, AnyRef, Fault, ManagedObject, Ref, Slot};
 use crate::fault;
 use crate::lease::Lease;
 use crate::machine::Machine;
+use crate::model::DisabledMethod;
 use crate::property::path;
 use crate::view::View;
 
@@ -37,6 +38,7 @@ pub(crate) enum Hidden {
     View(View),
     Machine(std::sync::Arc<Machine>),
     Lease(std::sync::Arc<Lease>),
+    Disabled(std::sync::Arc<[DisabledMethod]>),
 }
 
 /// The target of a property path.

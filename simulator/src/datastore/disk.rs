@@ -17,6 +17,9 @@ use crate::fault;
 /// The size of a sector in bytes.
 const SECTOR: u64 = 512;
 
+/// The key of a descriptor that marks a thin disk.
+const THIN: &str = "ddb.thinProvisioned";
+
 /// The properties of an existing disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Disk {
@@ -68,7 +71,7 @@ fn complete(descriptor: &mut Descriptor, new: &New) {
     descriptor.set("ddb.uuid", &new.uuid);
     descriptor.set("ddb.virtualHWVersion", "21");
     if new.thin {
-        descriptor.set("ddb.thinProvisioned", "1");
+        descriptor.set(THIN, "1");
     }
 }
 
@@ -167,6 +170,16 @@ pub(crate) fn extend(store: &Store, path: &DatastorePath, bytes: u64) -> Result<
     store.write(path, &descriptor.to_bytes())
 }
 
+/// Makes a thin base disk a thick one.
+pub(crate) fn inflate(store: &Store, path: &DatastorePath) -> Result<(), Fault> {
+    let mut descriptor = descriptor(store, path)?;
+    if descriptor.parent_hint().is_some() || descriptor.create_type() != CreateType::Vmfs {
+        return Err(fault::not_supported());
+    }
+    descriptor.set(THIN, "0");
+    store.write(path, &descriptor.to_bytes())
+}
+
 /// Deletes a disk, without its parents.
 pub(crate) fn delete(store: &Store, path: &DatastorePath) -> Result<(), Fault> {
     for extent in extents(store, path)? {
@@ -254,7 +267,7 @@ pub(crate) fn read(store: &Store, path: &DatastorePath) -> Result<Disk, Fault> {
         bytes,
         parent: descriptor.parent_hint().map(str::to_owned),
         uuid: descriptor.get("ddb.uuid").unwrap_or_default().to_owned(),
-        thin: descriptor.get("ddb.thinProvisioned").is_some(),
+        thin: descriptor.get(THIN).is_some_and(|value| value != "0"),
         deletable: descriptor
             .get("ddb.deletable")
             .is_none_or(|value| !value.eq_ignore_ascii_case("false") && value != "0"),

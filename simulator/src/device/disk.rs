@@ -178,7 +178,7 @@ fn place(tx: &Transaction<'_>, given: &str, home: &DatastorePath) -> Result<Data
 
 /// Returns the parent's path relative to the child's directory, which works for
 /// readers outside the simulator too.
-pub(super) fn hint(path: &DatastorePath, parent: &DatastorePath) -> String {
+pub(crate) fn hint(path: &DatastorePath, parent: &DatastorePath) -> String {
     let (from, to) = (path.parent(), parent.parent());
     let both = from.parts().iter().zip(to.parts());
     let common = both.take_while(|(from, to)| from == to).count();

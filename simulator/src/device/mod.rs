@@ -10,7 +10,7 @@ pub(crate) mod vmx_settings;
 
 pub(crate) use board::board;
 pub(crate) use change::{apply, undo};
-pub(crate) use disk::{chain, chain_of, chains, destroy_files, parents_asked};
+pub(crate) use disk::{chain, chain_of, chains, destroy_files, hint, parents_asked};
 pub(crate) use kind::Kind;
 
 use vim25::types::VirtualDevice;

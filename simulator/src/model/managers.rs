@@ -16,6 +16,9 @@ use crate::world::Transaction;
 /// role.
 const ADMIN: i32 = -1;
 
+/// The id of the authorization manager.
+pub(super) const AUTHORIZATION: &str = "ha-authmgr";
+
 fn at<T: ManagedObject>(value: &str) -> Option<Ref<T>> {
     Some(Ref::new(value))
 }
@@ -23,7 +26,7 @@ fn at<T: ManagedObject>(value: &str) -> Option<Ref<T>> {
 /// Adds the managers to the content of the service instance.
 pub(super) fn name(content: &mut ServiceContent) {
     content.user_directory = at(super::host_managers::USERS);
-    content.authorization_manager = at("ha-authmgr");
+    content.authorization_manager = at(AUTHORIZATION);
     content.service_manager = at("ha-servicemanager");
     content.perf_manager = at("ha-perfmgr");
     content.account_manager = at(super::host_managers::ACCOUNTS);
@@ -40,7 +43,7 @@ pub(super) fn build(tx: &mut Transaction<'_>) {
     tx.insert(Object::new::<mo::UserDirectory>(
         super::host_managers::USERS,
     ));
-    tx.insert(authorization("ha-authmgr"));
+    tx.insert(authorization(AUTHORIZATION));
     tx.insert(Object::new::<mo::ServiceManager>("ha-servicemanager"));
     let mut performance = Object::new::<mo::PerformanceManager>("ha-perfmgr");
     performance.put("description", &PerformanceDescription::default());
@@ -143,6 +146,7 @@ pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
         | "QueryAssignedLicenses"
         | "QueryDescriptions" => value(&none),
         "UpdateLicenseLabel" => nothing(),
+        "DisableMethods" | "EnableMethods" => return super::disabled_methods::call(inv),
         _ => return None,
     })
 }

@@ -3,8 +3,10 @@
 mod compute_resource;
 mod datacenter;
 pub(crate) mod datastore;
+pub(crate) mod disabled_methods;
 pub(crate) mod distributed_switch;
 pub(crate) mod entity;
+mod esxcli;
 mod event;
 mod file_manager;
 mod folder;
@@ -38,6 +40,7 @@ use crate::shared::Shared;
 use crate::world::Transaction;
 
 pub(crate) use datacenter::NAME as DATACENTER;
+pub(crate) use disabled_methods::DisabledMethod;
 
 /// Returns the root pool of an ESXi host.
 pub(crate) const ROOT_POOL: &str = "ha-root-pool";
@@ -86,6 +89,7 @@ pub(crate) fn call(inv: &mut Invocation<'_, '_>, object: &Object) -> Option<Answ
         "ResourcePool" => resource_pool::call(inv),
         "VirtualMachine" => virtual_machine::call(inv),
         "DistributedVirtualSwitchManager" | "VmwareDistributedVirtualSwitch" => None,
+        "HostSystem" | "ReflectManagedMethodExecuter" => esxcli::call(inv),
         "HostNetworkSystem" => host_network::call(inv),
         "HostDatastoreBrowser" => datastore::call(inv),
         "Datastore" => datastore::call(inv),

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use disk_image::Monitor;
+use vim25::internal::types::{VirtualDiskInfo, VirtualDiskInfoUnit};
 use vim25::types::{FileBackedVirtualDiskSpec, VirtualDiskSpec};
 use vim25::{Fault, Poly};
 
 use crate::datastore::disk::{self, New};
 use crate::datastore::path::DatastorePath;
+use crate::device;
 use crate::fault;
 use crate::guest;
 use crate::invocation::{Answer, Invocation, nothing, value};
@@ -23,6 +25,9 @@ pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
         "CopyVirtualDisk_Task" => copy(inv),
         "MoveVirtualDisk_Task" => rename(inv),
         "QueryVirtualDiskUuid" => uuid(inv),
+        "InflateVirtualDisk_Task" => inflate(inv),
+        "QueryVirtualDiskInfo_Task" => info(inv),
+        "CreateChildDisk_Task" => create_child(inv),
         _ => return None,
     })
 }
@@ -200,4 +205,62 @@ fn uuid(inv: &mut Invocation<'_, '_>) -> Answer {
     let path = path(inv, "name")?;
     let disk = disk::read(&inv.tx.shared().store, &path)?;
     value(&disk.uuid)
+}
+
+/// Makes a thin disk a thick one. The files of the simulator are sparse in either case.
+fn inflate(inv: &mut Invocation<'_, '_>) -> Answer {
+    let path = path(inv, "name")?;
+    let this = inv.this.clone();
+    let description = "VirtualDiskManager.inflateVirtualDisk";
+    task::begin(inv, &this, description, move |tx| {
+        guest::check_unlocked(tx, &path)?;
+        disk::inflate(&tx.shared().store, &path)?;
+        nothing()
+    })
+}
+
+/// Describes a disk and, on request, its parents.
+fn info(inv: &mut Invocation<'_, '_>) -> Answer {
+    let path = path(inv, "name")?;
+    let parents: bool = inv.arg("includeParents")?;
+    let this = inv.this.clone();
+    let description = "VirtualDiskManager.queryVirtualDiskInfo";
+    task::begin(inv, &this, description, move |tx| {
+        let store = &tx.shared().store;
+        let chain = device::chain_of(store, &path)?;
+        let mut infos = Vec::new();
+        for (at, path) in chain.iter().enumerate() {
+            let kind = match (chain.get(at + 1), disk::read(store, path)?.thin) {
+                (Some(_), _) => "delta",
+                (None, true) => "thin",
+                (None, false) => "preallocated",
+            };
+            infos.push(VirtualDiskInfo {
+                unit: Some(Box::new(VirtualDiskInfoUnit {
+                    name: path.to_string(),
+                })),
+                disk_type: kind.into(),
+                parent: chain.get(at + 1).map(ToString::to_string),
+            });
+        }
+        infos.truncate(if parents { usize::MAX } else { 1 });
+        value(&infos)
+    })
+}
+
+/// Creates a disk that continues the content of another one.
+fn create_child(inv: &mut Invocation<'_, '_>) -> Answer {
+    let (child, parent) = (path(inv, "childName")?, path(inv, "parentName")?);
+    let this = inv.this.clone();
+    let description = "VirtualDiskManager.createChildDisk";
+    task::begin_long(inv, &this, description, move |shared| async move {
+        guest::flush_file(&shared, &parent).await?;
+        Transaction::run(&shared, move |tx| {
+            let new = new(tx, true);
+            let hint = device::hint(&child, &parent);
+            disk::create_child(&tx.shared().store, &child, &parent, &hint, &new)
+        })
+        .await?;
+        nothing()
+    })
 }

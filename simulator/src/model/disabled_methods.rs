@@ -1,0 +1,123 @@
+//! Methods of entities that programs disabled, by the authorization manager of a vCenter.
+
+use std::sync::Arc;
+
+use vim25::internal::types::DisabledMethodRequest;
+use vim25::{AnyRef, Fault};
+
+use crate::fault;
+use crate::invocation::{Answer, Invocation, nothing};
+use crate::object::{Hidden, Object};
+use crate::world::Transaction;
+
+/// A disabled method of an entity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct DisabledMethod {
+    entity: AnyRef,
+    method: String,
+    /// Identifies the program that disabled it, and that may enable it again.
+    source: String,
+}
+
+/// Handles `DisableMethods` and `EnableMethods`, which only a vCenter has.
+pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
+    if !inv.tx.layout().is_vcenter {
+        return None;
+    }
+    match inv.request.method.as_str() {
+        "DisableMethods" => Some(disable(inv)),
+        "EnableMethods" => Some(enable(inv)),
+        _ => None,
+    }
+}
+
+fn entities(inv: &Invocation<'_, '_>) -> Result<Vec<AnyRef>, Fault> {
+    let entities: Vec<AnyRef> = inv.arg("entity")?;
+    for entity in &entities {
+        if !inv.tx.object(entity)?.is_a("ManagedEntity") {
+            return Err(fault::invalid_argument("entity"));
+        }
+    }
+    Ok(entities)
+}
+
+fn disable(inv: &mut Invocation<'_, '_>) -> Answer {
+    let entities = entities(inv)?;
+    let methods: Vec<DisabledMethodRequest> = inv.arg("method")?;
+    let source: String = inv.arg("sourceId")?;
+    change(inv, &entities, |all| {
+        for entity in &entities {
+            for method in &methods {
+                let disabled = DisabledMethod {
+                    entity: entity.clone(),
+                    method: method.method.clone(),
+                    source: source.clone(),
+                };
+                if !all.contains(&disabled) {
+                    all.push(disabled);
+                }
+            }
+        }
+    })
+}
+
+fn enable(inv: &mut Invocation<'_, '_>) -> Answer {
+    let entities = entities(inv)?;
+    let methods: Vec<String> = inv.arg("method")?;
+    let source: String = inv.arg("sourceId")?;
+    change(inv, &entities, |all| {
+        all.retain(|disabled| {
+            disabled.source != source
+                || !methods.contains(&disabled.method)
+                || !entities.contains(&disabled.entity)
+        });
+    })
+}
+
+/// Changes what is disabled, and shows it in the entities.
+fn change(
+    inv: &mut Invocation<'_, '_>,
+    entities: &[AnyRef],
+    change: impl FnOnce(&mut Vec<DisabledMethod>),
+) -> Answer {
+    let mut all = list(inv.this()?).to_vec();
+    // Entities that were removed take their entries with them.
+    all.retain(|disabled| inv.tx.object(&disabled.entity).is_ok());
+    change(&mut all);
+    for entity in entities {
+        let own = all.iter().filter(|disabled| disabled.entity == *entity);
+        let mut names: Vec<String> = own.map(|disabled| disabled.method.clone()).collect();
+        names.sort_unstable();
+        names.dedup();
+        inv.tx.edit(entity)?.put("disabledMethod", &names);
+    }
+    inv.edit_this()?.hidden = Hidden::Disabled(all.into());
+    nothing()
+}
+
+fn list(manager: &Object) -> Arc<[DisabledMethod]> {
+    match &manager.hidden {
+        Hidden::Disabled(all) => Arc::clone(all),
+        _ => Arc::new([]),
+    }
+}
+
+/// Refuses a method that is disabled for an entity.
+pub(crate) fn check(tx: &Transaction<'_>, object: &Object, method: &str) -> Result<(), Fault> {
+    if !tx.layout().is_vcenter || !object.is_a("ManagedEntity") {
+        return Ok(());
+    }
+    let Some(manager) = tx.get(super::managers::AUTHORIZATION) else {
+        return Ok(());
+    };
+    let Hidden::Disabled(all) = &manager.hidden else {
+        return Ok(());
+    };
+    let found = all
+        .iter()
+        .find(|disabled| disabled.method == method && disabled.entity == *object.reference());
+    match found {
+        Some(disabled) => Err(fault::method_disabled(&disabled.source)),
+        None => Ok(()),
+    }
+}
