@@ -49,12 +49,7 @@ impl Failure {
     /// Returns whether another attempt may succeed.
     pub(crate) const fn is_passing(&self) -> bool {
         match self {
-            Self::Transport(error) => matches!(
-                error.kind,
-                FailureKind::Connect
-                    | FailureKind::NoAnswer
-                    | FailureKind::Timeout(RequestPhase::Connect)
-            ),
+            Self::Transport(error) => error.kind.is_passing(),
             Self::Status(status, _) => matches!(status, 502..=504),
             Self::TooLong(_) => false,
         }

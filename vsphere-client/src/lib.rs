@@ -12,7 +12,7 @@
 //! observe changes; [`Client::inventory`] finds objects by name and by pattern;
 //! [`Client::files`] transfers files, [`Client::virtual_disks`] manages disks,
 //! [`Client::machine`] has the everyday operations of a virtual machine, and
-//! [`device`] edits its hardware.
+//! [`device`] edits its hardware; [`Client::esxcli`] runs commands on a host.
 //!
 #![doc = include_str!("../FAILURES.md")]
 
@@ -25,6 +25,7 @@ mod datastore;
 pub mod device;
 mod error;
 mod escape;
+mod esxcli;
 mod exchange;
 mod inventory;
 mod machine;
@@ -44,13 +45,14 @@ pub use builder::ClientBuilder;
 pub use client::Client;
 pub use credentials::Credentials;
 pub use datastore::{
-    DatastorePath, DiskFormat, Download, FileEntry, FilePart, Files, FromLocal, ToLocal,
+    DatastorePath, DiskFormat, DiskInfo, Download, FileEntry, FilePart, Files, FromLocal, ToLocal,
     TransferProgress, Transferred, Upload, VirtualDisks,
 };
 pub use error::{
     EntityKind, Error, LoginProblem, Operation, RequestPhase, Result, SearchScope, TlsProblem,
     TransportProblem, UntrustedCertificate,
 };
+pub use esxcli::{EsxCli, EsxCliRow};
 pub use inventory::{Datacenter, Datastore, Found, Inventory, InventoryDefaults};
 pub use machine::{ConsoleKind, ConsoleTicket, Machine, Snapshot};
 pub use property::{Item, Items, ObjectProperties, Properties, PropertySet, PropertyState, Query};

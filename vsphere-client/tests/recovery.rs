@@ -59,6 +59,47 @@ async fn reads_survive_what_passes() {
     simulator.shutdown().await;
 }
 
+/// The view of a query is lost with the session, so the server finds nothing in it.
+#[tokio::test]
+async fn a_view_lost_with_its_session_is_no_empty_inventory() {
+    let (simulator, client, _) = start().await;
+    let machines = || {
+        client
+            .retrieve::<mo::VirtualMachine>()
+            .property(props::virtual_machine::NAME)
+            .within(&client.service_content().root_folder)
+            .collect()
+    };
+    let expected = machines().await.unwrap().len();
+    assert!(expected > 0);
+    let script = simulator.script();
+    script.next("RetrievePropertiesEx", Reaction::LoseSession);
+    assert_eq!(machines().await.unwrap().len(), expected);
+    client.close().await.unwrap();
+    simulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_download_is_asked_for_again_until_it_begins() {
+    let (simulator, client, _) = start().await;
+    let place = client.defaults().await.unwrap();
+    let files = client.files(&place.datastore);
+    files.upload_bytes("again.txt", "content").await.unwrap();
+    for reaction in [
+        Reaction::Disconnect,
+        Reaction::LoseAnswer,
+        Reaction::HttpStatus(503),
+        Reaction::LoseSession,
+    ] {
+        simulator.script().next("GET /folder", reaction);
+        let download = files.download("again.txt").await.unwrap();
+        assert_eq!(download.read_to_end(100).await.unwrap(), "content");
+        assert_eq!(simulator.script().pending(), 0);
+    }
+    client.close().await.unwrap();
+    simulator.shutdown().await;
+}
+
 #[tokio::test]
 async fn a_change_whose_answer_is_lost_is_not_repeated() {
     let (simulator, client, vm) = start().await;

@@ -32,6 +32,9 @@ flows! {
     files_are_copied_and_moved
     a_file_goes_from_path_to_path
     virtual_disks_are_files_of_their_own
+    a_disk_is_described
+    disks_are_inflated_and_continued
+    commands_run_on_a_host
     power_that_is_there_already_is_success
     devices_are_added_edited_and_removed
     a_machine_is_registered_again
@@ -51,5 +54,16 @@ async fn a_machine_is_cloned_and_relocated() {
     let simulator = builder.start().await.unwrap();
     let url = simulator.url().replace("://", "://root:secret@");
     flows::a_machine_is_cloned_and_relocated(&url).await;
+    simulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_machine_is_protected_from_others() {
+    let topology = Topology::vcenter().clusters(1).machines(1);
+    let builder = Simulator::builder().topology(topology);
+    let builder = builder.user("root").password("secret");
+    let simulator = builder.start().await.unwrap();
+    let url = simulator.url().replace("://", "://root:secret@");
+    flows::a_machine_is_protected_from_others(&url).await;
     simulator.shutdown().await;
 }

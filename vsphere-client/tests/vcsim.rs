@@ -37,6 +37,8 @@ flows! {
     files_are_copied_and_moved
     a_file_goes_from_path_to_path
     virtual_disks_are_files_of_their_own
+    a_disk_is_described
+    commands_run_on_a_host
     power_that_is_there_already_is_success
     devices_are_added_edited_and_removed
     a_machine_is_registered_again

@@ -1,5 +1,6 @@
 //! Virtual disks that are managed as files, independent of a machine.
 
+use vim25::internal::types::VirtualDiskInfo;
 use vim25::types::{
     FileBackedVirtualDiskSpec, FileNotFound, VirtualDiskAdapterType, VirtualDiskType,
 };
@@ -31,6 +32,19 @@ impl DiskFormat {
             Self::EagerZeroedThick => VirtualDiskType::EagerZeroedThick,
         }
     }
+}
+
+/// A virtual disk file, as the server describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DiskInfo {
+    /// The disk's descriptor.
+    pub path: DatastorePath,
+    /// The allocation, in the server's words: `thin`, `preallocated`, `eagerZeroedThick`,
+    /// `delta`, `seSparse`, …
+    pub kind: String,
+    /// The disk whose content this one continues, if it is a child disk.
+    pub parent: Option<DatastorePath>,
 }
 
 impl Client {
@@ -162,6 +176,64 @@ impl VirtualDisks<'_> {
             .manager()?
             .query_virtual_disk_uuid(&disk.to_string(), datacenter);
         missing(self.client.call(call).await, disk)
+    }
+
+    /// Describes a disk and, with `parents`, the disks that it is a child of: itself first,
+    /// the base disk last. Parents come from the disks themselves, so this finds out what a
+    /// file belongs to without opening it.
+    ///
+    /// Uses an undocumented method, which every ESXi host and vCenter has.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such disk; otherwise see [`Error`].
+    pub async fn info(&self, disk: &DatastorePath, parents: bool) -> Result<Vec<DiskInfo>> {
+        let datacenter = Some(self.datacenter.reference());
+        let call = self
+            .manager()?
+            .query_virtual_disk_info(&disk.to_string(), datacenter, parents);
+        let found = missing(self.client.run(call).await, disk)?;
+        found
+            .into_iter()
+            .map(|info| self.described(info, disk))
+            .collect()
+    }
+
+    fn described(&self, info: VirtualDiskInfo, disk: &DatastorePath) -> Result<DiskInfo> {
+        let path = |text: &str| {
+            text.parse().map_err(|_| {
+                let operation = self.client.operation("QueryVirtualDiskInfo_Task", None);
+                Error::senseless(operation, format!("{text:?}, of {disk}, is not a path"))
+            })
+        };
+        let parent = info.parent.filter(|parent| !parent.is_empty());
+        Ok(DiskInfo {
+            path: match &info.unit {
+                Some(unit) => path(&unit.name)?,
+                None => disk.clone(),
+            },
+            kind: info.disk_type,
+            parent: parent.as_deref().map(path).transpose()?,
+        })
+    }
+
+    /// Creates a disk that continues the content of `parent`, which must not be written to
+    /// any more. Creating a machine with such a disk needs no separate call: see
+    /// [`NewDisk::child_of`](crate::device::NewDisk::child_of).
+    ///
+    /// Uses an undocumented method, which ESXi hosts and vCenter have, but not vcsim.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such parent; otherwise see [`Error`].
+    pub async fn create_child(&self, parent: &DatastorePath, child: &DatastorePath) -> Result<()> {
+        let datacenter = Some(self.datacenter.reference());
+        let call = self.manager()?.create_child_disk(
+            &child.to_string(),
+            datacenter,
+            &parent.to_string(),
+            datacenter,
+            true,
+        );
+        missing(self.client.run(call).await, parent)
     }
 
     /// Deletes a disk: its descriptor and its content.

@@ -235,9 +235,10 @@ async fn hash(file: &mut File, digest: &mut Sha256) -> std::io::Result<u64> {
     }
 }
 
-fn unusable(what: &str, local: &Path, error: std::io::Error) -> Error {
-    Error::Config {
-        what: format!("cannot {what} the local file {}", local.display()).into(),
-        source: Some(error.into()),
+fn unusable(what: &'static str, local: &Path, source: std::io::Error) -> Error {
+    Error::LocalFile {
+        what,
+        path: local.into(),
+        source,
     }
 }

@@ -7,7 +7,7 @@ mod namespace;
 mod path;
 mod transfer;
 
-pub use disks::{DiskFormat, VirtualDisks};
+pub use disks::{DiskFormat, DiskInfo, VirtualDisks};
 pub use files::{FileEntry, Files};
 pub use local::{FromLocal, ToLocal, Transferred};
 pub use path::DatastorePath;

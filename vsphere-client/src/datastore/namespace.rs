@@ -35,9 +35,10 @@ impl Files<'_> {
         let stable = self.client.call(call).await?;
         match chosen_name(&stable) {
             Some(chosen) => Ok(self.datastore.path(chosen)),
-            None => Err(Error::config(format!(
-                "the server returned {stable:?} for the new directory {name:?}"
-            ))),
+            None => Err(Error::senseless(
+                self.client.operation("CreateDirectory", None),
+                format!("the server returned {stable:?} for the new directory {name:?}"),
+            )),
         }
     }
 

@@ -28,6 +28,7 @@ use crate::error::{
 use crate::escape::encode;
 use crate::exchange::Failure;
 use crate::inventory::Datastore;
+use crate::retry::Backoff;
 use crate::transport::{Body, FailureKind, Request, Response, TransportError};
 
 /// The size of the pieces that are read from a reader, in bytes.
@@ -102,13 +103,9 @@ impl Files<'_> {
         let place = self.datastore.path(path);
         let url = folder_url(client, self.datastore, path)?;
         let operation = client.operation(&format!("GET {place}"), None);
-        ensure_session(client, self.datastore).await?;
         let limit = client.inner.options.request_timeout;
-        let mut request = request(client, Method::GET, url, Body::Empty, Some(limit));
-        if offset > 0 {
-            request.headers.push(("range", format!("bytes={offset}-")));
-        }
-        let response = client.inner.transport.send(request).await;
+        let range = (offset > 0).then(|| format!("bytes={offset}-"));
+        let response = get(client, self.datastore, &url, range.as_deref()).await?;
         let response = judge(client, &operation, &place, response, limit, true)?;
         let is_rest = response.status == 206 && begins_at(response.range.as_deref(), offset);
         if offset > 0 && !is_rest {
@@ -140,16 +137,12 @@ impl Files<'_> {
         let place = self.datastore.path(path);
         let url = folder_url(client, self.datastore, path)?;
         let operation = client.operation(&format!("GET {place}"), None);
-        ensure_session(client, self.datastore).await?;
         let limit = client.inner.options.request_timeout;
-        let mut request = request(client, Method::GET, url, Body::Empty, Some(limit));
         // A range cannot be empty: if no bytes are requested, request one to learn the length
         // of the file.
         let last = offset.saturating_add(length.max(1)) - 1;
-        request
-            .headers
-            .push(("range", format!("bytes={offset}-{last}")));
-        let response = client.inner.transport.send(request).await;
+        let range = format!("bytes={offset}-{last}");
+        let response = get(client, self.datastore, &url, Some(&range)).await?;
         if let Ok(response) = &response
             && response.status == 416
         {
@@ -474,6 +467,42 @@ async fn ensure_session(client: &Client, datastore: &Datastore) -> Result<()> {
         .try_get(datastore.reference(), props::datastore::NAME)
         .await
         .map(drop)
+}
+
+/// Requests a file, or a range of it. Like every read, the request is repeated within the
+/// budget until a response begins, and once if it is refused because the session was lost in
+/// between.
+async fn get(
+    client: &Client,
+    datastore: &Datastore,
+    url: &Url,
+    range: Option<&str>,
+) -> Result<Result<Response, TransportError>> {
+    let limit = client.inner.options.request_timeout;
+    let mut backoff = Backoff::new(client.inner.options.retry);
+    let mut was_refused = false;
+    loop {
+        ensure_session(client, datastore).await?;
+        let mut request = request(client, Method::GET, url.clone(), Body::Empty, Some(limit));
+        if let Some(range) = range {
+            request.headers.push(("range", range.to_owned()));
+        }
+        let response = client.inner.transport.send(request).await;
+        let pause = match &response {
+            Ok(response) if response.status == 401 && !was_refused => {
+                was_refused = true;
+                continue;
+            }
+            Ok(response) if matches!(response.status, 502..=504) => {
+                response.retry_after.unwrap_or_default()
+            }
+            Err(error) if error.kind.is_passing() => Duration::ZERO,
+            _ => return Ok(response),
+        };
+        if !backoff.again_after(pause).await {
+            return Ok(response);
+        }
+    }
 }
 
 fn request(

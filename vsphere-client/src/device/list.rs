@@ -8,7 +8,7 @@ use vim25::{Base, ConvertError, DataObject, IsA, Poly};
 
 use super::build::NewDisk;
 use super::bus::{self, Bus};
-use crate::error::{EntityKind, Error, Result, SearchScope};
+use crate::error::{EntityKind, Error, Operation, Result, SearchScope};
 
 /// The maximum number of network cards of a machine.
 const CARDS: usize = 10;
@@ -167,7 +167,7 @@ impl DeviceList {
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is no such device, [`Error::WrongType`] when it is not a
-    /// `T`, [`Error::Config`] when it cannot be decoded.
+    /// `T`, [`Error::Decode`] when the server sent it incomplete.
     pub fn edit<T>(&mut self, key: i32, change: impl FnOnce(&mut T)) -> Result<()>
     where
         T: DataObject + IsA<VirtualDevice>,
@@ -177,7 +177,8 @@ impl DeviceList {
         let device = devices.find(|device| key_of(device) == Some(key));
         let device = device.ok_or(missing)?;
         let changed = device.modify::<T>(change);
-        match changed.map_err(|error| unreadable(&format!("device {key}"), error))? {
+        let operation = || Operation::new(&format!("editing device {key}"), None, "");
+        match changed.map_err(|error| Error::unconvertible(&operation(), error))? {
             true => {}
             false => {
                 return Err(Error::WrongType {

@@ -1,4 +1,17 @@
 //! The error type, which says what was attempted, on which object, and what to do.
+//!
+//! There are three layers, and each answers a different question:
+//!
+//! 1. [`Error`]: what can the caller do? Each variant calls for another reaction: wait, log in,
+//!    pin a certificate, check before repeating, correct the program.
+//! 2. [`TransportProblem`], [`TlsProblem`] and [`LoginProblem`]: what has to be mended? They
+//!    are the reasons within one reaction, and the text that an operator reads.
+//! 3. The chain of sources: what did the layer below report? The fault of the server, and
+//!    errors of I/O, TLS and codec. For people and logs, not for decisions.
+//!
+//! The internal `FailureKind` of a transport and `Failure` of an attempt are no further
+//! layers: they say whether a request was sent and whether to repeat it, and every one ends
+//! as one of the variants here.
 
 mod operation;
 mod problem;
@@ -10,6 +23,7 @@ pub use problem::{LoginProblem, TlsProblem, TransportProblem, UntrustedCertifica
 pub use search::{EntityKind, SearchScope};
 
 use std::error::Error as StdError;
+use std::path::Path;
 use std::time::Duration;
 
 use vim25::types::{InvalidProperty, MethodFault};
@@ -105,13 +119,25 @@ pub enum Error {
         source: Source,
     },
 
-    /// Nothing was sent, because the request itself is invalid.
+    /// The program's own input is invalid: an address, an option, an argument, or a call from
+    /// outside a tokio runtime. Nothing was sent.
     #[error("{what}")]
     Config {
         /// What is wrong, and how to fix it.
         what: Box<str>,
         /// The cause.
         source: Option<Source>,
+    },
+
+    /// A file on the client's side of a transfer could not be read or written.
+    #[error("cannot {what} the local file {}", path.display())]
+    LocalFile {
+        /// What was attempted: `read` or `write`.
+        what: &'static str,
+        /// The file.
+        path: Box<Path>,
+        /// The error of the operating system.
+        source: std::io::Error,
     },
 
     /// The server, or its version, does not offer the requested feature.
@@ -209,6 +235,14 @@ impl Error {
         Self::Decode {
             operation: operation.clone(),
             source: error.into(),
+        }
+    }
+
+    /// Returns the error for a response that can be decoded but makes no sense.
+    pub(crate) fn senseless(operation: Operation, what: impl Into<String>) -> Self {
+        Self::Decode {
+            operation,
+            source: what.into().into(),
         }
     }
 

@@ -70,6 +70,11 @@ impl Error {
                 what: what.clone(),
                 source: some_source(),
             },
+            Self::LocalFile { what, path, source } => Self::LocalFile {
+                what,
+                path: path.clone(),
+                source: std::io::Error::new(source.kind(), SharedSource(Arc::clone(error))),
+            },
             Self::Unsupported { what, server } => Self::Unsupported {
                 what: what.clone(),
                 server: server.clone(),

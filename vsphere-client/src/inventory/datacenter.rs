@@ -22,20 +22,20 @@ impl Datacenter {
         use props::datacenter::{DATASTORE_FOLDER, HOST_FOLDER, NETWORK_FOLDER, VM_FOLDER};
         let folders = (VM_FOLDER, HOST_FOLDER, DATASTORE_FOLDER, NETWORK_FOLDER);
         let folders = client.try_get(&reference, folders).await?;
-        let (Some(vm_folder), Some(host_folder), Some(datastore_folder), Some(network_folder)) =
-            folders
-        else {
-            return Err(Error::config(format!(
-                "the folders of {reference} cannot be read; is the user allowed to?"
-            )));
+        let (vm_folder, host_folder, datastore_folder, network_folder) = folders;
+        let need = |folder: Option<Ref<mo::Folder>>, property: &str| {
+            folder.ok_or_else(|| Error::Unset {
+                object: Box::new(reference.upcast()),
+                property: property.into(),
+            })
         };
         Ok(Self {
+            vm_folder: need(vm_folder, VM_FOLDER.path())?,
+            host_folder: need(host_folder, HOST_FOLDER.path())?,
+            datastore_folder: need(datastore_folder, DATASTORE_FOLDER.path())?,
+            network_folder: need(network_folder, NETWORK_FOLDER.path())?,
             path: super::walk::path_of(client, reference.upcast()).await?,
             reference,
-            vm_folder,
-            host_folder,
-            datastore_folder,
-            network_folder,
         })
     }
 

@@ -86,7 +86,11 @@ pub(super) async fn path_of(client: &Client, object: Ref<mo::ManagedEntity>) -> 
     let mut next = Some(object);
     while let Some(object) = next.filter(|object| object.value() != root) {
         if names.len() >= DEEPEST {
-            return Err(Error::config(format!("{object} is its own ancestor")));
+            let operation = client.operation("reading the path", Some(&object.upcast()));
+            return Err(Error::senseless(
+                operation,
+                "the object is its own ancestor",
+            ));
         }
         let (name, parent) = client
             .try_get(&object, (NAME, props::managed_entity::PARENT))

@@ -65,7 +65,12 @@ impl Machine<'_> {
         let call = self.vm.acquire_ticket(kind.wire());
         let ticket = self.client.call(call).await?;
         let port = ticket.port.map(u16::try_from).transpose();
-        let port = port.map_err(|_| Error::config("the server returned an impossible port"))?;
+        let port = port.map_err(|_| {
+            let operation = self
+                .client
+                .operation("AcquireTicket", Some(&self.vm.upcast()));
+            Error::senseless(operation, format!("{:?} is not a port", ticket.port))
+        })?;
         let url = match (&ticket.url, kind, &ticket.host, port) {
             (Some(url), ..) => Some(url.clone()),
             // Servers before 7.0 return no URL, so the client has to build it.

@@ -3,6 +3,7 @@
 mod console;
 mod copies;
 mod guest;
+mod methods;
 mod power;
 mod registration;
 mod snapshot;

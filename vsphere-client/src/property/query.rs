@@ -390,8 +390,10 @@ impl Cursor {
                 path_set: self.paths.clone(),
             }],
             object_set: objects,
-            // Ask the server to report missing objects instead of failing.
-            report_missing_objects_in_results: Some(true),
+            // Ask the server to report missing objects instead of failing. A traversal has only
+            // its start: if that is missing, such as a view that was lost with its session, the
+            // result is not empty but unknown.
+            report_missing_objects_in_results: Some(matches!(self.source, Source::Objects(_))),
         };
         let options = RetrieveOptions {
             max_objects: self.page_size,

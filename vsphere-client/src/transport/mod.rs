@@ -108,3 +108,13 @@ pub(crate) enum FailureKind {
     /// The body to send could not be read.
     Source,
 }
+
+impl FailureKind {
+    /// Returns whether another attempt may succeed.
+    pub(crate) const fn is_passing(&self) -> bool {
+        matches!(
+            self,
+            Self::Connect | Self::NoAnswer | Self::Timeout(RequestPhase::Connect)
+        )
+    }
+}

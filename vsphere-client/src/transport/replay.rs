@@ -36,6 +36,10 @@ pub(crate) enum Reply {
     Cookie(&'static str, &'static str),
     /// Returns this HTTP status and text.
     Status(u16, String),
+    /// Returns this body in an envelope, in pieces of 100 bytes with a pause before each.
+    Trickle(std::time::Duration, &'static str),
+    /// Returns only this much of the body in an envelope, and then this failure.
+    BreakOff(usize, FailureKind, &'static str),
     /// Returns status 503 with `Retry-After`, in seconds.
     Busy(u64),
     /// Fails immediately.
@@ -179,13 +183,21 @@ impl Transport for Replay {
             let status = if body.contains("Fault>") { 500 } else { 200 };
             (status, enveloped(body), Vec::new())
         };
+        let pause = match &reply {
+            Reply::Trickle(pause, _) => Some(*pause),
+            _ => None,
+        };
+        let end = match &reply {
+            Reply::BreakOff(length, kind, _) => Some((*length, kind.clone())),
+            _ => None,
+        };
         let is_gzip = matches!(reply, Reply::Gzip(_));
         let retry_after = match reply {
             Reply::Busy(seconds) => Some(std::time::Duration::from_secs(seconds)),
             _ => None,
         };
         let (status, text, cookies) = match reply {
-            Reply::Body(text) => body(text),
+            Reply::Body(text) | Reply::Trickle(_, text) | Reply::BreakOff(_, _, text) => body(text),
             Reply::Owned(text) | Reply::Gzip(text) => body(&text),
             Reply::When(text) => body(&text.await.unwrap()),
             Reply::After(delay, text) => {
@@ -220,11 +232,24 @@ impl Transport for Replay {
         } else {
             text.into_bytes()
         };
-        let pieces: Vec<_> = bytes
+        let whole = end.as_ref().map_or(bytes.len(), |(length, _)| *length);
+        let mut pieces: Vec<_> = bytes[..whole]
             .chunks(100)
             .map(Bytes::copy_from_slice)
             .map(Ok)
             .collect();
+        pieces.extend(end.map(|(_, kind)| {
+            Err(TransportError {
+                kind,
+                source: "as the test wants it".into(),
+            })
+        }));
+        let pieces = futures_util::stream::iter(pieces).then(move |piece| async move {
+            if let Some(pause) = pause {
+                tokio::time::sleep(pause).await;
+            }
+            piece
+        });
         Ok(Response {
             range: None,
             status,
@@ -232,7 +257,7 @@ impl Transport for Replay {
             length: None,
             retry_after,
             encoding: is_gzip.then(|| "gzip".to_owned()),
-            body: futures_util::stream::iter(pieces).boxed(),
+            body: pieces.boxed(),
         })
     }
 }

@@ -113,7 +113,7 @@ async fn a_change_without_an_answer_is_an_unknown_outcome() {
 /// A proxy in front of the server refused the change, so the outcome is known.
 #[tokio::test(start_paused = true)]
 async fn a_change_that_is_refused_without_a_fault_was_not_carried_out() {
-    for status in [400, 403, 404, 413, 429] {
+    for status in [400, 401, 403, 404, 413, 429] {
         let refusal = Reply::Status(status, "<html>no</html>".into());
         let replay = Replay::script(vec![(POWER_ON, refusal)]);
         let client = connect(&replay).await;
@@ -139,6 +139,50 @@ async fn a_slow_read_is_a_timeout() {
         panic!("{error}");
     };
     assert_eq!(limit, Duration::from_secs(120));
+}
+
+/// The timeout of a request is for the whole response, so a server that keeps sending a little
+/// cannot hold a call for ever.
+#[tokio::test(start_paused = true)]
+async fn a_response_that_trickles_is_a_timeout() {
+    let slow = Duration::from_secs(1);
+    let replay = Replay::script(vec![(READ, Reply::Trickle(slow, NAME_IS_A))]);
+    let client = connect(&replay).await;
+    assert_eq!(client.get(&vm(), NAME).await.unwrap(), "a");
+
+    let slow = Duration::from_secs(60);
+    let replay = Replay::script(vec![(READ, Reply::Trickle(slow, NAME_IS_A))]);
+    let client = connect(&replay).await;
+    let start = tokio::time::Instant::now();
+    let error = client.get(&vm(), NAME).await.unwrap_err();
+    assert!(matches!(error, Error::Timeout { .. }), "{error}");
+    assert_eq!(start.elapsed().as_secs(), 120);
+
+    let replay = Replay::script(vec![(POWER_ON, Reply::Trickle(slow, TASK))]);
+    let client = connect(&replay).await;
+    let error = client.call(vm().power_on_vm(None)).await.unwrap_err();
+    assert!(matches!(error, Error::OutcomeUnknown { .. }), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_response_that_breaks_off_is_never_half_a_result() {
+    for length in [0, 1, 200, 300] {
+        let broken = move || Reply::BreakOff(length, FailureKind::Broken, NAME_IS_A);
+        let replay = Replay::new(move |seen| welcome(seen).unwrap_or_else(broken));
+        let client = connect(&replay).await;
+        let error = client.get(&vm(), NAME).await.unwrap_err();
+        let is_broken = |error: &Error| {
+            let problem = TransportProblem::Broken;
+            matches!(error, Error::Transport { problem: found, .. } if *found == problem)
+        };
+        assert!(is_broken(&error), "{length}: {error}");
+
+        let broken = || Reply::BreakOff(length, FailureKind::Broken, TASK);
+        let replay = Replay::script(vec![(POWER_ON, broken())]);
+        let client = connect(&replay).await;
+        let error = client.call(vm().power_on_vm(None)).await.unwrap_err();
+        assert!(matches!(error, Error::OutcomeUnknown { .. }), "{error}");
+    }
 }
 
 #[tokio::test]

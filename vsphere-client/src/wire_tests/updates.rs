@@ -22,7 +22,7 @@ fn collector(polls: Vec<Reply>) -> Arc<Replay> {
     Replay::new(collector_answers(polls))
 }
 
-fn collector_answers(polls: Vec<Reply>) -> impl FnMut(&Seen) -> Reply + Send + 'static {
+pub(super) fn collector_answers(polls: Vec<Reply>) -> impl FnMut(&Seen) -> Reply + Send + 'static {
     let mut polls = polls.into_iter();
     move |seen: &Seen| match seen.method() {
         "CreatePropertyCollector" => Reply::Body(

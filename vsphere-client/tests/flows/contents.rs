@@ -116,12 +116,22 @@ pub(crate) async fn a_file_goes_from_path_to_path(url: &str) {
     assert!(matches!(wrong, Error::Decode { .. }), "{wrong}");
     let missing = folder.path().join("nothing");
     let wrong = files.upload_file(&missing, "paths/b").await.unwrap_err();
+    assert!(matches!(wrong, Error::LocalFile { .. }), "{wrong}");
     assert!(wrong.to_string().contains("nothing"), "{wrong}");
     let wrong = files
         .download_file("paths/nothing", &target)
         .await
         .unwrap_err();
     assert!(matches!(wrong, Error::NotFound { .. }), "{wrong}");
+    let nowhere = folder.path().join("nowhere/target");
+    let wrong = files
+        .download_file("paths/a.iso", &nowhere)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(wrong, Error::LocalFile { what: "write", .. }),
+        "{wrong}"
+    );
     files.delete("paths").await.unwrap();
     client.close().await.unwrap();
 }
@@ -149,5 +159,87 @@ pub(crate) async fn virtual_disks_are_files_of_their_own(url: &str) {
     let missing = disks.delete(&first).await.unwrap_err();
     assert!(matches!(missing, Error::NotFound { .. }), "{missing}");
     files.delete("disks").await.unwrap();
+    client.close().await.unwrap();
+}
+
+pub(crate) async fn a_disk_is_described(url: &str) {
+    let (client, datastore) = place(url).await;
+    let files = client.files(&datastore);
+    files.make_directory("described", true).await.unwrap();
+    let disks = client.virtual_disks(datastore.datacenter());
+    let disk = datastore.path("described/a.vmdk");
+    disks
+        .create(&disk, 1 << 20, DiskFormat::Thin)
+        .await
+        .unwrap();
+    let info = disks.info(&disk, true).await.unwrap();
+    let [info] = info.as_slice() else {
+        panic!("{info:?}");
+    };
+    assert_eq!(
+        (&info.path, info.kind.as_str(), &info.parent),
+        (&disk, "thin", &None)
+    );
+    disks.delete(&disk).await.unwrap();
+    files.delete("described").await.unwrap();
+    client.close().await.unwrap();
+}
+
+/// vcsim has neither of the methods.
+pub(crate) async fn disks_are_inflated_and_continued(url: &str) {
+    let (client, datastore) = place(url).await;
+    let files = client.files(&datastore);
+    files.make_directory("chains", true).await.unwrap();
+    let disks = client.virtual_disks(datastore.datacenter());
+    let base = datastore.path("chains/base.vmdk");
+    let child = datastore.path("chains/child.vmdk");
+    disks
+        .create(&base, 1 << 20, DiskFormat::Thin)
+        .await
+        .unwrap();
+    disks.inflate(&base).await.unwrap();
+    disks.create_child(&base, &child).await.unwrap();
+    let info = disks.info(&child, true).await.unwrap();
+    let found: Vec<_> = info
+        .iter()
+        .map(|info| (&info.path, info.kind.as_str(), info.parent.as_ref()))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            (&child, "delta", Some(&base)),
+            (&base, "preallocated", None)
+        ]
+    );
+    let alone = disks.info(&child, false).await.unwrap();
+    assert_eq!(alone.first(), info.first());
+    assert_eq!(alone.len(), 1);
+
+    // The server refuses to inflate a child, and to continue one disk in a file that exists.
+    let refused = disks.inflate(&child).await.unwrap_err();
+    assert!(
+        refused.is_fault::<vim25::types::NotSupported>(),
+        "{refused}"
+    );
+    let refused = disks.create_child(&base, &child).await.unwrap_err();
+    assert!(
+        refused.is_fault::<vim25::types::FileAlreadyExists>(),
+        "{refused}"
+    );
+    let nothing = datastore.path("chains/nothing.vmdk");
+    let other = datastore.path("chains/other.vmdk");
+    for missing in [
+        disks.inflate(&nothing).await,
+        disks.info(&nothing, true).await.map(drop),
+        disks.create_child(&nothing, &other).await,
+        disks.extend(&nothing, 2 << 20, false).await,
+        disks.rename(&nothing, &other, false).await,
+    ] {
+        let missing = missing.unwrap_err();
+        assert!(matches!(missing, Error::NotFound { .. }), "{missing}");
+    }
+    disks.delete(&child).await.unwrap();
+    disks.delete(&base).await.unwrap();
+    files.delete("chains").await.unwrap();
     client.close().await.unwrap();
 }

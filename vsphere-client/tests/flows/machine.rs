@@ -5,13 +5,13 @@ use std::time::Duration;
 use vim25::types::{
     AlreadyExists, CustomizationAdapterMapping, CustomizationDhcpIpGenerator,
     CustomizationFixedName, CustomizationIPSettings, CustomizationLinuxPrep, CustomizationSpec,
-    NicSettingMismatch, VirtualCdrom, VirtualDevice, VirtualDisk, VirtualMachinePowerState,
-    VirtualMachineRelocateSpec,
+    MethodDisabled, NicSettingMismatch, VirtualCdrom, VirtualDevice, VirtualDisk,
+    VirtualMachinePowerState, VirtualMachineRelocateSpec,
 };
 use vim25::{Poly, Property, Ref, mo, path, props};
 use vsphere_client::DatastorePath;
 use vsphere_client::device::{DeviceList, Files, NewDisk, cdrom};
-use vsphere_client::{EntityKind, Error};
+use vsphere_client::{EntityKind, Error, EsxCliRow};
 
 const VMX_FILE: Property<mo::VirtualMachine, String> =
     path!(VirtualMachine, config.files.vmPathName);
@@ -268,5 +268,74 @@ pub(crate) async fn a_machine_is_cloned_and_relocated(url: &str) {
     client.machine(&clone).relocate(&spec).await.unwrap();
     let now = client.get(&clone, HOST).await.unwrap();
     assert_eq!(now.value(), host.value());
+    client.close().await.unwrap();
+}
+
+/// Requires our simulator or a vCenter: hosts and vcsim do not disable methods.
+pub(crate) async fn a_machine_is_protected_from_others(url: &str) {
+    let client = super::client(url).await;
+    let vm = super::machines(&client).await.remove(0);
+    let machine = client.machine(&vm);
+    machine.power_off().await.unwrap();
+    let methods = ["Destroy_Task", "RelocateVM_Task"];
+    machine.disable_methods(&methods, "owner").await.unwrap();
+    let shown = client
+        .get(&vm, props::virtual_machine::DISABLED_METHOD)
+        .await
+        .unwrap();
+    assert_eq!(shown, methods);
+    let refused = client.run(vm.destroy()).await.unwrap_err();
+    let fault = refused.fault::<MethodDisabled>();
+    assert_eq!(fault.unwrap().source.as_deref(), Some("owner"), "{refused}");
+    machine.power_on().await.unwrap();
+    machine.power_off().await.unwrap();
+
+    // Only the program that disabled a method enables it.
+    let destroy = ["Destroy_Task"];
+    machine.enable_methods(&destroy, "other").await.unwrap();
+    let refused = client.run(vm.destroy()).await.unwrap_err();
+    assert!(refused.is_fault::<MethodDisabled>(), "{refused}");
+    machine.disable_methods(&destroy, "other").await.unwrap();
+    machine.enable_methods(&destroy, "owner").await.unwrap();
+    let refused = client.run(vm.destroy()).await.unwrap_err();
+    let fault = refused.fault::<MethodDisabled>();
+    assert_eq!(fault.unwrap().source.as_deref(), Some("other"), "{refused}");
+    machine.enable_methods(&destroy, "other").await.unwrap();
+    client.run(vm.destroy()).await.unwrap();
+    let gone = machine.enable_methods(&destroy, "owner").await.unwrap_err();
+    assert!(gone.is_gone(), "{gone}");
+    client.close().await.unwrap();
+}
+
+pub(crate) async fn commands_run_on_a_host(url: &str) {
+    let client = super::client(url).await;
+    let vm = super::create(&client, "esxcli & <test>").await;
+    client.machine(&vm).power_on().await.unwrap();
+    let host = client.get(&vm, HOST).await.unwrap();
+    let esxcli = client.esxcli(&host).await.unwrap();
+    let rows = esxcli.run("vm process list", &[]).await.unwrap();
+    let named = |row: &&EsxCliRow| {
+        row.get("DisplayName")
+            .is_some_and(|n| n == &["esxcli & <test>"])
+    };
+    let row = rows
+        .iter()
+        .find(named)
+        .unwrap_or_else(|| panic!("{rows:?}"));
+    assert!(row["ConfigFile"][0].ends_with(".vmx"), "{row:?}");
+
+    let unknown = esxcli.run("coffee pot brew", &[("cups", "<2>")]).await;
+    let unknown = unknown.unwrap_err();
+    assert!(unknown.server_fault().is_some(), "{unknown}");
+    assert!(
+        unknown.to_string().contains("esxcli coffee pot brew"),
+        "{unknown}"
+    );
+    for (command, argument) in [("brew", "cups"), ("coffee pot brew", "<cups>")] {
+        let wrong = esxcli.run(command, &[(argument, "2")]).await.unwrap_err();
+        assert!(matches!(wrong, Error::Config { .. }), "{wrong}");
+    }
+    client.machine(&vm).power_off().await.unwrap();
+    client.run(vm.destroy()).await.unwrap();
     client.close().await.unwrap();
 }

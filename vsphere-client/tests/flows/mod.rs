@@ -22,12 +22,14 @@ use vsphere_client::{
 };
 
 pub(crate) use contents::{
-    a_file_goes_from_path_to_path, files_are_copied_and_moved, virtual_disks_are_files_of_their_own,
+    a_disk_is_described, a_file_goes_from_path_to_path, disks_are_inflated_and_continued,
+    files_are_copied_and_moved, virtual_disks_are_files_of_their_own,
 };
 pub(crate) use finder::things_are_found_by_patterns;
 pub(crate) use machine::{
-    a_guest_is_customized, a_machine_is_cloned_and_relocated, a_machine_is_registered_again,
-    a_machine_is_registered_under_another_name, devices_are_added_edited_and_removed,
+    a_guest_is_customized, a_machine_is_cloned_and_relocated, a_machine_is_protected_from_others,
+    a_machine_is_registered_again, a_machine_is_registered_under_another_name,
+    commands_run_on_a_host, devices_are_added_edited_and_removed,
     power_that_is_there_already_is_success, snapshots_are_found_and_gone_back_to,
     the_address_of_a_guest_is_waited_for,
 };
