@@ -321,7 +321,7 @@ impl Cursor {
     /// already returned are skipped. Returns `false` if the error has another reason.
     fn restart(&mut self, error: &Error) -> bool {
         let token = error.is_lost_token();
-        // vcsim fails the whole request if one of the selected objects is deleted meanwhile.
+        // vcsim fails the whole request if one of the selected objects is deleted concurrently.
         // The view counts as such an object.
         let gone = error
             .fault::<ManagedObjectNotFound>()

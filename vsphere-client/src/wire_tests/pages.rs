@@ -202,7 +202,7 @@ fn not_found(type_name: &str, value: &str) -> Reply {
     ))
 }
 
-/// Regression test: vcsim fails a traversal if a selected object is deleted meanwhile.
+/// Regression test: vcsim fails a traversal if a selected object is deleted concurrently.
 #[tokio::test]
 async fn an_object_deleted_during_a_traversal_costs_a_repetition() {
     let mut asked = 0;
