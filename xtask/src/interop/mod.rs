@@ -79,6 +79,8 @@ struct Peers {
     python: Peer,
     /// A program that uses bollard.
     bollard: Peer,
+    /// A program that reads virtual disks with vmdk-core.
+    vmdk_core: Peer,
     /// A Docker engine.
     engine: Peer,
 }
@@ -119,7 +121,7 @@ pub(crate) fn start(args: &Args) -> Result<()> {
     if wanted(Part::Disks) {
         disks::checks(&mut report, &built);
         disks_boot::check(&mut report, &built, &folder);
-        vmdk_core::check(&mut report, &built, &folder);
+        vmdk_core::check(&mut report, &built, &peers.vmdk_core);
         hostile::check(&mut report, &built, &folder);
     }
     if wanted(Part::Guests) {
@@ -156,6 +158,7 @@ fn get(folder: &Path) -> Result<Peers> {
         govc: go.govc,
         python: python::get(&lock, folder)?,
         bollard: crates::bollard(&lock, folder)?,
+        vmdk_core: crates::vmdk_core(&lock, folder)?,
         engine: engine::get(folder)?,
     };
     for (name, peer) in [
@@ -163,9 +166,10 @@ fn get(folder: &Path) -> Result<Peers> {
         ("govc", &peers.govc),
         ("python", &peers.python),
         ("bollard", &peers.bollard),
+        ("vmdk-core", &peers.vmdk_core),
         ("engine", &peers.engine),
     ] {
-        println!("peer {name:<8} {}", peer.describe());
+        println!("peer {name:<9} {}", peer.describe());
     }
     Ok(peers)
 }

@@ -59,20 +59,37 @@ impl Workspace {
 /// # Errors
 /// Fails when bollard can be downloaded but the program does not build.
 pub(crate) fn bollard(lock: &Lock, folder: &Path) -> Result<Peer> {
-    const NAME: &str = "bollard";
-    let workspace = Workspace::of(NAME);
+    get(lock, folder, "bollard", &[], "debug/drive-bollard")
+}
+
+/// Builds the program that reads disks with vmdk-core, below `folder`. It is optimised, because
+/// it hashes whole disks.
+///
+/// # Errors
+/// Fails when vmdk-core can be downloaded but the program does not build.
+pub(crate) fn vmdk_core(lock: &Lock, folder: &Path) -> Result<Peer> {
+    let program = "release/vmdk-core-peer";
+    get(lock, folder, "vmdk-core", &["--release"], program)
+}
+
+/// Builds the workspace of a crate into a folder of its own. `program` is relative to that folder.
+fn get(
+    lock: &Lock,
+    folder: &Path,
+    name: &'static str,
+    options: &[&str],
+    program: &str,
+) -> Result<Peer> {
+    let workspace = Workspace::of(name);
     if let Err(reason) = workspace.fetch()? {
         return Ok(Peer::missing(reason));
     }
-    let target = folder.join(NAME);
+    let target = folder.join(name);
     let mut build = workspace.cargo(&["build", "--quiet"]);
-    build.arg("--target-dir").arg(&target);
+    build.args(options).arg("--target-dir").arg(&target);
     println!("$ {}", describe(&build));
     run(&mut build)?;
-    let pin = lock.pins("crates").find(|pin| pin.name == NAME);
+    let pin = lock.pins("crates").find(|pin| pin.name == name);
     let version = pin.map_or("", |pin| &pin.version);
-    Ok(Peer::had(
-        target.join("debug/drive-bollard"),
-        format!("{NAME} {version}"),
-    ))
+    Ok(Peer::had(target.join(program), format!("{name} {version}")))
 }
