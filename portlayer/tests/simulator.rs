@@ -67,6 +67,11 @@ impl Endpoint {
             .start()
             .await
             .unwrap();
+        Self::install(simulator, dialect, spec("vch")).await
+    }
+
+    /// Installs this host on a simulator.
+    async fn install(simulator: Simulator, dialect: Dialect, spec: HostSpec) -> Self {
         let client = Client::builder(simulator.url())
             .credentials(Credentials::password(
                 simulator.user(),
@@ -83,10 +88,7 @@ impl Endpoint {
                 ..Options::default()
             },
         );
-        hosts
-            .install(spec("vch"), &|_: InstallProgress| {})
-            .await
-            .unwrap();
+        hosts.install(spec, &|_: InstallProgress| {}).await.unwrap();
         Self {
             dialect,
             simulator,

@@ -2,8 +2,8 @@
 //! no contents of `.vmx` files and does not check `changeVersion`.
 //!
 //! The tests start the program whose path is in the environment variable `VCSIM`, and are ignored
-//! by default: `VCSIM=path/to/vcsim cargo test -p portlayer --features conformance --test vcsim --
-//! --ignored`
+//! by default:
+//! `VCSIM=path/to/vcsim cargo test -p portlayer --features conformance --test vcsim -- --ignored`
 #![cfg(all(feature = "conformance", feature = "vsphere"))]
 #![allow(
     clippy::unwrap_used,

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use portlayer::exec::{Command, ContainerSpec, Exec, StartOptions, StopOptions};
-use portlayer::vsphere::{Dialect, Hosts, InstallProgress, Options};
+use portlayer::vsphere::Dialect;
 use portlayer::{ContainerId, Error, ErrorKind, ExitStatus, State};
 use simulator::{Program, Simulator, Tether, Topology};
-use vsphere_client::{Client, Credentials};
 
 use crate::{Endpoint, spec};
 
@@ -20,24 +19,8 @@ async fn vcenter() -> Endpoint {
         .start()
         .await
         .unwrap();
-    let client = Client::builder(simulator.url())
-        .credentials(Credentials::password(
-            simulator.user(),
-            simulator.password(),
-        ))
-        .thumbprint(simulator.thumbprint().parse().unwrap())
-        .connect()
-        .await
-        .unwrap();
-    let hosts = Hosts::new(client.clone(), Options::default());
     let spec = spec("vch").compute("DC0_C0").bridge_network("DC0_DVPG0");
-    hosts.install(spec, &|_: InstallProgress| {}).await.unwrap();
-    Endpoint {
-        dialect: Dialect::Vic1,
-        simulator,
-        client,
-        hosts,
-    }
+    Endpoint::install(simulator, Dialect::Vic1, spec).await
 }
 
 /// Returns once the state of the container matches.

@@ -16,7 +16,6 @@ use vim25::types::{
     VirtualEthernetCardDistributedVirtualPortBackingInfo, VirtualMachineConfigSpec,
 };
 use vim25::{Poly, Property, Ref, mo, props};
-use vsphere_client::{Client, Credentials};
 
 use super::random_networks::{self, World};
 use super::{Endpoint, spec};
@@ -376,25 +375,8 @@ impl Distributed {
             .topology(topology)
             .guest(Tether::new().program("/run", Program::forever()));
         let simulator = simulator.start().await.unwrap();
-        let client = Client::builder(simulator.url())
-            .credentials(Credentials::password(
-                simulator.user(),
-                simulator.password(),
-            ))
-            .thumbprint(simulator.thumbprint().parse().unwrap())
-            .connect()
-            .await
-            .unwrap();
-        let hosts_here = Hosts::new(client.clone(), Options::default());
         let spec = hosts(spec("vch").compute("DC0_C0").bridge_network("DC0_DVPG0"));
-        let quiet = |_: InstallProgress| {};
-        hosts_here.install(spec, &quiet).await.unwrap();
-        Self(Endpoint {
-            dialect: Dialect::Vic1,
-            simulator,
-            client,
-            hosts: hosts_here,
-        })
+        Self(Endpoint::install(simulator, Dialect::Vic1, spec).await)
     }
 
     /// Returns the keys of the distributed port groups of a container's cards.
