@@ -213,9 +213,11 @@ impl AnyItem {
     }
 }
 
-/// The maximum number of restarts of a query whose session was lost between two pages, or that
-/// came across an object that was being deleted.
-const RESTARTS: u32 = 10;
+/// The maximum number of restarts of a query after its session was lost between two pages.
+const RESTARTS: u32 = 3;
+
+/// The maximum number of restarts of a query that came across an object that was being deleted.
+const RACES: u32 = 10;
 
 /// The state of a query; dropping it frees the resources it holds on the server.
 #[derive(Debug)]
@@ -237,6 +239,7 @@ struct Cursor {
     token: Option<String>,
     view: Option<Ref<mo::ContainerView>>,
     restarts: u32,
+    races: u32,
     ready: VecDeque<AnyItem>,
 }
 
@@ -265,6 +268,7 @@ impl Cursor {
             token: None,
             view: None,
             restarts: 0,
+            races: 0,
             ready: VecDeque::new(),
         }
     }
@@ -321,19 +325,27 @@ impl Cursor {
     /// already returned are skipped. Returns `false` if the error has another reason.
     fn restart(&mut self, error: &Error) -> bool {
         let token = error.is_lost_token();
-        // vcsim fails the whole request if one of the selected objects is deleted concurrently.
-        // The view counts as such an object.
         let gone = error
             .fault::<ManagedObjectNotFound>()
-            .map(|fault| fault.obj)
-            .filter(|gone| self.source.finds(gone));
+            .map(|fault| fault.obj);
+        let view = gone
+            .as_ref()
+            .zip(self.view.as_ref())
+            .is_some_and(|(gone, view)| gone.value() == view.value());
+        // vcsim fails the whole request if one of the selected objects is deleted concurrently.
+        let race = !view && gone.is_some_and(|gone| self.source.finds(&gone));
         // The response, and with it the page, may have been lost.
         let lost = matches!(error, Error::OutcomeUnknown { .. });
-        if !(token || gone.is_some() || lost) || self.restarts >= RESTARTS {
+        let (count, most) = if race {
+            (&mut self.races, RACES)
+        } else {
+            (&mut self.restarts, RESTARTS)
+        };
+        if !(token || view || race || lost) || *count >= most {
             return false;
         }
+        *count += 1;
         tracing::debug!(%error, "starting a query again");
-        self.restarts += 1;
         if matches!(self.source, Source::Objects(_)) {
             let mut rest = std::mem::take(&mut self.group);
             rest.retain(|object| !self.seen.contains(object));
@@ -344,8 +356,7 @@ impl Cursor {
         } else {
             self.is_open = false;
             let view = self.view.take();
-            let is_gone = |view: &Ref<_>| gone.is_some_and(|gone| gone.value() == view.value());
-            if let Some(view) = view.filter(|view| !token && !is_gone(view)) {
+            if let Some(view) = view.filter(|_| lost || race) {
                 self.client.call_later(&view.destroy_view());
             }
         }

@@ -225,6 +225,18 @@ async fn an_object_deleted_during_a_traversal_costs_a_repetition() {
 }
 
 #[tokio::test]
+async fn a_traversal_is_repeated_a_bounded_number_of_times() {
+    let replay = Replay::new(move |seen| match seen.method() {
+        "RetrievePropertiesEx" => not_found("VirtualMachine", "vm-2"),
+        _ => welcome(seen).unwrap(),
+    });
+    let client = connect(&replay).await;
+    let error = of_a_pool(&client).collect().await.unwrap_err();
+    assert!(error.is_gone(), "{error}");
+    assert_eq!(replay.methods().len(), 1 + 1 + 10);
+}
+
+#[tokio::test]
 async fn a_deleted_start_of_a_traversal_is_an_error() {
     let replay = Replay::new(move |seen| match seen.method() {
         "RetrievePropertiesEx" => not_found("ResourcePool", "resgroup-8"),
