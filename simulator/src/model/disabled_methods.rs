@@ -107,6 +107,11 @@ pub(crate) fn check(tx: &Transaction<'_>, object: &Object, method: &str) -> Resu
     if !tx.layout().is_vcenter || !object.is_a("ManagedEntity") {
         return Ok(());
     }
+    // The list of the entity is short; the manager's holds those of all entities.
+    let own: Vec<String> = object.read("disabledMethod").unwrap_or_default();
+    if !own.iter().any(|disabled| disabled == method) {
+        return Ok(());
+    }
     let Some(manager) = tx.get(super::managers::AUTHORIZATION) else {
         return Ok(());
     };
