@@ -173,6 +173,19 @@ impl SparseDisk {
         &self.descriptor
     }
 
+    /// Returns how many bytes this disk stores itself, in whole grains of 64 KiB. All other bytes
+    /// are read from its parents, or are zero.
+    ///
+    /// # Errors
+    /// [`crate::Error::Vmdk`] if the tables cannot be read.
+    pub fn stored_bytes(&mut self) -> Result<u64, crate::Error> {
+        let mut grains = 0;
+        for grain in 0..self.capacity().div_ceil(GRAIN) {
+            grains += u64::from(self.lookup(grain)? > 1);
+        }
+        Ok(grains * GRAIN)
+    }
+
     /// Writes `bytes` at `offset`. Zeros do not allocate grains.
     ///
     /// # Errors

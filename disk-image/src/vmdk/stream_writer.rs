@@ -17,8 +17,8 @@ const DESCRIPTOR_SECTORS: u64 = 20;
 /// Number of sectors before the first grain.
 const OVERHEAD: u64 = 128;
 
-/// Options for writing a streamOptimized disk. The output depends on the level, the content id and
-/// the adapter, but not on the number of threads.
+/// Options for writing a streamOptimized disk. The output depends on all of them except the number
+/// of threads.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct StreamOptions {
@@ -32,6 +32,9 @@ pub struct StreamOptions {
     pub cid: u32,
     /// The adapter type in the descriptor. Default: `lsilogic`.
     pub adapter: String,
+    /// Additional entries of the descriptor's disk database, as pairs of a key that begins with
+    /// `ddb.` and a value. An entry replaces the default entry with the same key. Default: none.
+    pub database: Vec<(String, String)>,
 }
 
 impl StreamOptions {
@@ -43,6 +46,7 @@ impl StreamOptions {
             threads: threads.min(8),
             cid: 0xffff_fffe,
             adapter: "lsilogic".to_owned(),
+            database: Vec::new(),
         }
     }
 
@@ -66,6 +70,20 @@ impl StreamOptions {
         self.cid = cid;
         self
     }
+
+    /// Adds an entry of the descriptor's disk database, such as `ddb.deletable`. Values cannot
+    /// contain quotes or line breaks; such characters are left out.
+    #[must_use]
+    pub fn database(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.database.push((key.into(), value.into()));
+        self
+    }
+}
+
+fn is_database_key(key: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    let name = key.strip_prefix("ddb.");
+    name.is_some_and(|name| !name.is_empty() && name.bytes().all(is_allowed))
 }
 
 impl Default for StreamOptions {
@@ -100,7 +118,7 @@ impl<W: Write> StreamWriter<W> {
     ///
     /// # Errors
     /// [`Error::Write`] if the output fails or the threads cannot be started; [`Error::Vmdk`] if
-    /// the capacity is more than 62 TiB.
+    /// the capacity is more than 62 TiB, or an entry of the disk database has an invalid key.
     pub fn new(mut out: W, capacity: u64, options: &StreamOptions) -> Result<Self, Error> {
         if capacity > 62 << 40 {
             return Err(super::Error::Options("its size must be at most 62 TiB").into());
@@ -110,6 +128,13 @@ impl<W: Write> StreamWriter<W> {
         let mut descriptor = Descriptor::new(CreateType::StreamOptimized, sectors, "disk.vmdk");
         descriptor.set_cid(options.cid);
         descriptor.set("ddb.adapterType", &options.adapter);
+        for (key, value) in &options.database {
+            if !is_database_key(key) {
+                let what = "a key of the disk database must be `ddb.` and a name";
+                return Err(super::Error::Options(what).into());
+            }
+            descriptor.set(key, value);
+        }
         let text = descriptor.to_bytes();
         if text.len() as u64 > DESCRIPTOR_SECTORS * SECTOR {
             return Err(super::Error::Options("its descriptor is too long").into());

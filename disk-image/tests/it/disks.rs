@@ -56,6 +56,30 @@ fn streams_are_the_same_for_any_number_of_threads_and_their_length_is_known() {
 }
 
 #[test]
+fn a_stream_carries_entries_of_the_disk_database() {
+    let plan = plan();
+    let options = StreamOptions::new()
+        .database("ddb.deletable", "false")
+        .database("ddb.adapterType", "pvscsi");
+    let bytes = stream(&plan, &options);
+    let reader = StreamReader::new(&bytes[..]).unwrap();
+    let descriptor = reader.descriptor().unwrap();
+    assert_eq!(descriptor.get("ddb.deletable"), Some("false"));
+    assert_eq!(descriptor.get("ddb.adapterType"), Some("pvscsi"));
+    // The content is the same as without the entries.
+    let plain = stream(&plan, &StreamOptions::new());
+    assert!(bytes[64 << 10..] == plain[64 << 10..]);
+    for key in ["deletable", "ddb.", "ddb.a=b", "ddb.a\nCID"] {
+        let options = StreamOptions::new().database(key, "1");
+        let refused = plan.write_stream_optimized(Vec::new(), &options, &Monitor::new());
+        assert!(matches!(refused, Err(Error::Vmdk(_))), "{key:?}");
+    }
+    let long = StreamOptions::new().database("ddb.comment", "x".repeat(20 << 10));
+    let refused = plan.write_stream_optimized(Vec::new(), &long, &Monitor::new());
+    assert!(matches!(refused, Err(Error::Vmdk(_))));
+}
+
+#[test]
 fn streams_are_read_again_at_once_and_at_any_place() {
     let plan = plan();
     let bytes = stream(&plan, &StreamOptions::new());
@@ -127,7 +151,9 @@ fn children_show_their_parent_where_nothing_was_written() {
         base.write_at(35 << 20, b"table two").unwrap();
         let before = fs::read(folder.join("base.vmdk")).unwrap();
         let mut first = child(folder, "base.vmdk", "first.vmdk", form);
+        assert_eq!(first.stored_bytes().unwrap(), 0);
         first.write_at(103, b"above").unwrap();
+        assert_eq!(first.stored_bytes().unwrap(), 64 << 10);
         drop(first);
         let mut second = child(folder, "first.vmdk", "second.vmdk", form);
         second.write_at(1 << 20, b"new").unwrap();
