@@ -38,6 +38,7 @@ pub(crate) struct Settings {
     pub(crate) idle: Duration,
     pub(crate) read: Duration,
     pub(crate) lease: Duration,
+    pub(crate) machines_per_host: Option<usize>,
 }
 
 impl Settings {
@@ -121,6 +122,7 @@ impl SimulatorBuilder {
                 idle: Duration::from_secs(300),
                 read: Duration::from_secs(30),
                 lease: Duration::from_secs(300),
+                machines_per_host: None,
             },
             port: 0,
             seed: 0,
@@ -258,6 +260,15 @@ impl SimulatorBuilder {
     /// progress. Clients see it in whole seconds, at least one. Default 5 minutes.
     pub fn lease_timeout(mut self, time: Duration) -> Self {
         self.settings.lease = time;
+        self
+    }
+
+    /// Sets the maximum number of registered machines of each host, which hosts report as
+    /// `capability.maxRegisteredVMs`. At the limit, creating, importing, cloning and registering
+    /// machines fails with `OutOfBounds`, as on ESXi. Default: no limit; hosts of ESXi 6 have a
+    /// limit of 512.
+    pub fn machines_per_host(mut self, machines: usize) -> Self {
+        self.settings.machines_per_host = Some(machines);
         self
     }
 

@@ -93,6 +93,15 @@ pub(crate) fn no_compatible_host() -> Fault {
     )
 }
 
+/// Returns the fault for a machine beyond the maximum number of machines of a host. ESXi does not
+/// say more than this (<https://github.com/vmware/vic/issues/7815>).
+pub(crate) fn too_many_machines() -> Fault {
+    Fault::new(
+        "A value exceeded the acceptable range.",
+        vim25::types::OutOfBounds::default(),
+    )
+}
+
 pub(crate) fn invalid_argument(name: &str) -> Fault {
     let mut detail = InvalidArgument::default();
     detail.invalid_property = Some(name.to_owned());

@@ -24,7 +24,8 @@ pub struct Platform {
     /// other machines use them. Default: yes.
     pub destroy_deletes_parent_disks: bool,
     /// Whether a disk whose descriptor contains `ddb.deletable = "false"` is kept when its
-    /// machine is destroyed, and cannot be deleted. Default: yes.
+    /// machine is destroyed, and cannot be deleted. This also applies to a disk that was imported
+    /// with this entry, even if the import is aborted after the upload. Default: yes.
     pub destroy_honours_ddb_deletable: bool,
     /// Whether a filter that is added to a collector in use is evaluated only when another
     /// filter of the collector has a change to report. Default: no. vcsim behaves as if this

@@ -20,6 +20,9 @@ const SECTOR: u64 = 512;
 /// The key of a descriptor that marks a thin disk.
 const THIN: &str = "ddb.thinProvisioned";
 
+/// The key of a descriptor that says whether the disk may be deleted.
+pub(crate) const DELETABLE: &str = "ddb.deletable";
+
 /// The properties of an existing disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Disk {
@@ -180,6 +183,13 @@ pub(crate) fn inflate(store: &Store, path: &DatastorePath) -> Result<(), Fault> 
     store.write(path, &descriptor.to_bytes())
 }
 
+/// Sets the entry of the descriptor that says whether the disk may be deleted.
+pub(crate) fn set_deletable(store: &Store, path: &DatastorePath, value: &str) -> Result<(), Fault> {
+    let mut descriptor = descriptor(store, path)?;
+    descriptor.set(DELETABLE, value);
+    store.write(path, &descriptor.to_bytes())
+}
+
 /// Deletes a disk, without its parents.
 pub(crate) fn delete(store: &Store, path: &DatastorePath) -> Result<(), Fault> {
     for extent in extents(store, path)? {
@@ -269,7 +279,7 @@ pub(crate) fn read(store: &Store, path: &DatastorePath) -> Result<Disk, Fault> {
         uuid: descriptor.get("ddb.uuid").unwrap_or_default().to_owned(),
         thin: descriptor.get(THIN).is_some_and(|value| value != "0"),
         deletable: descriptor
-            .get("ddb.deletable")
+            .get(DELETABLE)
             .is_none_or(|value| !value.eq_ignore_ascii_case("false") && value != "0"),
     })
 }

@@ -2,10 +2,10 @@
 
 use jiff::Timestamp;
 use vim25::types::{
-    HostConfigInfo, HostConfigSummary, HostCpuInfo, HostHardwareInfo, HostHardwareSummary,
-    HostLicensableResourceInfo, HostListSummary, HostListSummaryQuickStats, HostNetworkInfo,
-    HostRuntimeInfo, HostSystemConnectionState, HostSystemInfo, HostSystemPowerState,
-    ManagedEntityStatus,
+    HostCapability, HostConfigInfo, HostConfigSummary, HostCpuInfo, HostHardwareInfo,
+    HostHardwareSummary, HostLicensableResourceInfo, HostListSummary, HostListSummaryQuickStats,
+    HostNetworkInfo, HostRuntimeInfo, HostSystemConnectionState, HostSystemInfo,
+    HostSystemPowerState, ManagedEntityStatus,
 };
 use vim25::{AnyRef, mo};
 
@@ -40,6 +40,14 @@ pub(super) fn build(
         ..Default::default()
     };
     host.put("runtime", &runtime);
+    let machines = tx.shared().settings.machines_per_host;
+    host.put(
+        "capability",
+        &HostCapability {
+            max_registered_vms: machines.and_then(|limit| limit.try_into().ok()),
+            ..Default::default()
+        },
+    );
     host.put(
         "summary",
         &HostListSummary {

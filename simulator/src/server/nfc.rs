@@ -127,11 +127,19 @@ fn store(shared: &Shared, device: &Device, stream: impl Read) -> Result<Moved, d
         sha256: Sha256::new(),
     };
     let disk = StreamReader::new(&mut stream)?;
+    let deletable = disk
+        .descriptor()
+        .and_then(|descriptor| descriptor.get(disk::DELETABLE))
+        .map(str::to_owned);
     let mut file = FlatFile::new(file, device.bytes);
     disk.copy_to(&mut file, &Monitor::new())?;
     // Trailing bytes count towards the digests.
     io::copy(&mut stream, &mut io::sink()).map_err(disk_image::Error::Write)?;
     upload.finish(&flat).map_err(disk_image::Error::Write)?;
+    if let Some(deletable) = deletable {
+        disk::set_deletable(&shared.store, &device.path, &deletable)
+            .map_err(|fault| disk_image::Error::Write(io::Error::other(fault.to_string())))?;
+    }
     Ok(Moved {
         size: stream.size,
         populated: file.populated,

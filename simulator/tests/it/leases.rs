@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use disk_image::Sink as _;
 use disk_image::vmdk::{StreamOptions, StreamWriter};
-use simulator::{Reaction, Simulator};
+use simulator::{Platform, Reaction, Simulator};
 use vim25::types::{
     HttpNfcLeaseInfo, HttpNfcLeaseManifestEntry, HttpNfcLeaseState, InvalidState,
     LocalizedMethodFault, ParaVirtualSCSIController, RequestCanceled, TaskInProgress, Timedout,
@@ -211,6 +211,41 @@ async fn an_import_that_is_given_up_leaves_nothing() {
     }
     drop(sender);
     simulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_disk_keeps_the_entry_of_its_stream_that_protects_it() {
+    for honours in [true, false] {
+        let platform = Platform {
+            destroy_honours_ddb_deletable: honours,
+            ..Platform::default()
+        };
+        let builder = Simulator::builder().platform(platform);
+        let simulator = builder.start().await.unwrap();
+        let client = Client::login(&simulator).await;
+        let options = StreamOptions::new().database("ddb.deletable", "false");
+        let writer = StreamWriter::new(Vec::new(), SIZE, &options).unwrap();
+        let stream = writer.finish().unwrap();
+        for (name, complete) in [("a", true), ("b", false)] {
+            let lease = import(&client, name).await;
+            let info = ready(&client, &lease).await;
+            let url = url(&simulator, &info);
+            let sent = client.http().post(&url).body(stream.clone()).send();
+            assert_eq!(sent.await.unwrap().status(), 200);
+            if complete {
+                client.call(lease.http_nfc_lease_complete()).await.unwrap();
+                let vm: Ref<mo::VirtualMachine> = Ref::new(info.entity.value());
+                client.run(vm.destroy()).await.unwrap();
+            } else {
+                client.call(lease.http_nfc_lease_abort(None)).await.unwrap();
+            }
+            assert_eq!(machines(&client).await, 0);
+            let file = simulator.datastore_directory().join(name);
+            let file = file.join(format!("{name}.vmdk"));
+            assert_eq!(file.exists(), honours, "{name}");
+        }
+        simulator.shutdown().await;
+    }
 }
 
 #[tokio::test]

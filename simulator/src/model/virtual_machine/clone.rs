@@ -131,6 +131,7 @@ impl Plan {
             }
             _ => relocate::place(tx, source, &spec.location)?,
         };
+        place.check_room(tx)?;
         let object = tx.object(source)?.clone();
         let info: VirtualMachineConfigInfo = object.read("config")?;
         let extra = Machine::of(&object)?.extra.clone();

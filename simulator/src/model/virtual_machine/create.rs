@@ -28,6 +28,7 @@ pub(crate) fn create(
         return Err(fault::invalid_argument("configSpec.name"));
     }
     let name = free_name(tx, &place.folder, given)?;
+    place.check_room(tx)?;
     let path = spec
         .files
         .as_ref()
@@ -177,6 +178,7 @@ pub(crate) fn register(
     if let Some(other) = known {
         return Err(fault::already_exists(other.name()));
     }
+    place.check_room(tx)?;
     let document = read(store, &vmx)?;
     let own = machine::file::text(&document, "displayName");
     let stem = vmx.file_name().trim_end_matches(".vmx");

@@ -65,6 +65,16 @@ impl Placement {
         Self::new(tx, &tx.layout().vm_folder(), &pool, None)
     }
 
+    /// Fails if the host has the maximum number of machines.
+    pub(crate) fn check_room(&self, tx: &Transaction<'_>) -> Result<(), Fault> {
+        let limit = tx.shared().settings.machines_per_host;
+        let registered = tx.population(self.host.value(), "vm");
+        if limit.is_some_and(|limit| registered >= limit) {
+            return Err(fault::too_many_machines());
+        }
+        Ok(())
+    }
+
     /// Returns the environment browser of the compute resource.
     pub(crate) fn environment(
         &self,
