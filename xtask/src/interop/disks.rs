@@ -26,6 +26,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("mke2fs", "e2fsprogs"),
     ("qemu-img", "qemu-utils"),
     ("umoci", "umoci"),
+    ("skopeo", "skopeo"),
+    ("docker-registry", "docker-registry"),
     ("qemu-system-x86_64", "qemu-system-x86"),
 ];
 

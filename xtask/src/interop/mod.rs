@@ -17,6 +17,7 @@ mod hello_world;
 mod hostile;
 mod initramfs;
 mod ours;
+mod pulled;
 mod report;
 mod suites;
 mod vmdk_core;
@@ -120,6 +121,7 @@ pub(crate) fn start(args: &Args) -> Result<()> {
     }
     if wanted(Part::Disks) {
         disks::checks(&mut report, &built);
+        pulled::check(&mut report, &built);
         disks_boot::check(&mut report, &built, &folder);
         vmdk_core::check(&mut report, &built, &peers.vmdk_core);
         hostile::check(&mut report, &built, &folder);
