@@ -1,0 +1,187 @@
+//! Measures imports of images next to `disk-image` alone, in the same run, and compares the figures
+//! with their targets:
+//!
+//! ```console
+//! $ cargo bench -p portlayer --bench images
+//! ```
+//!
+//! The layers consist of files of this system's `/usr`. `IMAGE_MB` changes their total size (default
+//! 300), and `RUNS` the number of runs (default 5). The endpoint is our simulator, in a process of
+//! its own; every import runs in a process of its own too, so that its memory can be measured. The
+//! datastore and all temporary files are in `/dev/shm` if that exists.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a bench prints, and fails by panicking"
+)]
+
+mod child;
+mod layers;
+mod server;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use child::Sample;
+use layers::Layers;
+use server::Server;
+
+/// Number of layers of the image.
+const LAYERS: usize = 5;
+/// Number of containers of the image.
+const CONTAINERS: usize = 100;
+/// The bound of an import's memory in bytes.
+const MEMORY: u64 = 64 << 20;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.first().map(String::as_str) {
+        // `cargo test --benches` only checks that the bench builds.
+        Some("--test") | None => {}
+        Some("serve") => server::run(Path::new(&arguments[1])),
+        Some("disk" | "import" | "containers") => child::run(&arguments),
+        Some(_) => compare(),
+    }
+}
+
+fn number(variable: &str, default: usize) -> usize {
+    let value = std::env::var(variable).ok();
+    value.map_or(default, |value| value.parse().expect("a number"))
+}
+
+/// One line of the table.
+fn line(measure: &str, target: &str, found: &str, met: bool) {
+    let verdict = if met { "met" } else { "MISSED" };
+    println!("| {measure} | {target} | {found} | {verdict} |");
+}
+
+fn load() -> String {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let words: Vec<&str> = load.split_whitespace().take(3).collect();
+    words.join(" ")
+}
+
+fn compare() {
+    let shared = Path::new("/dev/shm");
+    let base = match shared.is_dir() {
+        true => shared.to_owned(),
+        false => PathBuf::from(env!("CARGO_TARGET_TMPDIR")),
+    };
+    let folder = tempfile::Builder::new().prefix("images-").tempdir_in(base);
+    let folder = folder.unwrap();
+    let megabytes = number("IMAGE_MB", 300);
+    let layers = Layers::create(folder.path(), megabytes as u64 * 1_000_000, LAYERS);
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    println!("{processors} processors, load before: {}", load());
+    println!("{}, in {}", layers.describe(), folder.path().display());
+
+    let server = Server::start(folder.path());
+    let (mut alone, mut imports) = (vec![], vec![]);
+    // The programs take turns, so that other load affects both.
+    for _ in 0..number("RUNS", 5) {
+        alone.push(child::disk(&layers));
+        imports.push(child::import(&server, &layers));
+    }
+    let small = child::import(&server, &layers.first());
+    let rate = |seconds: f64| layers.bytes as f64 / 1e6 / seconds;
+    println!("\n| measure | target | found | |\n| --- | --- | --- | --- |");
+    let (ours, theirs) = (
+        Spread::of(imports.iter().map(|sample| sample.seconds)),
+        Spread::of(alone.iter().map(|sample| sample.seconds)),
+    );
+    let part = theirs.median / ours.median;
+    line(
+        "import, compared with disk-image alone",
+        "60 %",
+        &format!(
+            "{:.0} %: {:.0} MB/s ({ours}); alone {:.0} MB/s ({theirs})",
+            part * 100.0,
+            rate(ours.median),
+            rate(theirs.median)
+        ),
+        part >= 0.6,
+    );
+    let peak = |samples: &[Sample]| samples.iter().map(|sample| sample.peak).max().unwrap_or(0);
+    let (whole, first) = (peak(&imports), small.peak);
+    line(
+        "memory of the importing process",
+        "64 MiB for any size",
+        &format!(
+            "{} MiB for {LAYERS} layers, {} MiB for one of them; disk-image alone {} MiB",
+            whole >> 20,
+            first >> 20,
+            peak(&alone) >> 20
+        ),
+        whole.max(first) < MEMORY,
+    );
+    let again = Spread::of(imports.iter().map(|sample| sample.again));
+    line(
+        "second import",
+        "50 ms",
+        &format!(
+            "{:.1} ms, at most {:.1} ms",
+            again.median * 1e3,
+            again.most * 1e3
+        ),
+        again.median < 0.05,
+    );
+    let shared = child::containers(&server, &layers);
+    line(
+        &format!("{CONTAINERS} containers of one image"),
+        "no byte copied",
+        &format!(
+            "{} bytes of the image in {CONTAINERS} disks; their files occupy {} KiB; created in \
+             {:.2} s",
+            shared.copied,
+            shared.occupied >> 10,
+            shared.created
+        ),
+        shared.copied == 0,
+    );
+    line(
+        &format!("removal of {CONTAINERS} containers"),
+        "the parent is unchanged",
+        &format!(
+            "digest {} in {:.2} s",
+            if shared.is_unchanged {
+                "unchanged"
+            } else {
+                "CHANGED"
+            },
+            shared.removed
+        ),
+        shared.is_unchanged,
+    );
+    println!("\nload after: {}", load());
+}
+
+/// The median and the extremes of several runs, in seconds.
+struct Spread {
+    median: f64,
+    least: f64,
+    most: f64,
+}
+
+impl Spread {
+    fn of(seconds: impl Iterator<Item = f64>) -> Self {
+        let mut seconds: Vec<f64> = seconds.collect();
+        seconds.sort_by(f64::total_cmp);
+        Self {
+            median: seconds[seconds.len() / 2],
+            least: seconds[0],
+            most: seconds[seconds.len() - 1],
+        }
+    }
+}
+
+impl fmt::Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            median,
+            least,
+            most,
+        } = self;
+        write!(f, "{median:.2} s, {least:.2} to {most:.2}")
+    }
+}
