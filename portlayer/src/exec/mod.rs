@@ -62,6 +62,8 @@ pub trait Exec: std::fmt::Debug + Send + Sync + 'static {
     ///   same spec: this error then shows that the first attempt succeeded.
     /// - [`NotFound`](crate::ErrorKind::NotFound) if the image, a volume or a scope does not exist;
     ///   the error names it.
+    /// - [`Exhausted`](crate::ErrorKind::Exhausted) if there is no room for another container; on
+    ///   vSphere, images count too.
     /// - [`Unsupported`](crate::ErrorKind::Unsupported) for an image, a mount or an endpoint where
     ///   the back end lacks [`Images`](crate::Capability::Images),
     ///   [`Volumes`](crate::Capability::Volumes) or [`Networks`](crate::Capability::Networks).

@@ -113,6 +113,7 @@ mod networks;
 mod options;
 mod probe;
 mod record;
+mod room;
 mod run_state;
 mod sole_writer;
 mod streams;

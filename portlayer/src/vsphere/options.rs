@@ -32,9 +32,9 @@ pub struct Options {
     /// disk is being uploaded, this has to be longer than any transfer, unless there is only one
     /// writer.
     pub import_patience: Duration,
-    /// How long a directory with a container's files but no machine must be unchanged before
-    /// [`check`](super::VsphereExec::check) reports it. The delay is needed because the endpoint
-    /// creates the directory of a new machine before the machine. Default: one hour.
+    /// How long a directory with files of a container or an image but no machine must be unchanged
+    /// before [`check`](super::VsphereExec::check) reports it. The delay is needed because the
+    /// endpoint creates the directory of a new machine before the machine. Default: one hour.
     pub left_behind_after: Duration,
     /// Whether this program opens hosts as their only writer. Opening fails with
     /// [`InUse`](crate::ErrorKind::InUse) while another such writer is alive. It takes over the

@@ -1,5 +1,10 @@
 //! Images on the simulator: what is stored, shared and refused, and how failures are cleaned up.
 
+mod capacity;
+mod faults;
+mod protection;
+mod sharing;
+
 use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -84,6 +89,7 @@ async fn start() -> (Endpoint, PortLayer, Vec<PathBuf>) {
 async fn another(endpoint: &Endpoint) -> PortLayer {
     let options = Options {
         import_patience: Duration::from_millis(200),
+        left_behind_after: Duration::ZERO,
         ..Options::default()
     };
     let hosts = Hosts::new(endpoint.client.clone(), options);
@@ -339,6 +345,8 @@ async fn an_import_that_fails_anywhere_leaves_nothing_or_an_image() {
             ("ReconfigVM_Task", Reaction::TaskFault(full())),
         ],
     ];
+    troubles[0].push(("PUT /folder", Reaction::Disconnect));
+    troubles[1].push(("PUT /folder", Reaction::LoseAnswer));
     troubles[0].push(("POST /nfc", Reaction::Disconnect));
     troubles[1].push(("POST /nfc", Reaction::LoseAnswer));
     troubles[5].push(("POST /nfc", Reaction::HttpStatus(500)));

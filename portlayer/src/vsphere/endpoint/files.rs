@@ -202,7 +202,7 @@ impl Endpoint {
 }
 
 /// Returns the path if it is on this datastore, an error if it is on another one.
-fn on(datastore: &Datastore, path: &str, resource: &Resource) -> Result<DatastorePath> {
+pub(super) fn on(datastore: &Datastore, path: &str, resource: &Resource) -> Result<DatastorePath> {
     let refuse = |reason: String| Error::internal(resource.clone(), reason);
     let path: DatastorePath = path
         .parse()

@@ -1,6 +1,7 @@
 //! The requests to the endpoint that the port layer needs, one method each. The methods return the
 //! errors of the port layer's traits.
 
+mod capacity;
 mod experience;
 mod fence;
 mod files;
@@ -11,6 +12,7 @@ mod leftovers;
 mod machine;
 mod network;
 mod power;
+mod protection;
 mod survey;
 mod switch;
 mod watch;
@@ -21,6 +23,7 @@ use std::time::Duration;
 use vim25::{Call, Outcome, TaskOf};
 use vsphere_client::Client;
 
+pub(super) use capacity::Registered;
 use experience::Experience;
 pub(super) use experience::Written;
 pub(super) use fence::Fence;

@@ -8,6 +8,7 @@ use crate::volume::MountSource;
 use crate::vsphere::endpoint::Written;
 use crate::vsphere::line_keys;
 use crate::vsphere::record::Record;
+use crate::vsphere::room;
 use crate::{Capability, ContainerId, Error, Resource, Result};
 
 impl Shared {
@@ -81,7 +82,8 @@ impl Shared {
                 {
                     return Err(gone);
                 }
-                return Err(error);
+                let (endpoint, objects) = (&self.endpoint, &self.objects);
+                return Err(room::explain(endpoint, objects, &self.index, &resource, error).await);
             }
         };
         self.shown(&vm, &resource, Written::New, |_| true).await;

@@ -27,7 +27,7 @@ enum Kind {
 enum Leftover {
     Removal(ContainerId),
     Image(ChainId),
-    /// Files of a container that has no machine.
+    /// Files of a container or an image that has no machine.
     Files(String),
     /// The machine of an interrupted probe.
     Probe(Arc<Seen>),

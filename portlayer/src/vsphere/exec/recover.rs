@@ -32,9 +32,11 @@ pub enum Problem {
     /// program. Repair removes the image, unless this program is importing it. Opening the host as
     /// its [only writer](crate::vsphere::Options::sole_writer) does the same.
     UnfinishedImage,
-    /// A directory contains files of a container but no machine, and has not changed for [a
-    /// while](crate::vsphere::Options::left_behind_after). An interrupted removal or creation left
-    /// it. Repair deletes it, and so does opening the host as its only writer.
+    /// A directory contains files of a container or an image but no machine, and has not changed
+    /// for [a while](crate::vsphere::Options::left_behind_after). An interrupted removal or creation
+    /// left it, or somebody destroyed the machine of an image. The files of an image are not
+    /// reported while containers use its disk. Repair deletes the directory, and so does opening
+    /// the host as its only writer.
     LeftBehind,
     /// A machine in the host's pool is not readable as a container. Repair does nothing: remove the
     /// machine by its id, or correct its configuration.
@@ -202,14 +204,14 @@ impl Shared {
             .await
     }
 
-    /// Lists the directories, as `[datastore] path`, that are named like those of containers,
-    /// contain no machine, and have not changed for a while.
+    /// Lists the directories, as `[datastore] path`, that are named like those of containers or
+    /// images, contain no machine, and have not changed for a while.
     pub(super) async fn left_behind(&self) -> Result<Vec<String>> {
         let (host, after) = (self.objects.host(), self.options.left_behind_after);
         let datastore = &self.objects.datastore;
         let known = self.containers().await?;
         let is_known = |directory: &str| known.iter().any(|seen| seen.directory() == directory);
-        let mut found = Vec::new();
+        let mut found = self.images.left_behind().await?;
         for name in self.endpoint.directories(datastore, &host).await? {
             let Ok(id) = name.parse::<ContainerId>() else {
                 continue;

@@ -23,6 +23,7 @@ use crate::vsphere::endpoint::Written;
 use crate::vsphere::index::Seen;
 use crate::vsphere::machine_spec::options;
 use crate::vsphere::record::Keys;
+use crate::vsphere::room;
 use crate::{Error, ErrorKind, Resource, Result};
 
 /// Maximum number of attempts of an import while other writers overtake or interrupt it.
@@ -239,7 +240,14 @@ impl Shared {
         let lease = self
             .endpoint
             .import(&self.objects.folder, &self.objects.pool, &spec, &resource)
-            .await?;
+            .await;
+        let lease = match lease {
+            Ok(lease) => lease,
+            Err(error) => {
+                let (endpoint, objects) = (&self.endpoint, &self.objects);
+                return Err(room::explain(endpoint, objects, &self.index, &resource, error).await);
+            }
+        };
         self.upload(&lease, spool, options, &resource).await?;
         Ok(Sent {
             lease,
@@ -304,6 +312,7 @@ impl Shared {
         resource: &Resource,
     ) -> Result<bool> {
         let mut tries = 0;
+        let mut is_protected = false;
         loop {
             let Some(found) = self.reread(vm, resource).await? else {
                 return Ok(false);
@@ -312,7 +321,15 @@ impl Shared {
                 return Ok(false);
             }
             // This fails if the endpoint did not create the disk.
-            self.root_of(&found, resource).await?;
+            let root = self.root_of(&found, resource).await?;
+            if !is_protected {
+                // Best effort: an endpoint without descriptors stores the image all the same.
+                let datastore = &self.objects.datastore;
+                self.endpoint
+                    .set_protected(datastore, &root.file, true, resource)
+                    .await?;
+                is_protected = true;
+            }
             match self
                 .write(&found, record::done(Timestamp::now()), resource)
                 .await

@@ -24,6 +24,21 @@ pub(super) fn name(host: &str, chain: &ChainId) -> String {
     format!("{host}.image.{short}")
 }
 
+/// Returns whether a directory has the name that endpoints give to the directory of an image's
+/// machine: the machine's name, with a number if a directory of that name existed.
+pub(super) fn is_directory(host: &str, directory: &str) -> bool {
+    let host: String = host.chars().take(HOST_NAME_MAX).collect();
+    let rest = directory
+        .strip_prefix(&host)
+        .and_then(|rest| rest.strip_prefix(".image."));
+    let Some((digits, number)) = rest.and_then(|rest| rest.split_at_checked(12)) else {
+        return false;
+    };
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    digits.bytes().all(|b| b.is_ascii_hexdigit())
+        && (number.is_empty() || number.strip_prefix('_').is_some_and(is_number))
+}
+
 /// Returns the BIOS UUID of the machine.
 pub(super) fn uuid(objects: &HostObjects, chain: &ChainId) -> Uuid {
     let namespace = &objects.defaults.namespace;
@@ -67,6 +82,11 @@ mod tests {
             let name = name(host, &chain);
             assert!(name.len() <= 80, "{name}");
             assert_eq!(container_name_in(&name), None, "{name}");
+            assert!(is_directory(host, &name) && is_directory(host, &format!("{name}_12")));
+            for other in ["x", "_", "_a", "_1_"] {
+                assert!(!is_directory(host, &format!("{name}{other}")));
+            }
+            assert!(!is_directory("other", &name) && !is_directory(host, host));
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod import;
 mod layers;
+mod left_behind;
 mod lookup;
 mod machine;
 mod record;
@@ -42,6 +43,15 @@ const IMPORTS: usize = 2;
 /// All state is in vSphere. Each distinct list of layers is one disk, attached to one machine in
 /// the host's resource pool; images with the same layers share the disk. Queries for existing and
 /// used images are answered from the host's [index](super#the-index).
+///
+/// # What others do
+/// After its import, a disk is marked with `ddb.deletable = "false"` where the endpoint provides its
+/// descriptor. Endpoints that honour the mark keep the disk when somebody destroys the machine of
+/// the image or of a container. [`prune`](Images::prune) removes the files of an image without a
+/// machine once no container uses them.
+///
+/// Every image occupies one of the registered machines that an ESXi host may have. A host that is
+/// full is reported as [`Exhausted`](crate::ErrorKind::Exhausted), with the number of images.
 ///
 /// # What continues on the server when a future is dropped
 /// | method | may still happen |
@@ -127,6 +137,14 @@ impl VsphereImages {
     /// Removes an incomplete image with these layers, unless this process starts to import it.
     pub(super) async fn give_up(&self, chain: &ChainId) -> Result<()> {
         self.shared.give_up(chain).await
+    }
+
+    /// Lists the directories of images that have no machine, as [`check`] reports them.
+    ///
+    /// [`check`]: crate::vsphere::VsphereExec::check
+    pub(super) async fn left_behind(&self) -> Result<Vec<String>> {
+        let after = self.shared.options.left_behind_after;
+        self.shared.left_behind(after).await
     }
 
     /// Removes all images of a host. The caller has already removed the host's containers.

@@ -119,6 +119,9 @@ impl Shared {
         let record = machine.image().and_then(|image| image.ok());
         if let Some(RecordState::Removing(Some(disk))) = record.map(|record| &record.state) {
             self.endpoint
+                .set_protected(&self.objects.datastore, disk, false, resource)
+                .await?;
+            self.endpoint
                 .delete_disk(&self.objects.datacenter, disk, resource)
                 .await?;
         }
@@ -223,6 +226,14 @@ impl Shared {
         let removed = incomplete.map(abandon).buffer_unordered(AT_A_TIME);
         let removed: Vec<_> = removed.collect().await;
         let mut removed: Vec<_> = removed.into_iter().flatten().collect();
+        for directory in self.left_behind(self.options.left_behind_after).await? {
+            match self.delete_directory(&directory).await {
+                Ok(()) => removed.push(format!("files of a former image {directory}")),
+                Err(error) => {
+                    tracing::warn!(%error, directory, "cannot remove the files of a former image");
+                }
+            }
+        }
         removed.sort();
         Ok(removed)
     }
@@ -232,6 +243,9 @@ impl Shared {
         self.index.catch_up().await?;
         for image in self.index.images().await? {
             self.discard(&image.machine.vm, &resource).await?;
+        }
+        for directory in self.left_behind(Duration::ZERO).await? {
+            self.delete_directory(&directory).await?;
         }
         Ok(())
     }
