@@ -38,15 +38,9 @@ pub fn container_files(config: &ExecutorConfig) -> Vec<(String, Vec<u8>)> {
         ),
         ("/etc/hosts".to_owned(), hosts.into_bytes()),
     ];
-    let servers = config
-        .networks
-        .values()
-        .flat_map(|endpoint| &endpoint.network.nameservers);
-    let domains: Vec<_> = config
-        .networks
-        .values()
-        .filter_map(|endpoint| endpoint.network.search_domain.as_deref())
-        .collect();
+    let networks = || config.networks.values().map(|endpoint| &endpoint.network);
+    let servers = distinct(networks().flat_map(|network| &network.nameservers));
+    let domains = distinct(networks().filter_map(|network| network.search_domain.as_deref()));
     let mut resolver = String::new();
     if !domains.is_empty() {
         let _ = writeln!(resolver, "search {}", domains.join(" "));
@@ -58,6 +52,17 @@ pub fn container_files(config: &ExecutorConfig) -> Vec<(String, Vec<u8>)> {
         files.push(("/etc/resolv.conf".to_owned(), resolver.into_bytes()));
     }
     files
+}
+
+/// Returns each value once, in the order of their first appearance.
+fn distinct<T: PartialEq>(values: impl Iterator<Item = T>) -> Vec<T> {
+    let mut distinct = Vec::new();
+    for value in values {
+        if !distinct.contains(&value) {
+            distinct.push(value);
+        }
+    }
+    distinct
 }
 
 #[cfg(test)]
@@ -79,7 +84,10 @@ mod tests {
             ..NetworkEndpoint::default()
         };
         let config = ExecutorConfig {
-            networks: [("bridge".to_owned(), endpoint)].into(),
+            // Two networks with the same servers.
+            networks: ["bridge", "backend"]
+                .map(|name| (name.to_owned(), endpoint.clone()))
+                .into(),
             ..ExecutorConfig::default()
         };
         let files = container_files(&config);

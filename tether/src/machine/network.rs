@@ -20,7 +20,8 @@ pub(super) fn configure(
         notes.push(causes(&error));
     }
     for (name, endpoint) in &config.networks {
-        let done = link(endpoint).and_then(|(link, address)| {
+        let done = link(endpoint).and_then(|(mut link, address)| {
+            link.mtu = mtu(config, &endpoint.common.id);
             configure_link(&link).map_err(|error| causes(&error))?;
             address.ok_or_else(|| "it has no fixed address, and DHCP is not supported".to_owned())
         });
@@ -32,13 +33,19 @@ pub(super) fn configure(
     addresses
 }
 
-/// Returns the card of an endpoint with its configuration, and the fixed address.
+/// Returns the MTU of a card: the smallest of the networks that share it.
+fn mtu(config: &ExecutorConfig, card: &str) -> Option<u32> {
+    let networks = config.networks.values();
+    let sharing = networks.filter(|endpoint| endpoint.common.id == card);
+    sharing.filter_map(|endpoint| endpoint.network.mtu).min()
+}
+
+/// Returns the card of an endpoint with its addresses and routes, and the fixed address.
 fn link(endpoint: &NetworkEndpoint) -> Result<(LinkSetup, Option<IpNet>), String> {
     let slot = endpoint.common.id.parse();
     let slot = slot.map_err(|_| format!("{:?} is not a PCI slot", endpoint.common.id))?;
     let mut link = LinkSetup::new(slot);
     let network = &endpoint.network;
-    link.mtu = network.mtu;
     let address = endpoint.address.and_then(|address| address.net());
     let Some(own) = address else {
         return Ok((link, None));
@@ -67,6 +74,28 @@ fn link(endpoint: &NetworkEndpoint) -> Result<(LinkSetup, Option<IpNet>), String
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn networks_that_share_a_card_have_the_smallest_of_their_mtus() {
+        let endpoint = |card: &str, mtu| {
+            let mut endpoint = NetworkEndpoint::default();
+            endpoint.common.id = card.to_owned();
+            endpoint.network.mtu = mtu;
+            endpoint
+        };
+        let config = ExecutorConfig {
+            networks: [
+                ("a".to_owned(), endpoint("192", Some(1400))),
+                ("b".to_owned(), endpoint("192", Some(9000))),
+                ("c".to_owned(), endpoint("192", None)),
+                ("d".to_owned(), endpoint("224", None)),
+            ]
+            .into(),
+            ..ExecutorConfig::default()
+        };
+        assert_eq!(mtu(&config, "192"), Some(1400));
+        assert_eq!(mtu(&config, "224"), None);
+    }
 
     #[test]
     fn a_default_network_has_the_default_route() {
