@@ -1,19 +1,22 @@
 //! A distributed switch and its port groups.
 
 use vim25::types::{
-    DVPortSetting, DVPortgroupConfigInfo, DVPortgroupPolicy, DVSCapability, DVSConfigInfo,
+    DVPortSetting, DVPortgroupConfigInfo, DVPortgroupConfigSpec, DVPortgroupPolicy, DVSCapability, DVSConfigInfo,
     DVSNameArrayUplinkPortPolicy, DVSSummary, DVSUplinkPortPolicy,
     DistributedVirtualSwitchHostMember, DistributedVirtualSwitchHostMemberBacking,
     DistributedVirtualSwitchHostMemberConfigInfo, DistributedVirtualSwitchHostMemberPnicBacking,
     DistributedVirtualSwitchPortConnection, DistributedVirtualSwitchProductSpec, NetworkSummary,
     VMwareDVSConfigInfo, VMwareDVSPortSetting, VMwareDVSPortgroupPolicy,
-    VirtualEthernetCardDistributedVirtualPortBackingInfo,
+    VirtualEthernetCardDistributedVirtualPortBackingInfo, VmwareDistributedVirtualSwitchVlanIdSpec,
 };
 use vim25::{AnyRef, Fault, Poly, Ref, mo};
 
 use super::{entity, network};
+use crate::fault;
+use crate::invocation::{Answer, Invocation, nothing};
 use crate::layout::HostLayout;
 use crate::object::{Object, Retype};
+use crate::task;
 use crate::world::Transaction;
 
 const NAME: &str = "DVS0";
@@ -54,10 +57,12 @@ pub(super) fn build(
     object.put("capability", &DVSCapability::default());
     let mut references = Vec::new();
     let mut names = Vec::new();
+    let members: Vec<Ref<mo::HostSystem>> = hosts.iter().map(HostLayout::host).collect();
     for number in 0..groups {
         let key = format!("dvportgroup-{}", tx.ids().number());
         names.push(group_name(number));
-        group(tx, &key, &group_name(number), &switch, hosts)?;
+        let setting = Poly::<DVPortSetting>::new(VMwareDVSPortSetting::default());
+        group(tx, &key, (&group_name(number), setting), &switch, &members)?;
         references.push(Ref::<mo::DistributedVirtualPortgroup>::new(&key));
     }
     describe(&mut object, &uuid, hosts, names);
@@ -125,13 +130,128 @@ fn describe(object: &mut Object, uuid: &str, hosts: &[HostLayout], names: Vec<St
     object.put("config", &Poly::<DVSConfigInfo>::new(config));
 }
 
-/// Creates a port group.
+/// Carries out a method of a switch.
+pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
+    Some(match inv.request.method.as_str() {
+        "AddDVPortgroup_Task" => add_groups(inv),
+        _ => return None,
+    })
+}
+
+/// Carries out a method of a port group.
+pub(super) fn call_group(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
+    Some(match inv.request.method.as_str() {
+        "Destroy_Task" => {
+            let group = inv.this.clone();
+            task::begin(inv, &group.clone(), "ManagedEntity.destroy", move |tx| {
+                remove_group(tx, &group)?;
+                nothing()
+            })
+        }
+        _ => return None,
+    })
+}
+
+fn add_groups(inv: &mut Invocation<'_, '_>) -> Answer {
+    let specs: Vec<DVPortgroupConfigSpec> = inv.arg("spec")?;
+    for spec in &specs {
+        check(spec)?;
+    }
+    let switch: Ref<mo::DistributedVirtualSwitch> = inv.this.retype();
+    let description = "DistributedVirtualSwitch.addPortgroups";
+    task::begin(inv, &entity::any(&switch), description, move |tx| {
+        for spec in &specs {
+            add_group(tx, &switch, spec)?;
+        }
+        nothing()
+    })
+}
+
+fn check(spec: &DVPortgroupConfigSpec) -> Result<(), Fault> {
+    if spec.name.as_ref().is_none_or(String::is_empty) {
+        return Err(fault::invalid_argument("spec.name"));
+    }
+    if spec.type_.is_none() {
+        return Err(fault::invalid_argument("spec.type"));
+    }
+    match vlan(spec) {
+        Some(vlan) if !(0..=4_094).contains(&vlan) => {
+            Err(fault::invalid_argument("spec.defaultPortConfig.vlan"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn vlan(spec: &DVPortgroupConfigSpec) -> Option<i32> {
+    let setting = spec.default_port_config.as_ref()?;
+    let setting = setting.get::<VMwareDVSPortSetting>().ok()??;
+    let vlan = setting.vlan?;
+    let vlan = vlan.get::<VmwareDistributedVirtualSwitchVlanIdSpec>();
+    Some(vlan.ok()??.vlan_id)
+}
+
+fn add_group(
+    tx: &mut Transaction<'_>,
+    switch: &Ref<mo::DistributedVirtualSwitch>,
+    spec: &DVPortgroupConfigSpec,
+) -> Result<(), Fault> {
+    let name = entity::name(spec.name.as_deref().unwrap_or_default())?;
+    if let Some(other) = entity::child(tx, &tx.layout().network_folder(), &name) {
+        return Err(fault::duplicate_name(&name, &other));
+    }
+    let summary: DVSSummary = tx.object(switch)?.read("summary")?;
+    let key = format!("dvportgroup-{}", tx.ids().number());
+    let setting = spec.default_port_config.clone();
+    let setting =
+        setting.unwrap_or_else(|| Poly::<DVPortSetting>::new(VMwareDVSPortSetting::default()));
+    group(tx, &key, (&name, setting), switch, &summary.host_member)?;
+    let own = entity::any(&Ref::<mo::DistributedVirtualPortgroup>::new(&key));
+    list_group(tx, switch, |groups| groups.push(own), |names| names.push(name))
+}
+
+/// Removes a port group that no machine uses.
+fn remove_group(tx: &mut Transaction<'_>, group: &AnyRef) -> Result<(), Fault> {
+    let object = tx.object(group)?;
+    let name = object.name().to_owned();
+    let switch: AnyRef = object.read("config.distributedVirtualSwitch")?;
+    let hosts: Vec<AnyRef> = object.list("host")?;
+    if !tx.members(group.value(), "vm").is_empty() {
+        return Err(fault::resource_in_use(&name));
+    }
+    for host in &hosts {
+        network::list(tx, group, &host.retype(), false)?;
+    }
+    list_group(
+        tx,
+        &switch.retype(),
+        |groups| groups.retain(|other| other != group),
+        |names| names.retain(|other| *other != name),
+    )?;
+    network::forget(tx, group)
+}
+
+/// Changes the lists of a switch's port groups: the references, and the names.
+fn list_group(
+    tx: &mut Transaction<'_>,
+    switch: &Ref<mo::DistributedVirtualSwitch>,
+    references: impl FnOnce(&mut Vec<AnyRef>),
+    names: impl FnOnce(&mut Vec<String>),
+) -> Result<(), Fault> {
+    let switch = tx.edit(switch)?;
+    switch.edit_list("portgroup", references)?;
+    let mut summary: DVSSummary = switch.read("summary")?;
+    names(&mut summary.portgroup_name);
+    switch.put("summary", &summary);
+    Ok(())
+}
+
+/// Creates a port group with this name and default setting of its ports.
 fn group(
     tx: &mut Transaction<'_>,
     key: &str,
-    name: &str,
+    (name, setting): (&str, Poly<DVPortSetting>),
     switch: &Ref<mo::DistributedVirtualSwitch>,
-    hosts: &[HostLayout],
+    members: &[Ref<mo::HostSystem>],
 ) -> Result<(), Fault> {
     let folder = tx.layout().network_folder();
     let reference: Ref<mo::DistributedVirtualPortgroup> = Ref::new(key);
@@ -154,7 +274,7 @@ fn group(
             name: name.to_owned(),
             num_ports: PORTS,
             distributed_virtual_switch: Some(switch.clone()),
-            default_port_config: Some(Poly::<DVPortSetting>::new(VMwareDVSPortSetting::default())),
+            default_port_config: Some(setting),
             type_: "earlyBinding".into(),
             backing_type: Some("standard".into()),
             policy: Poly::<DVPortgroupPolicy>::new(VMwareDVSPortgroupPolicy::default()),
@@ -162,14 +282,13 @@ fn group(
             ..Default::default()
         },
     );
-    let members: Vec<Ref<mo::HostSystem>> = hosts.iter().map(HostLayout::host).collect();
-    object.put("host", &members);
+    object.put("host", &members.to_vec());
     object.put("vm", &Vec::<AnyRef>::new());
     tx.insert(object);
     let own = entity::any(&reference);
     network::register(tx, &own)?;
-    for host in hosts {
-        network::list(tx, &own, &host.host(), true)?;
+    for host in members {
+        network::list(tx, &own, host, true)?;
     }
     Ok(())
 }

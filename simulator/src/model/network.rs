@@ -6,7 +6,7 @@ use vim25::{AnyRef, Fault, Poly, Ref, mo};
 use super::{entity, host_network};
 use crate::fault;
 use crate::layout::HostLayout;
-use crate::object::Retype;
+use crate::object::{Object, Retype};
 use crate::world::Transaction;
 
 /// Creates a port group on a host, and its network. Port groups with the same name on
@@ -77,11 +77,25 @@ pub(super) fn remove(
     if !tx.object(&network)?.list::<AnyRef>("host")?.is_empty() {
         return Ok(());
     }
+    forget(tx, &gone)
+}
+
+/// Removes a network that no host has from the inventory.
+pub(super) fn forget(tx: &mut Transaction<'_>, gone: &AnyRef) -> Result<(), Fault> {
     let (folder, datacenter) = (tx.layout().network_folder(), tx.layout().datacenter());
-    let drop = |list: &mut Vec<AnyRef>| list.retain(|other| *other != gone);
+    let drop = |list: &mut Vec<AnyRef>| list.retain(|other| other != gone);
     tx.edit(&folder)?.edit_list("childEntity", drop)?;
     tx.edit(&datacenter)?.edit_list("network", drop)?;
-    tx.remove(&network);
+    let is_its = |object: &&std::sync::Arc<Object>| {
+        let networks = object.list::<AnyRef>("network");
+        object.is_a("ComputeResource") && networks.is_ok_and(|all| all.contains(gone))
+    };
+    let computes = tx.objects().filter(is_its);
+    let computes: Vec<AnyRef> = computes.map(|object| object.reference().clone()).collect();
+    for compute in &computes {
+        tx.edit(compute)?.edit_list("network", drop)?;
+    }
+    tx.remove(gone);
     Ok(())
 }
 

@@ -5,11 +5,11 @@ use crate::client::container::add;
 use crate::inventory::{check, everything};
 use simulator::{Simulator, Topology};
 use vim25::types::{
-    ClusterPowerOnVmResult, DistributedVirtualSwitchPortConnection, HostNotConnected,
-    HostSystemConnectionState, InvalidArgument,
-    VirtualEthernetCardDistributedVirtualPortBackingInfo, VirtualMachineConfigSpec,
-    VirtualMachineConnectionState, VirtualMachineFileInfo, VirtualMachinePowerState,
-    VirtualVmxnet3,
+    ClusterPowerOnVmResult, DVPortSetting, DVPortgroupConfigSpec,
+    DistributedVirtualSwitchPortConnection, HostNotConnected, HostSystemConnectionState,
+    InvalidArgument, VMwareDVSPortSetting, VirtualEthernetCardDistributedVirtualPortBackingInfo,
+    VirtualMachineConfigSpec, VirtualMachineConnectionState, VirtualMachineFileInfo,
+    VirtualMachinePowerState, VirtualVmxnet3, VmwareDistributedVirtualSwitchVlanIdSpec,
 };
 use vim25::{AnyRef, Poly, Ref, mo};
 
@@ -128,6 +128,50 @@ async fn machines_are_placed_and_started_together() {
         .await
         .unwrap();
     assert_eq!(again.not_attempted.len(), 3);
+    simulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn distributed_port_groups_are_added_with_vlans_and_removed() {
+    let topology = Topology::vcenter().machines(1);
+    let simulator = Simulator::builder().topology(topology);
+    let simulator = simulator.start().await.unwrap();
+    let client = Client::login(&simulator).await;
+    let before = everything(&client, None).await;
+    let switch: Ref<mo::DistributedVirtualSwitch> = typed(&client, "DC0/network/DVS0").await;
+    let spec = |name: &str, vlan| {
+        let mut id = VmwareDistributedVirtualSwitchVlanIdSpec::default();
+        id.vlan_id = vlan;
+        let mut setting = VMwareDVSPortSetting::default();
+        setting.vlan = Some(Poly::new(id));
+        DVPortgroupConfigSpec {
+            name: Some(name.to_owned()),
+            type_: Some("earlyBinding".to_owned()),
+            default_port_config: Some(Poly::new(setting)),
+            ..Default::default()
+        }
+    };
+    let add = |name: &str, vlan| switch.add_dv_portgroup(&[spec(name, vlan)]);
+    client.run(add("blue", 100)).await.unwrap();
+    let blue = at(&client, "DC0/network/blue").await;
+    let setting: Poly<DVPortSetting> = client.get(&blue, "config.defaultPortConfig").await;
+    let setting = setting.get::<VMwareDVSPortSetting>().unwrap().unwrap();
+    let vlan = setting.vlan.unwrap();
+    let vlan = vlan.get::<VmwareDistributedVirtualSwitchVlanIdSpec>();
+    assert_eq!(vlan.unwrap().unwrap().vlan_id, 100);
+    check(&everything(&client, None).await);
+    client.run(add("blue", 101)).await.unwrap_err();
+    client.run(add("green", 4095)).await.unwrap_err();
+
+    let group: Ref<mo::DistributedVirtualPortgroup> = Ref::new(blue.value());
+    client.run(group.destroy()).await.unwrap();
+    let after = everything(&client, None).await;
+    check(&after);
+    assert_eq!(after.len(), before.len());
+    // Machines are connected to this one.
+    let used: Ref<mo::DistributedVirtualPortgroup> = typed(&client, "DC0/network/DC0_DVPG0").await;
+    client.run(used.destroy()).await.unwrap_err();
+    check(&everything(&client, None).await);
     simulator.shutdown().await;
 }
 
