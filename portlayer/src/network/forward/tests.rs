@@ -1,7 +1,5 @@
 #![allow(clippy::unwrap_used, reason = "a panic is the failure of a test")]
 
-mod figures;
-
 use super::*;
 use crate::ErrorKind;
 use futures_util::future::join_all;
