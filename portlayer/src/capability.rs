@@ -37,6 +37,8 @@ pub enum Capability {
     Networks,
     /// Scopes can have IPv6 subnets and addresses.
     Ipv6,
+    /// Networks with VLANs of their own can be created for bridge scopes.
+    ScopeVlans,
     /// A container can be connected to a scope, or disconnected, after its creation.
     LaterConnect,
     /// Callers can attach to the streams of processes.
@@ -72,7 +74,7 @@ impl fmt::Display for Capability {
 pub struct Capabilities(u32);
 
 impl Capabilities {
-    const ALL: [Capability; 17] = [
+    const ALL: [Capability; 18] = [
         Capability::GuestKeys,
         Capability::Signals,
         Capability::VmxContents,
@@ -83,6 +85,7 @@ impl Capabilities {
         Capability::Volumes,
         Capability::Networks,
         Capability::Ipv6,
+        Capability::ScopeVlans,
         Capability::LaterConnect,
         Capability::Attach,
         Capability::Logs,

@@ -3,6 +3,7 @@
 use std::io::Write as _;
 
 use anyhow::Result;
+use portlayer::network::BridgeRange;
 use portlayer::vsphere::HostInfo;
 use serde_json::json;
 use tabwriter::TabWriter;
@@ -49,6 +50,7 @@ pub(crate) async fn inspect(context: &Context<'_>, name: &str) -> Result<()> {
     writeln!(table, "State:\t{}", state(&host))?;
     writeln!(table, "Files:\t[{}] {}", host.datastore, host.directory)?;
     writeln!(table, "Bridge network:\t{}", host.bridge_network)?;
+    writeln!(table, "Container networks:\t{}", scopes(&host))?;
     writeln!(table, "Lines to:\t{}", host.address)?;
     let shown: Vec<_> = addresses.iter().map(ToString::to_string).collect();
     let shown = if shown.is_empty() {
@@ -60,6 +62,16 @@ pub(crate) async fn inspect(context: &Context<'_>, name: &str) -> Result<()> {
     writeln!(table, "Created by:\t{command}")?;
     table.flush()?;
     Ok(())
+}
+
+/// Describes the addresses and networks of the container networks that users create.
+fn scopes(host: &HostInfo) -> String {
+    let range = host.bridge_range;
+    match (host.scope_vlans, host.scope_networks.as_slice()) {
+        (Some(vlans), _) => format!("{range}, one each on a port group with a VLAN of {vlans}"),
+        (None, []) => format!("{range}, all on the bridge network"),
+        (None, own) => format!("{range}, one each on {}", own.join(", ")),
+    }
 }
 
 fn state(host: &HostInfo) -> String {
@@ -81,6 +93,22 @@ fn command(context: &Context<'_>, host: &HostInfo) -> String {
     option("target", &target);
     option("image-store", &host.datastore);
     option("bridge-network", &host.bridge_network);
+    if host.bridge_range != BridgeRange::default() {
+        option(
+            "bridge-network-range",
+            &host.bridge_range.range().to_string(),
+        );
+        option(
+            "bridge-network-width",
+            &host.bridge_range.prefix_len().to_string(),
+        );
+    }
+    if let Some(vlans) = host.scope_vlans {
+        option("scope-vlans", &vlans.to_string());
+    }
+    for network in &host.scope_networks {
+        option("scope-network", network);
+    }
     if host.address != host.name {
         option("line-address", &host.address);
     }

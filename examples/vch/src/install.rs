@@ -107,6 +107,9 @@ pub(crate) async fn machine(context: &Context<'_>, create: &Create) -> Result<()
     spec.datastore = create.image_store.clone().or(place.datastore.clone());
     spec.bridge_network = create.bridge_network.clone().or(place.network.clone());
     spec.create_bridge = !context.client.is_vcenter();
+    spec.bridge_range = create.scopes.range().context("--bridge-network-range")?;
+    spec.scope_networks = create.scopes.scope_network.clone();
+    spec.scope_vlans = create.scopes.scope_vlans;
     spec.public_network = public(&create.public_network, spec.bridge_network.as_deref());
     spec.client_network = create.client_network.clone();
     spec.management_network = create.management_network.clone();

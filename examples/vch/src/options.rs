@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Parser, Subcommand};
+use ipnet::Ipv4Net;
+use portlayer::network::{BridgeRange, BridgeRangeError};
+use portlayer::vsphere::VlanRange;
 
 /// Installs, lists, inspects and deletes virtual container hosts.
 #[derive(Parser)]
@@ -184,6 +187,8 @@ pub(crate) struct Create {
     /// is created if it is missing.
     #[arg(long, short = 'b')]
     pub(crate) bridge_network: Option<String>,
+    #[command(flatten)]
+    pub(crate) scopes: Scopes,
     /// The network that connects the appliance to the outside.
     #[arg(long, visible_alias = "external-network", default_value = DEFAULT_NETWORK)]
     pub(crate) public_network: String,
@@ -246,6 +251,41 @@ pub(crate) struct Create {
     /// Print the plan and change nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+/// The addresses and networks of the container networks that users create.
+#[derive(Debug, Args)]
+pub(crate) struct Scopes {
+    /// The range of addresses from which container networks get their subnets. Default:
+    /// 172.16.0.0/12. Choose a range that is not used on the networks that containers must reach.
+    #[arg(long, value_name = "NETWORK/PREFIX")]
+    pub(crate) bridge_network_range: Option<Ipv4Net>,
+    /// The prefix length of one subnet of the range. Default: 20, or that of a smaller range.
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) bridge_network_width: Option<u8>,
+    /// An existing network that is assigned to one container network exclusively, by name or
+    /// inventory path. Repeat the option for each network. Default: all container networks share
+    /// the bridge network, and only their subnets separate them.
+    #[arg(long, value_name = "NETWORK")]
+    pub(crate) scope_network: Vec<String>,
+    /// The VLANs of container networks, such as `100-199`: each network gets a port group with a
+    /// VLAN of its own on the switch of the bridge network.
+    #[arg(long, value_name = "FIRST-LAST", conflicts_with = "scope_network")]
+    pub(crate) scope_vlans: Option<VlanRange>,
+}
+
+impl Scopes {
+    /// Returns the range of container networks, divided into subnets.
+    ///
+    /// # Errors
+    /// Fails if the range cannot be divided into such subnets.
+    pub(crate) fn range(&self) -> Result<BridgeRange, BridgeRangeError> {
+        let default = BridgeRange::default();
+        let range = self.bridge_network_range.unwrap_or(default.range());
+        let width = self.bridge_network_width;
+        let width = width.unwrap_or(default.prefix_len().max(range.prefix_len()));
+        BridgeRange::new(range, width)
+    }
 }
 
 fn time(text: &str) -> Result<Duration, String> {
@@ -346,6 +386,36 @@ mod tests {
         assert_eq!(create(&["vch-1"]).named.name(), "vch-1");
         assert_eq!(create(&["--name", "vch-1"]).named.name(), "vch-1");
         assert!(Options::try_parse_from(["vch", "create"]).is_err());
+    }
+
+    #[test]
+    fn the_range_of_container_networks_can_be_chosen() {
+        let range = |arguments: &[&str]| {
+            let arguments = [&["vch-1"], arguments].concat();
+            let range = create(&arguments).scopes.range();
+            range.map_err(|error| error.to_string())
+        };
+        assert_eq!(range(&[]), Ok(BridgeRange::default()));
+        for (arguments, expected) in [
+            (&["--bridge-network-range", "10.64.0.0/16"][..], "/20"),
+            (&["--bridge-network-range", "10.64.0.0/22"], "/22"),
+            (
+                &[
+                    "--bridge-network-range",
+                    "10.64.0.0/16",
+                    "--bridge-network-width",
+                    "24",
+                ],
+                "/24",
+            ),
+        ] {
+            let shown = range(arguments).unwrap().to_string();
+            assert!(shown.ends_with(expected), "{shown}");
+        }
+        let bad = range(&["--bridge-network-range", "10.64.0.1/16"]).unwrap_err();
+        assert!(bad.contains("10.64.0.1/16"), "{bad}");
+        let bad = range(&["--bridge-network-width", "31"]).unwrap_err();
+        assert!(bad.contains("not 31"), "{bad}");
     }
 
     #[test]

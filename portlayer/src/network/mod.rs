@@ -2,6 +2,56 @@
 //!
 //! `NETWORKS.md` in the crate's directory describes the behaviour: how addresses are chosen and
 //! kept, the rule of the default route, which keys the guest reads, and what happens to duplicates.
+//!
+//! # Two containers on a scope, one with a published port
+//! ```
+//! use portlayer::exec::{Command, ContainerSpec, StartOptions};
+//! use portlayer::memory::{Behaviour, MemoryExec};
+//! use portlayer::network::{EndpointSpec, PortMapping, ScopeSpec};
+//! use portlayer::PortLayer;
+//! # #[cfg(feature = "forward")]
+//! use portlayer::network::forward::{Forwarder, KernelDialer, Publisher};
+//!
+//! # async fn connect() -> Result<(), Box<dyn std::error::Error>> {
+//! // On vSphere, `Hosts::open` returns the port layer of a host.
+//! let containers = MemoryExec::new(|_: &ContainerSpec| Behaviour::runs());
+//! let networks = std::sync::Arc::new(containers.networks());
+//! let layer = PortLayer::new(containers).with_networks(networks);
+//! let (exec, networks) = (layer.exec(), layer.networks());
+//!
+//! // A scope needs a name only: its subnet is the next one of the host's range.
+//! let backend = networks.create(ScopeSpec::bridge("backend")).await?;
+//! println!("backend has {:?}", backend.spec.subnet);
+//!
+//! let store = EndpointSpec::new("backend").alias("store");
+//! let db = exec.create(ContainerSpec::new("db", Command::new("/db")).endpoint(store)).await?;
+//! // Port 80 of the container, at any free port of 127.0.0.1.
+//! let http: PortMapping = "127.0.0.1::80".parse()?;
+//! let page = EndpointSpec::new("backend").port(http);
+//! let web = exec.create(ContainerSpec::new("web", Command::new("/web")).endpoint(page)).await?;
+//!
+//! // The containers reach each other by name or alias. Addresses are known before the start.
+//! let address = exec.inspect(&db).await?.endpoints[0].address.ok_or("no address")?;
+//! assert_eq!(networks.resolve("backend", Some(&web), "store").await?, [address.addr()]);
+//! assert_eq!(networks.reverse("backend", address.addr()).await?, ["db", "store"]);
+//!
+//! // A front end publishes the ports while the container is on, here with sockets of its own
+//! // process (feature `forward`).
+//! exec.start(&db, StartOptions::new()).await?;
+//! exec.start(&web, StartOptions::new()).await?;
+//! let endpoint = exec.inspect(&web).await?.endpoints.remove(0);
+//! let address = endpoint.address.ok_or("no address")?;
+//! # #[cfg(feature = "forward")] {
+//! let forwarder = Forwarder::new(KernelDialer);
+//! let published = forwarder.publish(web, address.addr(), &endpoint.spec.ports).await?;
+//! println!("clients connect to 127.0.0.1:{:?}", published[0].host_port);
+//! forwarder.withdraw(&web).await;
+//! # }
+//! # Ok(())
+//! # }
+//! # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+//! # runtime.block_on(connect()).unwrap();
+//! ```
 
 mod address_pool;
 mod bridge_range;
@@ -57,7 +107,12 @@ pub trait Networks: std::fmt::Debug + Send + Sync + 'static {
     ///   that overlaps another scope's is invalid too.
     /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if a scope has this name.
     /// - [`NotFound`](crate::ErrorKind::NotFound) for an external network that does not exist.
-    /// - [`Exhausted`](crate::ErrorKind::Exhausted) when the host's range has no subnet left.
+    /// - [`Exhausted`](crate::ErrorKind::Exhausted) when the host's range has no subnet left, or
+    ///   the host has no network left for a scope that needs one of its own.
+    /// - [`InUse`](crate::ErrorKind::InUse) if a creation or removal of the scope was interrupted,
+    ///   or is in progress in another program.
+    /// - [`Unsupported`](crate::ErrorKind::Unsupported) if a network has to be created for the
+    ///   scope and the back end cannot create it.
     async fn create(&self, spec: ScopeSpec) -> Result<ScopeInfo>;
 
     /// Returns the description of one scope.
@@ -72,7 +127,8 @@ pub trait Networks: std::fmt::Debug + Send + Sync + 'static {
     /// Returns only errors that affect the whole back end.
     async fn list(&self) -> Result<Vec<ScopeInfo>>;
 
-    /// Removes a scope.
+    /// Removes a scope. If an earlier creation or removal of it was interrupted, removes what is
+    /// left of it.
     ///
     /// # Errors
     /// - [`NotFound`](crate::ErrorKind::NotFound).

@@ -8,6 +8,7 @@ use super::machine_spec::MachineDefaults;
 use crate::Resource;
 use crate::network::BridgeRange;
 use crate::vsphere::kind;
+use crate::vsphere::vlan_range::VlanRange;
 
 /// The pool, folder, datastore and networks in which a host's containers are created.
 #[derive(Clone, Debug)]
@@ -24,11 +25,15 @@ pub(super) struct HostObjects {
     pub(super) datacenter: Datacenter,
     /// The datastore of all files of the host.
     pub(super) datastore: Datastore,
+    /// The name or path of the bridge network.
+    pub(super) bridge_network: String,
     /// The bridge network, as the backing of a network card.
     pub(super) bridge: Poly<VirtualDeviceBackingInfo>,
-    /// The networks that are assigned to bridge scopes, one network per scope; if empty, all bridge
-    /// scopes share the bridge network.
+    /// The networks that are assigned to bridge scopes, one network per scope.
     pub(super) scope_networks: Vec<String>,
+    /// The VLANs of the networks that are created for bridge scopes. Without them and without
+    /// `scope_networks`, all bridge scopes share the bridge network.
+    pub(super) scope_vlans: Option<VlanRange>,
     /// The range from which bridge scopes are assigned subnets.
     pub(super) bridge_range: BridgeRange,
     /// The common settings of all machines.

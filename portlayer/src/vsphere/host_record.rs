@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 
 use super::record::Keys;
+use super::vlan_range::VlanRange;
 use crate::network::BridgeRange;
 
 /// The appliance's id until its installation is finished; afterwards it is the appliance's
@@ -33,9 +34,10 @@ pub(super) struct HostRecord {
     pub(super) created_bridge: bool,
     /// The name of the bridge network.
     pub(super) bridge_network: String,
-    /// The networks that are assigned to bridge scopes, one network per scope; if empty, all bridge
-    /// scopes share the bridge network.
+    /// The networks that are assigned to bridge scopes, one network per scope.
     pub(super) scope_networks: Vec<String>,
+    /// The VLANs of the networks that are created for bridge scopes.
+    pub(super) scope_vlans: Option<VlanRange>,
     /// The range from which bridge scopes are assigned subnets.
     pub(super) bridge_range: BridgeRange,
     /// The address that the containers' serial lines connect to.
@@ -87,6 +89,9 @@ struct HostOnly {
     /// The networks of bridge scopes. VIC had one network for all of them.
     #[guestinfo(key = "scopenetworks", scope = "hidden")]
     scope_networks: Vec<String>,
+    /// The VLANs of bridge scopes, as text.
+    #[guestinfo(key = "scopevlans", scope = "hidden")]
+    scope_vlans: Option<String>,
 }
 
 impl HostRecord {
@@ -158,6 +163,7 @@ impl HostRecord {
                 installing: self.unfinished.then(|| INSTALLING.to_owned()),
                 bridge_range: serde_json::to_string(&self.bridge_range).ok(),
                 scope_networks: self.scope_networks.clone(),
+                scope_vlans: self.scope_vlans.map(|vlans| vlans.to_string()),
             },
         };
         keys.extend(encode(&extra, dialect)?);
@@ -201,6 +207,7 @@ impl HostRecord {
             installing,
             bridge_range,
             scope_networks,
+            scope_vlans,
         } = decode::<Extra>(keys).value.host;
         Some(Self {
             unfinished: installing.as_deref() == Some(INSTALLING),
@@ -219,6 +226,7 @@ impl HostRecord {
                 .unwrap_or_else(range_of_vic_0_4),
             bridge_network: config.networks.bridge_network,
             scope_networks,
+            scope_vlans: scope_vlans.and_then(|text| text.parse().ok()),
             client_key,
         })
     }
@@ -266,6 +274,7 @@ mod tests {
             created_bridge: true,
             bridge_network: "VM Network".into(),
             scope_networks: vec!["blue".into(), "a|b".into()],
+            scope_vlans: "100-199".parse().ok(),
             bridge_range: BridgeRange::new("10.64.0.0/16".parse().unwrap(), 24).unwrap(),
             address: "10.0.0.7".into(),
             client_key: Some(Redacted(b"key".to_vec())),

@@ -92,6 +92,7 @@
 //! | [`GuestKeys`](crate::Capability::GuestKeys), [`Signals`](crate::Capability::Signals) | the machine's file on the datastore lacks that key, as above: an endpoint that does not store a machine's configuration cannot run the machine, so there is no guest |
 //! | [`StaleChangeVersionRefused`](crate::Capability::StaleChangeVersionRefused) | a change with an outdated version is accepted |
 //! | [`KeyCaseFolding`](crate::Capability::KeyCaseFolding) | a key that differs only in case becomes a second key |
+//! | [`ScopeVlans`](crate::Capability::ScopeVlans) | the bridge network is on a standard switch, but the host's machines run on several ESXi hosts; or its switch cannot be read |
 //!
 //! `Signals` is also missing if the endpoint does not support guest operations.
 
@@ -117,6 +118,7 @@ mod room;
 mod run_state;
 mod sole_writer;
 mod streams;
+mod vlan_range;
 
 pub use exec::{Inconsistency, Problem, Repaired, VsphereExec};
 pub use guestinfo::Dialect;
@@ -129,3 +131,4 @@ pub use networks::VsphereNetworks;
 pub use options::Options;
 #[cfg(feature = "attach")]
 pub use streams::LineServer;
+pub use vlan_range::{VlanRange, VlanRangeError};

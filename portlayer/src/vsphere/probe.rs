@@ -115,6 +115,22 @@ async fn observe(
     resource: &Resource,
 ) -> Result<Capabilities> {
     let mut has = Capabilities::none().with(Capability::Suspend);
+    let (datacenter, pool) = (&objects.datacenter, &objects.pool);
+    match endpoint
+        .bridge_switch(datacenter, pool, &objects.bridge_network)
+        .await
+    {
+        Ok(_) => has = has.with(Capability::ScopeVlans),
+        Err(Error {
+            kind:
+                ErrorKind::Unsupported { .. }
+                | ErrorKind::NotFound
+                | ErrorKind::PermissionDenied
+                | ErrorKind::Internal,
+            ..
+        }) => {}
+        Err(error) => return Err(error),
+    }
     let machine = endpoint.machine(vm, resource).await?;
     if contains_key(endpoint, objects, &machine.path, resource).await? {
         has = has

@@ -17,6 +17,8 @@ use vim25::types::{
 };
 use vim25::{Poly, Property, Ref, mo, props};
 
+mod vlans;
+
 use super::random_networks::{self, World};
 use super::{Endpoint, spec};
 

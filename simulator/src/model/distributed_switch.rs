@@ -1,8 +1,8 @@
 //! A distributed switch and its port groups.
 
 use vim25::types::{
-    DVPortSetting, DVPortgroupConfigInfo, DVPortgroupConfigSpec, DVPortgroupPolicy, DVSCapability, DVSConfigInfo,
-    DVSNameArrayUplinkPortPolicy, DVSSummary, DVSUplinkPortPolicy,
+    DVPortSetting, DVPortgroupConfigInfo, DVPortgroupConfigSpec, DVPortgroupPolicy, DVSCapability,
+    DVSConfigInfo, DVSNameArrayUplinkPortPolicy, DVSSummary, DVSUplinkPortPolicy,
     DistributedVirtualSwitchHostMember, DistributedVirtualSwitchHostMemberBacking,
     DistributedVirtualSwitchHostMemberConfigInfo, DistributedVirtualSwitchHostMemberPnicBacking,
     DistributedVirtualSwitchPortConnection, DistributedVirtualSwitchProductSpec, NetworkSummary,
@@ -206,7 +206,12 @@ fn add_group(
         setting.unwrap_or_else(|| Poly::<DVPortSetting>::new(VMwareDVSPortSetting::default()));
     group(tx, &key, (&name, setting), switch, &summary.host_member)?;
     let own = entity::any(&Ref::<mo::DistributedVirtualPortgroup>::new(&key));
-    list_group(tx, switch, |groups| groups.push(own), |names| names.push(name))
+    list_group(
+        tx,
+        switch,
+        |groups| groups.push(own),
+        |names| names.push(name),
+    )
 }
 
 /// Removes a port group that no machine uses.

@@ -1,5 +1,7 @@
 //! Tests of sessions on an ESXi host.
 
+use portlayer::network::ScopeSpec;
+use portlayer::vsphere::{Hosts, Options};
 use vim25::types::{HostNetworkPolicy, HostPortGroupSpec};
 use vim25::{Property, Ref, mo};
 
@@ -117,6 +119,41 @@ async fn create_and_delete_leave_a_bridge_network_that_they_did_not_make() {
     assert_eq!(scene.inventory().await, before);
     let said = scene.vch(&["delete", "vch-1"]).await.failed();
     assert!(said.stderr.contains("was not found"), "{said:#?}");
+}
+
+/// Container networks get port groups, which the deletion of the host removes.
+#[tokio::test]
+async fn container_networks_get_vlans_from_an_option() {
+    let scene = Scene::esxi().await;
+    let before = scene.inventory().await;
+    let create = ["create", "--no-tls", "--scope-vlans", "100-199", "vch-1"];
+    scene.vch(&create).await.ok();
+    let said = scene.vch(&["inspect", "vch-1"]).await.ok();
+    for expected in [
+        "172.16.0.0/12 in subnets of /20, one each on a port group with a VLAN of 100-199",
+        "--bridge-network vch-1 --scope-vlans 100-199 vch-1",
+    ] {
+        assert!(said.stdout.contains(expected), "{expected}: {said:#?}");
+    }
+    let hosts = Hosts::new(scene.client.clone(), Options::default());
+    let layer = hosts.open("vch-1").await.unwrap();
+    let made = layer
+        .networks()
+        .create(ScopeSpec::bridge("a"))
+        .await
+        .unwrap();
+    let network = made.network.unwrap();
+    let is_its = |object: &String| object.ends_with(&network);
+    assert!(scene.inventory().await.iter().any(is_its));
+    drop(layer);
+    scene.vch(&["delete", "vch-1"]).await.ok();
+    assert_eq!(scene.inventory().await, before);
+    for wrong in ["0-9", "9-8", "a"] {
+        let said = scene
+            .vch(&["create", "--scope-vlans", wrong, "vch-1"])
+            .await;
+        assert!(said.failed().stderr.contains("--scope-vlans"));
+    }
 }
 
 #[tokio::test]

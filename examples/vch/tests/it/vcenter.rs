@@ -1,5 +1,7 @@
 //! Tests of sessions on a vCenter with a cluster.
 
+use simulator::Topology;
+
 use crate::scene::Scene;
 
 #[tokio::test]
@@ -53,6 +55,50 @@ async fn create_ls_inspect_and_delete_on_a_cluster() {
     let said = scene.vch(&["delete", "vch-1"]).await.ok();
     said.has(&["leaving it there", "Completed successfully"]);
     assert_eq!(scene.inventory().await, before);
+}
+
+/// The range and the networks of container networks are stored with the host and shown again.
+#[tokio::test]
+async fn container_networks_get_their_addresses_and_port_groups_from_options() {
+    let topology = Topology::vcenter().port_groups(2).standalone_hosts(0);
+    let scene = Scene::start(topology.drs(true), Some([192, 168, 1, 144])).await;
+    let create = [
+        "create",
+        "--no-tls",
+        "--compute-resource",
+        "DC0_C0",
+        "-b",
+        "DC0_DVPG0",
+        "--bridge-network-range",
+        "10.64.0.0/16",
+        "--bridge-network-width",
+        "24",
+        "--scope-network",
+        "DC0_DVPG1",
+        "vch-1",
+    ];
+    scene.vch(&create).await.ok();
+    let said = scene.vch(&["inspect", "vch-1"]).await.ok();
+    for expected in [
+        "10.64.0.0/16 in subnets of /24, one each on DC0_DVPG1",
+        "--bridge-network-range 10.64.0.0/16 --bridge-network-width 24 --scope-network DC0_DVPG1",
+    ] {
+        assert!(said.stdout.contains(expected), "{expected}: {said:#?}");
+    }
+    let wrong = [
+        "create",
+        "--no-tls",
+        "--bridge-network-range",
+        "10.64.0.1/16",
+    ];
+    let said = scene.vch(&[&wrong[..], &["vch-2"]].concat()).await.failed();
+    assert!(said.stderr.contains("10.64.0.1/16"), "{said:#?}");
+    let both = ["--scope-vlans", "100-199", "--scope-network", "DC0_DVPG1"];
+    let said = scene
+        .vch(&[&["create", "vch-2"], &both[..]].concat())
+        .await
+        .failed();
+    assert!(said.stderr.contains("cannot be used with"), "{said:#?}");
 }
 
 #[tokio::test]

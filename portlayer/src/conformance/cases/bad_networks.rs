@@ -12,7 +12,7 @@ use crate::network::{EndpointSpec, MacAddress, PortMapping, ScopeSpec};
 use crate::{Capability, Error, ErrorKind};
 
 /// Returns the text of an error and its causes.
-fn text_of(error: &Error) -> String {
+pub(super) fn text_of(error: &Error) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use futures_util::future::join_all;
 use ipnet::Ipv4Net;
 
+use super::bad_networks::text_of;
 use crate::conformance::Process;
 use crate::conformance::check::{Bench, Check, Failure, ensure, ensure_eq};
 use crate::exec::{ContainerSpec, StartOptions, StopOptions};
@@ -248,19 +249,26 @@ pub(super) async fn an_address_in_use_is_refused(bench: &Bench<'_>) -> Check {
 
 pub(super) async fn a_full_scope_is_exhausted(bench: &Bench<'_>) -> Check {
     let (exec, scope) = (bench.exec(), bench.small_scope().await?);
+    let mut names = Vec::new();
     for _ in 0..5 {
-        exec.create(bench.on(&scope)).await?;
+        let spec = bench.on(&scope);
+        names.push(spec.name.clone());
+        exec.create(spec).await?;
     }
     let spec = bench.on(&scope);
     let id = spec.id;
     let full = exec.create(spec).await;
     ensure!(
-        full,
+        &full,
         Err(Error {
             kind: ErrorKind::Exhausted { .. },
             ..
         })
     );
+    // The error says what would free an address.
+    let text = full.err().map(|error| text_of(&error)).unwrap_or_default();
+    ensure!(text.contains("remove a container"), true);
+    ensure!(names.iter().all(|name| text.contains(name)), true);
     ensure_eq!(bench.listed(&id).await?, None);
     ensure_eq!(bench.free(&scope).await?, Some(0));
     Ok(())

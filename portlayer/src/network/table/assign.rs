@@ -191,13 +191,13 @@ impl Table {
                 let field = "endpoints.address";
                 return Err(Error::invalid_argument(resource, field, reason));
             }
-            (_, None, Some(pool)) if pool.total() > 0 => {
-                let assigned = pool.assign(now).map_err(|exhausted| {
-                    let scope = Resource::network(&spec.scope);
-                    Error::exhausted(scope, "address").with_source(exhausted)
-                })?;
-                Some(assigned)
-            }
+            (_, None, Some(pool)) if pool.total() > 0 => match pool.assign(now) {
+                Ok(assigned) => Some(assigned),
+                Err(exhausted) => {
+                    let members: Vec<_> = scope.members().copied().collect();
+                    return Err(self.exhausted(&spec.scope, &exhausted, &members));
+                }
+            },
             (_, None, _) => None,
         };
         scope.join(*id);
@@ -266,6 +266,17 @@ impl Table {
             .map(candidate)
             .find(is_free)
             .ok_or_else(|| Error::exhausted(Resource::container(id), "MAC address"))
+    }
+
+    /// Creates the error for a scope without a free address, which names containers whose removal
+    /// would free one.
+    fn exhausted(&self, scope: &str, error: &AddressError, members: &[ContainerId]) -> Error {
+        let connected = match self.named(members.iter()) {
+            Some(names) => format!("; connected are {names}"),
+            None => String::new(),
+        };
+        let reason = format!("{error}{connected}");
+        Error::exhausted(Resource::network(scope), "address").with_source(reason)
     }
 
     fn taken(

@@ -86,14 +86,14 @@ impl Table {
 
     /// Creates a scope that is hidden until [`open_scope`](Self::open_scope).
     pub(crate) fn make_scope(&mut self, kept: impl Into<KeptScope>) -> Result<ScopeInfo> {
-        let KeptScope { spec, network } = kept.into();
-        spec.validate()?;
-        let name = spec.name.clone();
+        let kept = kept.into();
+        kept.spec.validate()?;
+        let name = kept.spec.name.clone();
         if self.scopes.contains_key(&name) {
             return Err(Error::already_exists(Resource::network(name)));
         }
-        let spec = self.resolved(spec)?;
-        let mut scope = Scope::new(KeptScope { spec, network }, self.rest);
+        let spec = self.resolved(kept.spec.clone())?;
+        let mut scope = Scope::new(KeptScope { spec, ..kept }, self.rest);
         if let Some(pool) = &mut scope.pool {
             for (address, at) in &self.freed {
                 if pool.claim(*address).is_ok() {
@@ -175,19 +175,18 @@ impl Table {
         let gone: Vec<_> = self.scopes.iter().filter_map(is_gone).collect();
         gone.iter().for_each(|name| self.drop_scope(name));
         let mut refused = Vec::new();
-        for (name, spec) in kept {
+        for (name, kept) in kept {
+            let is_ready = !kept.unfinished;
             if !self.scopes.contains_key(&name)
-                && let Err(error) = self.make_scope(spec)
+                && let Err(error) = self.make_scope(kept)
             {
                 refused.push((name, error));
                 continue;
             }
-            if self
-                .scopes
-                .get(&name)
-                .is_some_and(|s| s.phase != Phase::Ready)
-            {
-                self.open_scope(&name);
+            match self.scopes.get_mut(&name) {
+                Some(scope) if is_ready && scope.phase != Phase::Ready => self.open_scope(&name),
+                Some(scope) if !is_ready => scope.phase = Phase::Hidden,
+                _ => {}
             }
         }
         refused
@@ -199,6 +198,21 @@ impl Table {
         let segments: Vec<_> = self.scopes.values().map(Scope::segment).collect();
         let is_used = |name: &String| segments.iter().any(|s| s.0.as_ref() == Some(name));
         all.iter().find(|name| !is_used(name)).map(String::as_str)
+    }
+
+    /// Returns the VLANs of the networks that were created for bridge scopes.
+    #[cfg(feature = "vsphere")]
+    pub(crate) fn vlans(&self) -> Vec<u16> {
+        self.scopes.values().filter_map(Scope::vlan).collect()
+    }
+
+    /// Returns whether a bridge scope has this network for itself.
+    #[cfg(feature = "vsphere")]
+    pub(crate) fn is_of_bridge_scope(&self, network: &str) -> bool {
+        let mut bridges = self.scopes.values();
+        bridges.any(|scope| {
+            scope.spec.kind == ScopeKind::Bridge && scope.segment().0.as_deref() == Some(network)
+        })
     }
 
     /// Returns the networks of the external scopes.

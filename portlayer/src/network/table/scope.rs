@@ -27,6 +27,13 @@ pub(crate) struct KeptScope {
     /// The network that only this bridge scope uses. `None`: it shares the host's bridge network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) network: Option<String>,
+    /// The VLAN of that network, if the network was created for this scope.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) vlan: Option<u16>,
+    /// Whether the scope is being created or removed. Nothing is connected to it, and its network
+    /// may not exist.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) unfinished: bool,
 }
 
 impl From<ScopeSpec> for KeptScope {
@@ -34,6 +41,8 @@ impl From<ScopeSpec> for KeptScope {
         Self {
             spec,
             network: None,
+            vlan: None,
+            unfinished: false,
         }
     }
 }
@@ -43,6 +52,8 @@ pub(super) struct Scope {
     pub(super) spec: ScopeSpec,
     /// The network that only this bridge scope uses; `None` if it shares the host's.
     network: Option<String>,
+    /// The VLAN of that network, if the network was created for this scope.
+    vlan: Option<u16>,
     pub(super) is_default: bool,
     pub(super) phase: Phase,
     /// The addresses of the scope; `None` if it has no subnet.
@@ -54,7 +65,12 @@ pub(super) struct Scope {
 
 impl Scope {
     pub(super) fn new(kept: impl Into<KeptScope>, rest: Duration) -> Self {
-        let KeptScope { spec, network } = kept.into();
+        let KeptScope {
+            spec,
+            network,
+            vlan,
+            unfinished: _,
+        } = kept.into();
         let v4 = |address: IpAddr| match address {
             IpAddr::V4(address) => Some(address),
             IpAddr::V6(_) => None,
@@ -82,6 +98,7 @@ impl Scope {
         Self {
             spec,
             network,
+            vlan,
             is_default: false,
             phase: Phase::Hidden,
             pool,
@@ -132,7 +149,13 @@ impl Scope {
 
     /// Returns whether the scope equals its persisted form.
     pub(super) fn is(&self, kept: &KeptScope) -> bool {
-        self.spec == kept.spec && self.network == kept.network
+        self.spec == kept.spec && self.network == kept.network && self.vlan == kept.vlan
+    }
+
+    /// Returns the VLAN of the network that was created for this scope.
+    #[cfg(feature = "vsphere")]
+    pub(super) fn vlan(&self) -> Option<u16> {
+        self.vlan
     }
 
     /// Returns the network to which the scope's cards are attached. Scopes on the same network

@@ -2,7 +2,6 @@
 
 mod complaints;
 mod crashes;
-mod figures;
 
 use std::net::IpAddr;
 
@@ -152,7 +151,11 @@ fn a_full_scope_is_exhausted() {
         assert!(matches!(error.kind, ErrorKind::Exhausted { .. }), "{error}");
         std::error::Error::source(&error).unwrap().to_string()
     };
-    assert!(full(&mut table, now).contains("remove a container"));
+    let reason = full(&mut table, now);
+    assert!(
+        reason.contains("remove a container") && reason.ends_with("; connected are c1"),
+        "{reason}"
+    );
     table.release(&id(1), now);
     assert!(full(&mut table, now).contains("retry in 120 s"));
     let assigned = table.assign_new(id(2), "b", made(2), &specs, now + REST);

@@ -15,6 +15,7 @@ mod power;
 mod protection;
 mod survey;
 mod switch;
+mod vlan_network;
 mod watch;
 
 use std::sync::Arc;
@@ -33,7 +34,8 @@ pub(super) use network::NetworkFacts;
 #[cfg(test)]
 pub(super) use survey::Licence;
 pub(super) use survey::{ComputeFacts, DatastoreFacts, HostFacts, TargetFacts};
-pub(super) use switch::Switches;
+pub(super) use switch::{BRIDGE_VLAN, PortGroup, Switches};
+pub(super) use vlan_network::BridgeSwitch;
 
 use super::fault;
 use crate::{Error, Resource, ResourceKind, Result};

@@ -14,7 +14,7 @@ use crate::{Error, Resource, ResourceKind, Result};
 
 type Portgroup<V> = Property<mo::DistributedVirtualPortgroup, V>;
 
-const PORTGROUP_SWITCH: Portgroup<Ref<mo::DistributedVirtualSwitch>> =
+pub(super) const PORTGROUP_SWITCH: Portgroup<Ref<mo::DistributedVirtualSwitch>> =
     Property::new("config.distributedVirtualSwitch");
 
 /// The tag of the port group that carries the uplinks of a distributed switch.

@@ -1,6 +1,6 @@
 //! Reads and changes the standard switches and port groups of a host.
 
-use vim25::types::{HostNetworkPolicy, HostPortGroupSpec, HostVirtualSwitchSpec};
+use vim25::types::{HostNetworkPolicy, HostPortGroupSpec, HostVirtualSwitchSpec, ResourceInUse};
 use vim25::{Property, Ref, mo, props};
 
 use super::Endpoint;
@@ -19,9 +19,22 @@ const PORTS: i32 = 1024;
 pub(in crate::vsphere) struct Switches {
     system: Ref<mo::HostNetworkSystem>,
     switches: Vec<String>,
-    /// The names of the port groups, each with the name of its switch.
-    port_groups: Vec<(String, String)>,
+    port_groups: Vec<PortGroup>,
 }
+
+/// A port group of a standard switch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::vsphere) struct PortGroup {
+    pub(in crate::vsphere) name: String,
+    /// The name of its switch.
+    pub(in crate::vsphere) switch: String,
+    /// The VLAN id; 0 for none, 4095 for all.
+    pub(in crate::vsphere) vlan: u16,
+}
+
+/// The VLAN of a bridge network that an installation creates, as in VIC's installer. Its switch has
+/// no uplinks.
+pub(in crate::vsphere) const BRIDGE_VLAN: u16 = 1;
 
 impl Switches {
     /// Returns whether a switch has this name.
@@ -29,13 +42,18 @@ impl Switches {
         self.switches.iter().any(|switch| switch == name)
     }
 
-    /// Returns the names of the port groups of a switch.
-    pub(in crate::vsphere) fn port_groups_of(&self, switch: &str) -> Vec<&str> {
-        self.port_groups
-            .iter()
-            .filter(|(_, owner)| owner == switch)
-            .map(|(name, _)| name.as_str())
-            .collect()
+    /// Iterates over the port groups of a switch.
+    pub(in crate::vsphere) fn port_groups_of(
+        &self,
+        switch: &str,
+    ) -> impl Iterator<Item = &PortGroup> {
+        let groups = self.port_groups.iter();
+        groups.filter(move |group| group.switch == switch)
+    }
+
+    /// Returns the port group with this name.
+    pub(in crate::vsphere) fn port_group(&self, name: &str) -> Option<&PortGroup> {
+        self.port_groups.iter().find(|group| group.name == name)
     }
 }
 
@@ -60,8 +78,12 @@ impl Endpoint {
         let [host] = &hosts[..] else {
             return Err(Error::invalid_argument(
                 Resource::new(kind::COMPUTE_RESOURCE, owner.value()),
-                "create_bridge",
-                "a bridge network is only created on a single host: name an existing network",
+                "compute",
+                format!(
+                    "it has {} hosts, but switches and port groups are only changed on a single \
+                     host: name existing networks",
+                    hosts.len()
+                ),
             ));
         };
         let system = self.client.get(host, NETWORK_SYSTEM).await.map_err(wrap)?;
@@ -81,7 +103,11 @@ impl Endpoint {
             port_groups: info
                 .portgroup
                 .iter()
-                .map(|group| (group.spec.name.clone(), group.spec.vswitch_name.clone()))
+                .map(|group| PortGroup {
+                    name: group.spec.name.clone(),
+                    switch: group.spec.vswitch_name.clone(),
+                    vlan: group.spec.vlan_id.try_into().unwrap_or_default(),
+                })
                 .collect(),
         })
     }
@@ -101,17 +127,21 @@ impl Endpoint {
         self.call(call, &resource).await
     }
 
-    /// Adds a port group to a switch, on VLAN 1 as VIC's installer did.
+    /// Adds a port group to its switch.
+    ///
+    /// # Errors
+    /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if a port group has this name.
     pub(in crate::vsphere) async fn add_port_group(
         &self,
         switches: &Switches,
-        (name, switch): (&str, &str),
+        group: &PortGroup,
     ) -> Result<()> {
-        let resource = Resource::new(ResourceKind::Network, name);
+        let resource = Resource::new(ResourceKind::Network, &group.name);
+        self.fence.check(&resource)?;
         let spec = HostPortGroupSpec {
-            name: name.to_owned(),
-            vlan_id: 1,
-            vswitch_name: switch.to_owned(),
+            name: group.name.clone(),
+            vlan_id: group.vlan.into(),
+            vswitch_name: group.switch.clone(),
             policy: HostNetworkPolicy::default(),
         };
         self.call(switches.system.add_port_group(&spec), &resource)
@@ -119,19 +149,27 @@ impl Endpoint {
     }
 
     /// Removes a port group. An absent one counts as success.
+    ///
+    /// # Errors
+    /// [`InUse`](crate::ErrorKind::InUse) if machines are connected to it.
     pub(in crate::vsphere) async fn remove_port_group(
         &self,
         switches: &Switches,
         name: &str,
     ) -> Result<()> {
-        if !switches.port_groups.iter().any(|(known, _)| known == name) {
+        if switches.port_group(name).is_none() {
             return Ok(());
         }
         let resource = Resource::new(ResourceKind::Network, name);
-        absent(
-            self.call(switches.system.remove_port_group(name), &resource)
-                .await,
-        )
+        self.fence.check(&resource)?;
+        let call = switches.system.remove_port_group(name);
+        match self.client.call(call).await {
+            Err(error) if error.is_fault::<ResourceInUse>() => {
+                let by = "virtual machines that are connected to it";
+                Err(Error::in_use(resource, by).with_source(error))
+            }
+            removed => absent(removed.map_err(|error| fault::error(&resource, error))),
+        }
     }
 
     /// Removes a switch. An absent one counts as success.

@@ -132,12 +132,8 @@ impl VsphereExec {
             index.clone(),
             writer,
         );
-        let networks = HostNetworks::new(
-            endpoint.clone(),
-            objects.clone(),
-            index.clone(),
-            options.task_timeout,
-        );
+        let networks =
+            HostNetworks::new(endpoint.clone(), objects.clone(), index.clone(), &options);
         Self {
             shared: Arc::new(Shared {
                 images,

@@ -20,6 +20,7 @@ enum Kind {
     Images,
     Files,
     Probes,
+    Scopes,
 }
 
 /// Something that an interrupted operation left.
@@ -31,6 +32,8 @@ enum Leftover {
     Files(String),
     /// The machine of an interrupted probe.
     Probe(Arc<Seen>),
+    /// A scope that was being created or removed.
+    Scope(String),
 }
 
 impl VsphereExec {
@@ -47,7 +50,8 @@ impl VsphereExec {
                 recover(&exec, Kind::Files).await;
             };
             let (images, probes) = (recover(&exec, Kind::Images), recover(&exec, Kind::Probes));
-            tokio::join!(containers, images, probes);
+            let scopes = recover(&exec, Kind::Scopes);
+            tokio::join!(containers, images, probes, scopes);
         });
     }
 }
@@ -106,7 +110,11 @@ impl Shared {
                     .map(Leftover::Probe)
                     .collect()
             }
-            Kind::Images | Kind::Files | Kind::Probes => Vec::new(),
+            Kind::Scopes if is_only_writer => {
+                let names = self.networks.unfinished_scopes().await?.into_iter();
+                names.map(Leftover::Scope).collect()
+            }
+            Kind::Images | Kind::Files | Kind::Probes | Kind::Scopes => Vec::new(),
         })
     }
 
@@ -115,6 +123,7 @@ impl Shared {
             Leftover::Removal(id) => self.remove(id).await,
             Leftover::Image(chain) => self.images.give_up(chain).await,
             Leftover::Files(directory) => self.delete_left_behind(directory).await,
+            Leftover::Scope(name) => self.networks.finish_scope(name).await,
             Leftover::Probe(seen) => {
                 let resource = Resource::new(kind::VIRTUAL_MACHINE, &seen.machine.name);
                 self.endpoint.destroy(&seen.vm, &resource).await?;

@@ -38,6 +38,10 @@ pub enum Problem {
     /// reported while containers use its disk. Repair deletes the directory, and so does opening
     /// the host as its only writer.
     LeftBehind,
+    /// The creation or removal of the scope with this name was interrupted, or is in progress in
+    /// another program. Repair removes what is left of the scope and of the network that was
+    /// created for it. Opening the host as its only writer does the same.
+    UnfinishedScope,
     /// A machine in the host's pool is not readable as a container. Repair does nothing: remove the
     /// machine by its id, or correct its configuration.
     Unreadable(String),
@@ -51,7 +55,10 @@ impl Inconsistency {
     pub const fn is_repairable(&self) -> bool {
         matches!(
             self.problem,
-            Problem::HalfRemoved(_) | Problem::UnfinishedImage | Problem::LeftBehind
+            Problem::HalfRemoved(_)
+                | Problem::UnfinishedImage
+                | Problem::LeftBehind
+                | Problem::UnfinishedScope
         )
     }
 }
@@ -71,6 +78,9 @@ impl fmt::Display for Inconsistency {
             }
             Problem::LeftBehind => {
                 write!(f, "directory {label} has no machine: repair deletes it")
+            }
+            Problem::UnfinishedScope => {
+                write!(f, "scope {label} is not complete: repair removes it")
             }
             Problem::Unreadable(reason) => {
                 write!(f, "machine {label} cannot be read as a container: {reason}")
@@ -156,6 +166,9 @@ impl Shared {
                 _ => {}
             }
         }
+        for name in self.networks.unfinished_scopes().await? {
+            findings.push(finding(Problem::UnfinishedScope, &name));
+        }
         for label in self.images.unfinished().await? {
             findings.push(finding(Problem::UnfinishedImage, &label));
         }
@@ -178,6 +191,7 @@ impl Shared {
             let repaired = match &finding.problem {
                 Problem::HalfRemoved(id) => self.remove(id).await,
                 Problem::LeftBehind => self.delete_left_behind(&finding.label).await,
+                Problem::UnfinishedScope => self.networks.finish_scope(&finding.label).await,
                 Problem::UnfinishedImage if pruned.iter().any(|p| p.ends_with(&finding.label)) => {
                     Ok(())
                 }

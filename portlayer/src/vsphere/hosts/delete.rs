@@ -10,6 +10,7 @@ use super::lookup::{APPLIANCE_ISO, BOOTSTRAP_ISO, datastore_path};
 use crate::exec::ExecExt;
 use crate::vsphere::exec::VsphereExec;
 use crate::vsphere::kind;
+use crate::vsphere::networks::created_networks;
 use crate::vsphere::probe;
 use crate::{Capabilities, Error, ErrorKind, Exec, Resource, Result};
 
@@ -31,7 +32,7 @@ impl Shared {
         let datastore = self.datastore_of(&found, &home).await?;
         // If the host has no pool of its own, an earlier call has already deleted the pool, and the
         // containers before it. The containers in the remaining pool may belong to other hosts.
-        let pool = home.pool.clone();
+        let (pool, datacenter) = (home.pool.clone(), home.datacenter.clone());
         let own_pool = (home.pool_name == name).then(|| home.pool.clone());
         if own_pool.is_some() {
             let objects = self.objects_of(&found, home).await?;
@@ -54,8 +55,13 @@ impl Shared {
                 .delete_file(&datastore, &format!("{directory}/{file}"), &host)
                 .await?;
         }
-        // The appliance records who created the network, so the network is removed before the
+        // The appliance records which networks were created, so they are removed before the
         // appliance.
+        let created = created_networks(&found.machine.keys);
+        let created = created.iter().map(|(name, vlan)| (name.as_str(), *vlan));
+        self.endpoint
+            .remove_vlan_networks(&datacenter, &pool, created)
+            .await?;
         let bridge = &found.record.bridge_network;
         if found.record.created_bridge {
             self.remove_bridge(bridge, &pool, vm, &host).await?;

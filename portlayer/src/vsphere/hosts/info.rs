@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Resource;
+use crate::network::BridgeRange;
+use crate::vsphere::vlan_range::VlanRange;
 
 /// The description of a virtual container host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +20,16 @@ pub struct HostInfo {
     pub directory: String,
     /// The network of its containers.
     pub bridge_network: String,
+    /// The range from which its bridge scopes are assigned their subnets.
+    #[serde(default)]
+    pub bridge_range: BridgeRange,
+    /// The existing networks that are assigned to bridge scopes, one network per scope. Empty: see
+    /// [`HostSpec::scope_networks`](super::HostSpec::scope_networks).
+    #[serde(default)]
+    pub scope_networks: Vec<String>,
+    /// The VLANs of the port groups that are created for bridge scopes; `None` if none are created.
+    #[serde(default)]
+    pub scope_vlans: Option<VlanRange>,
     /// The name or address that its containers' serial lines connect to.
     pub address: String,
 }

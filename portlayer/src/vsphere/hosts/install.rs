@@ -16,7 +16,7 @@ use super::{
 };
 use crate::exec::Resources;
 use crate::vsphere::derive_state::Power;
-use crate::vsphere::endpoint::Switches;
+use crate::vsphere::endpoint::{BRIDGE_VLAN, PortGroup, Switches};
 use crate::vsphere::hardware;
 use crate::vsphere::host_record::{HostRecord, Particulars};
 use crate::vsphere::kind;
@@ -295,7 +295,12 @@ impl Shared {
         }
         // From here on, the switch belongs to this installation.
         made.bridge = Some((name.to_owned(), job.resolved.parent.clone()));
-        self.endpoint.add_port_group(switches, (name, name)).await
+        let group = PortGroup {
+            name: name.to_owned(),
+            switch: name.to_owned(),
+            vlan: BRIDGE_VLAN,
+        };
+        self.endpoint.add_port_group(switches, &group).await
     }
 
     async fn upload(
@@ -347,6 +352,7 @@ impl Shared {
             created_bridge,
             bridge_network: resolved.bridge_name.clone(),
             scope_networks: spec.scope_networks.clone(),
+            scope_vlans: spec.scope_vlans,
             bridge_range: spec.bridge_range,
             address: spec.address.clone().unwrap_or_else(|| spec.name.clone()),
             client_key: line_keys::client_key(&job.host)?,

@@ -52,6 +52,9 @@ impl Found {
             datastore: directory.datastore().to_owned(),
             directory: directory.path().to_owned(),
             bridge_network: self.record.bridge_network.clone(),
+            bridge_range: self.record.bridge_range,
+            scope_networks: self.record.scope_networks.clone(),
+            scope_vlans: self.record.scope_vlans,
             address: self.record.address.clone(),
         }
     }
@@ -158,8 +161,10 @@ impl Shared {
             folder: home.folder,
             datacenter: home.datacenter,
             datastore,
+            bridge_network: found.record.bridge_network.clone(),
             bridge: Poly::default(),
             scope_networks: found.record.scope_networks.clone(),
+            scope_vlans: found.record.scope_vlans,
             bridge_range: found.record.bridge_range,
             defaults,
         })

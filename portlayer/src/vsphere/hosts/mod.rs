@@ -205,8 +205,8 @@ impl Hosts {
         Ok(layer(exec).with_attachable_streams(Arc::new(streams)))
     }
 
-    /// Deletes a host with its images, its appliance, its pool, and the bridge network if the
-    /// installation created it. After a failure, another call continues where this one stopped.
+    /// Deletes a host with its images, its appliance, its pool, the networks that were created for
+    /// its scopes, and the bridge network if the installation created it. After a failure, another call continues where this one stopped.
     /// Finally looks for [leftovers](Deletion::left).
     ///
     /// If no host has this name, empty resource pools with this name are deleted, because an

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use crate::exec::{refused_cpus, refused_memory};
 use crate::network::BridgeRange;
 use crate::vsphere::kind;
+use crate::vsphere::vlan_range::VlanRange;
 use crate::{Error, Result};
 
 /// Maximum length of a name, as in VIC's installer. The name appears in paths and host names.
@@ -40,10 +41,18 @@ pub struct HostSpec {
     pub bridge_network: Option<String>,
     /// Existing networks for bridge scopes, by name or inventory path, such as port groups with one
     /// VLAN each. Each bridge scope except the default one is assigned one of these networks
-    /// exclusively. Empty: all bridge scopes share the [bridge network](Self::bridge_network), and
-    /// only their subnets separate them. Hosts must not share these networks, and the appliance is
-    /// not connected to them.
+    /// exclusively. Empty, without [`scope_vlans`](Self::scope_vlans): all bridge scopes share the
+    /// [bridge network](Self::bridge_network), and only their subnets separate them. Hosts must not
+    /// share these networks, and the appliance is not connected to them.
     pub scope_networks: Vec<String>,
+    /// The VLANs for bridge scopes. For each bridge scope except the default one, a port group with
+    /// a VLAN of its own is created on the switch of the bridge network, and removed together with
+    /// the scope or the host. A VLAN that another port group of the switch has is not used. The
+    /// switch is a distributed one, or a standard switch of a single ESXi host; on any other,
+    /// creating a scope returns [`Unsupported`](crate::ErrorKind::Unsupported). On vCenter, the
+    /// account needs the privileges to create and delete distributed port groups. `None`: see
+    /// [`scope_networks`](Self::scope_networks), which excludes this option.
+    pub scope_vlans: Option<VlanRange>,
     /// The range from which the host's bridge scopes are assigned their subnets. Choose a range
     /// that is not used on the networks that containers have to reach.
     pub bridge_range: BridgeRange,
@@ -88,6 +97,7 @@ impl HostSpec {
             datastore: None,
             bridge_network: None,
             scope_networks: Vec::new(),
+            scope_vlans: None,
             bridge_range: BridgeRange::default(),
             public_network: None,
             client_network: None,
@@ -134,6 +144,13 @@ impl HostSpec {
     #[must_use]
     pub fn scope_network(mut self, network: impl Into<String>) -> Self {
         self.scope_networks.push(network.into());
+        self
+    }
+
+    /// Sets the VLANs for bridge scopes, each of which gets a port group of its own.
+    #[must_use]
+    pub fn scope_vlans(mut self, vlans: VlanRange) -> Self {
+        self.scope_vlans = Some(vlans);
         self
     }
 
@@ -276,6 +293,10 @@ impl HostSpec {
             if self.scope_networks.iter().take(position).any(|n| n == name) {
                 refuse("scope_networks", &format!("{name:?} is named twice"));
             }
+        }
+        if let (Some(vlans), Some(network)) = (self.scope_vlans, self.scope_networks.first()) {
+            let reason = format!("{vlans}: scopes already get {network:?}: use one of the two");
+            refuse("scope_vlans", &reason);
         }
         if let Some(reason) = refused_cpus(self.cpus) {
             refuse("cpus", reason);

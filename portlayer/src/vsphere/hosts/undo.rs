@@ -113,7 +113,7 @@ impl Shared {
         let switches = self.endpoint.switches(pool).await?;
         let foreign: Vec<_> = switches
             .port_groups_of(name)
-            .into_iter()
+            .map(|group| group.name.as_str())
             .filter(|group| *group != name)
             .collect();
         if !foreign.is_empty() {

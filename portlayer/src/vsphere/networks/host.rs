@@ -18,6 +18,7 @@ use crate::network::table::{REST, Segment, Table};
 use crate::vsphere::endpoint::Endpoint;
 use crate::vsphere::host_objects::HostObjects;
 use crate::vsphere::index::Index;
+use crate::vsphere::options::Options;
 use crate::{ContainerId, Error, Resource, Result, StateKind};
 
 /// The cards of a new container.
@@ -39,6 +40,8 @@ pub(in crate::vsphere) struct HostNetworks {
     pub(super) index: Index,
     /// Timeout of the endpoint's tasks.
     pub(super) task_timeout: Duration,
+    /// Whether no other program changes the host.
+    pub(super) is_only_writer: bool,
     /// Must be locked before `known`.
     table: Mutex<Table>,
     known: Mutex<Known>,
@@ -55,7 +58,7 @@ impl HostNetworks {
         endpoint: Endpoint,
         objects: HostObjects,
         index: Index,
-        task_timeout: Duration,
+        options: &Options,
     ) -> Self {
         let seed = objects.defaults.namespace;
         let table = Table::new(BRIDGE, objects.bridge_range, REST, seed.as_bytes());
@@ -63,7 +66,8 @@ impl HostNetworks {
             endpoint,
             objects,
             index,
-            task_timeout,
+            task_timeout: options.task_timeout,
+            is_only_writer: options.sole_writer,
             table: Mutex::new(table),
             known: Mutex::default(),
             scopes: AsyncMutex::default(),

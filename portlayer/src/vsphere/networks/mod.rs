@@ -11,6 +11,7 @@ mod cards;
 mod guest_keys;
 mod host;
 mod known;
+mod own_network;
 mod pending;
 mod scopes;
 mod sync;
@@ -23,6 +24,7 @@ pub(super) use self::cards::{Card, card_changes};
 pub(super) use self::guest_keys::{filed_as, guest_networks};
 pub(super) use self::host::HostNetworks;
 pub(super) use self::pending::Pending;
+pub(super) use self::scopes::created_networks;
 use super::exec::VsphereExec;
 use crate::network::{
     EndpointInfo, EndpointSpec, Networks, ScopeInfo, ScopeSpec, edit_connections,
@@ -35,8 +37,8 @@ const LOOKED_UP: usize = 32;
 /// The scopes of one virtual container host on ESXi or vCenter.
 ///
 /// All bridge scopes share the host's bridge network, on which a container has one card, unless the
-/// host has [separate networks for them](super::HostSpec::scope_networks). Each further network
-/// adds one card. The default route leads through the first external scope of the container, or
+/// host has [existing networks](super::HostSpec::scope_networks) or
+/// [VLANs](super::HostSpec::scope_vlans) for them. Each further network adds one card. The default route leads through the first external scope of the container, or
 /// otherwise through its first scope that is not internal.
 #[derive(Clone, Debug)]
 pub struct VsphereNetworks {

@@ -11,7 +11,7 @@ use crate::network::table::KeptScope;
 use crate::network::{ScopeInfo, ScopeKind, ScopeSpec};
 use crate::vsphere::machine_spec::options;
 use crate::vsphere::record::Keys;
-use crate::{Error, ErrorKind, Resource, Result};
+use crate::{Error, ErrorKind, Resource, Result, Source};
 
 /// Maximum number of attempts to change the scopes while the appliance is changed concurrently.
 const TRIES: usize = 5;
@@ -54,18 +54,39 @@ fn changes(old: &Keys, scopes: &BTreeMap<String, Value>, dialect: Dialect) -> Re
     Ok(changes)
 }
 
+/// The stored scopes by name.
+pub(super) type Stored = BTreeMap<String, Value>;
+
+/// Returns a stored scope; `None` if it is absent or unreadable.
+pub(super) fn kept(stored: &Stored, name: &str) -> Option<KeptScope> {
+    let kept: KeptScope = serde_json::from_value(stored.get(name)?.clone()).ok()?;
+    (kept.spec.name == name).then_some(kept)
+}
+
+/// Returns the networks that were created for the scopes in a host's keys, each with its VLAN.
+pub(in crate::vsphere) fn created_networks(keys: &Keys) -> Vec<(String, u16)> {
+    let stored = read(keys);
+    let created = stored.keys().filter_map(|name| {
+        let kept = kept(&stored, name)?;
+        Some((kept.network?, kept.vlan?))
+    });
+    created.collect()
+}
+
 impl HostNetworks {
-    /// Updates the table from the stored scopes. The caller holds the `scopes` lock.
-    pub(super) async fn read_scopes(&self) -> Result<()> {
+    /// Updates the table from the stored scopes, and returns them. The caller holds the `scopes`
+    /// lock.
+    pub(super) async fn read_scopes(&self) -> Result<Stored> {
         let host = self.objects.host();
         let appliance = self
             .endpoint
             .machine(&self.objects.appliance, &host)
             .await?;
+        let stored = read(&appliance.keys);
         let mut specs = Vec::new();
-        for (name, value) in read(&appliance.keys) {
-            match serde_json::from_value::<KeptScope>(value) {
-                Ok(kept) if kept.spec.name == name => specs.push(kept),
+        for (name, value) in &stored {
+            match serde_json::from_value::<KeptScope>(value.clone()) {
+                Ok(kept) if kept.spec.name == *name => specs.push(kept),
                 Ok(kept) => {
                     tracing::warn!(
                         name,
@@ -79,34 +100,44 @@ impl HostNetworks {
         for (name, error) in self.table().reconcile(specs) {
             tracing::warn!(name, %error, "cannot use a scope");
         }
-        Ok(())
+        Ok(stored)
     }
 
     pub(super) async fn create_scope(&self, spec: ScopeSpec) -> Result<ScopeInfo> {
         spec.validate()?;
         self.load().await?;
         let _turn = self.scopes.lock().await;
-        self.read_scopes().await?;
+        let mut tries = 0;
+        loop {
+            match self.try_create_scope(spec.clone()).await {
+                // Another program changed the scopes. They may overlap the new one now.
+                Err(error) if error.is_conflict() && tries < TRIES => tries += 1,
+                created => return created,
+            }
+        }
+    }
+
+    async fn try_create_scope(&self, spec: ScopeSpec) -> Result<ScopeInfo> {
+        let stored = self.read_to_create(&spec.name).await?;
         if let ScopeKind::External { network } = &spec.kind {
             self.refuse_network(&spec.name, network).await?;
         }
-        let network = self.network_of_its_own(&spec)?;
-        let info = self.table().make_scope(KeptScope { spec, network })?;
-        let name = info.spec.name.clone();
+        let own = self.network_of_its_own(&spec).await?;
+        let vlan = own.as_ref().and_then(|own| own.vlan);
         let kept = KeptScope {
-            spec: info.spec.clone(),
-            network: info.network.clone(),
+            spec,
+            network: own.map(|own| own.name),
+            vlan,
+            unfinished: vlan.is_some(),
         };
-        let value = serde_json::to_value(&kept)
-            .map_err(|error| Error::internal(Resource::network(&name), error));
+        let info = self.table().make_scope(kept.clone())?;
+        let name = info.spec.name.clone();
+        let spec = info.spec;
         // If the future is dropped here, the scope stays invisible until the next change reads the
         // stored scopes.
-        let kept = match value {
-            Ok(value) => self.keep(&name, Some(value)).await,
-            Err(error) => Err(error),
-        };
+        let created = self.store_new(KeptScope { spec, ..kept }, &stored).await;
         let mut table = self.table();
-        match kept {
+        match created {
             Ok(()) => table.open_scope(&name),
             Err(error) => {
                 table.drop_scope(&name);
@@ -116,95 +147,42 @@ impl HostNetworks {
         table.inspect(&name)
     }
 
-    /// Fails if containers cannot have cards on this network. The network is looked up when the
-    /// scope is created, before any container, so that a wrong name is noticed early.
-    async fn refuse_network(&self, scope: &str, network: &str) -> Result<()> {
-        let datacenter = &self.objects.datacenter;
-        let found = self
-            .endpoint
-            .find_network(datacenter, Some(network))
-            .await?;
-        let refuse = |reason: String| {
-            let field = "kind.network";
-            Err(Error::invalid_argument(
-                Resource::network(scope),
-                field,
-                reason,
-            ))
-        };
-        if self.objects.scope_networks.iter().any(|own| own == network) {
-            return refuse(format!(
-                "{network:?} is reserved for the host's bridge scopes"
-            ));
-        }
-        if found.facts.is_uplink {
-            return refuse(format!(
-                "{network:?} carries the uplinks of its distributed switch: choose another port \
-                 group"
-            ));
-        }
-        self.endpoint.backing(&found).await?;
-        // A container has one card per network, so two scopes must not use different names for one
-        // network.
-        let others = self.table().external_networks();
-        for (known, other) in others.iter().filter(|(known, _)| *known != network) {
-            let same = self.endpoint.find_network(datacenter, Some(known)).await;
-            if same.is_ok_and(|same| same.reference == found.reference) {
-                return refuse(format!(
-                    "{network:?} is the network that the scope {other:?} calls {known:?}: use that \
-                     name"
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    /// Returns the network to assign exclusively to a new bridge scope, if the host is configured
-    /// that way.
-    fn network_of_its_own(&self, spec: &ScopeSpec) -> Result<Option<String>> {
-        let all = &self.objects.scope_networks;
-        if spec.kind != ScopeKind::Bridge || all.is_empty() {
-            return Ok(None);
-        }
-        let table = self.table();
-        match table.unused_network(all) {
-            Some(network) => Ok(Some(network.to_owned())),
-            None => {
-                let reason = format!(
-                    "each scope of this host needs a network of its own, and all {} are in use: \
-                     remove a scope",
-                    all.len()
-                );
-                let resource = Resource::network(&spec.name);
-                Err(Error::exhausted(resource, "network").with_source(reason))
-            }
-        }
-    }
-
     pub(super) async fn remove_scope(&self, name: &str) -> Result<()> {
         self.refresh().await?;
         let _turn = self.scopes.lock().await;
-        self.read_scopes().await?;
-        self.table().close_scope(name)?;
-        let kept = self.keep(name, None).await;
-        let mut table = self.table();
-        match kept {
-            Ok(()) => table.drop_scope(name),
-            Err(error) => {
-                // The scope may have been deleted. It then stays hidden until the stored scopes are
-                // read.
-                if !matches!(error.kind, ErrorKind::OutcomeUnknown { .. }) {
-                    table.open_scope(name);
-                }
-                return Err(error);
-            }
+        let stored = self.read_scopes().await?;
+        let kept = kept(&stored, name);
+        if let Some(kept) = kept.as_ref().filter(|kept| kept.unfinished) {
+            return self.finish(kept, &stored).await;
         }
+        self.table().close_scope(name)?;
+        if let Err(error) = self.delete_stored(name, kept.as_ref(), &stored).await {
+            // The scope may have been deleted, or be unfinished. If the stored scopes cannot be read
+            // now, it stays hidden until they are read.
+            let is_unknown = matches!(error.kind, ErrorKind::OutcomeUnknown { .. });
+            if self.read_scopes().await.is_err() && !is_unknown {
+                self.table().open_scope(name);
+            }
+            return Err(error);
+        }
+        self.table().drop_scope(name);
         Ok(())
     }
 
     /// Stores a scope; `None` deletes it.
-    async fn keep(&self, name: &str, spec: Option<Value>) -> Result<()> {
+    ///
+    /// # Errors
+    /// [`Conflict`](ErrorKind::Conflict) if `is_current` rejects the scopes that are stored now.
+    pub(super) async fn keep(
+        &self,
+        name: &str,
+        scope: Option<&KeptScope>,
+        is_current: impl Fn(&Stored) -> bool,
+    ) -> Result<()> {
         let resource = Resource::network(name);
+        let internal = |error: Source| Error::internal(resource.clone(), error);
+        let value = scope.map(serde_json::to_value).transpose();
+        let value = value.map_err(|error| internal(error.into()))?;
         let mut tries = 0;
         loop {
             let appliance = self
@@ -212,13 +190,17 @@ impl HostNetworks {
                 .machine(&self.objects.appliance, &resource)
                 .await?;
             let mut scopes = read(&appliance.keys);
-            match &spec {
-                Some(spec) => scopes.insert(name.to_owned(), spec.clone()),
+            if !is_current(&scopes) {
+                let changed = ["the scopes of the host".to_owned()];
+                return Err(Error::conflict(resource, changed));
+            }
+            match &value {
+                Some(value) => scopes.insert(name.to_owned(), value.clone()),
                 None => scopes.remove(name),
             };
             let dialect = Dialect::detect(appliance.keys.keys()).unwrap_or_default();
             let keys = changes(&appliance.keys, &scopes, dialect)
-                .map_err(|error| Error::internal(resource.clone(), error))?;
+                .map_err(|error| internal(error.into()))?;
             let change = VirtualMachineConfigSpec {
                 change_version: appliance.change_version.clone(),
                 extra_config: options(keys),
@@ -226,6 +208,7 @@ impl HostNetworks {
             };
             let vm = &self.objects.appliance;
             match self.endpoint.reconfigure(vm, &change, &resource).await {
+                // The appliance was changed, but not necessarily its scopes.
                 Err(error) if error.is_conflict() && tries < TRIES => tries += 1,
                 done => return done,
             }
@@ -255,10 +238,12 @@ mod tests {
                 keys.len()
             };
             // Enough scopes to need more than one value.
-            for n in 0..500 {
+            for n in 0..500_u16 {
                 let spec = ScopeSpec::bridge(format!("scope.{n}")).label("a", "b".repeat(200));
                 let kept = KeptScope {
                     network: (n % 2 == 0).then(|| format!("port group {n}")),
+                    vlan: (n % 4 == 0).then_some(n),
+                    unfinished: n % 8 == 0,
                     spec: spec.subnet("10.0.0.0/24".parse().unwrap()).mtu(1400),
                 };
                 let value = serde_json::to_value(&kept).unwrap();
