@@ -38,7 +38,7 @@ pub(super) fn measure() {
 
     let (mut most, mut ranges, mut entries) = (0, 0, 0);
     work(addresses, |pool, held| {
-        if held.len() > most && held.len().is_multiple_of(1024) {
+        if held.len() > most && held.len().is_multiple_of(256) {
             most = held.len();
             entries = pool.entries();
             ranges = count_ranges(held);

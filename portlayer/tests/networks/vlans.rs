@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use portlayer::conformance::{self, Case};
 use portlayer::exec::Exec;
 use portlayer::network::{EndpointSpec, Networks, ScopeSpec};
 use portlayer::vsphere::{
@@ -20,10 +21,14 @@ const NETWORK: Property<mo::HostSystem, HostNetworkInfo> = Property::new("config
 
 /// Returns an ESXi host whose scopes get the VLANs 100 and 101 on the switch `vch`.
 async fn start() -> Endpoint {
+    start_with("100-101").await
+}
+
+async fn start_with(vlans: &str) -> Endpoint {
     let guest = Tether::new().program("/run", Program::forever());
     let simulator = Simulator::builder().guest(guest).start().await.unwrap();
     let spec = spec("vch").create_bridge(true).public_network("VM Network");
-    let spec = spec.scope_vlans("100-101".parse().unwrap());
+    let spec = spec.scope_vlans(vlans.parse().unwrap());
     Endpoint::install(simulator, Dialect::Vic1, spec).await
 }
 
@@ -114,6 +119,18 @@ async fn each_bridge_scope_has_a_port_group_until_it_is_removed() {
     let delete = endpoint.hosts.delete("vch", ContainerPolicy::Refuse);
     delete.await.unwrap();
     assert_eq!(endpoint.vlans().await, []);
+}
+
+/// The conformance cases about scopes hold, and leave no port group.
+#[tokio::test]
+async fn scopes_with_vlans_conform() {
+    let endpoint = start_with("100-199").await;
+    let about_scopes =
+        |case: &Case| case.needs.contains(&Capability::Networks) && case.name.contains("scope");
+    let report = conformance::run_where(&endpoint, about_scopes).await;
+    assert!(report.is_success(), "{report}");
+    assert!(report.outcomes().len() >= 6, "{report}");
+    assert_eq!(endpoint.vlans().await.len(), 1);
 }
 
 /// Port groups that others made are neither used nor removed.
