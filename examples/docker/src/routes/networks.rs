@@ -14,6 +14,9 @@ use crate::options::EndpointConfig;
 use crate::reply::{self, Reply};
 use crate::request::{Call, Query};
 
+/// Docker's option for the packet size of a network.
+const MTU: &str = "com.docker.network.driver.mtu";
+
 /// Returns docker's id of a network. A scope has only a name, from which the id is derived.
 pub(crate) fn id(name: &str) -> String {
     Digest::of(format!("network {name}")).hex()
@@ -56,6 +59,11 @@ fn shown(scope: &ScopeInfo) -> Value {
             "Gateway": spec.gateway.map(|gateway| gateway.to_string()).unwrap_or_default(),
         }]),
     };
+    let options: serde_json::Map<String, Value> = spec
+        .mtu
+        .iter()
+        .map(|mtu| (MTU.to_owned(), json!(mtu.to_string())))
+        .collect();
     let containers: serde_json::Map<String, Value> = scope
         .containers
         .iter()
@@ -76,7 +84,7 @@ fn shown(scope: &ScopeInfo) -> Value {
         "ConfigFrom": { "Network": "" },
         "ConfigOnly": false,
         "Containers": containers,
-        "Options": {},
+        "Options": options,
         "Labels": spec.labels,
     })
 }
@@ -146,10 +154,16 @@ pub(crate) async fn create(front_end: &FrontEnd, call: Call) -> Result<Reply> {
     if body.enable_ipv6 {
         return Err(ApiError::not_supported("The option --ipv6"));
     }
-    if body.options.is_some_and(|options| !options.is_empty()) {
-        return Err(ApiError::not_supported("The option --opt of a network"));
-    }
     let mut spec = ScopeSpec::bridge(&body.name);
+    for (option, value) in body.options.unwrap_or_default() {
+        if option != MTU {
+            return Err(ApiError::not_supported(&format!(
+                "The option --opt {option} of a network"
+            )));
+        }
+        let invalid = |_| ApiError::bad_request(format!("invalid {MTU}: {value}"));
+        spec = spec.mtu(value.parse().map_err(invalid)?);
+    }
     spec.internal = body.internal;
     spec.labels = body.labels.unwrap_or_default();
     let pools = body.ipam.and_then(|ipam| ipam.config).unwrap_or_default();

@@ -20,6 +20,31 @@ async fn create(server: &Server, name: &str, networks: Value, links: &[&str]) ->
 }
 
 #[tokio::test]
+async fn a_network_has_the_packet_size_that_was_asked_for() {
+    let server = Server::start().await;
+    let body = |option: &str, value: &str| json!({ "Name": "back", "Options": { option: value } });
+    let mtu = "com.docker.network.driver.mtu";
+    for (option, value, named) in [
+        ("parent", "eth0", "parent"),
+        (mtu, "big", "big"),
+        (mtu, "67", "67"),
+    ] {
+        let (status, answer) = server.post("/networks/create", &body(option, value)).await;
+        assert!((400..=501).contains(&status), "{answer}");
+        assert!(
+            answer["message"].as_str().unwrap().contains(named),
+            "{answer}"
+        );
+    }
+    let (status, answer) = server.post("/networks/create", &body(mtu, "1400")).await;
+    assert_eq!(status, 201, "{answer}");
+    let (_, seen) = server.get("/networks/back").await;
+    assert_eq!(seen["Options"][mtu], "1400");
+    let scope = server.layer.networks().inspect("back").await.unwrap();
+    assert_eq!(scope.spec.mtu, Some(1400));
+}
+
+#[tokio::test]
 async fn containers_are_connected_to_networks_of_users() {
     let server = Server::start().await;
     let back = json!({
