@@ -1,158 +1,23 @@
 //! Checks which of our crates depend on which: dependencies point down the layers.
 //!
-//! The table below is the one in ARCHITECTURE.md, which also describes the crates. The
+//! The table is the one in ARCHITECTURE.md, which also describes the crates. The
 //! check reads the manifests through `cargo metadata` and refuses every normal or build
 //! dependency between our crates that is not in the table, optional ones included.
 //! Dev-dependencies are unrestricted: a crate's tests may start a simulator.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod table;
 
-use anyhow::{Result, bail};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
 use cargo_metadata::{DependencyKind, Metadata};
 
+use self::table::{Allowed, Arrow, Row};
 use crate::workspace;
 
-/// One row of the table.
-struct Row {
-    /// The package's name.
-    package: &'static str,
-    /// What the package may depend on.
-    allowed: Allowed,
-}
-
-/// The right-hand side of a row.
-enum Allowed {
-    /// Any of our crates.
-    Any,
-    /// Only these.
-    Only(&'static [Arrow]),
-}
-
-/// One dependency in the table.
-struct Arrow {
-    to: &'static str,
-    /// The feature that enables the dependency; `None` if it is unconditional.
-    feature: Option<&'static str>,
-}
-
-const fn always(to: &'static str) -> Arrow {
-    Arrow { to, feature: None }
-}
-
-const fn with_feature(feature: &'static str, to: &'static str) -> Arrow {
-    Arrow {
-        to,
-        feature: Some(feature),
-    }
-}
-
-/// The complete table of allowed dependencies between our crates, except
-/// dev-dependencies.
-const TABLE: &[Row] = &[
-    Row {
-        package: "vim25",
-        allowed: Allowed::Only(&[]),
-    },
-    Row {
-        package: "vmx-config",
-        allowed: Allowed::Only(&[]),
-    },
-    Row {
-        package: "guestinfo",
-        allowed: Allowed::Only(&[
-            always("guestinfo-derive"),
-            with_feature("backdoor", "guestinfo-backdoor"),
-        ]),
-    },
-    Row {
-        package: "vsphere-client-derive",
-        allowed: Allowed::Only(&[]),
-    },
-    Row {
-        package: "guestinfo-derive",
-        allowed: Allowed::Only(&[]),
-    },
-    Row {
-        package: "guestinfo-backdoor",
-        allowed: Allowed::Only(&[]),
-    },
-    Row {
-        package: "disk-image",
-        allowed: Allowed::Only(&[]),
-    },
-    Row {
-        package: "guest-io",
-        allowed: Allowed::Only(&[]),
-    },
-    Row {
-        package: "tether",
-        allowed: Allowed::Only(&[
-            always("guestinfo"),
-            always("guest-io"),
-            always("tether-sys"),
-        ]),
-    },
-    Row {
-        package: "tether-sys",
-        allowed: Allowed::Only(&[]),
-    },
-    Row {
-        package: "vsphere-client",
-        allowed: Allowed::Only(&[always("vim25"), always("vsphere-client-derive")]),
-    },
-    Row {
-        package: "portlayer",
-        allowed: Allowed::Only(&[
-            with_feature("vsphere", "guestinfo"),
-            with_feature("vsphere", "guest-io"),
-            with_feature("vsphere", "disk-image"),
-            with_feature("vsphere", "vsphere-client"),
-            with_feature("vsphere", "vim25"),
-            with_feature("vsphere", "vmx-config"),
-        ]),
-    },
-    Row {
-        package: "vsphere-simulator",
-        allowed: Allowed::Only(&[
-            always("vim25"),
-            always("vmx-config"),
-            always("guestinfo"),
-            always("disk-image"),
-        ]),
-    },
-    Row {
-        package: "image-source",
-        allowed: Allowed::Only(&[always("portlayer")]),
-    },
-    Row {
-        package: "vsphere-simulator-guests",
-        allowed: Allowed::Only(&[
-            always("vsphere-simulator"),
-            always("tether"),
-            always("disk-image"),
-        ]),
-    },
-    Row {
-        package: "docker",
-        allowed: Allowed::Any,
-    },
-    Row {
-        package: "job",
-        allowed: Allowed::Any,
-    },
-    Row {
-        package: "vch",
-        allowed: Allowed::Any,
-    },
-    Row {
-        package: "examples",
-        allowed: Allowed::Any,
-    },
-    Row {
-        package: "xtask",
-        allowed: Allowed::Only(&[]),
-    },
-];
+/// The document with the table.
+const DOCUMENT: &str = "ARCHITECTURE.md";
 
 /// The parts of a workspace package that the check needs.
 #[derive(Debug, Default)]
@@ -177,8 +42,9 @@ struct Use {
 /// Fails with every dependency that is not in the table, and every crate without a
 /// row.
 pub(crate) fn run() -> Result<()> {
-    let packages = packages(&workspace::metadata()?);
-    let problems = check(&packages);
+    let metadata = workspace::metadata()?;
+    let packages = packages(&metadata);
+    let problems = check(&table(metadata.workspace_root.as_ref())?, &packages);
     if problems.is_empty() {
         let arrows: usize = packages.values().map(|package| package.ours.len()).sum();
         println!(
@@ -191,12 +57,19 @@ pub(crate) fn run() -> Result<()> {
         eprintln!("arrows: {problem}");
     }
     bail!(
-        "{} break the table in xtask/src/arrows.rs; see ARCHITECTURE.md for the rules of direction",
+        "{} break the table in {DOCUMENT}, which also has the rules of direction",
         match problems.len() {
             1 => "one dependency or crate".to_owned(),
             n => format!("{n} dependencies or crates"),
         }
     )
+}
+
+fn table(root: &Path) -> Result<Vec<Row>> {
+    let path = root.join(DOCUMENT);
+    let text = std::fs::read_to_string(&path);
+    let text = text.with_context(|| format!("cannot read {}", path.display()))?;
+    table::parse(&text).with_context(|| format!("the table of dependencies in {DOCUMENT}"))
 }
 
 /// Extracts the information that the check needs from cargo's metadata.
@@ -240,27 +113,27 @@ fn packages(metadata: &Metadata) -> BTreeMap<String, Package> {
 }
 
 /// Returns every dependency that is not in the table, one sentence each.
-fn check(packages: &BTreeMap<String, Package>) -> Vec<String> {
+fn check(table: &[Row], packages: &BTreeMap<String, Package>) -> Vec<String> {
     let mut problems = Vec::new();
     for (name, package) in packages {
-        let Some(row) = TABLE.iter().find(|row| row.package == name) else {
+        let Some(row) = table.iter().find(|row| row.package == *name) else {
             problems.push(format!(
                 "crate `{name}` has no row in the table: give it one, with what it may depend on"
             ));
             continue;
         };
-        let Allowed::Only(arrows) = row.allowed else {
+        let Allowed::Only(arrows) = &row.allowed else {
             continue;
         };
         for (to, uses) in &package.ours {
-            let Some(arrow) = arrows.iter().find(|arrow| arrow.to == to) else {
+            let Some(arrow) = arrows.iter().find(|arrow| arrow.to == *to) else {
                 problems.push(format!(
                     "`{name}` -> `{to}` is not in the table: `{name}` may depend on {}",
                     list(arrows)
                 ));
                 continue;
             };
-            let Some(feature) = arrow.feature else {
+            let Some(feature) = &arrow.feature else {
                 continue;
             };
             if !uses.optional {
@@ -295,7 +168,7 @@ fn list(arrows: &[Arrow]) -> String {
     }
     let names: Vec<String> = arrows
         .iter()
-        .map(|arrow| match arrow.feature {
+        .map(|arrow| match &arrow.feature {
             Some(feature) => format!("`{}` (feature `{feature}`)", arrow.to),
             None => format!("`{}`", arrow.to),
         })
@@ -314,6 +187,11 @@ mod tests {
             alias: alias.to_owned(),
             optional,
         }
+    }
+
+    fn check(packages: &BTreeMap<String, Package>) -> Vec<String> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        super::check(&table(&root).unwrap(), packages)
     }
 
     fn workspace(arrows: &[(&str, &[(&str, bool)])]) -> BTreeMap<String, Package> {
@@ -392,11 +270,11 @@ mod tests {
 
     #[test]
     fn this_workspace_holds_the_table() {
-        let packages = packages(&workspace::metadata().unwrap());
-        assert!(
-            packages.contains_key("vim25"),
-            "the metadata lists our crates"
-        );
+        let metadata = workspace::metadata().unwrap();
+        let packages = packages(&metadata);
         assert_eq!(check(&packages), Vec::<String>::new());
+        for row in table(metadata.workspace_root.as_ref()).unwrap() {
+            assert!(packages.contains_key(&row.package), "{row:?}");
+        }
     }
 }
