@@ -61,20 +61,22 @@
 //!
 //! # Figures
 //!
-//! One run of each on 2026-11-26, on two processors that other builds kept busy (load average 11),
-//! so the rates show what was left of the machine; they were not repeated on an idle one.
-//! `cargo bench -p disk-image --bench figures` takes medians of five runs. The layer contains
-//! 208 MB of Debian's files, the disk has 4 GiB.
+//! Measured on 2026-11-26 on two otherwise idle cores of an AMD EPYC, by
+//! `cargo bench -p disk-image --bench figures`, which takes medians of five runs. The layer
+//! contains 208 MB of Debian's files, the disk has 4 GiB.
 //!
 //! | measure | target | found | |
 //! | --- | --- | --- | --- |
-//! | tar to streamOptimized, level fast, 2 threads, with SHA-256 | 250 MB/s | 35 MB/s, 103.2 MB | missed |
-//! | the same at level small, compared with `mke2fs -d` and `qemu-img convert` | 3.5 times as fast | 1.4 times: 13.3 s and 81.4 MB; they 19.2 s and 80.6 MB | missed |
-//! | tar.gz at level fast | 180 MB/s | 21 MB/s | missed |
-//! | 55,000 files in 3 layers, 307 MB | 1.5 s | 7.5 s | missed |
-//! | memory, one layer and 55,000 files | 48 MB and 1 KB per inode | 11 MB and 28 MB | met |
-//! | 55,000 files read back as tar | 1 s | 0.92 s | met |
-//! | equal bytes for 1, 2 and 8 threads | | in the tests | met |
+//! | tar to streamOptimized, level fast, 2 threads, with SHA-256 | 250 MB/s | 160 MB/s, 103.2 MB | missed |
+//! | the same at level small, compared with `mke2fs -d` and `qemu-img convert` | 3.5 times as fast | 4.4 times: 2.98 s and 81.4 MB; they 13.22 s and 80.6 MB | met |
+//! | tar.gz at level fast | 180 MB/s | 90 MB/s | missed |
+//! | 55,000 files in 3 layers, 307 MB | 1.5 s | 2.03 s | missed |
+//! | memory, one layer and 55,000 files | 48 MB and 1 KB per inode | 10 MB and 28 MB | met |
+//! | 55,000 files read back as tar | 1 s | 0.39 s | met |
+//! | equal bytes for 1, 2 and 8 threads | equal | equal | met |
+//!
+//! Two thirds of the time of the first row is deflate itself, on both cores. A layer is read twice,
+//! so a tar.gz is inflated twice.
 //!
 //! # Fuzzing
 //!
