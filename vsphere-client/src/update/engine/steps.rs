@@ -279,6 +279,7 @@ impl Engine {
             What::Collector(Err(error)) => self.stumble(error),
             What::ListOpened { list, result } => match result {
                 Ok(opened) => {
+                    self.pace.grant();
                     self.opened(Set::List(list), opened.filter.value());
                     if let Some(list) = self.lists.get_mut(&list) {
                         list.open = Some((opened.view, opened.filter));
@@ -288,11 +289,17 @@ impl Engine {
                 Err(error) => self.list_failed(list, error),
             },
             What::ListChanged { list, result } => match result {
-                Ok(unresolved) => self.unresolved(list, unresolved),
+                Ok(unresolved) => {
+                    self.pace.grant();
+                    self.unresolved(list, unresolved);
+                }
                 Err(error) => self.list_failed(list, error),
             },
             What::SelectionOpened { id, result } => match result {
-                Ok(opened) => self.selection_opened(id, opened),
+                Ok(opened) => {
+                    self.pace.grant();
+                    self.selection_opened(id, opened);
+                }
                 Err(error) => self.selection_failed(id, error),
             },
             What::SelectionRead { id, result } => match result {
