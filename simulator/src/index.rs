@@ -1,13 +1,15 @@
-//! Indexes of the inventory by type, name, parent and disk, so that no look-up scans
-//! all objects.
+//! Indexes of the inventory by type, name, parent, disk, session and identifying text, so that no
+//! look-up scans all objects.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::Hash;
 use std::sync::Arc;
 
 use vim25::AnyRef;
 use vim25::schema::Type;
 
-use crate::object::{Found, Hidden, Object};
+use crate::object::{Found, Hidden, Object, SessionKey};
 
 /// The value of a reference. Shorter values come first, so that `vm-9` precedes `vm-10`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,6 +35,26 @@ pub(crate) struct Index {
     names: HashMap<Box<str>, HashMap<Box<str>, Values>>,
     members: HashMap<List, BTreeSet<Key>>,
     disks: HashMap<String, Values>,
+    /// The values of objects by their identifying texts.
+    texts: HashMap<Text, Values>,
+    /// The values of objects that belong to a session.
+    owned: HashMap<SessionKey, Values>,
+}
+
+/// An identifying text of an object: the path of the property, and the text, in lower case if it
+/// is a UUID.
+pub(crate) type Text = (&'static str, Box<str>);
+
+/// Adds or removes a value in a table of sets; empty sets are removed.
+fn mark<K: Eq + Hash>(table: &mut HashMap<K, Values>, key: K, value: &str, present: bool) {
+    if present {
+        table.entry(key).or_default().insert(value.into());
+    } else if let Entry::Occupied(mut values) = table.entry(key) {
+        values.get_mut().remove(value);
+        if values.get().is_empty() {
+            values.remove();
+        }
+    }
 }
 
 impl Index {
@@ -56,6 +78,8 @@ impl Index {
         }
         self.update_name(value, before, after);
         self.update_disks(value, before, after);
+        self.update_texts(value, before, after);
+        self.update_owner(value, before, after);
         let old = before.map(|object| lists(object)).unwrap_or_default();
         let new = after.map(|object| lists(object)).unwrap_or_default();
         let mut changed = Vec::new();
@@ -130,16 +154,48 @@ impl Index {
             return;
         }
         for file in old.iter().flatten() {
-            if let Some(machines) = self.disks.get_mut(file) {
-                machines.remove(value);
-                if machines.is_empty() {
-                    self.disks.remove(file);
-                }
-            }
+            mark(&mut self.disks, file.clone(), value, false);
         }
         for file in new.iter().flatten() {
-            let machines = self.disks.entry(file.clone()).or_default();
-            machines.insert(value.into());
+            mark(&mut self.disks, file.clone(), value, true);
+        }
+    }
+
+    fn update_texts(
+        &mut self,
+        value: &str,
+        before: Option<&Arc<Object>>,
+        after: Option<&Arc<Object>>,
+    ) {
+        let old = before.map(|object| texts(object)).unwrap_or_default();
+        let new = after.map(|object| texts(object)).unwrap_or_default();
+        if old == new {
+            return;
+        }
+        for text in old {
+            mark(&mut self.texts, text, value, false);
+        }
+        for text in new {
+            mark(&mut self.texts, text, value, true);
+        }
+    }
+
+    fn update_owner(
+        &mut self,
+        value: &str,
+        before: Option<&Arc<Object>>,
+        after: Option<&Arc<Object>>,
+    ) {
+        let owner = |object: Option<&Arc<Object>>| object.and_then(|object| object.owner.clone());
+        let (old, new) = (owner(before), owner(after));
+        if old == new {
+            return;
+        }
+        if let Some(key) = old {
+            mark(&mut self.owned, key, value, false);
+        }
+        if let Some(key) = new {
+            mark(&mut self.owned, key, value, true);
         }
     }
 
@@ -170,6 +226,18 @@ impl Index {
         self.members.get(list).map_or(0, BTreeSet::len)
     }
 
+    /// Iterates over the values of the objects with an identifying text.
+    pub(crate) fn with_text(&self, text: &Text) -> impl Iterator<Item = &str> {
+        let values = self.texts.get(text).into_iter().flatten();
+        values.map(|value| &**value)
+    }
+
+    /// Iterates over the values of the objects that belong to a session.
+    pub(crate) fn owned(&self, key: &SessionKey) -> impl Iterator<Item = &str> {
+        let values = self.owned.get(key).into_iter().flatten();
+        values.map(|value| &**value)
+    }
+
     /// Iterates over the values of the machines with a disk whose chain contains a file.
     pub(crate) fn with_disk(&self, file: &str) -> impl Iterator<Item = &str> {
         self.disks
@@ -177,6 +245,33 @@ impl Index {
             .into_iter()
             .flatten()
             .map(|value| &**value)
+    }
+}
+
+/// Returns the identifying texts of a machine or host; other objects have none.
+pub(crate) fn texts(object: &Object) -> Vec<Text> {
+    let paths: &[&'static str] = match object.reference().type_name() {
+        "VirtualMachine" => &[
+            "config.uuid",
+            "config.instanceUuid",
+            "config.files.vmPathName",
+        ],
+        "HostSystem" => &["hardware.systemInfo.uuid"],
+        _ => &[],
+    };
+    let text_at = |path: &'static str| match object.find(path) {
+        Found::Value(found) => found.node().as_str().map(|found| text(path, found)),
+        _ => None,
+    };
+    paths.iter().filter_map(|path| text_at(path)).collect()
+}
+
+/// Returns the form of an identifying text under which the index has it.
+pub(crate) fn text(path: &'static str, found: &str) -> Text {
+    if path.to_ascii_lowercase().ends_with("uuid") {
+        (path, found.to_ascii_lowercase().into())
+    } else {
+        (path, found.into())
     }
 }
 

@@ -200,15 +200,26 @@ impl<'c> Transaction<'c> {
         self.changed.insert(reference.value().into(), None);
     }
 
-    /// Iterates over all objects, including the changes of this transaction.
-    pub(crate) fn objects(&self) -> impl Iterator<Item = &Arc<Object>> {
-        let unchanged = self
-            .world
-            .objects
-            .iter()
-            .filter(|(value, _)| !self.changed.contains_key(*value))
-            .map(|(_, object)| object);
-        unchanged.chain(self.changed.values().flatten())
+    /// Iterates over the objects that belong to a session.
+    pub(crate) fn owned(&self, key: &SessionKey) -> impl Iterator<Item = &Arc<Object>> {
+        let changed = self.changed.values().flatten();
+        self.unchanged(self.world.index.owned(key))
+            .chain(changed.filter(move |object| object.owner.as_ref() == Some(key)))
+    }
+
+    /// Iterates over the objects whose property at a path has this text. The path must be one of
+    /// those in [`index::texts`]. UUIDs are compared without regard to case.
+    pub(crate) fn identified(
+        &self,
+        path: &'static str,
+        text: &str,
+    ) -> impl Iterator<Item = &Arc<Object>> {
+        let text = index::text(path, text);
+        let known: Vec<_> = self.unchanged(self.world.index.with_text(&text)).collect();
+        let changed = self.changed.values().flatten();
+        known
+            .into_iter()
+            .chain(changed.filter(move |object| index::texts(object).contains(&text)))
     }
 
     /// Looks up objects by the values of their references, without those that this transaction

@@ -105,7 +105,8 @@ impl MachineDefaults {
         VirtualMachineConfigSpec {
             uuid: Some(self.uuid(id).to_string()),
             device_change: devices,
-            extra_config: settings([FLOW_CONTROL, LOG_APPEND])
+            extra_config: settings(SETTINGS)
+                .chain(settings([FLOW_CONTROL, LOG_APPEND]))
                 .chain(keys.into_iter().map(option))
                 .collect(),
             ..machine(
@@ -149,7 +150,9 @@ pub(super) fn appliance(
         device_change: std::iter::once(hardware::add(hardware::ide_controller()))
             .chain(nics)
             .collect(),
-        extra_config: settings([]).chain(keys.into_iter().map(option)).collect(),
+        extra_config: settings(SETTINGS)
+            .chain(keys.into_iter().map(option))
+            .collect(),
         ..machine(name, &format!("[{datastore}] {name}/{name}.vmx"), resources)
     }
 }
@@ -212,12 +215,10 @@ fn allocation(allocation: &Allocation) -> Option<Box<ResourceAllocationInfo>> {
     }))
 }
 
-fn settings<const N: usize>(
-    more: [(&'static str, &'static str); N],
+fn settings(
+    all: impl IntoIterator<Item = (&'static str, &'static str)>,
 ) -> impl Iterator<Item = Poly<OptionValue>> {
-    SETTINGS
-        .into_iter()
-        .chain(more)
+    all.into_iter()
         .map(|(key, text)| Poly::new(OptionValue::new(key, text)))
 }
 

@@ -1,6 +1,6 @@
 //! Looks up objects by path, UUID, address or name.
 
-use vim25::{Any, AnyRef};
+use vim25::AnyRef;
 
 use super::entity;
 use crate::invocation::{Answer, Invocation, nothing, value};
@@ -46,12 +46,12 @@ fn by_uuid(inv: &mut Invocation<'_, '_>, all: bool) -> Answer {
     let uuid: String = inv.arg("uuid")?;
     let machines: bool = inv.arg("vmSearch")?;
     let instance: Option<bool> = inv.arg("instanceUuid")?;
-    let (ty, path) = match (machines, instance.unwrap_or(false)) {
-        (true, true) => ("VirtualMachine", "config.instanceUuid"),
-        (true, false) => ("VirtualMachine", "config.uuid"),
-        (false, _) => ("HostSystem", "hardware.systemInfo.uuid"),
+    let path = match (machines, instance.unwrap_or(false)) {
+        (true, true) => "config.instanceUuid",
+        (true, false) => "config.uuid",
+        (false, _) => "hardware.systemInfo.uuid",
     };
-    let found = matching(inv, ty, path, |text| text.eq_ignore_ascii_case(&uuid));
+    let found = identified(inv, path, &uuid);
     if all {
         return value(&found);
     }
@@ -63,29 +63,13 @@ fn by_datastore_path(inv: &mut Invocation<'_, '_>) -> Answer {
     let Ok(path) = inv.tx.shared().store.parse(&path) else {
         return nothing();
     };
-    let path = path.to_string();
-    let found = matching(inv, "VirtualMachine", "config.files.vmPathName", |text| {
-        text == path
-    });
+    let found = identified(inv, "config.files.vmPathName", &path.to_string());
     found.into_iter().next().map_or_else(nothing, |o| value(&o))
 }
 
-fn matching(
-    inv: &Invocation<'_, '_>,
-    ty: &'static str,
-    path: &str,
-    is_it: impl Fn(&str) -> bool,
-) -> Vec<AnyRef> {
+fn identified(inv: &Invocation<'_, '_>, path: &'static str, text: &str) -> Vec<AnyRef> {
     inv.tx
-        .all(ty)
-        .filter(|object| match object.find(path) {
-            crate::object::Found::Value(text) => text_of(&text).is_some_and(&is_it),
-            _ => false,
-        })
+        .identified(path, text)
         .map(|object| object.reference().clone())
         .collect()
-}
-
-fn text_of(value: &Any) -> Option<&str> {
-    value.node().as_str()
 }

@@ -94,8 +94,7 @@ fn forget(tx: &mut Transaction<'_>, key: &SessionKey) {
         tx.interest().close(watch);
     }
     let own: Vec<_> = tx
-        .objects()
-        .filter(|object| object.owner.as_ref() == Some(key))
+        .owned(key)
         .map(|object| object.reference().clone())
         .collect();
     for object in own {

@@ -170,11 +170,7 @@ pub(crate) fn register(
         return Err(fault::invalid_datastore_path(path));
     }
     let text = vmx.to_string();
-    let known = tx.all("VirtualMachine").find(|other| {
-        other
-            .read::<String>("config.files.vmPathName")
-            .is_ok_and(|at| at == text)
-    });
+    let known = tx.identified("config.files.vmPathName", &text).next();
     if let Some(other) = known {
         return Err(fault::already_exists(other.name()));
     }
