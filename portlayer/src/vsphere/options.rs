@@ -22,8 +22,8 @@ pub struct Options {
     /// accepted nor refused by then counts as possibly delivered. Default: 10 seconds.
     pub guest_timeout: Duration,
     /// How long a machine whose start is recorded must stay off, without a task that powers it on,
-    /// before a wait or a stop ends with [`NeverOn`](crate::ExitStatus::NeverOn). Default: 5
-    /// seconds.
+    /// before a wait or a stop ends with [`NeverOn`](crate::ExitStatus::NeverOn). Also how long a
+    /// removal may seem interrupted before it is finished in the background. Default: 5 seconds.
     pub settle_timeout: Duration,
     /// How often a change is retried when the machine was changed concurrently. Default: 3 times.
     pub conflict_retries: u32,

@@ -16,6 +16,15 @@ use crate::vsphere::run_state::RunState;
 /// The keys of one machine and their values.
 pub(super) type Keys = BTreeMap<String, String>;
 
+/// Marks a container whose removal has started. The guest can neither see nor write this key. The
+/// change that sets it also detaches the disks, so the container can no longer be started.
+pub(super) const REMOVING: &str = "portlayer/removing";
+
+/// Returns whether the removal of the container with these keys has started.
+pub(super) fn is_half_removed(keys: &Keys) -> bool {
+    keys.get(REMOVING).is_some_and(|text| !text.is_empty())
+}
+
 /// The specification of a container, its creation time and its connections. CPUs and memory are not
 /// stored in keys, because they are properties of the machine.
 #[derive(Clone, Debug, PartialEq, Eq)]

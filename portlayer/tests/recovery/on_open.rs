@@ -10,7 +10,7 @@ use simulator::{Platform, Reaction};
 use vim25::types::{VirtualMachineConfigSpec, VirtualMachineFileInfo};
 use vim25::{mo, props};
 
-use super::{fails, reopen};
+use super::{directory, fails, reopen, with_container};
 use crate::Endpoint;
 use crate::images::{files, image, layer, options};
 
@@ -107,6 +107,30 @@ async fn what_a_dead_writer_left_is_removed_and_readers_do_not_wait() {
     })
     .await;
     assert!(exec.list().await.unwrap().quarantined.is_empty());
+}
+
+#[tokio::test]
+async fn a_removal_that_is_interrupted_later_is_finished_too() {
+    let (endpoint, dying, id) = with_container().await;
+    let options = Options {
+        settle_timeout: Duration::from_millis(50),
+        ..Options::default()
+    };
+    let hosts = Hosts::new(endpoint.client.clone(), options);
+    let other = hosts.exec("vch").await.unwrap();
+    assert_eq!(other.check().await.unwrap(), []);
+    // The first attempt of the other program fails, too.
+    let script = endpoint.simulator.script();
+    script.next("Destroy_Task", fails());
+    script.nth("Destroy_Task", 2, fails());
+    dying.remove(&id).await.unwrap_err();
+    drop(dying);
+    eventually("the container is removed", async || {
+        other.inspect(&id).await.is_err() && !directory(&endpoint, &id).exists()
+    })
+    .await;
+    assert_eq!(script.pending(), 0);
+    assert_eq!(other.check().await.unwrap(), []);
 }
 
 #[tokio::test]

@@ -31,7 +31,6 @@ use self::in_progress::InProgress;
 pub(in crate::vsphere) use self::log_readers::LogReaders;
 #[cfg(feature = "attach")]
 pub(in crate::vsphere) use self::log_readers::Reading;
-use self::recover::is_half_removed;
 pub use self::recover::{Inconsistency, Problem, Repaired};
 use super::derive_state::{Observed, Power, without_guest};
 use super::endpoint::Endpoint;
@@ -40,7 +39,7 @@ use super::images::VsphereImages;
 use super::index::{Index, Seen};
 use super::networks::{HostNetworks, VsphereNetworks};
 use super::options::Options;
-use super::record::NotAContainer;
+use super::record::{NotAContainer, is_half_removed};
 use super::run_state::RunState;
 use super::sole_writer::SoleWriter;
 use crate::exec::{
@@ -285,7 +284,9 @@ impl Shared {
         observed.recorded = observed.recorded.or(unwritten);
         let is_silent = is_silent && unwritten.is_none();
         let state = match without_guest(observed.state(), self.capabilities) {
-            State::Created | State::Stopped { .. } if is_half_removed(machine) => State::Removing,
+            State::Created | State::Stopped { .. } if is_half_removed(&machine.keys) => {
+                State::Removing
+            }
             state => state,
         };
         Snapshot {

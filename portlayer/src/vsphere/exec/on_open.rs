@@ -1,8 +1,9 @@
-//! Finishes interrupted operations in the background after a program opens a host.
+//! Finishes interrupted operations in the background while a program has a host open.
 
 use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
+use tokio::sync::watch;
 
 use super::{Shared, VsphereExec, WeakExec};
 use crate::image::ChainId;
@@ -12,6 +13,10 @@ use crate::{ContainerId, Resource, Result};
 
 /// Maximum number of concurrent recoveries of one kind.
 const AT_A_TIME: usize = 4;
+
+/// The pauses before the attempts to finish a late operation, in units of
+/// [`settle_timeout`](crate::vsphere::Options::settle_timeout).
+const RETRIES: [u32; 4] = [1, 4, 16, 64];
 
 /// The kinds of leftovers to look for.
 #[derive(Clone, Copy, Debug)]
@@ -53,12 +58,39 @@ impl VsphereExec {
             let scopes = recover(&exec, Kind::Scopes);
             tokio::join!(containers, images, probes, scopes);
         });
+        let incomplete = self.shared.index.incomplete();
+        tokio::spawn(finish_late_operations(self.downgrade(), incomplete));
     }
 }
 
-async fn recover(exec: &WeakExec, kind: Kind) {
+/// Finishes the operations that are interrupted after this program has looked for interrupted ones:
+/// its own whose outcome it could not learn, and those of other programs. A request may be carried
+/// out when the program that sent it is dead, or this one has taken over the host. Ends when the
+/// host is closed.
+async fn finish_late_operations(exec: WeakExec, mut started: watch::Receiver<u64>) {
+    while started.changed().await.is_ok() {
+        for factor in RETRIES {
+            let Some(VsphereExec { shared }) = exec.upgrade() else {
+                return;
+            };
+            let pause = shared.options.settle_timeout * factor;
+            drop(shared);
+            // An operation in progress is usually complete by then.
+            tokio::time::sleep(pause).await;
+            started.mark_unchanged();
+            let (removals, images) = (recover(&exec, Kind::Removals), recover(&exec, Kind::Images));
+            if let (true, true) = tokio::join!(removals, images) {
+                break;
+            }
+        }
+        recover(&exec, Kind::Files).await;
+    }
+}
+
+/// Finishes all operations of one kind; returns whether none is left.
+async fn recover(exec: &WeakExec, kind: Kind) -> bool {
     let Some(VsphereExec { shared }) = exec.upgrade() else {
-        return;
+        return false;
     };
     let found = shared.leftovers(kind).await;
     drop(shared);
@@ -66,22 +98,30 @@ async fn recover(exec: &WeakExec, kind: Kind) {
         Ok(found) => found,
         Err(error) => {
             tracing::debug!(?kind, %error, "cannot look for leftovers");
-            return;
+            return false;
         }
     };
     let finish = |leftover: Leftover| async move {
         let Some(VsphereExec { shared }) = exec.upgrade() else {
-            return;
+            return false;
         };
         match shared.finish(&leftover).await {
-            Ok(()) => tracing::info!(?leftover, "completed an interrupted operation"),
+            Ok(()) => {
+                tracing::info!(?leftover, "completed an interrupted operation");
+                true
+            }
+            Err(error) if error.is_not_found() => true,
             Err(error) => {
                 tracing::warn!(?leftover, %error, "cannot complete an interrupted operation");
+                false
             }
         }
     };
-    let found = stream::iter(found);
-    found.for_each_concurrent(AT_A_TIME, finish).await;
+    let finished = stream::iter(found)
+        .map(finish)
+        .buffer_unordered(AT_A_TIME)
+        .fold(true, async |all, one| all && one);
+    finished.await
 }
 
 impl Shared {

@@ -3,13 +3,9 @@
 use std::fmt;
 
 use super::{Shared, VsphereExec};
-use crate::vsphere::endpoint::Machine;
 use crate::vsphere::kind;
+use crate::vsphere::record::is_half_removed;
 use crate::{ContainerId, Error, Resource, Result};
-
-/// Marks a container whose removal has started. The guest can neither see nor write this key. The
-/// change that sets it also detaches the disks, so the container can no longer be started.
-pub(super) const REMOVING: &str = "portlayer/removing";
 
 /// An inconsistency that [`VsphereExec::check`] found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,8 +21,8 @@ pub struct Inconsistency {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Problem {
-    /// The removal of this container was interrupted. Repair finishes it, and so does opening the
-    /// host.
+    /// The removal of this container was interrupted. Repair finishes it, and so does every program
+    /// that has the host open, after a while.
     HalfRemoved(ContainerId),
     /// An image is incomplete: its import or removal was interrupted, or is in progress in another
     /// program. Repair removes the image, unless this program is importing it. Opening the host as
@@ -123,18 +119,12 @@ impl VsphereExec {
     }
 }
 
-/// Returns whether the removal of this container has started.
-pub(super) fn is_half_removed(machine: &Machine) -> bool {
-    machine
-        .keys
-        .get(REMOVING)
-        .is_some_and(|text| !text.is_empty())
-}
-
 impl Shared {
     pub(super) async fn half_removed(&self) -> Result<Vec<(ContainerId, String)>> {
         let containers = self.containers().await?;
-        let begun = containers.iter().filter(|machine| is_half_removed(machine));
+        let begun = containers
+            .iter()
+            .filter(|machine| is_half_removed(&machine.keys));
         Ok(begun
             .filter_map(|machine| Some((machine.id()?, machine.machine.name.clone())))
             .collect())
@@ -151,7 +141,7 @@ impl Shared {
         for machine in self.containers().await? {
             let label = &machine.machine.name;
             match (machine.id(), machine.record()) {
-                (Some(id), _) if is_half_removed(&machine) => {
+                (Some(id), _) if is_half_removed(&machine.keys) => {
                     findings.push(finding(Problem::HalfRemoved(id), label));
                 }
                 (_, Some(Err(broken))) => {

@@ -2,11 +2,11 @@
 
 use vim25::types::VirtualMachineConfigSpec;
 
-use super::recover::REMOVING;
 use super::{Shared, Snapshot};
 use crate::vsphere::disks::disks;
 use crate::vsphere::hardware::detach;
 use crate::vsphere::machine_spec::options;
+use crate::vsphere::record::REMOVING;
 use crate::{ContainerId, Error, ErrorKind, Resource, Result, StateKind};
 
 impl Shared {

@@ -117,6 +117,12 @@ impl ImageRecord {
         }
     }
 
+    /// Returns whether these keys belong to an image that is being imported or removed.
+    pub(in crate::vsphere) fn is_incomplete(keys: &Keys) -> bool {
+        let has = |key: &str| keys.get(key).is_some_and(|value| !value.is_empty());
+        is_image(keys) && (has(REMOVING) || !has(DONE))
+    }
+
     /// Reads the keys of a machine; returns `None` if it does not belong to an image.
     pub(in crate::vsphere) fn read(keys: &Keys) -> Option<Result<Self, String>> {
         is_image(keys).then(|| Self::parse(keys))

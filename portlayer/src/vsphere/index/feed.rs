@@ -13,6 +13,8 @@ use super::content::Verdict;
 use super::{Phase, Source, State};
 use crate::vsphere::endpoint::Machine;
 use crate::vsphere::fault;
+use crate::vsphere::images::ImageRecord;
+use crate::vsphere::record::is_half_removed;
 use crate::{Error, Result};
 
 /// How long to wait for a report that confirms a read before reading the machine again.
@@ -76,7 +78,11 @@ async fn follow(source: &Source, state: &State) -> Result<()> {
                     has_appliance = true;
                     continue;
                 }
-                let verdict = state.content().report(Machine::read(&properties));
+                let machine = Machine::read(&properties);
+                if is_half_removed(&machine.keys) || ImageRecord::is_incomplete(&machine.keys) {
+                    state.incomplete.send_modify(|count| *count += 1);
+                }
+                let verdict = state.content().report(machine);
                 if reported.insert(vm.clone()) {
                     state.arrived.notify_waiters();
                 }

@@ -73,6 +73,8 @@ struct State {
     read: Notify,
     /// Notified when a machine was added.
     arrived: Notify,
+    /// Counts the reports of machines that are being imported or removed.
+    incomplete: watch::Sender<u64>,
 }
 
 /// The phase of the index.
@@ -126,6 +128,7 @@ impl Index {
             phase: watch::Sender::default(),
             read: Notify::new(),
             arrived: Notify::new(),
+            incomplete: watch::Sender::default(),
         };
         Self {
             inner: Arc::new(Inner {
@@ -238,6 +241,13 @@ impl Index {
         }
         self.inner.state.read.notify_one();
         Ok(())
+    }
+
+    /// Returns a receiver that is notified when the endpoint reports an image that is being
+    /// imported, or an image or container that is being removed, by this process or another one. It
+    /// is closed when the index is dropped.
+    pub(in crate::vsphere) fn incomplete(&self) -> watch::Receiver<u64> {
+        self.inner.state.incomplete.subscribe()
     }
 
     /// Returns the number of changes so far to the set of machines and to their keys.
