@@ -31,7 +31,8 @@ pub enum Reaction {
 
 #[derive(Debug)]
 struct Rule {
-    method: String,
+    /// The method; `None` for all.
+    method: Option<String>,
     /// The number of matching calls to skip first.
     skip: usize,
     /// The number of matching calls that the rule still applies to.
@@ -70,12 +71,20 @@ impl Script {
 
     /// Adds a reaction to the `n`th call of a method from now on; 1 is the next call.
     pub fn nth(&self, method: &str, n: usize, reaction: Reaction) {
-        self.add(method, n.saturating_sub(1), 1, reaction);
+        self.add(Some(method), n.saturating_sub(1), 1, reaction);
+    }
+
+    /// Adds a reaction to the `n`th call from now on, whatever its method is; 1 is the next call.
+    ///
+    /// With it, a test can interrupt an operation at each of its calls in turn: the last one is
+    /// passed when [`pending`](Self::pending) still counts the rule after the operation.
+    pub fn nth_of_all(&self, n: usize, reaction: Reaction) {
+        self.add(None, n.saturating_sub(1), 1, reaction);
     }
 
     /// Adds a reaction to every call of a method from now on.
     pub fn always(&self, method: &str, reaction: Reaction) {
-        self.add(method, 0, usize::MAX, reaction);
+        self.add(Some(method), 0, usize::MAX, reaction);
     }
 
     /// Removes all rules.
@@ -110,9 +119,9 @@ impl Script {
         }
     }
 
-    fn add(&self, method: &str, skip: usize, count: usize, reaction: Reaction) {
+    fn add(&self, method: Option<&str>, skip: usize, count: usize, reaction: Reaction) {
         self.lock().push(Rule {
-            method: method.to_owned(),
+            method: method.map(str::to_owned),
             skip,
             count,
             reaction,
@@ -127,7 +136,7 @@ impl Script {
     pub(crate) fn react(&self, method: &str) -> Vec<Reaction> {
         let mut met = Vec::new();
         self.lock().retain_mut(|rule| {
-            if rule.method != method {
+            if rule.method.as_ref().is_some_and(|own| own != method) {
                 return true;
             }
             if rule.skip > 0 {
@@ -173,5 +182,10 @@ mod tests {
         assert_eq!(script.pending(), 1);
         assert!(matches!(script.react("B")[..], [Reaction::LoseSession]));
         assert_eq!(script.pending(), 0);
+
+        script.nth_of_all(2, Reaction::LoseAnswer);
+        assert!(script.react("A").is_empty());
+        assert!(matches!(script.react("B")[..], [Reaction::LoseAnswer]));
+        assert!(script.react("A").is_empty());
     }
 }

@@ -13,9 +13,12 @@ pub(crate) struct Args {
     /// The number of operations of all clients together
     #[arg(long, default_value_t = 10_000)]
     operations: u64,
+    /// Instead of random faults, inject each kind of fault at each request of each operation
+    #[arg(long, conflicts_with_all = ["seed", "operations"])]
+    every_request: bool,
 }
 
-/// Runs the long form of the port layer's `chaos` test.
+/// Runs a long form of the port layer's `chaos` test.
 ///
 /// # Errors
 /// Fails if the test does.
@@ -29,7 +32,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         "--",
         "--ignored",
         "--exact",
-        "a_long_run",
+        match args.every_request {
+            true => "every_operation_is_interrupted_at_each_request",
+            false => "a_long_run",
+        },
         "--nocapture",
     ]);
     test.env("CHAOS_OPERATIONS", args.operations.to_string());

@@ -54,6 +54,18 @@ pub(crate) async fn recovered(
     }
 }
 
+/// Returns what is inconsistent on the host or left on the endpoint.
+pub(crate) async fn consistent(world: &World, writer: &Writer) -> Vec<String> {
+    match ask(world, writer).await {
+        Ok(said) => {
+            let mut problems = on_endpoint(world, &said).await;
+            problems.extend(said.inconsistent.iter().map(ToString::to_string));
+            problems
+        }
+        Err(error) => vec![error],
+    }
+}
+
 async fn ask(world: &World, writer: &Writer) -> Result<Said, String> {
     let sole_writer = world.sole_writer;
     let said = writer.run(move |exec| async move {
