@@ -88,9 +88,9 @@ pub(super) fn forget(tx: &mut Transaction<'_>, gone: &AnyRef) -> Result<(), Faul
     tx.edit(&datacenter)?.edit_list("network", drop)?;
     let is_its = |object: &&std::sync::Arc<Object>| {
         let networks = object.list::<AnyRef>("network");
-        object.is_a("ComputeResource") && networks.is_ok_and(|all| all.contains(gone))
+        networks.is_ok_and(|all| all.contains(gone))
     };
-    let computes = tx.objects().filter(is_its);
+    let computes = tx.all("ComputeResource").filter(is_its);
     let computes: Vec<AnyRef> = computes.map(|object| object.reference().clone()).collect();
     for compute in &computes {
         tx.edit(compute)?.edit_list("network", drop)?;
