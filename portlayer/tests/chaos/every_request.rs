@@ -22,7 +22,7 @@ use crate::world::{World, Writer};
 /// The maximum duration of a recovery.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How long a request is delayed whose port layer is killed meanwhile.
+/// How long a request is delayed whose port layer is killed before it is carried out.
 const LATE: Duration = Duration::from_millis(150);
 
 /// A fault at one request.
