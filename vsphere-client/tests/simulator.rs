@@ -1,9 +1,14 @@
 //! Runs the flows against our simulator, with a new one for each test.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+use futures_util::StreamExt;
 use simulator::{Simulator, Topology};
+use vim25::{Property, mo, props};
+use vsphere_client::{Change, Client, Credentials};
 
 mod flows;
+
+const TEMPLATE: Property<mo::VirtualMachine, bool> = Property::new("config.template");
 
 macro_rules! flows {
     ($($name:ident)*) => { $(
@@ -65,5 +70,70 @@ async fn a_machine_is_protected_from_others() {
     let simulator = builder.start().await.unwrap();
     let url = simulator.url().replace("://", "://root:secret@");
     flows::a_machine_is_protected_from_others(&url).await;
+    simulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_object_that_two_properties_refer_to_leaves_with_the_last() {
+    let topology = Topology::vcenter().clusters(1).machines(1);
+    let simulator = Simulator::builder().topology(topology);
+    let simulator = simulator.start().await.unwrap();
+    let client = Client::builder(simulator.url())
+        .tls_roots(simulator.certificate_pem())
+        .credentials(Credentials::password(
+            simulator.user(),
+            simulator.password(),
+        ))
+        .connect()
+        .await
+        .unwrap();
+    let machines = client
+        .retrieve::<mo::VirtualMachine>()
+        .property(props::virtual_machine::RESOURCE_POOL)
+        .property(props::virtual_machine::PARENT)
+        .within(&client.service_content().root_folder)
+        .collect();
+    let machines = machines.await.unwrap();
+    let first = machines.first().unwrap();
+    let vm = first.object();
+    let pool = first.value(props::virtual_machine::RESOURCE_POOL).unwrap();
+    let folder = first.value(props::virtual_machine::PARENT).unwrap();
+    let folder = folder.downcast::<mo::Folder>().unwrap();
+    let power_off = client.run(vm.power_off_vm());
+    // It may be off already.
+    let _ = power_off.await;
+
+    let mut changes = client
+        .retrieve()
+        .property(TEMPLATE)
+        .along(&pool, props::resource_pool::VM)
+        .and_along(&folder, props::folder::CHILD_ENTITY)
+        .watch();
+    let mut entered = 0;
+    loop {
+        match changes.next().await.unwrap().unwrap() {
+            Change::Entered(item) => entered += usize::from(item.object() == vm),
+            Change::Complete => break,
+            other => panic!("{other:?} before the selection was complete"),
+        }
+    }
+    assert_eq!(entered, 1);
+    // A template is in no pool, but it is still in the folder.
+    client.call(vm.mark_as_template()).await.unwrap();
+    loop {
+        match changes.next().await.unwrap().unwrap() {
+            Change::Changed { object, .. } if object.value(TEMPLATE) == Some(true) => break,
+            Change::Left(left) => panic!("{left} left"),
+            _ => {}
+        }
+    }
+    client.run(vm.destroy()).await.unwrap();
+    loop {
+        if let Change::Left(left) = changes.next().await.unwrap().unwrap() {
+            assert_eq!(left, *vm);
+            break;
+        }
+    }
+    client.close().await.unwrap();
     simulator.shutdown().await;
 }

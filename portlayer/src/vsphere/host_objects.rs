@@ -4,6 +4,7 @@ use vim25::types::VirtualDeviceBackingInfo;
 use vim25::{Poly, Ref, mo};
 use vsphere_client::{Datacenter, Datastore};
 
+use super::endpoint::Members;
 use super::machine_spec::MachineDefaults;
 use crate::Resource;
 use crate::network::BridgeRange;
@@ -21,6 +22,8 @@ pub(super) struct HostObjects {
     pub(super) pool: Ref<mo::ResourcePool>,
     /// The folder of the host's machines.
     pub(super) folder: Ref<mo::Folder>,
+    /// The folder of the host's images on a vCenter, where they are templates.
+    pub(super) image_folder: Option<Ref<mo::Folder>>,
     /// The datacenter of the host.
     pub(super) datacenter: Datacenter,
     /// The datastore of all files of the host.
@@ -44,5 +47,13 @@ impl HostObjects {
     /// Returns the resource for errors about the host as a whole.
     pub(super) fn host(&self) -> Resource {
         kind::host(&self.name)
+    }
+
+    /// Returns the objects that the host's machines are in.
+    pub(super) fn members(&self) -> Members {
+        Members {
+            pool: self.pool.clone(),
+            image_folder: self.image_folder.clone(),
+        }
     }
 }

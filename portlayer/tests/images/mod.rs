@@ -4,6 +4,7 @@ mod capacity;
 mod faults;
 mod protection;
 mod sharing;
+mod templates;
 
 use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};

@@ -28,7 +28,7 @@ async fn start(destroy_honours_ddb_deletable: bool) -> (Endpoint, VsphereExec) {
 }
 
 /// Finds a machine whose name begins with this text.
-async fn machine(endpoint: &Endpoint, name: &str) -> Ref<mo::VirtualMachine> {
+pub(super) async fn machine(endpoint: &Endpoint, name: &str) -> Ref<mo::VirtualMachine> {
     let root = &endpoint.client.service_content().root_folder;
     let machines = endpoint.client.retrieve::<mo::VirtualMachine>();
     let machines = machines.property(props::virtual_machine::NAME).within(root);

@@ -107,13 +107,29 @@ where
         O: ManagedObject + IsA<M>,
         T: IsA<X>,
     {
-        self.source = Source::Along(start.upcast(), vec![property.path()]);
+        self.source = Source::Along(vec![(start.upcast(), vec![property.path()])]);
+        self
+    }
+
+    /// Selects the objects that a property of another object refers to in addition to those of
+    /// [`along`](Self::along). An object that several properties refer to is one object of the
+    /// set, and leaves the set when none of them refers to it any more.
+    pub fn and_along<O, M, X>(mut self, start: &Ref<O>, property: Property<M, Vec<Ref<X>>>) -> Self
+    where
+        O: ManagedObject + IsA<M>,
+        T: IsA<X>,
+    {
+        let start = (start.upcast(), vec![property.path()]);
+        match &mut self.source {
+            Source::Along(starts) => starts.push(start),
+            Source::Objects(_) | Source::Within(_) => self.source = Source::Along(vec![start]),
+        }
         self
     }
 
     /// Selects the objects that several properties of another object refer to.
     pub(crate) fn along_all(mut self, start: AnyRef, paths: Vec<&'static str>) -> Self {
-        self.source = Source::Along(start, paths);
+        self.source = Source::Along(vec![(start, paths)]);
         self
     }
 

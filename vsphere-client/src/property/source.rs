@@ -11,8 +11,8 @@ use crate::error::{Error, Result};
 pub(crate) enum Source {
     /// These objects.
     Objects(Vec<AnyRef>),
-    /// The objects that some properties of an object refer to.
-    Along(AnyRef, Vec<&'static str>),
+    /// The objects that some properties of these objects refer to.
+    Along(Vec<(AnyRef, Vec<&'static str>)>),
     /// The objects anywhere below an object.
     Within(AnyRef),
 }
@@ -34,9 +34,10 @@ impl Source {
                     ..ObjectSpec::default()
                 })
                 .collect()),
-            Self::Along(start, paths) => {
-                Ok(vec![traversal(start.clone(), start.type_name(), paths)])
-            }
+            Self::Along(starts) => Ok(starts
+                .iter()
+                .map(|(start, paths)| traversal(start.clone(), start.type_name(), paths))
+                .collect()),
             Self::Within(container) => {
                 let manager = client.service_content().view_manager.as_ref();
                 let manager =
@@ -62,7 +63,16 @@ impl Source {
     pub(crate) fn finds(&self, object: &AnyRef) -> bool {
         match self {
             Self::Objects(_) => false,
-            Self::Along(start, _) | Self::Within(start) => start != object,
+            Self::Along(_) | Self::Within(_) => !self.starts_at(object),
+        }
+    }
+
+    /// Returns whether the selection starts at an object.
+    pub(crate) fn starts_at(&self, object: &AnyRef) -> bool {
+        match self {
+            Self::Objects(_) => false,
+            Self::Along(starts) => starts.iter().any(|(start, _)| start == object),
+            Self::Within(start) => start == object,
         }
     }
 }

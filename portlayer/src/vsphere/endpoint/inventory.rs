@@ -151,8 +151,8 @@ impl Endpoint {
         Ok(found.into_iter().flatten().filter_map(machine).collect())
     }
 
-    /// Finds the machine with this BIOS UUID in the host's pool, through the endpoint's search
-    /// index.
+    /// Finds the machine with this BIOS UUID in the host's pool, or the template with it, through
+    /// the endpoint's search index.
     pub(in crate::vsphere) async fn find_machine(
         &self,
         objects: &HostObjects,
@@ -172,7 +172,8 @@ impl Endpoint {
             .client
             .try_get(&vm, props::virtual_machine::RESOURCE_POOL);
         match pool.await {
-            Ok(pool) => Ok((pool.as_ref() == Some(&objects.pool)).then_some(vm)),
+            // A template is in no pool.
+            Ok(pool) => Ok(pool.is_none_or(|pool| pool == objects.pool).then_some(vm)),
             Err(error) if error.is_gone() => Ok(None),
             Err(error) => Err(fault::error(resource, error)),
         }

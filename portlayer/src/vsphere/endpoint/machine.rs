@@ -6,7 +6,7 @@ use vim25::types::{
     VirtualMachineConnectionState, VirtualMachinePowerState,
 };
 use vim25::{Poly, Property, Ref, mo, props};
-use vsphere_client::{DatastorePath, ObjectProperties};
+use vsphere_client::{DatastorePath, ObjectProperties, Query};
 
 use super::Endpoint;
 use crate::exec::{Allocation, Resources, Shares};
@@ -24,6 +24,7 @@ const CONNECTION: Vm<VirtualMachineConnectionState> = Property::new("runtime.con
 const EXTRA_CONFIG: Vm<Vec<Poly<OptionValue>>> = Property::new("config.extraConfig");
 const CHANGE_VERSION: Vm<String> = Property::new("config.changeVersion");
 const UUID: Vm<String> = Property::new("config.uuid");
+const TEMPLATE: Vm<bool> = Property::new("config.template");
 const PATH: Vm<String> = Property::new("config.files.vmPathName");
 const CPUS: Vm<i32> = Property::new("config.hardware.numCPU");
 const MEMORY: Vm<i32> = Property::new("config.hardware.memoryMB");
@@ -33,13 +34,14 @@ const TASKS: Vm<Vec<Ref<mo::Task>>> = Property::new("recentTask");
 pub(super) const DEVICES: Vm<Vec<Poly<VirtualDevice>>> = Property::new("config.hardware.device");
 
 /// The properties to read of each machine.
-pub(super) const PATHS: [&str; 12] = [
+pub(super) const PATHS: [&str; 13] = [
     NAME.path(),
     POWER.path(),
     CONNECTION.path(),
     EXTRA_CONFIG.path(),
     CHANGE_VERSION.path(),
     UUID.path(),
+    TEMPLATE.path(),
     PATH.path(),
     CPUS.path(),
     MEMORY.path(),
@@ -59,6 +61,8 @@ pub(in crate::vsphere) struct Machine {
     pub(in crate::vsphere) keys: Keys,
     pub(in crate::vsphere) change_version: Option<String>,
     pub(in crate::vsphere) uuid: Option<Uuid>,
+    /// Whether the machine is a template, which is in no pool and cannot be powered on.
+    pub(in crate::vsphere) is_template: bool,
     /// The machine's configuration file: `[datastore] path`.
     pub(in crate::vsphere) path: String,
     pub(in crate::vsphere) resources: Resources,
@@ -97,6 +101,7 @@ impl Machine {
                 .value(CHANGE_VERSION)
                 .filter(|version| !version.is_empty()),
             uuid: properties.value(UUID).and_then(|uuid| uuid.parse().ok()),
+            is_template: properties.value(TEMPLATE).unwrap_or_default(),
             path: properties.value(PATH).unwrap_or_default(),
             resources: Resources::new()
                 .cpus(
@@ -158,6 +163,14 @@ fn keys(options: Vec<Poly<OptionValue>>) -> Keys {
         .collect()
 }
 
+/// The objects that the machines of a host are in.
+#[derive(Clone, Debug)]
+pub(in crate::vsphere) struct Members {
+    pub(in crate::vsphere) pool: Ref<mo::ResourcePool>,
+    /// The folder of images, whose machines may be templates and thus not in the pool.
+    pub(in crate::vsphere) image_folder: Option<Ref<mo::Folder>>,
+}
+
 /// The identifying properties of a machine.
 #[derive(Clone, Debug)]
 pub(in crate::vsphere) struct Member {
@@ -194,16 +207,25 @@ impl Endpoint {
             .ok_or_else(|| Error::not_found(resource.clone()))
     }
 
-    /// Reads the machines of a pool.
+    /// Selects the machines of a host.
+    pub(super) fn select(&self, home: &Members) -> Query<mo::VirtualMachine> {
+        let query = self.client.retrieve();
+        let query = query.along(&home.pool, props::resource_pool::VM);
+        match &home.image_folder {
+            Some(folder) => query.and_along(folder, props::folder::CHILD_ENTITY),
+            None => query,
+        }
+    }
+
+    /// Reads the machines of a host.
     pub(in crate::vsphere) async fn machines(
         &self,
-        pool: &Ref<mo::ResourcePool>,
+        home: &Members,
         resource: &Resource,
     ) -> Result<Vec<Machine>> {
-        let retrieval = self.client.retrieve().along(pool, props::resource_pool::VM);
         let found = PATHS
             .into_iter()
-            .fold(retrieval, |retrieval, path| retrieval.path(path));
+            .fold(self.select(home), |retrieval, path| retrieval.path(path));
         let found = found
             .collect()
             .await
@@ -228,16 +250,25 @@ impl Endpoint {
         Ok(found.iter().map(Machine::read).collect())
     }
 
-    /// Lists the machines of a pool without reading any of them.
+    /// Lists the machines of a host without reading any of them.
     pub(in crate::vsphere) async fn references(
         &self,
-        pool: &Ref<mo::ResourcePool>,
+        home: &Members,
         resource: &Resource,
     ) -> Result<Vec<Ref<mo::VirtualMachine>>> {
-        let machines = self.client.try_get(pool, props::resource_pool::VM).await;
-        machines
-            .map(Option::unwrap_or_default)
-            .map_err(|error| fault::error(resource, error))
+        let wrap = |error| fault::error(resource, error);
+        let machines = self.client.try_get(&home.pool, props::resource_pool::VM);
+        let mut machines = machines.await.map_err(wrap)?.unwrap_or_default();
+        if let Some(folder) = &home.image_folder {
+            let children = self.client.try_get(folder, props::folder::CHILD_ENTITY);
+            let children = children.await.map_err(wrap)?.unwrap_or_default();
+            let templates = children.iter().filter_map(|child| child.downcast());
+            machines.extend(templates);
+            // A machine in the folder is also in the pool unless it is a template.
+            machines.sort_unstable();
+            machines.dedup();
+        }
+        Ok(machines)
     }
 
     /// Reads the identifying properties of the machines of a pool.

@@ -6,6 +6,7 @@ mod experience;
 mod fence;
 mod files;
 mod guest;
+mod image_folder;
 mod inventory;
 mod lease;
 mod leftovers;
@@ -29,7 +30,7 @@ use experience::Experience;
 pub(super) use experience::Written;
 pub(super) use fence::Fence;
 pub(super) use inventory::Home;
-pub(super) use machine::Machine;
+pub(super) use machine::{Machine, Members};
 pub(super) use network::NetworkFacts;
 #[cfg(test)]
 pub(super) use survey::Licence;

@@ -3,24 +3,23 @@
 use std::ops::ControlFlow;
 
 use futures_util::StreamExt;
-use vim25::{Ref, mo, props};
+use vim25::{Ref, mo};
 use vsphere_client::{Change, Changes};
 
 use super::machine::PATHS;
-use super::{Endpoint, Machine};
+use super::{Endpoint, Machine, Members};
 use crate::vsphere::fault;
 use crate::{Error, Resource, Result};
 
 impl Endpoint {
-    /// Watches the machines of a pool: first reports each machine, and then every change.
-    pub(in crate::vsphere) fn watch_pool(
+    /// Watches the machines of a host: first reports each machine, and then every change.
+    pub(in crate::vsphere) fn watch_members(
         &self,
-        pool: &Ref<mo::ResourcePool>,
+        members: &Members,
     ) -> Changes<mo::VirtualMachine> {
-        let retrieval = self.client.retrieve().along(pool, props::resource_pool::VM);
         let retrieval = PATHS
             .into_iter()
-            .fold(retrieval, |retrieval, path| retrieval.path(path));
+            .fold(self.select(members), |retrieval, path| retrieval.path(path));
         retrieval.watch()
     }
 

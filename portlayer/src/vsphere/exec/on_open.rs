@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
 use tokio::sync::watch;
+use vim25::{Ref, mo};
 
 use super::{Shared, VsphereExec, WeakExec};
 use crate::image::ChainId;
@@ -33,6 +34,8 @@ enum Kind {
 enum Leftover {
     Removal(ContainerId),
     Image(ChainId),
+    /// The machine of a complete image that is not a template.
+    NoTemplate(Ref<mo::VirtualMachine>),
     /// Files of a container or an image that has no machine.
     Files(String),
     /// The machine of an interrupted probe.
@@ -135,7 +138,11 @@ impl Shared {
             // Another writer may be importing these images.
             Kind::Images if is_only_writer => {
                 let chains = self.images.half_done().await?.into_iter();
-                chains.map(Leftover::Image).collect()
+                let machines = self.images.not_templates().await?.into_iter();
+                chains
+                    .map(Leftover::Image)
+                    .chain(machines.map(Leftover::NoTemplate))
+                    .collect()
             }
             // A writer that lost the host may still be creating a machine in the directory, so only
             // directories that have not changed for a while are deleted.
@@ -162,6 +169,10 @@ impl Shared {
         match leftover {
             Leftover::Removal(id) => self.remove(id).await,
             Leftover::Image(chain) => self.images.give_up(chain).await,
+            Leftover::NoTemplate(vm) => {
+                self.images.make_template(vm).await;
+                Ok(())
+            }
             Leftover::Files(directory) => self.delete_left_behind(directory).await,
             Leftover::Scope(name) => self.networks.finish_scope(name).await,
             Leftover::Probe(seen) => {

@@ -35,7 +35,12 @@ impl Shared {
         let (pool, datacenter) = (home.pool.clone(), home.datacenter.clone());
         let own_pool = (home.pool_name == name).then(|| home.pool.clone());
         if own_pool.is_some() {
-            let objects = self.objects_of(&found, home).await?;
+            let mut objects = self.objects_of(&found, home).await?;
+            let image_folder = self
+                .endpoint
+                .find_image_folder(&objects.folder, name, &host)
+                .await?;
+            objects.image_folder.clone_from(&image_folder);
             // Capabilities do not matter for machines that are about to be removed.
             let capabilities = self
                 .capabilities
@@ -47,6 +52,9 @@ impl Shared {
             let exec = VsphereExec::new(endpoint, objects, options, capabilities, None);
             remove_all(&exec, &host, containers).await?;
             exec.images().remove_all().await?;
+            if let Some(folder) = image_folder {
+                self.endpoint.delete_image_folder(&folder, &host).await?;
+            }
         }
         let vm = &found.machine.vm;
         self.endpoint.power_off(vm, &host).await?;

@@ -124,6 +124,10 @@ impl Shared {
         let bridge = self.endpoint.network(&home.datacenter, network).await?;
         let mut objects = self.objects_of(&found, home).await?;
         objects.bridge = bridge;
+        objects.image_folder = self
+            .endpoint
+            .image_folder(&objects.folder, name, &objects.host())
+            .await?;
         Ok((found, objects))
     }
 
@@ -159,6 +163,7 @@ impl Shared {
             appliance: found.machine.vm.clone(),
             pool: home.pool,
             folder: home.folder,
+            image_folder: None,
             datacenter: home.datacenter,
             datastore,
             bridge_network: found.record.bridge_network.clone(),

@@ -237,9 +237,11 @@ impl Shared {
         record.images.push(info.clone());
         let keys = record.keys().map_err(|error| too_large(&resource, error))?;
         let spec = machine::spec(&self.objects, &chain, capacity, keys);
+        let objects = &self.objects;
+        let folder = objects.image_folder.as_ref().unwrap_or(&objects.folder);
         let lease = self
             .endpoint
-            .import(&self.objects.folder, &self.objects.pool, &spec, &resource)
+            .import(folder, &self.objects.pool, &spec, &resource)
             .await;
         let lease = match lease {
             Ok(lease) => lease,
@@ -289,6 +291,7 @@ impl Shared {
         let vm = self.endpoint.complete(lease, &resource).await?;
         match self.mark(&vm, &writer, &resource).await {
             Ok(true) => {
+                self.make_template(&vm, &resource).await;
                 tracing::debug!(image = %info.id, "imported");
                 Ok(Some(info))
             }
@@ -334,7 +337,7 @@ impl Shared {
                 .write(&found, record::done(Timestamp::now()), resource)
                 .await
             {
-                Err(error) if error.is_conflict() && tries < self.options.conflict_retries => {
+                Err(error) if error.is_conflict() && tries < self.conflict_retries() => {
                     tries += 1;
                 }
                 Err(error) if error.is_not_found() => return Ok(false),
@@ -361,8 +364,11 @@ impl Shared {
             let entry = found.record.entry(&info);
             let keys = entry.map_err(|error| too_large(&resource, error))?;
             match self.write(&found, keys, &resource).await {
-                Ok(()) => return Ok(Some(info)),
-                Err(error) if error.is_conflict() && tries < self.options.conflict_retries => {
+                Ok(()) => {
+                    self.make_template(&found.machine.vm, &resource).await;
+                    return Ok(Some(info));
+                }
+                Err(error) if error.is_conflict() && tries < self.conflict_retries() => {
                     tries += 1;
                 }
                 Err(error) if error.is_not_found() => return Ok(None),
@@ -379,13 +385,16 @@ impl Shared {
     /// changed after it was read. Returns when the index shows the change.
     pub(super) async fn write(&self, found: &Found, keys: Keys, resource: &Resource) -> Result<()> {
         let wanted = keys.clone();
+        let found = self.changeable(found, resource).await?;
         let change = VirtualMachineConfigSpec {
             change_version: found.machine.change_version.clone(),
             extra_config: options(keys),
             ..VirtualMachineConfigSpec::default()
         };
         let vm = &found.machine.vm;
-        self.endpoint.reconfigure(vm, &change, resource).await?;
+        if let Err(error) = self.endpoint.reconfigure(vm, &change, resource).await {
+            return Err(self.refused(resource, error));
+        }
         let shows = |seen: &Seen| {
             let value = |key| seen.keys.get(key).map_or("", String::as_str);
             wanted.iter().all(|(key, text)| value(key) == text)

@@ -1,8 +1,8 @@
 //! Images on vSphere.
 //!
 //! A disk with the layers of an image is attached to a machine of its own. The machine stays
-//! registered in the host's pool as the record of the image, and is never powered on. [`record`]
-//! describes its keys. The disks of containers are children of the image's disk.
+//! registered in the host's pool as the record of the image, and is never powered on; on a vCenter,
+//! the machines of complete images are templates. [`record`] describes its keys. The disks of containers are children of the image's disk.
 
 mod import;
 mod layers;
@@ -11,6 +11,7 @@ mod lookup;
 mod machine;
 mod record;
 mod remove;
+mod template;
 mod users;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
+use vim25::{Ref, mo};
 
 use self::lookup::Roots;
 use super::endpoint::Endpoint;
@@ -132,6 +134,16 @@ impl VsphereImages {
     /// Returns the layers of incomplete images that this process is not importing.
     pub(super) async fn half_done(&self) -> Result<Vec<ChainId>> {
         self.shared.half_done().await
+    }
+
+    /// Returns the machines of complete images that an interrupted operation did not make templates.
+    pub(super) async fn not_templates(&self) -> Result<Vec<Ref<mo::VirtualMachine>>> {
+        self.shared.not_templates().await
+    }
+
+    /// Makes the machine of a complete image a template.
+    pub(super) async fn make_template(&self, vm: &Ref<mo::VirtualMachine>) {
+        self.shared.make_template(vm, &self.shared.host()).await;
     }
 
     /// Removes an incomplete image with these layers, unless this process starts to import it.

@@ -50,8 +50,11 @@ impl Shared {
             };
             match self.write(&found, change, &resource).await {
                 Ok(()) if is_last => break,
-                Ok(()) => return Ok(()),
-                Err(error) if error.is_conflict() && tries < self.options.conflict_retries => {
+                Ok(()) => {
+                    self.make_template(&found.machine.vm, &resource).await;
+                    return Ok(());
+                }
+                Err(error) if error.is_conflict() && tries < self.conflict_retries() => {
                     tries += 1;
                     found = match self.reread(&found.machine.vm, &resource).await? {
                         Some(again) if again.is_done() && again.record.image(id).is_some() => again,
@@ -68,6 +71,7 @@ impl Shared {
                 if let Some(found) = self.reread(vm, &resource).await? {
                     let restored = record::restored(Timestamp::now());
                     self.write(&found, restored, &resource).await?;
+                    self.make_template(vm, &resource).await;
                 }
                 Err(error)
             }
@@ -91,6 +95,16 @@ impl Shared {
                 Err(error) if error.is_not_found() => return Ok(()),
                 machine => machine?,
             };
+            if machine.is_template {
+                let pool = &self.objects.pool;
+                match self.endpoint.mark_as_machine(vm, pool, resource).await {
+                    Err(error) if error.is_conflict() && tries < self.conflict_retries() => {
+                        tries += 1;
+                    }
+                    made => made?,
+                }
+                continue;
+            }
             let devices = self.endpoint.devices(vm, resource).await?;
             let disks = disks(&devices);
             let Some(disk) = disks.first() else {
@@ -108,8 +122,9 @@ impl Shared {
                 extra_config: options(record::removing(Some(&disk.file))),
                 ..VirtualMachineConfigSpec::default()
             };
-            match self.endpoint.reconfigure(vm, &change, resource).await {
-                Err(error) if error.is_conflict() && tries < self.options.conflict_retries => {
+            let changed = self.endpoint.reconfigure(vm, &change, resource).await;
+            match changed.map_err(|error| self.refused(resource, error)) {
+                Err(error) if error.is_conflict() && tries < self.conflict_retries() => {
                     tries += 1;
                 }
                 changed => changed?,

@@ -50,7 +50,7 @@ pub(super) async fn feed(source: Source, state: Arc<State>) {
 }
 
 async fn follow(source: &Source, state: &State) -> Result<()> {
-    let mut changes = source.endpoint.watch_pool(&source.pool);
+    let mut changes = source.endpoint.watch_members(&source.members);
     let mut reported = HashSet::new();
     // The appliance is in the pool, so reports that do not contain it are incomplete.
     let mut has_appliance = false;
@@ -101,7 +101,7 @@ async fn follow(source: &Source, state: &State) -> Result<()> {
             }
             Change::Complete => {
                 if !has_appliance {
-                    reported.extend(read_pool(source, state).await?);
+                    reported.extend(read_all(source, state).await?);
                     state.arrived.notify_waiters();
                 }
                 state.content().retain(|vm| reported.contains(vm));
@@ -112,11 +112,14 @@ async fn follow(source: &Source, state: &State) -> Result<()> {
     }
 }
 
-/// Reads all machines of the pool and returns them, for servers that do not report them: vcsim
+/// Reads all machines of the host and returns them, for servers that do not report them: vcsim
 /// evaluates a new filter only when something changes.
-async fn read_pool(source: &Source, state: &State) -> Result<Vec<Ref<mo::VirtualMachine>>> {
+async fn read_all(source: &Source, state: &State) -> Result<Vec<Ref<mo::VirtualMachine>>> {
     let asked = Instant::now();
-    let machines = source.endpoint.machines(&source.pool, &source.host).await?;
+    let machines = source
+        .endpoint
+        .machines(&source.members, &source.host)
+        .await?;
     let mut content = state.content();
     let machines = machines.into_iter().filter(|m| m.vm != source.appliance);
     Ok(machines

@@ -1,6 +1,7 @@
 //! The index of a host: a cache of its machines, kept up to date by the endpoint's reports.
 //!
-//! The index is updated by one watch of the host's resource pool. The watch starts with the first
+//! The index is updated by one watch of the host's resource pool and, on a vCenter, of the folder of
+//! its images. The watch starts with the first
 //! query and ends when the last handle of the host is dropped. Lists, look-ups by name, and
 //! addresses are answered from memory.
 //!
@@ -26,7 +27,7 @@ use vim25::{Ref, mo};
 
 use self::content::Content;
 pub(in crate::vsphere) use self::entry::Seen;
-use super::endpoint::{Endpoint, Written};
+use super::endpoint::{Endpoint, Members, Written};
 use super::host_objects::HostObjects;
 use crate::{ContainerId, Error, Resource, Result};
 
@@ -47,7 +48,7 @@ struct Inner {
 #[derive(Clone, Debug)]
 struct Source {
     endpoint: Endpoint,
-    pool: Ref<mo::ResourcePool>,
+    members: Members,
     appliance: Ref<mo::VirtualMachine>,
     host: Resource,
     /// Timeout for the initial filling of the index.
@@ -118,7 +119,7 @@ impl Index {
     ) -> Self {
         let source = Source {
             endpoint,
-            pool: objects.pool.clone(),
+            members: objects.members(),
             appliance: objects.appliance.clone(),
             host: objects.host(),
             patience,
@@ -220,13 +221,13 @@ impl Index {
         self.ready().await?;
         let Source {
             endpoint,
-            pool,
+            members,
             appliance,
             host,
             ..
         } = &self.inner.source;
-        let members = endpoint.references(pool, host).await?;
-        let mut unknown = self.content().unknown(members);
+        let references = endpoint.references(members, host).await?;
+        let mut unknown = self.content().unknown(references);
         unknown.retain(|vm| vm != appliance);
         if unknown.is_empty() {
             return Ok(());

@@ -1,7 +1,7 @@
 //! `ReconfigVM_Task`: changes the configuration of a machine.
 
 use vim25::types::{VirtualMachineConfigInfo, VirtualMachineConfigSpec, VirtualMachinePowerState};
-use vim25::{Fault, Ref, mo};
+use vim25::{Fault, Poly, Ref, mo};
 
 use crate::device;
 use crate::fault;
@@ -38,6 +38,15 @@ pub(super) fn reconfigure(
 ) -> Result<(), Fault> {
     let object = tx.object(vm)?.clone();
     let mut info: VirtualMachineConfigInfo = object.read("config")?;
+    // Of a template, only the name and the notes can be changed.
+    let allowed = || VirtualMachineConfigSpec {
+        name: spec.name.clone(),
+        annotation: spec.annotation.clone(),
+        ..Default::default()
+    };
+    if info.template && Poly::new(spec.clone()) != Poly::new(allowed()) {
+        return Err(fault::not_supported());
+    }
     let asked = spec.change_version.as_deref().unwrap_or("");
     if !asked.is_empty() && asked != info.change_version {
         return Err(fault::concurrent_access());

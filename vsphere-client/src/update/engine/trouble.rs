@@ -10,7 +10,6 @@ use vim25::types::{InvalidCollectorVersion, ManagedObjectNotFound};
 use super::{Engine, Garbage, Selection, Set};
 use crate::client::Client;
 use crate::error::{Error, LoginProblem, TransportProblem};
-use crate::property::Source;
 
 /// The factor by which an outage may last longer than the retry budget of a single call before
 /// subscribers are notified.
@@ -156,9 +155,9 @@ impl Engine {
 
     /// Ends the selections that start at an object which was deleted.
     fn fail_selections(&mut self, start: &AnyRef, error: &Arc<Error>) -> bool {
-        let starts_there = |(id, selection): (&u64, &Selection)| match &selection.target.source {
-            Source::Along(object, _) | Source::Within(object) if object == start => Some(*id),
-            _ => None,
+        let starts_there = |(id, selection): (&u64, &Selection)| {
+            let source = &selection.target.source;
+            source.starts_at(start).then_some(*id)
         };
         let ids: Vec<_> = self.selections.iter().filter_map(starts_there).collect();
         for id in &ids {

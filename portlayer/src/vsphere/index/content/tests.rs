@@ -18,6 +18,7 @@ fn machine(name: &str, nth: usize) -> Machine {
         keys: [("state".to_owned(), nth.to_string())].into(),
         change_version: Some(nth.to_string()),
         uuid: Some(Uuid::new_v5(&Uuid::nil(), name.as_bytes())),
+        is_template: false,
         path: String::new(),
         resources: Resources::new(),
         tasks: Vec::new(),

@@ -1,0 +1,121 @@
+//! The folder of a host's images, and templates. Only a vCenter has them.
+
+use vim25::{Ref, mo, props};
+
+use super::Endpoint;
+use crate::vsphere::fault;
+use crate::{Error, ErrorKind, Resource, Result};
+
+/// Keeps the folder's name within 80 characters, the maximum in the inventory.
+const HOST_NAME_MAX: usize = 60;
+
+fn name(host: &str) -> String {
+    let host: String = host.chars().take(HOST_NAME_MAX).collect();
+    format!("{host}.images")
+}
+
+impl Endpoint {
+    /// Finds the folder of the images of a host, which is in the folder of its appliance. Returns
+    /// `None` if there is none.
+    pub(in crate::vsphere) async fn find_image_folder(
+        &self,
+        parent: &Ref<mo::Folder>,
+        host: &str,
+        resource: &Resource,
+    ) -> Result<Option<Ref<mo::Folder>>> {
+        let Some(index) = &self.client.service_content().search_index else {
+            return Ok(None);
+        };
+        if !self.client.is_vcenter() {
+            return Ok(None);
+        }
+        let found = self.call(index.find_child(parent, &name(host)), resource);
+        Ok(found.await?.and_then(|entity| entity.downcast()))
+    }
+
+    /// Finds the folder of the images of a host, or creates it. Returns `None` if the endpoint is
+    /// not a vCenter or refuses to create the folder; then images are not made templates.
+    pub(in crate::vsphere) async fn image_folder(
+        &self,
+        parent: &Ref<mo::Folder>,
+        host: &str,
+        resource: &Resource,
+    ) -> Result<Option<Ref<mo::Folder>>> {
+        let found = self.find_image_folder(parent, host, resource).await?;
+        if found.is_some() || !self.client.is_vcenter() {
+            return Ok(found);
+        }
+        match self.call(parent.create_folder(&name(host)), resource).await {
+            Ok(folder) => Ok(Some(folder)),
+            Err(error) => {
+                // Another program may have just created it.
+                tracing::debug!(%resource, %error, "the folder of images was not created");
+                self.find_image_folder(parent, host, resource).await
+            }
+        }
+    }
+
+    /// Deletes the folder of the images of a host, unless it contains something. An absent folder
+    /// counts as success.
+    pub(in crate::vsphere) async fn delete_image_folder(
+        &self,
+        folder: &Ref<mo::Folder>,
+        resource: &Resource,
+    ) -> Result<()> {
+        let children = self.client.try_get(folder, props::folder::CHILD_ENTITY);
+        let is_empty = match children.await {
+            Err(error) if error.is_gone() => return Ok(()),
+            children => children
+                .map_err(|error| fault::error(resource, error))?
+                .is_none_or(|children| children.is_empty()),
+        };
+        if !is_empty {
+            tracing::warn!(%resource, %folder, "the folder of images is not empty, and was kept");
+            return Ok(());
+        }
+        match self.run(folder.destroy(), resource).await {
+            Err(error) if error.is_not_found() => Ok(()),
+            deleted => deleted,
+        }
+    }
+
+    /// Makes a machine in this folder a template, which cannot be powered on. Machines in other
+    /// folders are left as they are, because they would be hard to find: a template is in no pool.
+    pub(in crate::vsphere) async fn mark_as_template(
+        &self,
+        vm: &Ref<mo::VirtualMachine>,
+        folder: &Ref<mo::Folder>,
+        resource: &Resource,
+    ) -> Result<bool> {
+        self.fence.check(resource)?;
+        let parent = self.client.try_get(vm, props::virtual_machine::PARENT);
+        let parent = parent
+            .await
+            .map_err(|error| fault::error(resource, error))?;
+        if parent.is_none_or(|parent| parent.value() != folder.value()) {
+            return Ok(false);
+        }
+        self.call(vm.mark_as_template(), resource).await?;
+        Ok(true)
+    }
+
+    /// Makes a template a machine of this pool again.
+    ///
+    /// # Errors
+    /// [`Conflict`](ErrorKind::Conflict) if it is not a template any more.
+    pub(in crate::vsphere) async fn mark_as_machine(
+        &self,
+        vm: &Ref<mo::VirtualMachine>,
+        pool: &Ref<mo::ResourcePool>,
+        resource: &Resource,
+    ) -> Result<()> {
+        self.fence.check(resource)?;
+        let call = self.call(vm.mark_as_virtual_machine(pool, None), resource);
+        match call.await {
+            Err(error) if matches!(error.kind, ErrorKind::InvalidState { .. }) => {
+                Err(Error::conflict(resource.clone(), []).with_source(error))
+            }
+            made => made,
+        }
+    }
+}
