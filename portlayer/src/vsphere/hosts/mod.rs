@@ -226,7 +226,8 @@ impl Hosts {
     /// # Errors
     /// Those of [`Hosts::open`].
     pub async fn exec(&self, name: &str) -> Result<VsphereExec> {
-        self.shared.exec(name).await
+        // The future has many kilobytes, which callers would have on their stack.
+        Box::pin(self.shared.exec(name)).await
     }
 }
 
