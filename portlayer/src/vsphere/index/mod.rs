@@ -1,9 +1,8 @@
 //! The index of a host: a cache of its machines, kept up to date by the endpoint's reports.
 //!
 //! The index is updated by one watch of the host's resource pool and, on a vCenter, of the folder of
-//! its images. The watch starts with the first
-//! query and ends when the last handle of the host is dropped. Lists, look-ups by name, and
-//! addresses are answered from memory.
+//! its images. The watch starts with the first query and ends when the last handle of the host is
+//! dropped. Lists, look-ups by name, and addresses are answered from memory.
 //!
 //! Reports arrive in order, but delayed. The index never lacks changes that this process made or
 //! has already seen: after a write, the process [waits](Index::written) for the report, and the
