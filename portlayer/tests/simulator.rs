@@ -3,6 +3,7 @@
 #![cfg(all(feature = "conformance", feature = "vsphere"))]
 #![allow(clippy::unwrap_used, reason = "a panic is the failure of a test")]
 
+mod appliance;
 mod flows;
 mod host_outage;
 mod images;

@@ -2,6 +2,7 @@
 //! errors of the port layer's traits.
 
 mod capacity;
+mod disabled_methods;
 mod experience;
 mod fence;
 mod files;

@@ -403,7 +403,8 @@ impl Shared {
         self.endpoint.power_on(vm, host).await
     }
 
-    /// Records that the installation is complete.
+    /// Records that the installation is complete. On a vCenter, nobody else can destroy the appliance
+    /// from then on.
     async fn finish(&self, vm: &Ref<mo::VirtualMachine>, host: &Resource) -> Result<()> {
         // An earlier installation may have used the other dialect, so the keys of both are written;
         // a key that is absent stays absent.
@@ -413,7 +414,9 @@ impl Shared {
                 .map_err(|error| Error::internal(host.clone(), error))?;
             all.extend(keys);
         }
-        self.write_keys(vm, all, host).await
+        self.write_keys(vm, all, host).await?;
+        self.endpoint.disable_destroy(vm, host).await;
+        Ok(())
     }
 
     async fn write_keys(
