@@ -1,11 +1,26 @@
 //! The appliance of a host, as other programs see it.
 
-use portlayer::vsphere::{ContainerPolicy, Dialect};
-use simulator::{Platform, Simulator, Topology};
-use vim25::types::MethodDisabled;
-use vim25::{Ref, mo, props};
+use std::time::Duration;
+
+use portlayer::vsphere::{ContainerPolicy, Dialect, HostSpec, InstallProgress};
+use simulator::{Platform, Reaction, Simulator, Topology};
+use vim25::types::{MethodDisabled, NoPermission};
+use vim25::{Fault, Ref, mo, props};
 
 use crate::{Endpoint, spec};
+
+fn vcenter_spec() -> HostSpec {
+    spec("vch").compute("DC0_C0").bridge_network("DC0_DVPG0")
+}
+
+async fn vcenter() -> Endpoint {
+    let simulator = Simulator::builder()
+        .topology(Topology::vcenter().standalone_hosts(0).cluster_hosts(1))
+        .start()
+        .await
+        .unwrap();
+    Endpoint::install(simulator, Dialect::Vic1, vcenter_spec()).await
+}
 
 async fn appliance(endpoint: &Endpoint) -> Option<Ref<mo::VirtualMachine>> {
     let machines = endpoint.client.retrieve::<mo::VirtualMachine>();
@@ -24,13 +39,7 @@ async fn appliance(endpoint: &Endpoint) -> Option<Ref<mo::VirtualMachine>> {
 
 #[tokio::test]
 async fn on_a_vcenter_only_the_deletion_of_the_host_destroys_it() {
-    let simulator = Simulator::builder()
-        .topology(Topology::vcenter().standalone_hosts(0).cluster_hosts(1))
-        .start()
-        .await
-        .unwrap();
-    let spec = spec("vch").compute("DC0_C0").bridge_network("DC0_DVPG0");
-    let endpoint = Endpoint::install(simulator, Dialect::Vic1, spec).await;
+    let endpoint = vcenter().await;
     let vm = appliance(&endpoint).await.unwrap();
     endpoint.client.run(vm.power_off_vm()).await.unwrap();
     let refused = endpoint.client.run(vm.destroy()).await.unwrap_err();
@@ -38,6 +47,32 @@ async fn on_a_vcenter_only_the_deletion_of_the_host_destroys_it() {
 
     let deleted = endpoint.hosts.delete("vch", ContainerPolicy::Refuse).await;
     assert_eq!(deleted.unwrap().left, []);
+    assert_eq!(appliance(&endpoint).await, None);
+}
+
+#[tokio::test]
+async fn an_installation_that_fails_after_disabling_it_leaves_no_appliance() {
+    let endpoint = vcenter().await;
+    let deleted = endpoint.hosts.delete("vch", ContainerPolicy::Refuse).await;
+    assert_eq!(deleted.unwrap().left, []);
+    let script = endpoint.simulator.script();
+    script.next(
+        "DisableMethods",
+        Reaction::Delay(Duration::from_millis(200)),
+    );
+    // The next read comes after the destruction was disabled.
+    let fail_next_read = async {
+        while script.pending() > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let fault = Fault::new("not allowed", NoPermission::default());
+        script.next("RetrievePropertiesEx", Reaction::Fault(fault));
+    };
+    let quiet = |_: InstallProgress| {};
+    let install = endpoint.hosts.install(vcenter_spec(), &quiet);
+    let (installed, ()) = tokio::join!(Box::pin(install), fail_next_read);
+    installed.unwrap_err();
+    assert_eq!(script.pending(), 0, "the fault was injected");
     assert_eq!(appliance(&endpoint).await, None);
 }
 
