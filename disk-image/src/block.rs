@@ -104,6 +104,19 @@ impl RawDisk {
         })
     }
 
+    /// Uses a file that is open for reading. It has no path, so errors do not name it.
+    pub(crate) fn from_file(file: File) -> Result<Self, Error> {
+        let path = PathBuf::new();
+        let size = file.metadata();
+        let size = size.map_err(|source| file_error("open", &path, source))?;
+        Ok(Self {
+            file,
+            path,
+            start: 0,
+            size: size.len(),
+        })
+    }
+
     /// Restricts the disk to a part of the file.
     pub(crate) fn part(mut self, start: u64, size: u64) -> Result<Self, vmdk::Error> {
         if start.checked_add(size).is_none_or(|end| end > self.size) {

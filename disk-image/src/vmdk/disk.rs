@@ -1,5 +1,6 @@
 //! Opens virtual disks of all supported formats, and their parents, for reading.
 
+use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -42,6 +43,15 @@ enum PartContent {
     Zero,
 }
 
+/// The files that a disk may refer to.
+#[derive(Clone, Copy)]
+enum Others<'a> {
+    Any,
+    /// Those below this directory, which contains no symbolic links.
+    Below(&'a Path),
+    None,
+}
+
 /// The content of a range of a disk.
 enum Piece<'a> {
     Flat(&'a RawDisk, u64),
@@ -63,7 +73,16 @@ impl Disk {
     /// # Errors
     /// [`crate::Error::Vmdk`] if a file cannot be read, or the disk is damaged or unsupported.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, crate::Error> {
-        Self::open_link(path.as_ref(), None, 0)
+        Self::open_link(path.as_ref(), Others::Any, 0)
+    }
+
+    /// Opens a disk that consists of this file, which may be unlinked. A disk that refers to other
+    /// files, such as a parent, is refused.
+    ///
+    /// # Errors
+    /// As [`Disk::open`].
+    pub fn from_file(file: File) -> Result<Self, crate::Error> {
+        Self::open_own(RawDisk::from_file(file)?, Path::new(""), Others::None, 0)
     }
 
     /// Opens a disk whose files must all be below the directory `root` once symbolic links are
@@ -79,7 +98,7 @@ impl Disk {
         let root = root
             .canonicalize()
             .map_err(|source| file_error("open", root, source))?;
-        Self::open_link(path.as_ref(), Some(&root), 0)
+        Self::open_link(path.as_ref(), Others::Below(&root), 0)
     }
 
     /// Returns the size in bytes.
@@ -106,11 +125,21 @@ impl Disk {
         self.parent.map(|parent| *parent)
     }
 
-    fn open_link(path: &Path, root: Option<&Path>, depth: usize) -> Result<Self, crate::Error> {
+    fn open_link(path: &Path, others: Others<'_>, depth: usize) -> Result<Self, crate::Error> {
         if depth >= MAX_CHAIN {
             return Err(Error::ChainTooLong(MAX_CHAIN).into());
         }
-        let mut own = Some(open_file(path, root)?);
+        Self::open_own(open_file(path, others)?, path, others, depth)
+    }
+
+    /// Opens the disk whose descriptor is in the file `own`.
+    fn open_own(
+        own: RawDisk,
+        path: &Path,
+        others: Others<'_>,
+        depth: usize,
+    ) -> Result<Self, crate::Error> {
+        let mut own = Some(own);
         let descriptor = read_descriptor_of(own.as_ref())?;
         if descriptor.extents().count() > MAX_EXTENTS {
             return Err(Error::Unsupported("it has more than 4,096 extents").into());
@@ -132,7 +161,7 @@ impl Disk {
                 ExtentKind::Zero => PartContent::Zero,
                 ExtentKind::Flat | ExtentKind::Vmfs => {
                     let offset = extent.offset.saturating_mul(SECTOR);
-                    PartContent::Flat(open_file(&target, root)?.part(offset, end - start)?)
+                    PartContent::Flat(open_file(&target, others)?.part(offset, end - start)?)
                 }
                 ExtentKind::Sparse => {
                     // A disk in one file may have been renamed, so its extent is always the file
@@ -140,7 +169,7 @@ impl Disk {
                     let is_own = is_sparse(own.as_ref());
                     let file = match own.take_if(|_| is_own) {
                         Some(file) => file,
-                        None => open_file(&target, root)?,
+                        None => open_file(&target, others)?,
                     };
                     let grains = Grains::open(file)?;
                     if grains.header().capacity < extent.sectors {
@@ -171,7 +200,7 @@ impl Disk {
                     .parent_hint()
                     .ok_or(Error::Descriptor { line: 0, reason })?;
                 let target = path.parent().unwrap_or(Path::new("")).join(hint);
-                let parent = Self::open_link(&target, root, depth + 1)?;
+                let parent = Self::open_link(&target, others, depth + 1)?;
                 let found = parent.descriptor.cid()?;
                 if found != expected {
                     return Err(Error::ParentChanged { expected, found }.into());
@@ -373,9 +402,11 @@ fn read_descriptor_of(file: Option<&RawDisk>) -> Result<Descriptor, crate::Error
     Ok(Descriptor::parse(&text)?)
 }
 
-fn open_file(path: &Path, root: Option<&Path>) -> Result<RawDisk, crate::Error> {
-    let Some(root) = root else {
-        return RawDisk::open(path);
+fn open_file(path: &Path, others: Others<'_>) -> Result<RawDisk, crate::Error> {
+    let root = match others {
+        Others::Any => return RawDisk::open(path),
+        Others::Below(root) => root,
+        Others::None => return Err(Error::Outside(path.to_owned()).into()),
     };
     let real = path
         .canonicalize()

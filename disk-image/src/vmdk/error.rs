@@ -40,8 +40,9 @@ pub enum Error {
     #[error("the chain of parents has more than {0} disks, or a cycle")]
     ChainTooLong(usize),
     /// The disk refers to this file, which is outside of the directory given to
-    /// [`Disk::open_within`](super::Disk::open_within).
-    #[error("the disk refers to {}, which is outside of the allowed directory", .0.display())]
+    /// [`Disk::open_within`](super::Disk::open_within), or is not the file given to
+    /// [`Disk::from_file`](super::Disk::from_file).
+    #[error("the disk refers to {}, which it may not use", .0.display())]
     Outside(PathBuf),
     /// The disk cannot be created with these options.
     #[error("cannot create the disk: {0}")]

@@ -1,6 +1,6 @@
 //! Reads sparse extents, whose grains are found through a directory and tables.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,6 +12,9 @@ use crate::block::{BlockRead, RawDisk};
 
 /// The maximum number of cached grain tables: 8 MiB.
 const CACHED_TABLES: usize = 4096;
+/// The maximum number of cached grains. A reader of a file system alternates between inodes,
+/// directories and the data of files.
+const CACHED_GRAINS: usize = 16;
 /// The table entry of a grain that reads as zero, even if the parent has data there.
 const ZERO_GRAIN: u32 = 1;
 
@@ -31,8 +34,8 @@ pub(super) struct Grains {
     header: Header,
     directory: Vec<u32>,
     tables: Mutex<BTreeMap<u64, Arc<[u32]>>>,
-    /// Cache of the grain that was decompressed last.
-    unpacked: Mutex<Option<(u64, Arc<[u8]>)>>,
+    /// Cache of decompressed grains, the one that was used last at the end.
+    unpacked: Mutex<VecDeque<(u64, Arc<[u8]>)>>,
 }
 
 impl Grains {
@@ -111,10 +114,8 @@ impl Grains {
 
     fn unpack(&self, grain: u64, at: u64) -> Result<Arc<[u8]>, crate::Error> {
         let lock = || self.unpacked.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((cached, plain)) = &*lock()
-            && *cached == grain
-        {
-            return Ok(Arc::clone(plain));
+        if let Some(plain) = use_cached(&mut lock(), grain) {
+            return Ok(plain);
         }
         let mut packed_at = at;
         let mut head = [0; 12];
@@ -139,7 +140,11 @@ impl Grains {
         self.file.read_exact_at(&mut packed, packed_at)?;
         let plain = inflate(&packed, self.grain_bytes() as usize).ok_or_else(damaged)?;
         let plain: Arc<[u8]> = plain.into();
-        *lock() = Some((grain, Arc::clone(&plain)));
+        let mut cache = lock();
+        if cache.len() >= CACHED_GRAINS {
+            cache.pop_front();
+        }
+        cache.push_back((grain, Arc::clone(&plain)));
         Ok(plain)
     }
 
@@ -165,6 +170,15 @@ impl fmt::Debug for Grains {
             .field("file", &self.file)
             .finish_non_exhaustive()
     }
+}
+
+/// Returns a grain from the cache, in which it becomes the one that was used last.
+fn use_cached(cache: &mut VecDeque<(u64, Arc<[u8]>)>, grain: u64) -> Option<Arc<[u8]>> {
+    let at = cache.iter().rposition(|(cached, _)| *cached == grain)?;
+    let entry = cache.remove(at)?;
+    let plain = Arc::clone(&entry.1);
+    cache.push_back(entry);
+    Some(plain)
 }
 
 /// Decompresses exactly one grain. The last grain of a disk may be shorter and is padded with

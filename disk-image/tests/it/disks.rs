@@ -261,6 +261,43 @@ fn disks_that_lead_out_of_their_directory_are_refused() {
 }
 
 #[test]
+fn a_disk_in_one_file_is_read_without_a_path_and_others_are_refused() {
+    let plan = plan();
+    let stream = stream(&plan, &StreamOptions::new());
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("disk.vmdk");
+    let open = |bytes: &[u8]| {
+        fs::write(&path, bytes).unwrap();
+        let file = fs::File::open(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        Disk::from_file(file)
+    };
+    assert!(content(&open(&stream).unwrap()) == raw(&plan));
+
+    fs::write(folder.path().join("flat"), [0; 4096]).unwrap();
+    let flat = folder.path().join("flat").display().to_string();
+    let text = format!(
+        "# Disk DescriptorFile\nversion=1\nCID=1\nparentCID=ffffffff\ncreateType=\"vmfs\"\n\
+        RW 8 VMFS \"{flat}\"\n"
+    );
+    drop(SparseDisk::create(folder.path().join("base.vmdk"), 1 << 20, 0x11).unwrap());
+    drop(child(
+        folder.path(),
+        "base.vmdk",
+        "child.vmdk",
+        ChildForm::Monolithic,
+    ));
+    let child = fs::read(folder.path().join("child.vmdk")).unwrap();
+    for bytes in [text.as_bytes(), &child] {
+        let error = open(bytes).unwrap_err();
+        assert!(
+            matches!(error, Error::Vmdk(vmdk::Error::Outside(_))),
+            "{error:?}"
+        );
+    }
+}
+
+#[test]
 fn a_chain_that_leads_back_to_itself_ends() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("loop.vmdk");
