@@ -29,7 +29,8 @@ pub enum Capability {
     KeyCaseFolding,
     /// Images can be stored, and containers can be created from them.
     Images,
-    /// The content of disks is stored, so that the programs in an image can be run.
+    /// The content of disks is stored: the programs in an image can be run, and the files of an
+    /// image can be [exported](crate::image::Images::export).
     DiskContents,
     /// Volumes can be created and mounted.
     Volumes,

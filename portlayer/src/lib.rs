@@ -49,6 +49,8 @@
 
 pub mod archive;
 mod capability;
+#[cfg(feature = "vsphere")]
+mod disk;
 mod error;
 pub mod event;
 pub mod exec;

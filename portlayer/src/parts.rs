@@ -92,6 +92,14 @@ impl PortLayer {
     part!(with_events, events, Events, Events, "events");
     part!(with_store, store, Store, Store, "a front end's values");
 
+    /// Adds an images part that stores the content of images, so that they can be exported. For a
+    /// part that stores only descriptions, use [`with_images`](Self::with_images).
+    #[must_use]
+    pub fn with_exportable_images(mut self, part: Arc<dyn Images>) -> Self {
+        self.given = self.given.with(Capability::DiskContents);
+        self.with_images(part)
+    }
+
     /// Adds a streams part that supports attaching as well as logs. For a part with logs only, use
     /// [`with_streams`](Self::with_streams).
     #[must_use]

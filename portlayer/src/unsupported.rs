@@ -33,6 +33,10 @@ impl Images for Missing {
         missing(Resource::image(image.id()), Capability::Images)
     }
 
+    async fn export(&self, id: &ImageId) -> Result<TarStream> {
+        missing(Resource::image(id), Capability::Images)
+    }
+
     async fn inspect(&self, id: &ImageId) -> Result<ImageInfo> {
         missing(Resource::image(id), Capability::Images)
     }

@@ -3,6 +3,8 @@
 
 #[path = "conformance_bites/events.rs"]
 mod events;
+#[path = "conformance_bites/exports.rs"]
+mod exports;
 #[path = "conformance_bites/networks.rs"]
 mod networks;
 #[path = "conformance_bites/store.rs"]

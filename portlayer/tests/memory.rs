@@ -22,7 +22,7 @@ impl Fixture for Memory {
         let networks = Arc::new(self.0.networks());
         let events = Arc::new(MemoryEvents::of(self.0.clone()));
         let layer = PortLayer::new(self.0.clone())
-            .with_images(images)
+            .with_exportable_images(images)
             .with_events(events)
             .with_attachable_streams(Arc::new(MemoryStreams::of(self.0.clone())));
         Ok(layer

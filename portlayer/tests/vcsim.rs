@@ -20,8 +20,9 @@ use async_trait::async_trait;
 use flows::Flow;
 use portlayer::conformance::{self, Fixture, Process};
 use portlayer::exec::Command;
+use portlayer::image::{Image, ImageConfig, ImportOptions};
 use portlayer::vsphere::{Dialect, HostSpec, Hosts, InstallProgress, Iso, Options};
-use portlayer::{Capability, PortLayer, Result};
+use portlayer::{Capability, ErrorKind, PortLayer, Result};
 use vsphere_client::{Client, Credentials};
 
 /// A running vcsim, which ends when its standard input is closed.
@@ -160,6 +161,7 @@ async fn conform(esx: bool, dialect: Dialect) {
         hosts: &endpoint.hosts,
         spec: &|name| endpoint.vcsim.spec(name),
     };
+    exports_are_refused_by_name(&endpoint).await;
     flows::a_container_has_what_vic_gave_it(&flow).await;
     flows::removing_keeps_what_is_shared(&flow).await;
     flows::a_failed_installation_leaves_nothing(&flow).await;
@@ -182,6 +184,20 @@ async fn conform(esx: bool, dialect: Dialect) {
         "{report}"
     );
     flows::hosts::all(&flow).await;
+}
+
+/// vcsim discards what is uploaded to disks.
+async fn exports_are_refused_by_name(endpoint: &Endpoint) {
+    let layer = endpoint.hosts.open("vch").await.unwrap();
+    let images = layer.images();
+    let config = ImageConfig::parse(r#"{"os":"linux"}"#).unwrap();
+    let image = Image::new(config, []);
+    let small = ImportOptions::new().capacity(16 << 20);
+    let id = images.import(image, small).await.unwrap().id;
+    let refused = images.export(&id).await.map(drop).unwrap_err();
+    let capability = Capability::DiskContents;
+    assert_eq!(refused.kind, ErrorKind::Unsupported { capability });
+    images.remove(&id).await.unwrap();
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 mod bad_networks;
 mod events;
+mod exports;
 mod identity;
 mod images;
 mod life;
@@ -17,7 +18,8 @@ use std::pin::Pin;
 use super::Case;
 use super::check::{Bench, Check};
 use crate::Capability::{
-    Attach, Events, GuestKeys, Images, LaterConnect, Logs, Networks, Signals, Store, Suspend,
+    Attach, DiskContents, Events, GuestKeys, Images, LaterConnect, Logs, Networks, Signals, Store,
+    Suspend,
 };
 
 pub(super) type Run = for<'a> fn(Bench<'a>) -> Pin<Box<dyn Future<Output = Check> + Send + 'a>>;
@@ -80,6 +82,8 @@ pub(super) static ALL: &[Case] = &[
     case!(images::a_damaged_layer_is_refused_and_nothing_is_listed, needs Images),
     case!(images::a_dropped_import_can_be_repeated, needs Images),
     case!(images::an_image_in_use_is_not_removed, needs Images),
+    case!(exports::the_files_of_an_image_are_read_back, needs Images, DiskContents),
+    case!(exports::an_export_is_dropped_repeated_and_outlives_the_image, needs Images, DiskContents),
     case!(networks::a_scope_is_described_and_removed, needs Networks),
     case!(bad_networks::a_bad_scope_is_refused_and_nothing_is_made, needs Networks),
     case!(bad_networks::a_bad_connection_is_refused_and_nothing_is_changed, needs Networks),

@@ -35,6 +35,7 @@ mod check;
 mod listener;
 pub mod memory;
 mod report;
+mod tar;
 
 use std::time::Duration;
 

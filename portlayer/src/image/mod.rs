@@ -21,7 +21,8 @@ pub use digest::{ChainId, Digest, ImageId, ParseDigestError};
 pub use progress::{ImportPhase, ImportProgress, ObserveImport};
 pub use source::{Image, Layer, OpenLayer};
 
-use crate::{ContainerId, Result};
+use crate::archive::TarStream;
+use crate::{Capability, ContainerId, Error, Resource, Result};
 
 /// The images of one virtual container host.
 ///
@@ -33,7 +34,11 @@ use crate::{ContainerId, Result};
 ///   Two concurrent imports of one image both succeed and store it once.
 /// - **Shared.** Images with the same layers share one copy of them; containers share their
 ///   image's copy. Removing a container never removes or changes its image.
-/// - **Dropping a future is safe.** A dropped import stops and is cleaned up in the background.
+/// - **Readable.** The files that come out of an image are those that its layers put in: an
+///   [`export`](Self::export) has every file with its content, owner, mode, time, links, extended
+///   attributes and device numbers.
+/// - **Dropping a future is safe.** A dropped import stops and is cleaned up in the background. So
+///   does a dropped export, also when its stream is dropped before the end.
 #[async_trait]
 pub trait Images: std::fmt::Debug + Send + Sync + 'static {
     /// Stores an image and returns its description once containers can be created from it.
@@ -48,6 +53,28 @@ pub trait Images: std::fmt::Debug + Send + Sync + 'static {
     /// - [`Exhausted`](crate::ErrorKind::Exhausted) when there is no space, or no room for another
     ///   image.
     async fn import(&self, image: Image, options: ImportOptions) -> Result<ImageInfo>;
+
+    /// Returns all files of an image as a tar stream: the layers merged, without whiteouts. A
+    /// directory comes before its content, the root directory first as `.`. Exports of the same
+    /// image have the same bytes. The layers themselves, and with them their digests, are not
+    /// returned: a back end may store them merged.
+    ///
+    /// The stream may need temporary disk space up to the size of the image, but no more memory for
+    /// a larger image, except for the names of files with several hard links. While a back end
+    /// prepares the stream, the image cannot be removed; afterwards, removing it does not affect
+    /// the stream.
+    ///
+    /// # Errors
+    /// - [`NotFound`](crate::ErrorKind::NotFound).
+    /// - [`Exhausted`](crate::ErrorKind::Exhausted) when there is no temporary space.
+    /// - [`Unsupported`](crate::ErrorKind::Unsupported) without
+    ///   [`DiskContents`](Capability::DiskContents), as the provided method does.
+    async fn export(&self, id: &ImageId) -> Result<TarStream> {
+        Err(Error::unsupported(
+            Resource::image(id),
+            Capability::DiskContents,
+        ))
+    }
 
     /// Returns the description of one image.
     ///

@@ -1,4 +1,5 @@
-//! In-memory images: layers are read and verified, but only the metadata is kept.
+//! In-memory images: layers are read and verified, but only the metadata and the way to read the
+//! layers again is kept.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -9,6 +10,8 @@ use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use super::MemoryExec;
+#[cfg(feature = "vsphere")]
+use crate::archive::TarStream;
 use crate::exec::ContainerInfo;
 use crate::image::{
     ChainId, Digest, Image, ImageId, ImageInfo, ImageListing, ImageUsage, Images, ImportOptions,
@@ -24,6 +27,9 @@ const CAPACITY: u64 = 8 << 30;
 ///
 /// Layers are read to their end. Uncompressed layers are verified against their diff ids; for
 /// compressed ones, only a declared digest of the stored bytes is verified.
+///
+/// An [`export`](Images::export) opens the layers again, so what they are read from must still
+/// exist. It needs the feature `vsphere`, whose disks merge the layers.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryImages {
     shared: Arc<Shared>,
@@ -32,8 +38,15 @@ pub struct MemoryImages {
 
 #[derive(Debug, Default)]
 struct Shared {
-    images: Mutex<BTreeMap<ImageId, ImageInfo>>,
+    images: Mutex<BTreeMap<ImageId, Stored>>,
     chains: Queues<ChainId>,
+}
+
+#[derive(Clone, Debug)]
+struct Stored {
+    info: ImageInfo,
+    /// The image with layers that were read and verified.
+    image: Image,
 }
 
 impl MemoryImages {
@@ -58,18 +71,23 @@ impl MemoryImages {
             .collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<ImageId, ImageInfo>> {
+    fn find(&self, id: &ImageId) -> Result<Stored> {
+        let found = self.lock().get(id).cloned();
+        found.ok_or_else(|| Error::not_found(Resource::image(id)))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<ImageId, Stored>> {
         let images = self.shared.images.lock();
         images.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the size and capacity of a stored image with these layers.
-    fn size_of(&self, chain: &ChainId) -> Option<(u64, u64)> {
+    /// Returns a stored image with these layers.
+    fn with_layers(&self, chain: &ChainId) -> Option<Stored> {
         let images = self.lock();
-        let image = images
-            .values()
-            .find(|image| image.config.chain_id() == *chain)?;
-        Some((image.size, image.capacity))
+        let mut images = images.values();
+        images
+            .find(|stored| stored.info.config.chain_id() == *chain)
+            .cloned()
     }
 }
 
@@ -80,40 +98,49 @@ impl Images for MemoryImages {
         let refuse = |reason: String| Error::invalid_argument(resource.clone(), "layers", reason);
         let chain = image.config().chain_id();
         let _turn = self.shared.chains.turn(chain).await;
-        if let Some(info) = self.lock().get(&image.id()) {
-            return Ok(info.clone());
+        if let Some(stored) = self.lock().get(&image.id()) {
+            return Ok(stored.info.clone());
         }
         let declared = image.config().diff_ids();
         let given = image.layers().iter().map(|layer| &layer.diff_id);
         if !given.eq(declared) {
             return Err(refuse("they differ from those in the configuration".into()));
         }
-        let (size, capacity) = match self.size_of(&chain) {
-            Some(found) => found,
+        let (layers, size, capacity) = match self.with_layers(&chain) {
+            Some(Stored { info, image }) => (image, info.size, info.capacity),
             None => {
                 let reading = (image.clone(), options.clone());
                 let size = tokio::task::spawn_blocking(move || read(&reading.0, &reading.1))
                     .await
                     .map_err(|error| Error::internal(resource.clone(), error))?
                     .map_err(refuse)?;
-                (size, options.capacity.unwrap_or(CAPACITY))
+                (image.clone(), size, options.capacity.unwrap_or(CAPACITY))
             }
         };
         let mut info = ImageInfo::new(image.config().clone(), size, capacity);
         info.imported = Some(Timestamp::now());
         info.labels = options.labels.clone();
         report(&options, ImportPhase::Record);
-        self.lock().insert(info.id, info.clone());
+        let stored = Stored {
+            info: info.clone(),
+            image: Image::new(image.config().clone(), layers.layers().iter().cloned()),
+        };
+        self.lock().insert(info.id, stored);
         Ok(info)
     }
 
+    #[cfg(feature = "vsphere")]
+    async fn export(&self, id: &ImageId) -> Result<TarStream> {
+        crate::disk::files::merged(self.find(id)?.image).await
+    }
+
     async fn inspect(&self, id: &ImageId) -> Result<ImageInfo> {
-        let found = self.lock().get(id).cloned();
-        found.ok_or_else(|| Error::not_found(Resource::image(id)))
+        Ok(self.find(id)?.info)
     }
 
     async fn list(&self) -> Result<ImageListing> {
-        let mut images: Vec<_> = self.lock().values().cloned().collect();
+        let stored = self.lock();
+        let mut images: Vec<_> = stored.values().map(|stored| stored.info.clone()).collect();
         images.sort_by_key(|image| (image.imported, image.id));
         Ok(ImageListing::new(images))
     }
@@ -135,10 +162,10 @@ impl Images for MemoryImages {
         let chains: BTreeMap<_, _> = self
             .lock()
             .values()
-            .map(|image| (image.config.chain_id(), image.size))
+            .map(|stored| (stored.info.config.chain_id(), stored.info.size))
             .collect();
         let bytes = chains.values().sum();
-        let images: Vec<_> = self.lock().values().cloned().collect();
+        let images = self.list().await?.images;
         let mut used = BTreeMap::new();
         let mut usage = ImageUsage::new(bytes, 0);
         for image in images {

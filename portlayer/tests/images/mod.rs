@@ -1,6 +1,7 @@
 //! Images on the simulator: what is stored, shared and refused, and how failures are cleaned up.
 
 mod capacity;
+mod export;
 mod faults;
 mod protection;
 mod sharing;

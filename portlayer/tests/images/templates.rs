@@ -17,7 +17,7 @@ use crate::{Endpoint, spec};
 
 const TEMPLATE: Property<mo::VirtualMachine, bool> = Property::new("config.template");
 
-async fn vcenter() -> Endpoint {
+pub(super) async fn vcenter() -> Endpoint {
     let exit = Program::new(|_| async { 0 });
     let simulator = Simulator::builder()
         .topology(Topology::vcenter().standalone_hosts(0).cluster_hosts(1))
@@ -42,7 +42,7 @@ async fn open(endpoint: &Endpoint, sole_writer: bool) -> VsphereExec {
     hosts.exec("vch").await.unwrap()
 }
 
-async fn is_template(endpoint: &Endpoint, vm: &Ref<mo::VirtualMachine>) -> bool {
+pub(super) async fn is_template(endpoint: &Endpoint, vm: &Ref<mo::VirtualMachine>) -> bool {
     endpoint.client.get(vm, TEMPLATE).await.unwrap()
 }
 

@@ -7,43 +7,18 @@ use std::time::Duration;
 use crate::ContainerId;
 use crate::conformance::Process;
 use crate::conformance::check::{Bench, Check, Failure, ensure, ensure_eq};
+use crate::conformance::tar::{self, BLOCK, Entry};
 use crate::exec::RootFs;
 use crate::image::{Digest, Image, ImageConfig, ImageId, ImportOptions, Layer};
 use crate::{Error, ErrorKind, Result};
 
-/// The size of a block in a tar archive, in bytes.
-const BLOCK: usize = 512;
-
 /// Returns a unique layer: a tar with one small file.
 fn tar() -> Vec<u8> {
     let content = ContainerId::generate().to_string();
-    let mut header = [0; BLOCK];
-    let mut put = |at: usize, text: &str| {
-        if let Some(field) = header.get_mut(at..at + text.len()) {
-            field.copy_from_slice(text.as_bytes());
-        }
-    };
-    put(0, "conformance");
-    put(100, "0000644\0");
-    put(108, "0000000\0");
-    put(116, "0000000\0");
-    put(124, &format!("{:011o}\0", content.len()));
-    put(136, "00000000000\0");
-    put(148, "        ");
-    put(156, "0");
-    put(257, "ustar\x0000");
-    let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
-    if let Some(field) = header.get_mut(148..156) {
-        field.copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
-    }
-    let mut tar = header.to_vec();
-    tar.extend_from_slice(content.as_bytes());
-    // The rest of the data block, and the two zero blocks at the end of an archive.
-    tar.resize(BLOCK * 4, 0);
-    tar
+    tar::write(&[Entry::file("conformance", content)])
 }
 
-fn layer(diff_id: Digest, tar: &[u8]) -> Layer {
+pub(super) fn layer(diff_id: Digest, tar: &[u8]) -> Layer {
     let tar: Arc<[u8]> = tar.into();
     Layer::new(diff_id, move || {
         Ok(Box::new(Cursor::new(Arc::clone(&tar))) as Box<dyn Read + Send>)
@@ -56,7 +31,7 @@ fn unreadable(diff_id: Digest) -> Layer {
     })
 }
 
-fn config(diff_id: Digest, command: &str) -> Result<ImageConfig, Failure> {
+pub(super) fn config(diff_id: Digest, command: &str) -> Result<ImageConfig, Failure> {
     let json = format!(
         r#"{{"os":"linux","architecture":"amd64","config":{{"Cmd":["{command}"]}},
             "rootfs":{{"type":"layers","diff_ids":["{diff_id}"]}}}}"#
@@ -65,7 +40,7 @@ fn config(diff_id: Digest, command: &str) -> Result<ImageConfig, Failure> {
 }
 
 /// Returns options with a small capacity, to keep the cases fast.
-fn options() -> ImportOptions {
+pub(super) fn options() -> ImportOptions {
     ImportOptions::new().capacity(16 << 20)
 }
 

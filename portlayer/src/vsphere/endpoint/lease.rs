@@ -1,15 +1,18 @@
-//! Imports machines with their disks, and reads the disks of machines and their size.
+//! Imports and exports machines with their disks, and reads the disks of machines and their size.
 
 use std::collections::HashMap;
+use std::fs::File;
 
-use tokio::io::AsyncRead;
+use futures_util::StreamExt;
+use tokio::io::{AsyncRead, AsyncWriteExt};
 use vim25::types::{ImportSpec, VirtualDevice};
-use vim25::{Poly, Property, Ref, mo};
-use vsphere_client::nfc::Lease;
+use vim25::{Call, Poly, Property, Ref, mo};
+use vsphere_client::nfc::{Lease, LeaseDevice};
 use vsphere_client::{ObjectProperties, TransferProgress};
 
 use super::Endpoint;
 use super::machine::DEVICES;
+use crate::disk::no_space;
 use crate::vsphere::fault;
 use crate::{Error, Resource, Result};
 
@@ -26,12 +29,30 @@ impl Endpoint {
         resource: &Resource,
     ) -> Result<Lease> {
         self.fence.check(resource)?;
-        let lease = self
-            .client
-            .lease(pool.import_vapp(spec, Some(folder), None));
-        tokio::time::timeout(self.task_timeout, lease)
+        let import = pool.import_vapp(spec, Some(folder), None);
+        self.lease(import, "the endpoint's import", resource).await
+    }
+
+    /// Starts the export of a machine that is off. While the lease exists, the endpoint refuses
+    /// changes of the machine. Dropping the lease ends it.
+    pub(in crate::vsphere) async fn export(
+        &self,
+        vm: &Ref<mo::VirtualMachine>,
+        resource: &Resource,
+    ) -> Result<Lease> {
+        self.lease(vm.export_vm(), "the endpoint's export", resource)
             .await
-            .map_err(|_elapsed| Error::timeout(resource.clone(), "the endpoint's import"))?
+    }
+
+    async fn lease(
+        &self,
+        call: Call<Ref<mo::HttpNfcLease>>,
+        phase: &'static str,
+        resource: &Resource,
+    ) -> Result<Lease> {
+        tokio::time::timeout(self.task_timeout, self.client.lease(call))
+            .await
+            .map_err(|_elapsed| Error::timeout(resource.clone(), phase))?
             .map_err(|error| fault::error(resource, error))
     }
 
@@ -44,17 +65,36 @@ impl Endpoint {
         progress: impl Fn(u64) + Send + 'static,
         resource: &Resource,
     ) -> Result<()> {
-        let mut disks = lease.devices().iter().filter(|device| device.is_disk());
-        let (Some(disk), None) = (disks.next(), disks.next()) else {
-            let reason = "the endpoint did not request exactly one disk";
-            return Err(Error::internal(resource.clone(), reason));
-        };
+        let disk = only_disk(lease, resource)?;
         lease
             .upload(disk, content, length)
             .on_progress(move |so_far: TransferProgress| progress(so_far.bytes))
             .await
             .map(drop)
             .map_err(|error| fault::error(resource, error))
+    }
+
+    /// Downloads the only disk of an export, as a streamOptimized VMDK, to this file.
+    pub(in crate::vsphere) async fn receive_disk(
+        &self,
+        lease: &Lease,
+        file: File,
+        resource: &Resource,
+    ) -> Result<File> {
+        let disk = only_disk(lease, resource)?;
+        let mut pieces = lease
+            .download(disk)
+            .await
+            .map_err(|error| fault::error(resource, error))?;
+        let mut file = tokio::fs::File::from_std(file);
+        while let Some(piece) = pieces.next().await {
+            let piece = piece.map_err(|error| fault::error(resource, error))?;
+            let written = file.write_all(&piece).await;
+            written.map_err(|error| no_space(resource, error))?;
+        }
+        let written = file.flush().await;
+        written.map_err(|error| no_space(resource, error))?;
+        Ok(file.into_std().await)
     }
 
     /// Completes an import whose disks were uploaded. Continues when the future is dropped.
@@ -106,5 +146,16 @@ impl Endpoint {
             (properties.object().clone(), devices)
         };
         Ok(found.iter().map(read).collect())
+    }
+}
+
+fn only_disk<'a>(lease: &'a Lease, resource: &Resource) -> Result<&'a LeaseDevice> {
+    let mut disks = lease.devices().iter().filter(|device| device.is_disk());
+    match (disks.next(), disks.next()) {
+        (Some(disk), None) => Ok(disk),
+        _ => {
+            let reason = "the endpoint did not offer exactly one disk for the transfer";
+            Err(Error::internal(resource.clone(), reason))
+        }
     }
 }

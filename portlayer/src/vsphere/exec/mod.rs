@@ -128,6 +128,7 @@ impl VsphereExec {
             endpoint.clone(),
             objects.clone(),
             options.clone(),
+            capabilities,
             index.clone(),
             writer,
         );

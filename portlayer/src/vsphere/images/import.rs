@@ -14,10 +14,10 @@ use vim25::{Ref, mo};
 use vsphere_client::nfc::Lease;
 
 use super::Shared;
-use super::layers::{self, Spool, report};
 use super::lookup::Found;
 use super::machine;
 use super::record::{self, ImageRecord, TooLarge};
+use crate::disk::layers::{self, Spool, report};
 use crate::image::{Image, ImageInfo, ImportOptions, ImportPhase};
 use crate::vsphere::endpoint::Written;
 use crate::vsphere::index::Seen;
@@ -215,7 +215,7 @@ impl Shared {
     ) -> Result<Sent> {
         let resource = Resource::image(image.id());
         // The semaphore is never closed.
-        let _slot = self.imports.acquire().await.ok();
+        let _slot = self.transfers.acquire().await.ok();
         let chain = image.config().chain_id();
         let uuid = Uuid::new_v5(&Uuid::NAMESPACE_OID, chain.to_string().as_bytes());
         let laid = {
@@ -425,8 +425,8 @@ impl Shared {
     }
 }
 
-/// Waits until the caller of an import has dropped its future.
-async fn dropped(stop: &mut watch::Receiver<()>) {
+/// Waits until the caller of an operation has dropped its future.
+pub(super) async fn dropped(stop: &mut watch::Receiver<()>) {
     while stop.changed().await.is_ok() {}
 }
 

@@ -4,8 +4,8 @@
 //! registered in the host's pool as the record of the image, and is never powered on; on a vCenter,
 //! the machines of complete images are templates. [`record`] describes its keys. The disks of containers are children of the image's disk.
 
+mod export;
 mod import;
-mod layers;
 mod left_behind;
 mod lookup;
 mod machine;
@@ -27,18 +27,19 @@ use super::host_objects::HostObjects;
 use super::index::Index;
 use super::options::Options;
 use super::sole_writer::SoleWriter;
+use crate::archive::TarStream;
 use crate::image::{
     ChainId, Image, ImageId, ImageInfo, ImageListing, ImageUsage, Images, ImportOptions,
 };
 use crate::queue::Queues;
-use crate::{Error, Resource, Result};
+use crate::{Capabilities, Error, Resource, Result};
 
 pub(super) use self::lookup::Root;
 pub(super) use self::record::ImageRecord;
 use self::record::RecordState;
 
-/// Maximum number of concurrent imports.
-const IMPORTS: usize = 2;
+/// Maximum number of disks that are uploaded or downloaded at the same time.
+const TRANSFERS: usize = 2;
 
 /// The images of one virtual container host on ESXi or vCenter.
 ///
@@ -55,10 +56,17 @@ const IMPORTS: usize = 2;
 /// Every image occupies one of the registered machines that an ESXi host may have. A host that is
 /// full is reported as [`Exhausted`](crate::ErrorKind::Exhausted), with the number of images.
 ///
+/// # Exports
+/// The disk is downloaded under an export lease to a temporary file, then its files are read from
+/// there. While it is downloaded, the image cannot be changed. A vCenter may refuse to export a
+/// template; it is made a machine for the time of the download. An endpoint that does not store the
+/// content of disks has nothing to export.
+///
 /// # What continues on the server when a future is dropped
 /// | method | may still happen |
 /// | --- | --- |
 /// | `import` | the transfer ends and its results are removed; an import that only has to be recorded is recorded |
+/// | `export` | the transfer ends |
 /// | `remove` | the image is no longer usable; [`prune`](Images::prune) or another `remove` finishes the removal |
 /// | `prune` | the object that it was removing is removed |
 #[derive(Clone, Debug)]
@@ -71,10 +79,11 @@ pub(super) struct Shared {
     endpoint: Endpoint,
     objects: HostObjects,
     options: Options,
+    capabilities: Capabilities,
     index: Index,
     roots: Roots,
     chains: Queues<ChainId>,
-    imports: Semaphore,
+    transfers: Semaphore,
     live: Arc<import::Live>,
     /// Keeps this process the only writer of the host, as long as containers can be changed or an
     /// import runs.
@@ -86,6 +95,7 @@ impl VsphereImages {
         endpoint: Endpoint,
         objects: HostObjects,
         options: Options,
+        capabilities: Capabilities,
         index: Index,
         writer: Option<SoleWriter>,
     ) -> Self {
@@ -94,10 +104,11 @@ impl VsphereImages {
                 endpoint,
                 objects,
                 options,
+                capabilities,
                 index,
                 roots: Roots::default(),
                 chains: Queues::default(),
-                imports: Semaphore::new(IMPORTS),
+                transfers: Semaphore::new(TRANSFERS),
                 live: Arc::default(),
                 _writer: writer,
             }),
@@ -169,6 +180,10 @@ impl VsphereImages {
 impl Images for VsphereImages {
     async fn import(&self, image: Image, options: ImportOptions) -> Result<ImageInfo> {
         import::start(Arc::clone(&self.shared), image, options).await
+    }
+
+    async fn export(&self, id: &ImageId) -> Result<TarStream> {
+        export::start(Arc::clone(&self.shared), id).await
     }
 
     async fn inspect(&self, id: &ImageId) -> Result<ImageInfo> {

@@ -11,6 +11,7 @@ use disk_image::{
 };
 use uuid::Uuid;
 
+use super::no_space;
 use crate::image::{
     Image, ImportLimits, ImportOptions, ImportPhase, ImportProgress, Layer, ObserveImport,
 };
@@ -24,18 +25,18 @@ const GRANULARITY: u64 = 1 << 20;
 const ROOM: u64 = 1 << 30;
 
 /// The layout of a disk that has not been written yet.
-pub(super) struct Laid {
+pub(crate) struct Laid {
     plan: Plan,
     /// Total size of the unpacked layers in bytes.
-    pub(super) size: u64,
+    pub(crate) size: u64,
     /// Capacity of the disk in bytes.
-    pub(super) capacity: u64,
+    pub(crate) capacity: u64,
 }
 
 /// A compressed disk in a temporary file, which is deleted when this value is dropped.
-pub(super) struct Spool {
-    pub(super) file: File,
-    pub(super) length: u64,
+pub(crate) struct Spool {
+    pub(crate) file: File,
+    pub(crate) length: u64,
 }
 
 struct Source(Layer);
@@ -47,7 +48,7 @@ impl LayerSource for Source {
 }
 
 /// Reads and verifies all layers, and lays out the disk. Blocks the thread.
-pub(super) fn lay_out(
+pub(crate) fn lay_out(
     image: &Image,
     options: &ImportOptions,
     uuid: Uuid,
@@ -113,7 +114,7 @@ pub(super) fn lay_out(
 impl Laid {
     /// Writes the disk to a temporary file, so that its length is known before it is sent. Blocks
     /// the thread.
-    pub(super) fn spool(
+    pub(crate) fn spool(
         &self,
         image: &Image,
         options: &ImportOptions,
@@ -121,10 +122,7 @@ impl Laid {
     ) -> Result<Spool> {
         let resource = Resource::image(image.id());
         report(options, ImportPhase::Write, 0, None);
-        let unusable = |error: io::Error| {
-            let what = "space for temporary files";
-            Error::exhausted(resource.clone(), what).with_source(error)
-        };
+        let unusable = |error: io::Error| no_space(&resource, error);
         let file = tempfile::tempfile().map_err(unusable)?;
         let stream = StreamOptions::new().level(CompressionLevel::Fast);
         let out = io::BufWriter::with_capacity(256 << 10, file);
@@ -144,7 +142,7 @@ impl Laid {
     }
 }
 
-pub(super) fn report(options: &ImportOptions, phase: ImportPhase, done: u64, total: Option<u64>) {
+pub(crate) fn report(options: &ImportOptions, phase: ImportPhase, done: u64, total: Option<u64>) {
     if let Some(observer) = &options.observer {
         ObserveImport::observe(&**observer, ImportProgress::new(phase, done, total));
     }
