@@ -137,6 +137,12 @@ pub enum Error {
         /// The cause.
         source: Source,
     },
+    /// The files of a stored image could not be read.
+    #[error("cannot read the files of the stored image")]
+    Stored {
+        /// The cause.
+        source: portlayer::Error,
+    },
     /// The configuration of registries or credentials is invalid.
     #[error("cannot use {what}")]
     Configuration {

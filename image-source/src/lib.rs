@@ -5,6 +5,7 @@
 //! | a registry | [`Registries::resolve`], then [`ResolvedImage::fetch`] |
 //! | `docker save` (also compressed), an OCI layout's directory or archive | [`load`] |
 //! | the tar of a root file system (`docker import`) | [`from_root_fs`] |
+//! | a stored image, to [`save`] it | [`from_export`] |
 //!
 //! Each returns a [`portlayer::image::Image`], which [`Images::import`] stores and [`save`]
 //! writes to an archive. This crate verifies configs against their digests, and content
@@ -34,6 +35,7 @@
 mod archive;
 mod compression;
 mod error;
+mod export;
 mod files;
 mod limits;
 mod load;
@@ -47,6 +49,7 @@ mod section;
 mod spool;
 
 pub use error::{Error, Result};
+pub use export::from_export;
 pub use limits::Limits;
 pub use load::{LoadOptions, LoadedImage, load};
 pub use platform::{ParsePlatformError, Platform};
