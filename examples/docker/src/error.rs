@@ -102,6 +102,10 @@ impl From<portlayer::Error> for ApiError {
 impl From<image_source::Error> for ApiError {
     fn from(error: image_source::Error) -> Self {
         use image_source::Error as Source;
+        let error = match error {
+            Source::Stored { source } => return source.into(),
+            error => error,
+        };
         let status = match &error {
             Source::InvalidReference { text, .. } => {
                 let reason = if text.bytes().any(|b| b.is_ascii_uppercase()) {

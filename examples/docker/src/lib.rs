@@ -35,6 +35,7 @@ mod time;
 mod times;
 mod units;
 mod view;
+mod written;
 
 pub use front_end::{FrontEnd, Settings};
 #[doc(no_inline)]

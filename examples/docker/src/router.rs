@@ -7,7 +7,7 @@ use crate::error::{ApiError, Result};
 use crate::reply::Reply;
 use crate::request::Call;
 use crate::routes::{
-    containers, images, lifecycle, listing, networks, pull, refused, streams, system,
+    containers, images, lifecycle, listing, networks, pull, refused, save, streams, system,
 };
 
 pub(crate) async fn route(front_end: &FrontEnd, call: Call) -> Result<Reply> {
@@ -30,6 +30,13 @@ pub(crate) async fn route(front_end: &FrontEnd, call: Call) -> Result<Reply> {
         (POST, ["images", "create"]) => pull::create(front_end, call).await,
         (POST, ["images", "load"]) => pull::load(front_end, call).await,
         (POST, ["images", "prune"]) => images::prune(front_end, &call.query).await,
+        (GET, ["images", "get"]) => {
+            let names: Vec<String> = call.query.all("names").map(str::to_owned).collect();
+            save::save(front_end, &names, &call.query).await
+        }
+        (GET, ["images", name @ .., "get"]) => {
+            save::save(front_end, &[name.join("/")], &call.query).await
+        }
         (GET, ["images", name @ .., "json"]) => images::inspect(front_end, &name.join("/")).await,
         (GET, ["images", name @ .., "history"]) => {
             images::history(front_end, &name.join("/")).await

@@ -8,5 +8,6 @@ pub(crate) mod listing;
 pub(crate) mod networks;
 pub(crate) mod pull;
 pub(crate) mod refused;
+pub(crate) mod save;
 pub(crate) mod streams;
 pub(crate) mod system;

@@ -244,7 +244,7 @@ async fn import(front_end: &FrontEnd, call: Call) -> Result<Reply> {
     }))
 }
 
-fn platform(query: &Query) -> Result<Option<image_source::Platform>> {
+pub(super) fn platform(query: &Query) -> Result<Option<image_source::Platform>> {
     let given = query.get("platform");
     // The docker command sends JSON since API 1.48, and text before.
     let parsed = given.map(|text| {

@@ -20,14 +20,6 @@ pub(crate) fn refusal(method: &Method, path: &[&str]) -> Option<ApiError> {
         ["containers", _, "checkpoints", ..] => "docker checkpoint",
         ["commit"] => "docker commit",
         ["images", "search"] => "docker search",
-        ["images", "get"] | ["images", .., "get"] => {
-            let mut refusal = ApiError::not_supported("docker save");
-            refusal.message.push_str(
-                ": an image's layers are merged into one disk when it is stored, and the image is \
-                 named by them",
-            );
-            return Some(refusal);
-        }
         ["images", .., "push"] => "docker push",
         ["distribution", ..] => "docker manifest",
         ["volumes", ..] => "docker volume",

@@ -15,7 +15,6 @@
 //!
 //! Every port of every container echoes what it receives.
 
-mod images;
 mod ports;
 mod streams;
 
@@ -25,10 +24,9 @@ use async_trait::async_trait;
 use portlayer::exec::{
     ContainerInfo, ContainerSpec, Edit, Exec, Listing, Signal, StartOptions, StopOptions,
 };
-use portlayer::memory::{Behaviour, MemoryExec};
+use portlayer::memory::{Behaviour, MemoryExec, MemoryImages};
 use portlayer::{Capabilities, ContainerId, ExitStatus, PortLayer, Result, State};
 
-use images::ScriptedImages;
 pub use ports::EchoDialer;
 use streams::ScriptedStreams;
 
@@ -37,6 +35,7 @@ use streams::ScriptedStreams;
 pub fn port_layer() -> PortLayer {
     let exec = MemoryExec::new(|spec: &ContainerSpec| Script::of(spec).behaviour());
     let networks = Arc::new(exec.networks());
+    let images = Arc::new(MemoryImages::of(exec.clone()));
     let streams = Arc::new(ScriptedStreams::new(exec.clone()));
     let exec = ScriptedExec {
         exec,
@@ -45,7 +44,7 @@ pub fn port_layer() -> PortLayer {
     PortLayer::new(exec)
         .with_streams(streams)
         .with_networks(networks)
-        .with_images(Arc::new(ScriptedImages::default()))
+        .with_exportable_images(images)
 }
 
 /// The behaviour of a container's process.

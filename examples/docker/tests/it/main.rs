@@ -13,3 +13,4 @@ mod networks;
 mod ports;
 mod pull;
 mod restart;
+mod save;

@@ -15,6 +15,7 @@ mod ports;
 pub(crate) mod recorded;
 mod refused;
 mod registry;
+mod save;
 mod sdk;
 mod session;
 mod storage;
@@ -48,6 +49,8 @@ pub(super) fn checks(report: &mut Report, program: &Path, peers: &Peers) -> Resu
             ports::NAME,
             storage::RESTART,
             storage::FULL,
+            save::NAME,
+            save::SKOPEO,
             complete::NAME,
         ]
         .into_iter()
@@ -69,6 +72,7 @@ pub(super) fn checks(report: &mut Report, program: &Path, peers: &Peers) -> Resu
     session::check(report, program);
     ports::check(report, program);
     storage::check(report, program);
+    save::check(report, program);
     complete::check(report);
     Ok(())
 }
@@ -77,9 +81,13 @@ pub(super) fn checks(report: &mut Report, program: &Path, peers: &Peers) -> Resu
 pub(super) fn compare(report: &mut Report, program: &Path, engine: &Peer) {
     if on_path("docker") {
         compare::check(report, program, engine);
+        save::check_engine(report, program, engine);
     } else {
         for name in compare::names() {
             report.not_run(&name, "there is no docker command");
+        }
+        for name in save::names() {
+            report.not_run(name, "there is no docker command");
         }
     }
 }
@@ -399,6 +407,8 @@ mod tests {
             session::TLS,
             storage::RESTART,
             storage::FULL,
+            save::NAME,
+            save::SKOPEO,
             complete::NAME,
         ];
         let sessions = session::NAMES.map(|(_, name)| name);
@@ -407,7 +417,7 @@ mod tests {
             assert!(all.contains(name), "no check has the name {name:?}");
         }
         // These do not belong to a single row.
-        let other = ["docker's error messages", session::NAMES[1].1];
+        let other = ["docker's error messages", session::NAMES[1].1, save::SKOPEO];
         for name in all {
             let is_named = named.contains(&name) || other.contains(&name);
             assert!(is_named, "no row of the table names {name:?}");

@@ -14,7 +14,6 @@ const COMMANDS: &[(&[&str], &str)] = &[
     (&["commit", "here"], "docker commit"),
     (&["top", "here"], "docker top"),
     (&["update", "-m", "1g", "here"], "docker update"),
-    (&["save", "hello-world"], "docker save"),
     (&["push", "hello-world"], "docker push"),
     (&["search", "a"], "docker search"),
     (&["volume", "ls"], "docker volume"),
