@@ -1,21 +1,24 @@
 //! The program on an endpoint that exists, as with `VSPHERE_URL`.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::Stdio;
 
 use portlayer::vsphere::{HostSpec, Hosts, InstallProgress, Iso, Options};
 use serde_json::{Value, json};
-use simulator::Simulator;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::net::TcpListener;
+use simulator::{Simulator, Tether};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::process::{Child, Command};
 use vsphere_client::{Client, Credentials};
 
 use crate::client::Api;
 
-/// Starts a simulator with the host `vch`, as an installer does.
+/// Starts a simulator with the host `vch`, as an installer does. The process `/hello` runs until it
+/// is killed.
 async fn installed() -> Simulator {
-    let simulator = Simulator::builder().start().await.unwrap();
+    let guest = Tether::new().program("/hello", simulator::Program::forever());
+    let simulator = Simulator::builder().guest(guest).start().await.unwrap();
     let client = Client::builder(simulator.url())
         .credentials(Credentials::password(
             simulator.user(),
@@ -120,6 +123,100 @@ async fn a_host_of_an_endpoint_is_served_and_its_state_survives_the_program() {
     drop(listener);
     let (status, answer) = program.api.post(start, &Value::Null).await;
     assert_eq!(status, 204, "{answer}");
+    program.kill().await;
+    simulator.shutdown().await;
+}
+
+/// Returns an address of this system that is not loopback. The kernel has a route to it, as it would
+/// have to the network of the containers.
+async fn own_address() -> Option<Ipv4Addr> {
+    let socket = UdpSocket::bind("0.0.0.0:0").await.ok()?;
+    // Nothing is sent: this only selects the address (RFC 5737, a network for documentation).
+    socket.connect("192.0.2.1:9").await.ok()?;
+    match socket.local_addr().ok()?.ip() {
+        IpAddr::V4(address) if !address.is_loopback() => Some(address),
+        _ => None,
+    }
+}
+
+/// The container has an address of this system, so that a server of this test can stand in for one
+/// in the container's machine.
+#[tokio::test]
+async fn ports_are_published_through_the_kernel() {
+    let Some(address) = own_address().await else {
+        #[expect(clippy::print_stderr, reason = "the test says why it checks nothing")]
+        {
+            eprintln!("NOT RUN: this system has only loopback addresses");
+        }
+        return;
+    };
+    let simulator = installed().await;
+    let directory = tempfile::tempdir().unwrap();
+    let program = Program::start(&simulator, directory.path(), &["--forward"]).await;
+    program.api.import().await;
+    let [a, b, c, last] = address.octets();
+    let gateway = if last == 1 { 2 } else { 1 };
+    let subnet = json!([{
+        "Subnet": format!("{a}.{b}.{c}.0/24"),
+        "Gateway": format!("{a}.{b}.{c}.{gateway}"),
+    }]);
+    let network = json!({ "Name": "near", "IPAM": { "Config": subnet } });
+    let (status, answer) = program.api.post("/networks/create", &network).await;
+    assert_eq!(status, 201, "{answer}");
+
+    let server = TcpListener::bind((address, 0)).await.unwrap();
+    let tcp = server.local_addr().unwrap().port();
+    let datagrams = UdpSocket::bind((address, 0)).await.unwrap();
+    let udp = datagrams.local_addr().unwrap().port();
+    let anywhere = json!([{ "HostIp": "127.0.0.1", "HostPort": "0" }]);
+    let endpoint = json!({ "IPAMConfig": { "IPv4Address": address } });
+    let body = json!({
+        "Image": "hello-world",
+        "HostConfig": {
+            "NetworkMode": "near",
+            "PortBindings": { format!("{tcp}/tcp"): anywhere, format!("{udp}/udp"): anywhere },
+        },
+        "NetworkingConfig": { "EndpointsConfig": { "near": endpoint } },
+    });
+    let (status, answer) = program.create("web", &body).await;
+    assert_eq!(status, 201, "{answer}");
+    let start = "/containers/web/start";
+    let (status, answer) = program.api.post(start, &Value::Null).await;
+    assert_eq!(status, 204, "{answer}");
+    let (_, seen) = program.api.get("/containers/web/json").await;
+    let at = |port: String| -> SocketAddr {
+        let binding = &seen["NetworkSettings"]["Ports"][&port][0];
+        let (ip, port) = (&binding["HostIp"], &binding["HostPort"]);
+        let text = format!("{}:{}", ip.as_str().unwrap(), port.as_str().unwrap());
+        text.parse().unwrap()
+    };
+
+    let mut client = TcpStream::connect(at(format!("{tcp}/tcp"))).await.unwrap();
+    client.write_all(b"to").await.unwrap();
+    let (mut connection, from) = server.accept().await.unwrap();
+    assert_eq!(from.ip(), address);
+    let mut piece = [0; 2];
+    connection.read_exact(&mut piece).await.unwrap();
+    connection.write_all(b"fro").await.unwrap();
+    connection.shutdown().await.unwrap();
+    let mut back = String::new();
+    client.read_to_string(&mut back).await.unwrap();
+    assert_eq!((&piece, back.as_str()), (b"to", "fro"));
+
+    let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let to = at(format!("{udp}/udp"));
+    client.send_to(b"query", to).await.unwrap();
+    let mut datagram = [0; 16];
+    let (count, from) = datagrams.recv_from(&mut datagram).await.unwrap();
+    assert_eq!(&datagram[..count], b"query");
+    datagrams.send_to(b"answer", from).await.unwrap();
+    let count = client.recv(&mut datagram).await.unwrap();
+    assert_eq!(&datagram[..count], b"answer");
+
+    // Nothing listens in the container any more: the client sees the end of the connection.
+    drop(server);
+    let mut client = TcpStream::connect(at(format!("{tcp}/tcp"))).await.unwrap();
+    assert!(matches!(client.read(&mut [0; 1]).await, Ok(0) | Err(_)));
     program.kill().await;
     simulator.shutdown().await;
 }

@@ -14,3 +14,4 @@ mod ports;
 mod pull;
 mod restart;
 mod save;
+mod websocket;
