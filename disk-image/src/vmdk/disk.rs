@@ -247,6 +247,20 @@ impl Disk {
         })
     }
 
+    /// Returns the next range at or after `from` that this disk stores itself, also if it is zero
+    /// there. Outside of such ranges, the content is that of the parent.
+    pub(super) fn next_own(&self, from: u64) -> Result<Option<Range<u64>>, crate::Error> {
+        let mut at = from;
+        while at < self.capacity {
+            let (piece, until) = self.piece(at, self.capacity)?;
+            if !matches!(piece, Piece::Absent) {
+                return Ok(Some(at..until));
+            }
+            at = until;
+        }
+        Ok(None)
+    }
+
     fn read_range(&self, buf: &mut [u8], offset: u64) -> Result<(), crate::Error> {
         let end = offset + buf.len() as u64;
         let mut at = offset;

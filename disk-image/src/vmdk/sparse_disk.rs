@@ -350,6 +350,16 @@ impl SparseDisk {
             .map_err(|source| file_error("write", &self.path, source))
     }
 
+    /// Lets later writes keep the content id.
+    pub(super) fn keep_cid(&mut self) {
+        self.is_marked = true;
+    }
+
+    pub(super) fn set_cid(&mut self, cid: u32) -> Result<(), crate::Error> {
+        self.descriptor.set_cid(cid);
+        self.write_descriptor()
+    }
+
     /// Changes the content id with the first write after opening.
     fn mark(&mut self) -> Result<(), crate::Error> {
         if self.is_marked {
