@@ -16,9 +16,18 @@ impl DatastorePath {
         if datastore.is_empty() {
             return None;
         }
+        let parts = parts(relative.trim())?;
+        // Blanks around the path are not part of it, so such a name could not be written.
+        let is_lost =
+            |part: Option<&String>, blank: fn(&str) -> bool| part.is_some_and(|part| blank(part));
+        if is_lost(parts.first(), |part| part.starts_with(char::is_whitespace))
+            || is_lost(parts.last(), |part| part.ends_with(char::is_whitespace))
+        {
+            return None;
+        }
         Some(Self {
             datastore: datastore.to_owned(),
-            parts: parts(relative.trim())?,
+            parts,
         })
     }
 
@@ -110,6 +119,8 @@ mod tests {
             "[ds] ../a",
             "[ds] a/../../b",
             "[ds] a\\b",
+            "[ds] a\u{a0}/",
+            "[ds] ./ a",
         ] {
             assert_eq!(DatastorePath::parse(bad), None, "{bad}");
         }
