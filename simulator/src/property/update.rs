@@ -313,7 +313,13 @@ fn partial_changes(path: &str, old: &Any, new: &Any) -> Vec<PropertyChange> {
                 (_, None) if difference.path.ends_with(']') => PropertyChangeOp::Remove,
                 _ => PropertyChangeOp::Assign,
             };
-            change(difference.path, op, difference.after)
+            // Read the value again by its path: without its declared type, that of an enum would
+            // not be sent.
+            let inside = difference.path.strip_prefix(path);
+            let inside = inside.map(|inside| inside.trim_start_matches('.'));
+            let typed = inside.and_then(|inside| new.at(inside));
+            let value = difference.after.map(|value| typed.unwrap_or(value));
+            change(difference.path, op, value)
         })
         .collect()
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::client::Client;
-use simulator::Simulator;
+use simulator::{Simulator, Topology};
 use vim25::types::{
     ObjectSpec, ObjectUpdateKind, PropertyChangeOp, PropertyFilterSpec, PropertySpec,
     RequestCanceled, ResourceConfigSpec, SelectionSpec, TraversalSpec, UpdateSet, WaitOptions,
@@ -194,5 +194,43 @@ async fn a_filter_that_is_created_during_a_wait_is_reported_by_it() {
     let reported = tokio::time::timeout(Duration::from_secs(30), waiting);
     let reported = reported.await.unwrap().unwrap().unwrap().unwrap();
     assert_eq!(kinds(&reported), [ObjectUpdateKind::Enter]);
+    simulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_change_inside_a_property_names_the_type_of_an_enum() {
+    let topology = Topology::esx().machines(1).autostart(false);
+    let simulator = Simulator::builder().topology(topology);
+    let simulator = simulator.start().await.unwrap();
+    let client = Client::login(&simulator).await;
+    let root: Ref<mo::ResourcePool> = Ref::new("ha-root-pool");
+    let machines: Vec<Ref<mo::VirtualMachine>> = client.get(&root, "vm").await;
+    let vm = &machines[0];
+    let spec = PropertyFilterSpec {
+        prop_set: vec![PropertySpec {
+            type_: "VirtualMachine".into(),
+            path_set: vec!["runtime".into()],
+            ..Default::default()
+        }],
+        object_set: vec![ObjectSpec {
+            obj: vm.upcast(),
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    let collector = &client.content.property_collector;
+    client
+        .call(collector.create_filter(&spec, true))
+        .await
+        .unwrap();
+    let first = collector.wait_for_updates_ex(None, Some(&wait(60, None)));
+    let first = client.call(first).await.unwrap().unwrap();
+    client.run(vm.power_on_vm(None)).await.unwrap();
+    let second = collector.wait_for_updates_ex(Some(&first.version), Some(&wait(60, None)));
+    let second = client.call(second).await.unwrap().unwrap();
+    let changes = second.filter_set[0].object_set[0].change_set.iter();
+    let mut state = changes.filter(|change| change.name == "runtime.powerState");
+    let state = state.next().unwrap().val.as_ref().unwrap();
+    assert_eq!(state.type_name(), "VirtualMachinePowerState");
     simulator.shutdown().await;
 }
