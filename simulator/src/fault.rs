@@ -287,6 +287,25 @@ pub(crate) fn invalid_device(index: usize, reason: &str) -> Fault {
     )
 }
 
+/// Returns the fault for a change that a device does not allow in its current state.
+pub(crate) fn invalid_device_operation(index: usize, reason: &str) -> Fault {
+    let mut detail = vim25::types::InvalidDeviceOperation::default();
+    detail.device_index = i32::try_from(index).unwrap_or(i32::MAX);
+    detail.bad_op = Some(vim25::types::VirtualDeviceConfigSpecOperation::Edit);
+    Fault::new(
+        format!("Invalid operation for device '{index}'. {reason}."),
+        detail,
+    )
+}
+
+/// Returns the fault for a snapshot that cannot be taken or removed.
+pub(crate) fn snapshot(reason: &str) -> Fault {
+    Fault::new(
+        format!("An error occurred during the snapshot operation: {reason}."),
+        vim25::types::SnapshotFault::default(),
+    )
+}
+
 pub(crate) fn concurrent_access() -> Fault {
     Fault::new(
         "The operation cannot complete because of concurrent modification by another operation.",

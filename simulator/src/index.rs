@@ -9,6 +9,7 @@ use std::sync::Arc;
 use vim25::AnyRef;
 use vim25::schema::Type;
 
+use crate::machine::Machine;
 use crate::object::{Found, Hidden, Object, SessionKey};
 
 /// The value of a reference. Shorter values come first, so that `vm-9` precedes `vm-10`.
@@ -143,20 +144,23 @@ impl Index {
         before: Option<&Arc<Object>>,
         after: Option<&Arc<Object>>,
     ) {
-        fn chains(object: Option<&Arc<Object>>) -> &[Vec<String>] {
+        fn machine(object: Option<&Arc<Object>>) -> Option<&Machine> {
             match object.map(|object| &object.hidden) {
-                Some(Hidden::Machine(machine)) => &machine.chains,
-                _ => &[],
+                Some(Hidden::Machine(machine)) => Some(machine),
+                _ => None,
             }
         }
-        let (old, new) = (chains(before), chains(after));
-        if old == new {
+        let (old, new) = (machine(before), machine(after));
+        if let (Some(old), Some(new)) = (old, new)
+            && old.chains == new.chains
+            && Arc::ptr_eq(&old.snapshots, &new.snapshots)
+        {
             return;
         }
-        for file in old.iter().flatten() {
+        for file in old.into_iter().flat_map(Machine::disk_files) {
             mark(&mut self.disks, file.clone(), value, false);
         }
-        for file in new.iter().flatten() {
+        for file in new.into_iter().flat_map(Machine::disk_files) {
             mark(&mut self.disks, file.clone(), value, true);
         }
     }
@@ -238,7 +242,8 @@ impl Index {
         values.map(|value| &**value)
     }
 
-    /// Iterates over the values of the machines with a disk whose chain contains a file.
+    /// Iterates over the values of the machines with a disk whose chain contains a file, now or in
+    /// a snapshot.
     pub(crate) fn with_disk(&self, file: &str) -> impl Iterator<Item = &str> {
         self.disks
             .get(file)

@@ -48,6 +48,7 @@ mod server;
 mod session;
 mod shared;
 mod simulator;
+mod snapshot;
 mod task;
 mod topology;
 mod view;

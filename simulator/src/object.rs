@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use tokio_util::sync::CancellationToken;
 use vim25::schema::{self, Type, TypeKind};
 use vim25::{Any, AnyRef, Fault, ManagedObject, Ref, Slot};
 
@@ -38,6 +39,8 @@ pub(crate) enum Hidden {
     View(View),
     Machine(std::sync::Arc<Machine>),
     Lease(std::sync::Arc<Lease>),
+    /// A task that can be cancelled.
+    Task(CancellationToken),
     Disabled(std::sync::Arc<[DisabledMethod]>),
 }
 

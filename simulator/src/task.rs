@@ -8,12 +8,13 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
 use vim25::types::{LocalizedMethodFault, TaskInfo, TaskInfoState, TaskReasonUser};
 use vim25::{AnyRef, Fault, Poly, Ref, mo};
 
 use crate::fault;
-use crate::invocation::{Answer, Invocation, value};
-use crate::object::{Object, Retype};
+use crate::invocation::{Answer, Invocation, nothing, value};
+use crate::object::{Hidden, Object, Retype};
 use crate::script::Reaction;
 use crate::shared::{Effect, Shared};
 use crate::world::Transaction;
@@ -22,6 +23,8 @@ use crate::world::Transaction;
 const KEPT: usize = 200;
 /// Maximum length of `recentTask` of an entity.
 const RECENT: usize = 5;
+/// The description of clones. They only read their source, so several of them may run.
+pub(crate) const CLONE: &str = "VirtualMachine.clone";
 
 /// The work of a task.
 enum Body {
@@ -37,7 +40,33 @@ pub(crate) struct Job {
     entity: AnyRef,
     slow: Duration,
     fault: Option<Fault>,
+    /// Cancelled by `CancelTask`, if the task can be cancelled.
+    cancel: CancellationToken,
     body: Body,
+}
+
+/// The task that a body runs in: where it reports its progress, and learns that it is cancelled.
+#[derive(Clone, Debug)]
+pub(crate) struct Progress {
+    shared: Arc<Shared>,
+    task: Ref<mo::Task>,
+    cancel: CancellationToken,
+}
+
+impl Progress {
+    /// Sets the progress in percent. Best effort.
+    pub(crate) fn set(&self, percent: i32) {
+        let _ = update(&self.shared, &self.task, |info| {
+            if info.state == TaskInfoState::Running {
+                info.progress = Some(percent);
+            }
+        });
+    }
+
+    /// Waits until the task is cancelled.
+    pub(crate) async fn cancelled(&self) {
+        self.cancel.cancelled().await;
+    }
 }
 
 impl fmt::Debug for Job {
@@ -49,15 +78,17 @@ impl fmt::Debug for Job {
 /// Starts a task on an entity; `description` is its `descriptionId`, such as
 /// `VirtualMachine.powerOn`.
 ///
-/// A machine has one task at a time: while another one is running, the fault
-/// is `TaskInProgress`.
+/// A machine has one task at a time, except that it can be cloned several times: while another
+/// one is running, the fault is `TaskInProgress`.
 pub(crate) fn begin(
     inv: &mut Invocation<'_, '_>,
     entity: &AnyRef,
     description: &str,
     body: impl FnOnce(&mut Transaction<'_>) -> Answer + Send + 'static,
 ) -> Answer {
-    start(inv, entity, description, Body::Short(Box::new(body)))
+    let task = open(inv, entity, description)?;
+    let body = Body::Short(Box::new(body));
+    start(inv, task, entity, CancellationToken::new(), body)
 }
 
 /// Starts a task whose body does I/O. The body runs without holding the inventory lock, and
@@ -71,36 +102,96 @@ pub(crate) fn begin_long<F>(
 where
     F: Future<Output = Answer> + Send + 'static,
 {
-    let body = Box::new(move |shared| body(shared).boxed());
-    start(inv, entity, description, Body::Long(body))
+    let task = open(inv, entity, description)?;
+    let body = Body::Long(Box::new(move |shared| body(shared).boxed()));
+    start(inv, task, entity, CancellationToken::new(), body)
 }
 
-/// Starts a task for a user, from within another task.
-pub(crate) fn begin_as(
+/// Starts a task like [`begin_long`], which clients can cancel. The body has to end with
+/// [`fault::canceled`] then.
+pub(crate) fn begin_cancelable<F>(
+    inv: &mut Invocation<'_, '_>,
+    entity: &AnyRef,
+    description: &str,
+    body: impl FnOnce(Arc<Shared>, Progress) -> F + Send + 'static,
+) -> Answer
+where
+    F: Future<Output = Answer> + Send + 'static,
+{
+    let task = open(inv, entity, description)?;
+    let cancel = CancellationToken::new();
+    let object = inv.tx.edit(&task)?;
+    object.modify("info", |info: &mut TaskInfo| info.cancelable = true)?;
+    object.hidden = Hidden::Task(cancel.clone());
+    let (own, token) = (task.clone(), cancel.clone());
+    let body = move |shared: Arc<Shared>| {
+        let progress = Progress {
+            shared: Arc::clone(&shared),
+            task: own,
+            cancel: token,
+        };
+        body(shared, progress).boxed()
+    };
+    start(inv, task, entity, cancel, Body::Long(Box::new(body)))
+}
+
+/// Carries out a method of a task.
+pub(crate) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
+    match inv.request.method.as_str() {
+        "CancelTask" => Some(cancel(inv)),
+        _ => None,
+    }
+}
+
+fn cancel(inv: &mut Invocation<'_, '_>) -> Answer {
+    let object = inv.this()?;
+    let info: TaskInfo = object.read("info")?;
+    if matches!(info.state, TaskInfoState::Success | TaskInfoState::Error) {
+        return Err(fault::invalid_state());
+    }
+    let Hidden::Task(cancel) = &object.hidden else {
+        return Err(fault::not_supported());
+    };
+    let cancel = cancel.clone();
+    let object = inv.edit_this()?;
+    object.modify("info", |info: &mut TaskInfo| info.cancelled = true)?;
+    inv.tx.after(Effect::Stop(cancel));
+    nothing()
+}
+
+/// Starts a task that powers on a machine for a user, from within another task.
+pub(crate) fn begin_power_on(
     tx: &mut Transaction<'_>,
     user: &str,
     entity: &AnyRef,
     description: &str,
     body: impl FnOnce(&mut Transaction<'_>) -> Answer + Send + 'static,
 ) -> Result<Ref<mo::Task>, Fault> {
-    let task = open_as(tx, user, entity, description)?;
+    let task = open_as(tx, user, entity, description, Some("PowerOnVM_Task"))?;
     tx.after(Effect::Run(Job {
         task: task.clone(),
         entity: entity.clone(),
         slow: Duration::ZERO,
         fault: None,
+        cancel: CancellationToken::new(),
         body: Body::Short(Box::new(body)),
     }));
     Ok(task)
 }
 
-fn start(inv: &mut Invocation<'_, '_>, entity: &AnyRef, description: &str, body: Body) -> Answer {
-    let task = open(inv, entity, description)?;
+fn start(
+    inv: &mut Invocation<'_, '_>,
+    task: Ref<mo::Task>,
+    entity: &AnyRef,
+    cancel: CancellationToken,
+    body: Body,
+) -> Answer {
     let mut job = Job {
         task: task.clone(),
         entity: entity.clone(),
         slow: Duration::ZERO,
         fault: None,
+        cancel,
         body,
     };
     for reaction in inv.tx.scripted() {
@@ -121,19 +212,22 @@ fn open(
     description: &str,
 ) -> Result<Ref<mo::Task>, Fault> {
     let user = inv.user();
-    open_as(inv.tx, &user, entity, description)
+    let method = Some(inv.request.method.as_str());
+    open_as(inv.tx, &user, entity, description, method)
 }
 
-/// Creates the managed object of a queued task for a user. The caller has to finish it.
+/// Creates the managed object of a queued task for a user; `method` is the method that started
+/// it, if any. The caller has to finish it.
 pub(crate) fn open_as(
     tx: &mut Transaction<'_>,
     user: &str,
     entity: &AnyRef,
     description: &str,
+    method: Option<&str>,
 ) -> Result<Ref<mo::Task>, Fault> {
     let object = tx.object(entity)?.clone();
     if object.is_a("VirtualMachine")
-        && let Some(other) = unfinished(tx, &object)
+        && let Some(other) = unfinished(tx, &object, description)
     {
         return Err(fault::task_in_progress(other));
     }
@@ -147,7 +241,7 @@ pub(crate) fn open_as(
     let mut info = TaskInfo {
         key,
         task: task.clone(),
-        name: Some(description.to_owned()),
+        name: method.map(str::to_owned),
         description_id: description.to_owned(),
         entity: object.is_a("ManagedEntity").then(|| entity.retype()),
         entity_name: Some(object.name().to_owned()),
@@ -168,13 +262,22 @@ pub(crate) fn open_as(
     Ok(task)
 }
 
-/// Returns an unfinished task of the object.
-fn unfinished(tx: &Transaction<'_>, object: &Object) -> Option<Ref<mo::Task>> {
+/// Returns an unfinished task of the object that excludes a task with this description.
+fn unfinished(tx: &Transaction<'_>, object: &Object, description: &str) -> Option<Ref<mo::Task>> {
     let tasks: Vec<Ref<mo::Task>> = object.list("recentTask").ok()?;
     tasks.into_iter().find(|task| {
-        let state = tx.object(task).and_then(|task| task.read("info.state"));
-        matches!(state, Ok(TaskInfoState::Queued | TaskInfoState::Running))
+        let shares = description == CLONE
+            && tx
+                .object(task)
+                .and_then(|task| task.read("info.descriptionId"))
+                .is_ok_and(|running: String| running == CLONE);
+        !shares && is_unfinished(tx, task)
     })
+}
+
+fn is_unfinished(tx: &Transaction<'_>, task: &Ref<mo::Task>) -> bool {
+    let state = tx.object(task).and_then(|task| task.read("info.state"));
+    matches!(state, Ok(TaskInfoState::Queued | TaskInfoState::Running))
 }
 
 /// Adds the task to `recentTask`, and removes old tasks.
@@ -190,12 +293,19 @@ fn remember(tx: &mut Transaction<'_>, task: &Ref<mo::Task>, entity: &AnyRef) -> 
     for task in forgotten {
         tx.remove(&task);
     }
+    // Unfinished tasks stay in the list: several clones of a machine may run.
+    let recent: Vec<Ref<mo::Task>> = tx.object(entity)?.list("recentTask").unwrap_or_default();
+    let is_busy = |recent: &Ref<mo::Task>| recent == task || is_unfinished(tx, recent);
+    let busy = recent.iter().chain([task]).filter(|recent| is_busy(recent));
+    let busy: Vec<AnyRef> = busy.map(Retype::retype).collect();
     let entity = tx.edit(entity)?;
     if entity.is_a("ManagedEntity") {
         entity.edit_list("recentTask", |tasks| {
             tasks.push(task.retype());
-            if tasks.len() > RECENT {
-                tasks.remove(0);
+            if tasks.len() > RECENT
+                && let Some(oldest) = tasks.iter().position(|task| !busy.contains(task))
+            {
+                tasks.remove(oldest);
             }
         })?;
     }
@@ -209,6 +319,7 @@ pub(crate) async fn run(shared: Arc<Shared>, job: Job) {
         entity,
         slow,
         fault,
+        cancel,
         body,
     } = job;
     if update(&shared, &task, |info| {
@@ -220,15 +331,20 @@ pub(crate) async fn run(shared: Arc<Shared>, job: Job) {
     {
         return;
     }
-    if !slow.is_zero() {
-        for quarter in 1..4 {
-            tokio::time::sleep(slow / 4).await;
+    let mut is_cancelled = false;
+    for quarter in 1..=4 {
+        if slow.is_zero() || is_cancelled {
+            break;
+        }
+        let waited = cancel.run_until_cancelled(tokio::time::sleep(slow / 4));
+        is_cancelled = waited.await.is_none();
+        if quarter < 4 {
             let _ = update(&shared, &task, |info| info.progress = Some(quarter * 25));
         }
-        tokio::time::sleep(slow / 4).await;
     }
     let ended = match (fault, body) {
         (Some(fault), _) => Some(Err(fault)),
+        _ if is_cancelled => Some(Err(fault::canceled())),
         (None, Body::Short(body)) => {
             let (working, task) = (Arc::clone(&shared), task.clone());
             let working = tokio::task::spawn_blocking(move || -> Result<(), Fault> {

@@ -288,6 +288,29 @@ impl<'c> Transaction<'c> {
         .collect()
     }
 
+    /// Returns whether another machine has a disk whose chain contains a file, now or in a
+    /// snapshot.
+    pub(crate) fn is_used_by_others<T>(&self, file: &str, own: &Ref<T>) -> bool {
+        let known = self.unchanged(self.world.index.with_disk(file));
+        let mut all = known.chain(self.changed.values().flatten());
+        all.any(|object| match &object.hidden {
+            Hidden::Machine(machine) if object.value() != own.value() => {
+                machine.disk_files().any(|other| other == file)
+            }
+            _ => false,
+        })
+    }
+
+    /// Returns whether a snapshot of any machine contains a file, as a disk or as its parent.
+    pub(crate) fn is_in_snapshots(&self, file: &str) -> bool {
+        let known = self.unchanged(self.world.index.with_disk(file));
+        let mut all = known.chain(self.changed.values().flatten());
+        all.any(|object| match &object.hidden {
+            Hidden::Machine(machine) => machine.snapshots.files().any(|other| other == file),
+            _ => false,
+        })
+    }
+
     /// Adds an action to be done after the transaction is committed.
     pub(crate) fn after(&mut self, effect: Effect) {
         self.effects.push(effect);

@@ -123,6 +123,24 @@ impl Guest for ProcessGuest {
         tokio::task::spawn_blocking(move || container.write_back(&chain, method)).await?
     }
 
+    /// Refuses while a container runs on the disk: its changes are written back only after its
+    /// end.
+    async fn release(&self, disk: &GuestDisk) -> io::Result<()> {
+        let machines = self.0.machines.lock();
+        let machines = machines.unwrap_or_else(PoisonError::into_inner);
+        let runs = disk.chain.first().is_some_and(|path| {
+            let mut machines = machines.iter().filter_map(Weak::upgrade);
+            machines.any(|machine| machine.runs_on(path))
+        });
+        if runs {
+            return Err(io::Error::new(
+                io::ErrorKind::ResourceBusy,
+                "a container runs on the disk",
+            ));
+        }
+        Ok(())
+    }
+
     async fn forget(&self, disk: &GuestDisk) {
         let Some(path) = disk.chain.first() else {
             return;

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
@@ -51,6 +51,13 @@ impl MachinePlatform {
     pub(crate) fn has(&self, address: IpAddr) -> bool {
         let running = self.running.get();
         running.is_some_and(|running| running.addresses.contains(&address))
+    }
+
+    /// Returns whether a container runs whose root file system is on this disk.
+    pub(crate) fn runs_on(&self, disk: &Path) -> bool {
+        let disks = &self.machine.hardware().disks;
+        let root = disks.first().and_then(|root| root.chain.first());
+        self.running.get().is_some() && root.is_some_and(|root| root == disk)
     }
 
     /// Returns the tree of the container's image, the directory with its changes, and whether

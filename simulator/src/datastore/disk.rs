@@ -105,7 +105,7 @@ pub(crate) fn open(store: &Store, path: &DatastorePath) -> Result<vmdk::Disk, Fa
 }
 
 /// Converts an error to a fault.
-fn refused(path: &DatastorePath, error: disk_image::Error) -> Fault {
+pub(super) fn refused(path: &DatastorePath, error: disk_image::Error) -> Fault {
     match error {
         disk_image::Error::Vmdk(vmdk::Error::File { source, .. }) => {
             fault::file_fault(&path.to_string(), &source)
@@ -148,6 +148,26 @@ pub(crate) fn copy(
         let _ = delete(store, to);
     }
     copied
+}
+
+/// Copies what a disk stores besides its parent to a new child of the same parent; `hint` is the
+/// path of the parent, relative to the new disk.
+pub(crate) fn copy_child(
+    store: &Store,
+    from: &DatastorePath,
+    to: &DatastorePath,
+    parent: &DatastorePath,
+    (hint, new): (&str, &New),
+    monitor: &Monitor,
+) -> Result<(), Fault> {
+    let source = open(store, from)?;
+    create_child(store, to, parent, hint, new)?;
+    let copied = SparseDisk::open(store.file(to)).and_then(|mut disk| {
+        let mut content = disk.replace();
+        disk_image::copy(&source, &mut content, monitor)?;
+        content.finish()
+    });
+    copied.map_err(|error| refused(from, error))
 }
 
 /// Grows a disk to a new capacity.
@@ -264,7 +284,7 @@ fn extents(store: &Store, path: &DatastorePath) -> Result<Vec<DatastorePath>, Fa
     Ok(own.map(|file| path.sibling(&file)).collect())
 }
 
-fn descriptor(store: &Store, path: &DatastorePath) -> Result<Descriptor, Fault> {
+pub(super) fn descriptor(store: &Store, path: &DatastorePath) -> Result<Descriptor, Fault> {
     vmdk::read_descriptor(store.file(path)).map_err(|error| refused(path, error))
 }
 

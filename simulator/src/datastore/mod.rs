@@ -2,6 +2,7 @@
 
 pub(crate) mod disk;
 pub(crate) mod path;
+pub(crate) mod redo_log;
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -11,6 +11,7 @@ use super::kind::Kind;
 use crate::datastore::Store;
 use crate::datastore::disk::{self, New};
 use crate::datastore::path::DatastorePath;
+use crate::datastore::redo_log;
 use crate::fault;
 use crate::model::datastore;
 use crate::world::Transaction;
@@ -88,16 +89,7 @@ pub(super) fn prepare(
         }
         _ => disk::read(store, &path)?,
     };
-    backing.base.file_name = path.to_string();
-    backing.base.datastore = Some(datastore::reference(tx));
-    if backing.disk_mode.is_empty() {
-        backing.disk_mode = "persistent".into();
-    }
-    backing.uuid = Some(dashed(&on_disk.uuid)).filter(|uuid| !uuid.is_empty());
-    backing.thin_provisioned = Some(on_disk.thin);
-    backing.split.get_or_insert(false);
-    backing.write_through.get_or_insert(false);
-    backing.parent = parents(tx, &path, on_disk.parent.as_deref())?;
+    describe(tx, &mut backing, &path, &on_disk)?;
     device
         .modify::<VirtualDisk>(|disk| {
             let bytes = i64::try_from(on_disk.bytes).unwrap_or(i64::MAX);
@@ -107,6 +99,74 @@ pub(super) fn prepare(
         })
         .map_err(malformed)?;
     Ok(made)
+}
+
+/// Completes a backing according to the files of its disk.
+fn describe(
+    tx: &Transaction<'_>,
+    backing: &mut VirtualDiskFlatVer2BackingInfo,
+    path: &DatastorePath,
+    on_disk: &disk::Disk,
+) -> Result<(), Fault> {
+    backing.base.file_name = path.to_string();
+    backing.base.datastore = Some(datastore::reference(tx));
+    if backing.disk_mode.is_empty() {
+        backing.disk_mode = "persistent".into();
+    }
+    backing.uuid = Some(dashed(&on_disk.uuid)).filter(|uuid| !uuid.is_empty());
+    backing.thin_provisioned = Some(on_disk.thin);
+    backing.split.get_or_insert(false);
+    backing.write_through.get_or_insert(false);
+    backing.parent = parents(tx, path, on_disk.parent.as_deref())?;
+    Ok(())
+}
+
+/// Returns whether a device is a disk that snapshots include.
+pub(crate) fn is_in_snapshots(device: &Poly<VirtualDevice>) -> bool {
+    let mode = super::text(device, "backing.diskMode").unwrap_or_default();
+    Kind::of(device) == Kind::Disk && !mode.starts_with("independent")
+}
+
+/// Continues a disk in a new redo log. Returns the path of the redo log.
+pub(crate) fn branch(
+    tx: &mut Transaction<'_>,
+    device: &mut Poly<VirtualDevice>,
+) -> Result<DatastorePath, Fault> {
+    let cid = tx.ids().cid();
+    let store = &tx.shared().store;
+    let parent = store.parse(&super::text(device, "backing.fileName").unwrap_or_default())?;
+    let path = redo_log::create(store, &parent, cid)?;
+    if let Err(fault) = attach(tx, device, &path) {
+        destroy_files(tx, &[path.to_string()]);
+        return Err(fault);
+    }
+    Ok(path)
+}
+
+/// Attaches a disk device to other files with the same capacity.
+pub(crate) fn attach(
+    tx: &Transaction<'_>,
+    device: &mut Poly<VirtualDevice>,
+    path: &DatastorePath,
+) -> Result<(), Fault> {
+    let malformed = || fault::invalid_vm_config("config.hardware.device");
+    let disk = device.base::<VirtualDisk>().map_err(|_| malformed())?;
+    let backing = disk.as_ref().and_then(|disk| disk.backing.as_ref());
+    let backing = backing.ok_or_else(malformed)?;
+    let mut backing = backing
+        .get::<VirtualDiskFlatVer2BackingInfo>()
+        .map_err(|_| malformed())?
+        .ok_or_else(malformed)?;
+    describe(
+        tx,
+        &mut backing,
+        path,
+        &disk::read(&tx.shared().store, path)?,
+    )?;
+    device
+        .modify::<VirtualDisk>(|disk| disk.backing = Some(Poly::new(backing)))
+        .map(drop)
+        .map_err(|_| malformed())
 }
 
 /// Checks an edited disk against its previous state, and grows it if requested. Returns the
@@ -139,6 +199,12 @@ pub(super) fn edit(
     let bytes = |number| u64::try_from(number).unwrap_or(0);
     let mut grown = None;
     if asked > had {
+        if chain(old).len() > 1 {
+            return Err(fault::invalid_device_operation(
+                index,
+                "Disks with parents cannot be expanded",
+            ));
+        }
         let name = super::text(old, "backing.fileName").unwrap_or_default();
         let store = &tx.shared().store;
         let path = store.parse(&name)?;

@@ -10,7 +10,9 @@ pub(crate) mod vmx_settings;
 
 pub(crate) use board::board;
 pub(crate) use change::{apply, undo};
-pub(crate) use disk::{chain, chain_of, chains, destroy_files, hint, parents_asked};
+pub(crate) use disk::{
+    attach, branch, chain, chain_of, chains, destroy_files, hint, is_in_snapshots, parents_asked,
+};
 pub(crate) use kind::Kind;
 
 use vim25::types::VirtualDevice;

@@ -33,6 +33,22 @@ pub(crate) fn of(devices: &Devices, home: &DatastorePath, volume: &str) -> Setti
     settings
 }
 
+/// Returns the name of the settings of a drive, such as `scsi0:1`; `None` if it is attached to no
+/// controller.
+pub(crate) fn node(devices: &Devices, device: &Poly<VirtualDevice>) -> Option<String> {
+    let on = int(device, "controllerKey").unwrap_or(0);
+    let controller = devices.iter().find(|other| key(other) == on)?;
+    let bus = int(controller, "busNumber").unwrap_or(0);
+    let unit = int(device, "unitNumber").unwrap_or(0);
+    Some(format!("{}{bus}:{unit}", class(Kind::of(controller))))
+}
+
+/// Returns how the files of a machine refer to another file, given the machine's `.vmx` file and
+/// the path at which the host's file system mounts the datastore.
+pub(crate) fn relative(home: &DatastorePath, volume: &str, file: &str) -> String {
+    Placement { home, volume }.relative(file)
+}
+
 /// Adds the settings of one group; empty values are skipped.
 fn group(settings: &mut Settings, name: &str, values: &[(&str, String)]) {
     for (key, value) in values {
@@ -98,14 +114,9 @@ fn drive(
     kind: Kind,
     place: Placement<'_>,
 ) {
-    let on = int(device, "controllerKey").unwrap_or(0);
-    let Some(controller) = devices.iter().find(|other| key(other) == on) else {
+    let Some(name) = node(devices, device) else {
         return;
     };
-    let on = Kind::of(controller);
-    let bus = int(controller, "busNumber").unwrap_or(0);
-    let unit = int(device, "unitNumber").unwrap_or(0);
-    let name = format!("{}{bus}:{unit}", class(on));
     let file = text(device, "backing.fileName").unwrap_or_default();
     let file = place.relative(&file);
     if kind == Kind::Disk {
@@ -116,10 +127,12 @@ fn drive(
             "independent_nonpersistent" => "independent-nonpersistent".into(),
             other => other.to_owned(),
         };
-        let ty = match on {
-            Kind::Scsi => "scsi-hardDisk",
-            Kind::Ide => "ata-hardDisk",
-            _ => "disk",
+        let ty = if name.starts_with("scsi") {
+            "scsi-hardDisk"
+        } else if name.starts_with("ide") {
+            "ata-hardDisk"
+        } else {
+            "disk"
         };
         group(
             settings,

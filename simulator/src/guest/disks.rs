@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 use vim25::types::VirtualMachineConfigInfo;
 use vim25::{Fault, Ref, mo};
 
-use super::GuestDisk;
+use super::{DiskMode, GuestDisk};
 use crate::datastore::disk;
 use crate::datastore::path::DatastorePath;
 use crate::device::{self, Kind};
@@ -48,6 +48,43 @@ pub(crate) async fn flush_machine(
         flush(shared, held).await?;
     }
     Ok(())
+}
+
+/// Makes the files of a machine's disks complete: flushes the disks of a machine that is off, and
+/// asks the guest of a machine that is on to release them. Returns the number of the power cycle
+/// of a machine that is on; a caller should check that it has not changed.
+///
+/// # Errors
+/// The guest did not write a disk, or does not release it.
+pub(crate) async fn settle_machine(
+    shared: &Arc<Shared>,
+    vm: &Ref<mo::VirtualMachine>,
+) -> Result<Option<u64>, Fault> {
+    let own = vm.clone();
+    let found = Transaction::run(shared, move |tx| {
+        let object = tx.object(&own)?;
+        let cycle = Machine::of(object)?.cycle.as_ref();
+        let number = cycle.map(|cycle| cycle.number);
+        Ok((number, disks(tx.shared(), object)?))
+    });
+    let (cycle, held) = found.await?;
+    for held in held {
+        if cycle.is_none() {
+            flush(shared, held).await?;
+        } else if held.disk.mode == DiskMode::Persistent {
+            release(shared, &held.disk).await?;
+        }
+    }
+    Ok(cycle)
+}
+
+async fn release(shared: &Shared, disk: &GuestDisk) -> Result<(), Fault> {
+    let released = shared.guest.release(disk).await;
+    released.map_err(|error| {
+        let file = shared.store.name_of(&disk.chain);
+        tracing::debug!(file, %error, "a guest does not release its disk");
+        fault::snapshot(&format!("the guest does not release the disk {file}"))
+    })
 }
 
 /// Flushes the disk that a file of the datastore belongs to. A no-op for other files.

@@ -12,6 +12,7 @@ mod tether;
 
 pub(crate) use disks::{
     check_free, check_unlocked, flush_file, flush_machine, flush_parents, forget_file,
+    settle_machine,
 };
 pub use hardware::{DiskMode, GuestDisk, GuestHardware, GuestNic};
 pub use machine::{GuestError, GuestMachine};
@@ -91,10 +92,27 @@ pub trait Guest: fmt::Debug + Send + Sync + 'static {
         Ok(())
     }
 
+    /// Gives up the files of a disk while the machine is on. The default does nothing, which is
+    /// right for guests that do not use the files of disks.
+    ///
+    /// Called before a snapshot of the machine is taken, before redo logs of a removed snapshot
+    /// are merged, and before the machine is cloned. The guest writes pending changes to the
+    /// disk's files. From then on it must not write to them, because others continue the disk:
+    /// until the machine is powered on again, [`GuestMachine::hardware`] names files that may
+    /// have become parents, or may have been deleted.
+    ///
+    /// # Errors
+    /// The operation fails with `SnapshotFault`, and the disk does not change.
+    async fn release(&self, disk: &GuestDisk) -> io::Result<()> {
+        let _ = disk;
+        Ok(())
+    }
+
     /// Discards the guest's own copy of a disk. The default does nothing.
     ///
     /// Called after the disk's files were deleted, moved or overwritten by an upload, and
-    /// before that operation is reported as complete. All machines that have the disk are off.
+    /// before that operation is reported as complete. All machines that have the disk are off, or
+    /// their guests have [released](Self::release) it.
     /// Like [`flush`](Self::flush), it is also called for disks that the guest does not know.
     async fn forget(&self, disk: &GuestDisk) {
         let _ = disk;

@@ -2,6 +2,7 @@
 
 pub(crate) mod config;
 pub(crate) mod file;
+mod layout;
 pub(crate) mod properties;
 pub(crate) mod read;
 
@@ -21,6 +22,7 @@ use crate::guest::Programs;
 use crate::model::datastore;
 use crate::object::{Hidden, Object};
 use crate::serial::Ports;
+use crate::snapshot::Snapshots;
 use crate::world::Transaction;
 
 /// State of a machine that the API does not show.
@@ -35,6 +37,10 @@ pub(crate) struct Machine {
     pub(crate) extra: ExtraConfig,
     /// For each disk, its descriptor followed by those of its parents.
     pub(crate) chains: Vec<Vec<String>>,
+    /// The snapshots of the machine.
+    pub(crate) snapshots: Arc<Snapshots>,
+    /// Whether the machine was cloned so that its disks have parents which other machines use.
+    pub(crate) is_linked: bool,
     /// The current power cycle; `None` while the machine is off.
     pub(crate) cycle: Option<Cycle>,
     /// Cancelled when the machine's most recent guest has ended.
@@ -70,6 +76,11 @@ impl Machine {
             Hidden::Machine(machine) => Ok(machine),
             _ => Err(fault::not_found(object.reference())),
         }
+    }
+
+    /// Iterates over the files of the machine's disks and their parents, now and in snapshots.
+    pub(crate) fn disk_files(&self) -> impl Iterator<Item = &String> {
+        self.chains.iter().flatten().chain(self.snapshots.files())
     }
 
     /// Returns the machine of an object for modification.

@@ -4,14 +4,13 @@ use jiff::Timestamp;
 use vim25::types::{
     GuestInfo, ManagedEntityStatus, ResourceConfigSpec, VirtualMachineCapability,
     VirtualMachineConfigInfo, VirtualMachineConfigSummary, VirtualMachineConnectionState,
-    VirtualMachineFaultToleranceState, VirtualMachineFileLayoutEx,
-    VirtualMachineFileLayoutExFileInfo, VirtualMachineGuestSummary, VirtualMachinePowerState,
+    VirtualMachineFaultToleranceState, VirtualMachineGuestSummary, VirtualMachinePowerState,
     VirtualMachineQuickStats, VirtualMachineRecordReplayState, VirtualMachineRuntimeInfo,
     VirtualMachineStorageSummary, VirtualMachineSummary, VirtualMachineToolsStatus,
 };
 use vim25::{AnyRef, Fault, Ref, mo};
 
-use super::Machine;
+use super::{Machine, layout};
 use crate::device;
 use crate::object::{Object, Retype};
 use crate::world::Transaction;
@@ -39,6 +38,14 @@ pub(crate) fn begin(
     object.put(
         "capability",
         &VirtualMachineCapability {
+            snapshot_operations_supported: true,
+            multiple_snapshots_supported: true,
+            powered_off_snapshots_supported: true,
+            memory_snapshots_supported: true,
+            revert_to_snapshot_supported: true,
+            quiesced_snapshots_supported: true,
+            disable_snapshots_supported: true,
+            lock_snapshots_supported: true,
             boot_options_supported: true,
             disk_shares_supported: true,
             multiple_cores_per_socket_supported: true,
@@ -94,8 +101,9 @@ pub(crate) fn refresh(tx: &mut Transaction<'_>, vm: &Ref<mo::VirtualMachine>) ->
     let mut runtime: VirtualMachineRuntimeInfo = object.read("runtime")?;
     runtime.max_memory_usage = Some(config.hardware.memory_mb);
     let machine = Machine::of(&object)?.clone();
-    let files = files(tx, &machine, &config);
-    let committed: i64 = files.iter().map(|file| file.size).sum();
+    runtime.consolidation_needed = machine.snapshots.unmerged;
+    let layout = layout::of(tx, &machine, &config);
+    let committed: i64 = layout.file.iter().map(|file| file.size).sum();
     let guest: GuestInfo = object.read("guest")?;
     let summary = VirtualMachineSummary {
         vm: Some(vm.clone()),
@@ -165,14 +173,7 @@ pub(crate) fn refresh(tx: &mut Transaction<'_>, vm: &Ref<mo::VirtualMachine>) ->
     object.put("summary", &summary);
     object.put("resourceConfig", &resources);
     object.put("network", &networks);
-    object.put(
-        "layoutEx",
-        &VirtualMachineFileLayoutEx {
-            file: files,
-            timestamp: Timestamp::now(),
-            ..Default::default()
-        },
-    );
+    object.put("layoutEx", &layout);
     Ok(())
 }
 
@@ -198,40 +199,4 @@ fn summary(config: &VirtualMachineConfigInfo) -> VirtualMachineConfigSummary {
         managed_by: config.managed_by.clone(),
         ..Default::default()
     }
-}
-
-fn files(
-    tx: &Transaction<'_>,
-    machine: &Machine,
-    config: &VirtualMachineConfigInfo,
-) -> Vec<VirtualMachineFileLayoutExFileInfo> {
-    let store = &tx.shared().store;
-    let mut names = vec![(machine.vmx.to_string(), "config")];
-    for device in &config.hardware.device {
-        if device.node().is_a("VirtualDisk") {
-            let chain = device::chain(device).into_iter();
-            names.extend(chain.map(|file| (file, "diskDescriptor")));
-        }
-    }
-    names
-        .into_iter()
-        .enumerate()
-        .map(|(key, (name, kind))| {
-            let size = store
-                .parse(&name)
-                .ok()
-                .and_then(|path| std::fs::metadata(store.file(&path)).ok())
-                .map_or(0, |metadata| {
-                    i64::try_from(metadata.len()).unwrap_or(i64::MAX)
-                });
-            VirtualMachineFileLayoutExFileInfo {
-                key: i32::try_from(key).unwrap_or(i32::MAX),
-                name,
-                type_: kind.to_owned(),
-                size,
-                accessible: Some(true),
-                ..Default::default()
-            }
-        })
-        .collect()
 }

@@ -37,6 +37,7 @@ use crate::object::Object;
 use crate::property;
 use crate::saved::Saved;
 use crate::shared::Shared;
+use crate::task;
 use crate::world::Transaction;
 
 pub(crate) use datacenter::NAME as DATACENTER;
@@ -86,8 +87,10 @@ pub(crate) fn call(inv: &mut Invocation<'_, '_>, object: &Object) -> Option<Answ
         "Datacenter" => datacenter::call(inv),
         "Folder" => folder::call(inv),
         "HttpNfcLease" => lease::call(inv),
+        "Task" => task::call(inv),
         "ResourcePool" => resource_pool::call(inv),
         "VirtualMachine" => virtual_machine::call(inv),
+        "VirtualMachineSnapshot" => virtual_machine::call_snapshot(inv),
         "VmwareDistributedVirtualSwitch" => distributed_switch::call(inv),
         "DistributedVirtualPortgroup" => distributed_switch::call_group(inv),
         "HostSystem" | "ReflectManagedMethodExecuter" => esxcli::call(inv),

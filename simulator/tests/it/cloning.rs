@@ -1,19 +1,25 @@
 //! Tests of cloning and relocating machines in a vCenter.
 
+use std::time::Duration;
+
 use disk_image::BlockRead as _;
 use disk_image::vmdk::{Disk, SparseDisk};
-use simulator::Simulator;
+use simulator::{Reaction, Simulator};
 use vim25::types::{
-    DuplicateName, InvalidArgument, InvalidState, NotSupported, OptionValue,
-    ParaVirtualSCSIController, VirtualDeviceConfigSpec, VirtualMachineCloneSpec,
-    VirtualMachineConfigSpec, VirtualMachinePowerState, VirtualMachineRelocateSpec,
+    DuplicateName, InvalidArgument, InvalidDeviceOperation, InvalidPowerState, InvalidState,
+    NotSupported, OptionValue, ParaVirtualSCSIController, RequestCanceled, TaskInProgress,
+    TaskInfoState, VirtualDeviceConfigSpec, VirtualDeviceConfigSpecOperation, VirtualDisk,
+    VirtualMachineCloneSpec, VirtualMachineConfigInfo, VirtualMachineConfigSpec,
+    VirtualMachineInstantCloneSpec, VirtualMachinePowerState, VirtualMachineRelocateSpec,
     VirtualSCSISharing,
 };
-use vim25::{AnyRef, Poly, Ref, mo};
+use vim25::{AnyRef, Fault, Poly, Ref, mo};
 
 use crate::client::Client;
-use crate::client::container::{add, disk_of, options};
+use crate::client::container::{add, disk_of, extra, options};
 use crate::vcenter::{bare, typed};
+
+type Vm = Ref<mo::VirtualMachine>;
 
 struct Bench {
     simulator: Simulator,
@@ -192,11 +198,6 @@ async fn a_clone_that_is_refused_leaves_nothing() {
             "{name}"
         );
     }
-    client.run(source.power_on_vm(None)).await.unwrap();
-    let busy = client
-        .run(source.clone_vm(&bench.folder, "busy", &plain))
-        .await;
-    assert!(busy.unwrap_err().is::<InvalidState>());
     bench.simulator.shutdown().await;
 
     let host = Simulator::esx().start().await.unwrap();
@@ -214,6 +215,9 @@ async fn a_clone_that_is_refused_leaves_nothing() {
         .await
         .unwrap();
     let refused = client.call(vm.clone_vm(&folder, "b", &plain)).await;
+    assert!(refused.unwrap_err().fault().is::<NotSupported>());
+    let instant = VirtualMachineInstantCloneSpec::default();
+    let refused = client.call(vm.instant_clone(&instant)).await;
     assert!(refused.unwrap_err().fault().is::<NotSupported>());
     host.shutdown().await;
 }
@@ -306,5 +310,268 @@ async fn a_machine_moves_to_another_host_pool_and_folder() {
     };
     let fault = client.run(vm.relocate_vm(&home, None)).await.unwrap_err();
     assert!(fault.is::<DuplicateName>(), "{fault}");
+    bench.simulator.shutdown().await;
+}
+
+/// Returns the specification of a clone that continues the disks of a snapshot.
+fn linked(snapshot: &Ref<mo::VirtualMachineSnapshot>) -> VirtualMachineCloneSpec {
+    VirtualMachineCloneSpec {
+        location: VirtualMachineRelocateSpec {
+            disk_move_type: Some("createNewChildDiskBacking".into()),
+            ..Default::default()
+        },
+        snapshot: Some(snapshot.clone()),
+        ..Default::default()
+    }
+}
+
+impl Bench {
+    async fn clone(&self, of: &Vm, name: &str, spec: &VirtualMachineCloneSpec) -> Vm {
+        let clone = of.clone_vm(&self.folder, name, spec);
+        self.client.run(clone).await.unwrap()
+    }
+
+    async fn take(&self, vm: &Vm) -> Ref<mo::VirtualMachineSnapshot> {
+        let take = vm.create_snapshot("base", None, false, false);
+        self.client.run(take).await.unwrap()
+    }
+
+    /// Returns the file of a machine's disk, and that of its parent.
+    async fn disk(&self, vm: &Vm) -> (String, Option<String>) {
+        let backing = "config.hardware.device[2000].backing";
+        let file = format!("{backing}.fileName");
+        let parent = format!("{backing}.parent.fileName");
+        (
+            self.client.get(vm, &file).await,
+            self.client.try_get(vm, &parent).await,
+        )
+    }
+
+    fn append(&self, file: &str, at: u64, bytes: &[u8]) {
+        let path = self.simulator.datastore_directory().join(file);
+        let mut disk = SparseDisk::open(path).unwrap();
+        disk.write_at(at, bytes).unwrap();
+    }
+
+    fn exists(&self, file: &str) -> bool {
+        self.simulator.datastore_directory().join(file).exists()
+    }
+}
+
+#[tokio::test]
+async fn linked_clones_continue_a_snapshot_that_outlives_its_source() {
+    let bench = bench().await;
+    let (client, source) = (&bench.client, bench.source().await);
+    bench.append("child/child.vmdk", 0, b"base");
+    let snapshot = bench.take(&source).await;
+    assert!(snapshot.value().starts_with("snapshot-"), "{snapshot}");
+    bench.append("child/child-000001.vmdk", 0, b"later");
+    client.run(source.power_on_vm(None)).await.unwrap();
+    let one = bench.clone(&source, "one", &linked(&snapshot)).await;
+    let two = bench.clone(&source, "two", &linked(&snapshot)).await;
+    let parent = Some("[LocalDS_0] child/child.vmdk".to_owned());
+    assert_eq!(
+        bench.disk(&one).await,
+        ("[LocalDS_0] one/one.vmdk".to_owned(), parent)
+    );
+    // A full clone of the snapshot has its content too, but no parent.
+    let of_snapshot = VirtualMachineCloneSpec {
+        snapshot: Some(snapshot.clone()),
+        ..Default::default()
+    };
+    let full = bench.clone(&source, "full", &of_snapshot).await;
+    assert_eq!(bench.disk(&full).await.1, None);
+    for file in ["one/one.vmdk", "two/two.vmdk", "full/full.vmdk"] {
+        assert_eq!(&bench.first_bytes(file)[..4], b"base", "{file}");
+    }
+    let uuids = [
+        client.get::<String>(&one, "config.instanceUuid").await,
+        client.get::<String>(&two, "config.instanceUuid").await,
+    ];
+    assert_ne!(uuids[0], uuids[1]);
+    bench.append("one/one.vmdk", 0, b"own");
+    client.run(one.power_on_vm(None)).await.unwrap();
+
+    // Clones keep the disk of the snapshot, whatever is removed before them.
+    client
+        .run(snapshot.remove_snapshot(false, None))
+        .await
+        .unwrap();
+    assert_eq!(
+        bench.disk(&source).await.0,
+        "[LocalDS_0] child/child-000001.vmdk"
+    );
+    client.run(two.destroy()).await.unwrap();
+    assert_eq!(&bench.first_bytes("one/one.vmdk")[..4], b"owne");
+    client.run(source.power_off_vm()).await.unwrap();
+    client.run(source.destroy()).await.unwrap();
+    assert!(!bench.exists("child/child-000001.vmdk"));
+    assert_eq!(&bench.first_bytes("one/one.vmdk")[..4], b"owne");
+    client.run(one.power_off_vm()).await.unwrap();
+    client.run(one.destroy()).await.unwrap();
+    assert!(!bench.exists("one") && !bench.exists("child/child.vmdk"));
+    bench.simulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_clone_of_the_child_most_disk_shares_its_parents() {
+    let bench = bench().await;
+    let (client, source) = (&bench.client, bench.source().await);
+    bench.append("child/child.vmdk", 8, b"grandson");
+    let spec = VirtualMachineCloneSpec {
+        location: VirtualMachineRelocateSpec {
+            disk_move_type: Some("moveChildMostDiskBacking".into()),
+            ..Default::default()
+        },
+        ..Default::default()
+    };
+    let clone = bench.clone(&source, "copy", &spec).await;
+    let parent = Some("[LocalDS_0] source/source.vmdk".to_owned());
+    assert_eq!(
+        bench.disk(&clone).await,
+        ("[LocalDS_0] copy/copy.vmdk".to_owned(), parent)
+    );
+    assert_eq!(bench.first_bytes("copy/copy.vmdk"), b"of the pgrandson");
+    bench.append("copy/copy.vmdk", 0, b"OF");
+    assert_eq!(bench.first_bytes("child/child.vmdk"), b"of the pgrandson");
+    // The other machine still needs the parent.
+    client.run(clone.destroy()).await.unwrap();
+    assert_eq!(bench.first_bytes("child/child.vmdk"), b"of the pgrandson");
+    bench.simulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_linked_clone_needs_a_snapshot_of_its_source() {
+    let bench = bench().await;
+    let (client, source) = (&bench.client, bench.source().await);
+    let snapshot = bench.take(&source).await;
+    let mut without = linked(&snapshot);
+    without.snapshot = None;
+    let refused = source.clone_vm(&bench.folder, "x", &without);
+    let fault = client.call(refused).await.unwrap_err().fault();
+    let detail = fault.get::<InvalidArgument>().unwrap().unwrap();
+    assert_eq!(detail.invalid_property.as_deref(), Some("spec.snapshot"));
+    let other = bench.clone(&source, "other", &linked(&snapshot)).await;
+    let foreign = client.run(other.clone_vm(&bench.folder, "x", &linked(&snapshot)));
+    assert!(foreign.await.unwrap_err().is::<InvalidArgument>());
+    assert!(!bench.exists("x"));
+    // A linked disk cannot grow.
+    let disk: VirtualDisk = client.get(&other, "config.hardware.device[2000]").await;
+    let mut grown = disk;
+    grown.capacity_in_kb *= 2;
+    grown.capacity_in_bytes = None;
+    let mut larger = linked(&snapshot);
+    larger.config = Some(Box::new(VirtualMachineConfigSpec {
+        device_change: vec![Poly::new(VirtualDeviceConfigSpec {
+            operation: Some(VirtualDeviceConfigSpecOperation::Edit),
+            device: Poly::new(grown),
+            ..Default::default()
+        })],
+        ..Default::default()
+    }));
+    let refused = client.run(source.clone_vm(&bench.folder, "x", &larger));
+    assert!(refused.await.unwrap_err().is::<InvalidDeviceOperation>());
+    assert!(!bench.exists("x"));
+    bench.simulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_machine_that_is_on_is_cloned_and_the_clone_is_off() {
+    let bench = bench().await;
+    let (client, source) = (&bench.client, bench.source().await);
+    bench.append("child/child.vmdk", 0, b"now");
+    client.run(source.power_on_vm(None)).await.unwrap();
+    let spec = VirtualMachineCloneSpec::default();
+    let clone = bench.clone(&source, "copy", &spec).await;
+    assert_eq!(&bench.first_bytes("copy/copy.vmdk")[..3], b"now");
+    let state: VirtualMachinePowerState = client.get(&clone, "runtime.powerState").await;
+    assert_eq!(state, VirtualMachinePowerState::PoweredOff);
+    let keys: Vec<Poly<OptionValue>> = client.get(&clone, "config.extraConfig").await;
+    let nvram = keys.iter().find_map(|key| {
+        let key = key.get::<OptionValue>().unwrap().unwrap();
+        (key.key == "nvram").then(|| key.text()).flatten()
+    });
+    assert_eq!(nvram.as_deref(), Some("copy.nvram"));
+    bench.simulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_machine_is_cloned_several_times_at_once_and_a_clone_is_cancelled() {
+    let bench = bench().await;
+    let (client, source) = (&bench.client, bench.source().await);
+    let script = bench.simulator.script();
+    script.always("CloneVM_Task", Reaction::SlowTask(Duration::from_secs(600)));
+    let spec = VirtualMachineCloneSpec::default();
+    let mut tasks = Vec::new();
+    for number in 0..7 {
+        let clone = source.clone_vm(&bench.folder, &number.to_string(), &spec);
+        tasks.push(client.call(clone).await.unwrap().task().clone());
+    }
+    // Other tasks have to wait, even if the list of recent tasks is full.
+    let busy = client.call(source.power_on_vm(None)).await;
+    assert!(busy.unwrap_err().fault().is::<TaskInProgress>());
+    for task in &tasks {
+        assert!(client.get::<bool>(task, "info.cancelable").await);
+        client.call(task.cancel_task()).await.unwrap();
+        let info = client.finish(task).await;
+        assert_eq!(info.state, TaskInfoState::Error);
+        assert!(info.cancelled);
+        assert_eq!(info.name.as_deref(), Some("CloneVM_Task"));
+        let fault = Fault::from(*info.error.unwrap());
+        assert!(fault.is::<RequestCanceled>(), "{fault}");
+    }
+    let over = client.call(tasks[0].cancel_task()).await;
+    assert!(over.unwrap_err().fault().is::<InvalidState>());
+    script.clear();
+    script.next(
+        "PowerOnVM_Task",
+        Reaction::SlowTask(Duration::from_millis(100)),
+    );
+    let on = client.call(source.power_on_vm(None)).await.unwrap();
+    let on = on.task().clone();
+    let fixed = client.call(on.cancel_task()).await;
+    assert!(fixed.unwrap_err().fault().is::<NotSupported>());
+    client.finish(&on).await;
+    for number in 0..7 {
+        assert!(!bench.exists(&number.to_string()));
+    }
+    bench.simulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_instant_clone_is_on_and_shares_the_disk_of_its_source() {
+    let bench = bench().await;
+    let (client, source) = (&bench.client, bench.source().await);
+    let spec = VirtualMachineInstantCloneSpec {
+        name: "instant".into(),
+        config: options(&[("guestinfo.role".to_owned(), "clone".to_owned())].into()),
+        ..Default::default()
+    };
+    let off = client.call(source.instant_clone(&spec)).await;
+    assert!(off.unwrap_err().fault().is::<InvalidPowerState>());
+    bench.append("child/child.vmdk", 0, b"shared");
+    client.run(source.power_on_vm(None)).await.unwrap();
+    let clone: Vm = client.run(source.instant_clone(&spec)).await.unwrap();
+    let state: VirtualMachinePowerState = client.get(&clone, "runtime.powerState").await;
+    assert_eq!(state, VirtualMachinePowerState::PoweredOn);
+    let parent = Some("[LocalDS_0] child/child.vmdk".to_owned());
+    assert_eq!(
+        bench.disk(&clone).await,
+        (
+            "[LocalDS_0] instant/instant.vmdk".to_owned(),
+            parent.clone()
+        )
+    );
+    assert_eq!(
+        bench.disk(&source).await,
+        ("[LocalDS_0] child/child-000001.vmdk".to_owned(), parent)
+    );
+    assert_eq!(&bench.first_bytes("instant/instant.vmdk")[..6], b"shared");
+    let config: VirtualMachineConfigInfo = client.get(&clone, "config").await;
+    assert_eq!(extra(&config, "guestinfo.role").as_deref(), Some("clone"));
+    assert_eq!(extra(&config, "some.key").as_deref(), Some("word"));
+    let refused = client.run(source.instant_clone(&spec)).await;
+    assert!(refused.unwrap_err().is::<DuplicateName>());
+    assert!(!bench.exists("child/child-000002.vmdk"));
     bench.simulator.shutdown().await;
 }

@@ -19,6 +19,7 @@ mod leases;
 mod machines;
 mod refusals;
 mod restart;
+mod snapshots;
 mod tools;
 mod updates;
 mod values;

@@ -99,7 +99,13 @@ pub(in crate::model) fn export(
     let lease = wish.lease.clone();
     // While the task runs, no other operation on the machine starts.
     let user = wish.user.clone();
-    let task = task::open_as(inv.tx, &user, &vm.retype(), "VirtualMachine.ExportVmLRO")?;
+    let task = task::open_as(
+        inv.tx,
+        &user,
+        &vm.retype(),
+        "VirtualMachine.ExportVmLRO",
+        None,
+    )?;
     run(inv.tx, &task)?;
     let begin = Later::new(|shared| export_now(shared, wish, vm, task));
     inv.tx.after(Effect::Then(begin));
@@ -161,7 +167,7 @@ async fn import_now(
         let vm = virtual_machine::create(tx, &spec, &place)?;
         let vm: Ref<mo::VirtualMachine> = vm.get().map_err(|_| fault::invalid_state())?;
         let description = "ResourcePool.ImportVAppLRO";
-        let begun = task::open_as(tx, &wish.user, &vm.retype(), description)
+        let begun = task::open_as(tx, &wish.user, &vm.retype(), description, None)
             .and_then(|task| run(tx, &task).map(|()| task))
             .and_then(|task| begin(tx, &wish.lease, &vm, task, Direction::Import));
         if begun.is_err() {

@@ -6,7 +6,7 @@ use vim25::types::{VirtualMachineConfigInfo, VirtualMachineConfigSpec};
 use vim25::{Fault, Ref, mo};
 use vmx::{Document, ExtraConfig};
 
-use super::Placement;
+use super::{Placement, snapshot};
 use crate::datastore::Store;
 use crate::datastore::path::DatastorePath;
 use crate::device;
@@ -105,6 +105,8 @@ pub(super) fn add(
         document,
         extra,
         chains: Vec::new(),
+        snapshots: Arc::default(),
+        is_linked: false,
         cycle: None,
         ended: None,
     }));
@@ -192,7 +194,9 @@ pub(crate) fn register(
         false,
     )?;
     let id = tx.ids().number().to_string();
-    value(&add(tx, &id, info, extra, document, &vmx, place)?)
+    let vm = add(tx, &id, info, extra, document, &vmx, place)?;
+    snapshot::load(tx, &vm)?;
+    value(&vm)
 }
 
 fn read(store: &Store, vmx: &DatastorePath) -> Result<Document, Fault> {
@@ -212,17 +216,30 @@ pub(crate) fn restore(
     let document = read(store, &vmx)?;
     let stem = vmx.file_name().trim_end_matches(".vmx");
     let name = machine::file::text(&document, "displayName").unwrap_or_else(|| stem.to_owned());
-    let mut info = config::new(tx, &name, &vmx);
-    let spec = machine::read::spec(&document, &vmx);
+    let (info, extra) = described(tx, &document, &vmx, &name)?;
+    let vm = add(tx, id, info, extra, document, &vmx, place)?;
+    snapshot::load(tx, &vm)
+}
+
+/// Returns the configuration and the keys in a `.vmx` file. Devices whose files are missing are
+/// skipped with a warning.
+pub(super) fn described(
+    tx: &mut Transaction<'_>,
+    document: &Document,
+    vmx: &DatastorePath,
+    name: &str,
+) -> Result<(VirtualMachineConfigInfo, ExtraConfig), Fault> {
+    let mut info = config::new(tx, name, vmx);
+    let spec = machine::read::spec(document, vmx);
     config::apply(&mut info, &spec, false)?;
-    let extra = ExtraConfig::from_document(&document)
+    let extra = ExtraConfig::from_document(document)
         .map_err(|error| fault::invalid_vm_config(&error.to_string()))?;
     let devices = &mut info.hardware.device;
     for change in &spec.device_change {
         let one = std::slice::from_ref(change);
-        if let Err(fault) = device::apply(tx, devices, one, &vmx, false) {
+        if let Err(fault) = device::apply(tx, devices, one, vmx, false) {
             tracing::warn!(%vmx, %fault, "a device is skipped: its file is missing");
         }
     }
-    add(tx, id, info, extra, document, &vmx, place).map(drop)
+    Ok((info, extra))
 }

@@ -7,12 +7,14 @@ mod power;
 mod reconfigure;
 mod relocate;
 mod remove;
+mod snapshot;
 mod template;
 
 pub(crate) use create::{create, register, restore};
 pub(crate) use placement::Placement;
 pub(crate) use power::{check_off, power_off, power_on, start};
 pub(crate) use remove::{Gone, destroy_now};
+pub(super) use snapshot::call as call_snapshot;
 pub(crate) use template::mark_as_template;
 
 use vim25::{Ref, mo};
@@ -38,7 +40,12 @@ pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
         "SuspendVM_Task" => power::suspend(inv, vm),
         "ShutdownGuest" => power::shutdown_guest(inv, &vm),
         "RebootGuest" => power::reboot_guest(inv, &vm),
+        "CreateSnapshot_Task" | "CreateSnapshotEx_Task" => snapshot::create(inv, vm),
+        "RevertToCurrentSnapshot_Task" => snapshot::revert_to_current(inv, vm),
+        "RemoveAllSnapshots_Task" => snapshot::remove_all(inv, vm),
+        "ConsolidateVMDisks_Task" => snapshot::consolidate(inv, vm),
         "CloneVM_Task" => clone::call(inv, vm),
+        "InstantClone_Task" => clone::instant(inv, vm),
         "RelocateVM_Task" => relocate::relocate(inv, vm),
         "MigrateVM_Task" => relocate::migrate(inv, vm),
         "Destroy_Task" => remove::destroy(inv, vm),

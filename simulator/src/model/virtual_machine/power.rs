@@ -33,7 +33,7 @@ pub(super) fn on(inv: &mut Invocation<'_, '_>, vm: Vm) -> Answer {
 /// Starts a task that powers on a machine on behalf of a user.
 pub(crate) fn start(tx: &mut Transaction<'_>, user: &str, vm: &Vm) -> Result<Ref<mo::Task>, Fault> {
     let own = vm.clone();
-    task::begin_as(
+    task::begin_power_on(
         tx,
         user,
         &vm.retype(),
@@ -113,7 +113,7 @@ pub(crate) fn power_on(tx: &mut Transaction<'_>, vm: &Vm) -> Result<(), Fault> {
 }
 
 /// Updates the connection state of devices when the machine is powered on or off.
-fn connect(info: &mut VirtualMachineConfigInfo, on: bool) {
+pub(super) fn connect(info: &mut VirtualMachineConfigInfo, on: bool) {
     for device in &mut info.hardware.device {
         if device.node().get("connectable").is_some() {
             let _ = device.modify::<VirtualDevice>(|device| {
@@ -146,7 +146,12 @@ pub(crate) fn power_off(tx: &mut Transaction<'_>, vm: &Vm) -> Result<(), Fault> 
     end(tx, vm, VirtualMachinePowerState::PoweredOff)
 }
 
-fn end(tx: &mut Transaction<'_>, vm: &Vm, state: VirtualMachinePowerState) -> Result<(), Fault> {
+/// Ends the power cycle of a machine that is on or suspended.
+pub(super) fn end(
+    tx: &mut Transaction<'_>,
+    vm: &Vm,
+    state: VirtualMachinePowerState,
+) -> Result<(), Fault> {
     let platform = tx.shared().settings.platform.clone();
     let mut info: VirtualMachineConfigInfo = tx.object(vm)?.read("config")?;
     connect(&mut info, false);
@@ -277,7 +282,7 @@ pub(super) fn reboot_guest(inv: &mut Invocation<'_, '_>, vm: &Vm) -> Answer {
 }
 
 /// Appends a line to the machine's log. Best effort.
-fn log(tx: &Transaction<'_>, vm: &Vm, event: &str) {
+pub(super) fn log(tx: &Transaction<'_>, vm: &Vm, event: &str) {
     use std::io::Write;
     let Ok(machine) = tx.object(vm).and_then(|object| Machine::of(object)) else {
         return;

@@ -1,6 +1,9 @@
 //! `ReconfigVM_Task`: changes the configuration of a machine.
 
-use vim25::types::{VirtualMachineConfigInfo, VirtualMachineConfigSpec, VirtualMachinePowerState};
+use vim25::types::{
+    VirtualDeviceConfigSpec, VirtualDeviceConfigSpecOperation, VirtualMachineConfigInfo,
+    VirtualMachineConfigSpec, VirtualMachinePowerState,
+};
 use vim25::{Fault, Poly, Ref, mo};
 
 use crate::device;
@@ -58,6 +61,9 @@ pub(super) fn reconfigure(
     }
     config::apply(&mut info, spec, on)?;
     let current = Machine::of(&object)?;
+    if !current.snapshots.is_empty() {
+        check_modes(&info, spec)?;
+    }
     let vmx = current.vmx.clone();
     let mut extra = current.extra.clone();
     let changed = config::merge_extra(&mut extra, &spec.extra_config)?;
@@ -83,6 +89,30 @@ pub(super) fn reconfigure(
         Err(_) => device::undo(tx, &outcome),
     }
     stored
+}
+
+/// Checks that no disk joins or leaves the snapshots of a machine that has some.
+fn check_modes(
+    info: &VirtualMachineConfigInfo,
+    spec: &VirtualMachineConfigSpec,
+) -> Result<(), Fault> {
+    for (index, change) in spec.device_change.iter().enumerate() {
+        let Some(change) = change.view::<VirtualDeviceConfigSpec>() else {
+            continue;
+        };
+        let has_mode = device::text(&change.device, "backing.diskMode").is_some();
+        let mut devices = info.hardware.device.iter();
+        let old = devices.find(|device| device::key(device) == device::key(&change.device));
+        if change.operation == Some(VirtualDeviceConfigSpecOperation::Edit)
+            && has_mode
+            && let Some(old) = old
+            && device::is_in_snapshots(old) != device::is_in_snapshots(&change.device)
+        {
+            let reason = "The disk mode cannot change while the machine has snapshots";
+            return Err(fault::invalid_device_operation(index, reason));
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn rename(inv: &mut Invocation<'_, '_>, vm: Ref<mo::VirtualMachine>) -> Answer {

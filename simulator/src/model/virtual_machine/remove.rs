@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 use vim25::types::{VirtualMachineConfigInfo, VirtualMachinePowerState};
 use vim25::{Fault, Ref, mo};
 
+use super::snapshot;
 use crate::datastore::disk;
 use crate::device;
 use crate::fault;
@@ -14,6 +15,7 @@ use crate::invocation::{Answer, Invocation, nothing};
 use crate::machine::{self, Machine};
 use crate::object::Retype;
 use crate::shared::Shared;
+use crate::snapshot::state_file_name;
 use crate::task;
 use crate::world::Transaction;
 
@@ -71,8 +73,8 @@ pub(crate) fn destroy_now(
     must_be_off(tx, vm)?;
     let object = tx.object(vm)?.clone();
     let info: VirtualMachineConfigInfo = object.read("config")?;
-    let machine = Machine::of(&object)?;
-    let (vmx, ended) = (machine.vmx.clone(), machine.ended.clone());
+    let machine = Arc::clone(Machine::of(&object)?);
+    let (vmx, ended) = (&machine.vmx, machine.ended.clone());
     forget(tx, vm)?;
     let shared = Arc::clone(tx.shared());
     let parents = shared.settings.platform.destroy_deletes_parent_disks;
@@ -84,19 +86,32 @@ pub(crate) fn destroy_now(
             let Some(disk) = GuestDisk::of(&shared, devices, device) else {
                 continue;
             };
-            let most = if parents { chain.len() } else { 1 };
+            let own = snapshot::redo_logs(tx, &chain) + 1;
+            let most = if parents { chain.len() } else { own };
             let below = disk.parents().collect::<Vec<_>>();
             let each = std::iter::once(disk).chain(below);
-            for (file, disk) in chain.iter().zip(each).take(most) {
-                if is_deletable(&shared, file) {
+            for (at, (file, disk)) in chain.iter().zip(each).take(most).enumerate() {
+                if (1..own).contains(&at) && tx.is_used_by_others(file, vm) {
+                    // Linked clones need this disk and all of its parents.
+                    break;
+                }
+                let is_doomed = match at {
+                    0 => is_deletable(&shared, file),
+                    _ if at < own => true,
+                    // A vCenter knows the other clones of a snapshot.
+                    _ if machine.is_linked && tx.is_used_by_others(file, vm) => false,
+                    _ => is_deletable(&shared, file) && !tx.is_in_snapshots(file),
+                };
+                if is_doomed {
                     device::destroy_files(tx, std::slice::from_ref(file));
                     disks.push(disk);
                 }
             }
         }
     }
-    // Delete the machine's own files, and its directory unless it contains other files.
     let store = &shared.store;
+    disks.extend(destroy_snapshots(tx, vm, &machine));
+    // Delete the machine's own files, and its directory unless it contains other files.
     let stem = vmx.file_name().trim_end_matches(".vmx").to_owned();
     let own = ["vmx", "nvram", "vmsd", "vmxf"];
     for name in own.map(|suffix| format!("{stem}.{suffix}")) {
@@ -105,6 +120,35 @@ pub(crate) fn destroy_now(
     let _ = store.delete(&vmx.sibling("vmware.log"));
     let _ = std::fs::remove_dir(store.file(&vmx.parent()));
     Ok(Gone { disks, ended })
+}
+
+/// Deletes the files of the snapshots of a machine that was removed, except for disks that other
+/// machines continue. Returns the disks.
+fn destroy_snapshots(
+    tx: &Transaction<'_>,
+    vm: &Ref<mo::VirtualMachine>,
+    machine: &Machine,
+) -> Vec<GuestDisk> {
+    let shared = tx.shared();
+    let mut files = Vec::new();
+    for snapshot in machine.snapshots.iter() {
+        let _ = shared
+            .store
+            .delete(&state_file_name(&machine.vmx, snapshot.uid));
+        for chain in snapshot.chains() {
+            let own = chain.iter().take(snapshot::redo_logs(tx, chain) + 1);
+            files.extend(own.filter(|file| is_present(shared, file)).cloned());
+        }
+    }
+    files.sort_unstable();
+    files.dedup();
+    let doomed = snapshot::destroy_unused(tx, vm, files);
+    snapshot::guest_disks(shared, &doomed)
+}
+
+fn is_present(shared: &Shared, file: &str) -> bool {
+    let path = shared.store.parse(file);
+    path.is_ok_and(|path| shared.store.exists(&path))
 }
 
 fn must_be_off(tx: &Transaction<'_>, vm: &Ref<mo::VirtualMachine>) -> Result<(), Fault> {
@@ -119,7 +163,8 @@ fn must_be_off(tx: &Transaction<'_>, vm: &Ref<mo::VirtualMachine>) -> Result<(),
 }
 
 fn forget(tx: &mut Transaction<'_>, vm: &Ref<mo::VirtualMachine>) -> Result<(), Fault> {
-    tx.object(vm)?;
+    let machine = Arc::clone(Machine::of(tx.object(vm)?)?);
+    snapshot::hide(tx, &machine.snapshots);
     tx.remove(vm);
     Ok(())
 }
