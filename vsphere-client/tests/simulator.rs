@@ -44,6 +44,8 @@ flows! {
     devices_are_added_edited_and_removed
     a_machine_is_registered_again
     a_machine_is_registered_under_another_name
+    snapshots_are_found_and_gone_back_to
+    snapshots_are_renamed_and_disks_consolidated
     a_file_is_written_listed_read_and_deleted
     other_services_answer_or_are_said_to_be_missing
     a_machine_is_imported_under_a_lease

@@ -47,8 +47,17 @@ impl Machine<'_> {
         ))
     }
 
-    /// Finds a snapshot by its name, or by the end of a path such as
-    /// `installed/updated`.
+    /// Returns the snapshot on which the machine's current state is based, if there is one.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn current_snapshot(&self) -> Result<Option<Snapshot>> {
+        let mut all = self.snapshots().await?.into_iter();
+        Ok(all.find(|snapshot| snapshot.is_current))
+    }
+
+    /// Finds a snapshot by its name, by the end of a path such as `installed/updated`, or by the
+    /// id of its reference such as `snapshot-12`.
     ///
     /// # Errors
     /// [`Error::NotFound`] with the existing paths; [`Error::Ambiguous`] with the matching
@@ -75,13 +84,55 @@ impl Machine<'_> {
         self.client.run(call).await
     }
 
-    /// Reverts to a snapshot. Changes since the last snapshot are lost.
+    /// Reverts to a snapshot. Changes since the last snapshot are lost. A machine whose snapshot
+    /// has its memory is on afterwards, others are off.
     ///
     /// # Errors
     /// See [`Error`].
     pub async fn revert_to(&self, snapshot: &Snapshot) -> Result<()> {
         let call = snapshot.reference.revert_to_snapshot(None, None);
         self.client.run(call).await
+    }
+
+    /// Reverts to the current snapshot. Changes since it was taken are lost.
+    ///
+    /// # Errors
+    /// `NotFound` when the machine has no snapshot; otherwise see [`Error`].
+    pub async fn revert_to_current_snapshot(&self) -> Result<()> {
+        let call = self.vm.revert_to_current_snapshot(None, None);
+        self.client.run(call).await
+    }
+
+    /// Changes the name of a snapshot, and its description if one is given.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn rename_snapshot(
+        &self,
+        snapshot: &Snapshot,
+        name: &str,
+        description: Option<&str>,
+    ) -> Result<()> {
+        let call = snapshot.reference.rename_snapshot(Some(name), description);
+        self.client.call(call).await
+    }
+
+    /// Removes all snapshots. The state of the machine does not change.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn remove_all_snapshots(&self) -> Result<()> {
+        let call = self.vm.remove_all_snapshots(Some(true), None);
+        self.client.run(call).await
+    }
+
+    /// Merges disks that removed snapshots left behind, because they were removed without a merge
+    /// or the merge failed: `runtime.consolidationNeeded` is set then.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn consolidate_disks(&self) -> Result<()> {
+        self.client.run(self.vm.consolidate_vm_disks()).await
     }
 
     /// Removes a snapshot; with `children`, its descendants are removed too. The state of the
@@ -132,7 +183,12 @@ fn pick(all: Vec<Snapshot>, name: &str, machine: &str) -> Result<Snapshot> {
     let end = format!("/{name}");
     let mut fitting: Vec<_> = all
         .into_iter()
-        .filter(|one| one.name == name || one.path == name || one.path.ends_with(&end))
+        .filter(|one| {
+            one.name == name
+                || one.path == name
+                || one.path.ends_with(&end)
+                || one.reference.value() == name
+        })
         .collect();
     match fitting.len() {
         1 => Ok(fitting.swap_remove(0)),
@@ -195,6 +251,7 @@ mod tests {
             ("installed/updated", "snapshot-2"),
             ("a/b", "snapshot-3"),
             ("a%2fb/updated", "snapshot-4"),
+            ("snapshot-2", "snapshot-2"),
         ] {
             let found = pick(all.clone(), name, "vm").unwrap();
             assert_eq!(found.reference.value(), id, "{name}");

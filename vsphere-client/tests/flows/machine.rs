@@ -206,10 +206,42 @@ pub(crate) async fn snapshots_are_found_and_gone_back_to(url: &str) {
     let first = machine.find_snapshot("installed").await.unwrap();
     machine.revert_to(&first).await.unwrap();
     assert!(machine.find_snapshot("installed").await.unwrap().is_current);
+    machine.revert_to_current_snapshot().await.unwrap();
+    let current = machine.current_snapshot().await.unwrap().unwrap();
+    assert_eq!(current.reference, first.reference);
+    let by_id = machine.find_snapshot(first.reference.value()).await;
+    assert_eq!(by_id.unwrap().name, "installed");
     machine.remove_snapshot(&first, true).await.unwrap();
     assert!(machine.snapshots().await.unwrap().is_empty());
+    assert!(machine.current_snapshot().await.unwrap().is_none());
     let error = machine.find_snapshot("installed").await.unwrap_err();
     assert!(matches!(error, Error::NotFound { .. }), "{error}");
+    machine.take_snapshot("again", "", false).await.unwrap();
+    machine.remove_all_snapshots().await.unwrap();
+    assert!(machine.snapshots().await.unwrap().is_empty());
+    client.run(vm.destroy()).await.unwrap();
+    client.close().await.unwrap();
+}
+
+/// vcsim has neither of the two.
+pub(crate) async fn snapshots_are_renamed_and_disks_consolidated(url: &str) {
+    let client = super::client(url).await;
+    let vm = super::create(&client, "snapshot-test").await;
+    let machine = client.machine(&vm);
+    let error = machine.revert_to_current_snapshot().await.unwrap_err();
+    assert!(error.is_fault::<vim25::types::NotFound>(), "{error}");
+    machine.take_snapshot("a", "old", false).await.unwrap();
+    let taken = machine.find_snapshot("a").await.unwrap();
+    machine.rename_snapshot(&taken, "b", None).await.unwrap();
+    let renamed = machine.find_snapshot("b").await.unwrap();
+    assert_eq!(renamed.description, "old");
+    machine
+        .rename_snapshot(&renamed, "b", Some("new"))
+        .await
+        .unwrap();
+    let renamed = machine.find_snapshot("b").await.unwrap();
+    assert_eq!(renamed.description, "new");
+    machine.consolidate_disks().await.unwrap();
     client.run(vm.destroy()).await.unwrap();
     client.close().await.unwrap();
 }

@@ -31,7 +31,7 @@ pub(crate) use machine::{
     a_machine_is_registered_again, a_machine_is_registered_under_another_name,
     commands_run_on_a_host, devices_are_added_edited_and_removed,
     power_that_is_there_already_is_success, snapshots_are_found_and_gone_back_to,
-    the_address_of_a_guest_is_waited_for,
+    snapshots_are_renamed_and_disks_consolidated, the_address_of_a_guest_is_waited_for,
 };
 pub(crate) use nfc::{
     a_lease_that_never_becomes_ready_says_why, a_machine_is_imported_under_a_lease,
