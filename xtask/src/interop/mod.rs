@@ -19,6 +19,7 @@ mod initramfs;
 mod ours;
 mod pulled;
 mod report;
+mod snapshots;
 mod suites;
 mod vmdk_core;
 
@@ -117,6 +118,7 @@ pub(crate) fn start(args: &Args) -> Result<()> {
         if wanted(Part::Simulator) {
             let simulator = built.command("vsphere-simulator")?;
             ours::checks(&mut report, &peers, simulator, &job);
+            snapshots::checks(&mut report, &peers, simulator);
         }
     }
     if wanted(Part::Disks) {
