@@ -126,10 +126,12 @@ fn saved(program: &Path) -> Result<()> {
     ensure!(loaded.contains("Loaded image: hello:latest"), "{loaded}");
     ensure!(id(&docker, "hello")? == after, "the identity changed again");
 
+    let nowhere = front_end.directory().join("nowhere.tar");
     docker
-        .run(["save", "-o", "/dev/null", "nosuch"])?
+        .run(["save", "-o", &nowhere.display().to_string(), "nosuch"])?
         .code(1)?
         .has("No such image: nosuch")?;
+    ensure!(!nowhere.exists(), "a failed save leaves a file");
     Ok(())
 }
 
