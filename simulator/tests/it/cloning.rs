@@ -418,25 +418,35 @@ async fn a_clone_of_the_child_most_disk_shares_its_parents() {
     let bench = bench().await;
     let (client, source) = (&bench.client, bench.source().await);
     bench.append("child/child.vmdk", 8, b"grandson");
-    let spec = VirtualMachineCloneSpec {
-        location: VirtualMachineRelocateSpec {
-            disk_move_type: Some("moveChildMostDiskBacking".into()),
+    for ty in [
+        "moveChildMostDiskBacking",
+        "moveAllDiskBackingsAndAllowSharing",
+    ] {
+        let spec = VirtualMachineCloneSpec {
+            location: VirtualMachineRelocateSpec {
+                disk_move_type: Some(ty.into()),
+                ..Default::default()
+            },
             ..Default::default()
-        },
-        ..Default::default()
-    };
-    let clone = bench.clone(&source, "copy", &spec).await;
-    let parent = Some("[LocalDS_0] source/source.vmdk".to_owned());
-    assert_eq!(
-        bench.disk(&clone).await,
-        ("[LocalDS_0] copy/copy.vmdk".to_owned(), parent)
-    );
-    assert_eq!(bench.first_bytes("copy/copy.vmdk"), b"of the pgrandson");
-    bench.append("copy/copy.vmdk", 0, b"OF");
-    assert_eq!(bench.first_bytes("child/child.vmdk"), b"of the pgrandson");
-    // The other machine still needs the parent.
-    client.run(clone.destroy()).await.unwrap();
-    assert_eq!(bench.first_bytes("child/child.vmdk"), b"of the pgrandson");
+        };
+        let clone = bench.clone(&source, "copy", &spec).await;
+        let parent = Some("[LocalDS_0] source/source.vmdk".to_owned());
+        assert_eq!(
+            bench.disk(&clone).await,
+            ("[LocalDS_0] copy/copy.vmdk".to_owned(), parent)
+        );
+        assert_eq!(bench.first_bytes("copy/copy.vmdk"), b"of the pgrandson");
+        bench.append("copy/copy.vmdk", 0, b"OF");
+        assert_eq!(bench.first_bytes("child/child.vmdk"), b"of the pgrandson");
+        // The other machine still needs the parent.
+        client.run(clone.destroy()).await.unwrap();
+        assert_eq!(bench.first_bytes("child/child.vmdk"), b"of the pgrandson");
+    }
+    let mut unknown = VirtualMachineCloneSpec::default();
+    unknown.location.disk_move_type = Some("moveNothing".into());
+    let refused = source.clone_vm(&bench.folder, "copy", &unknown);
+    let fault = client.call(refused).await.unwrap_err().fault();
+    assert!(fault.is::<InvalidArgument>(), "{fault}");
     bench.simulator.shutdown().await;
 }
 

@@ -110,6 +110,7 @@ fn clones(govc: Govc<'_>) -> Result<()> {
     };
     // The source is on.
     clone(&["copy"])?;
+    clone(&["-link", "shared"])?;
     govc.run(&["snapshot.create", "-vm", MACHINE, "base"])?;
     clone(&["-link", "-snapshot", "base", "linked"])?;
     clone(&["-snapshot", "base", "-annotation", "of base", "full"])?;
@@ -122,7 +123,12 @@ fn clones(govc: Govc<'_>) -> Result<()> {
         POOL,
         "from-template",
     ])?;
-    for (name, is_linked) in [("copy", false), ("linked", true), ("full", false)] {
+    for (name, is_linked) in [
+        ("copy", false),
+        ("shared", false),
+        ("linked", true),
+        ("full", false),
+    ] {
         let disk = govc.run(&["device.info", "-vm", name, "disk-*"])?;
         ensure!(
             disk.contains("Parent:") == is_linked,
@@ -138,6 +144,7 @@ fn clones(govc: Govc<'_>) -> Result<()> {
         "linked",
         "full",
         "copy",
+        "shared",
         "from-template",
         "template",
         MACHINE,

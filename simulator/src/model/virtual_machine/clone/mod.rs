@@ -29,8 +29,12 @@ const FULL_COPY: [&str; 2] = [
 ];
 /// The disk move type of linked clones.
 const LINKED: &str = "createNewChildDiskBacking";
-/// The disk move type that copies a disk, but not its parents.
-const CHILD_MOST: &str = "moveChildMostDiskBacking";
+/// Disk move types that copy a disk, but not its parents. The second one allows it because the
+/// parents are already on the only datastore.
+const CHILD_MOST: [&str; 2] = [
+    "moveChildMostDiskBacking",
+    "moveAllDiskBackingsAndAllowSharing",
+];
 /// Time between two reports of the progress.
 const PACE: Duration = Duration::from_millis(100);
 
@@ -90,7 +94,7 @@ impl Form {
         let own = own.find_map(|disk| disk.disk_move_type.as_deref());
         match own.or(spec.location.disk_move_type.as_deref()) {
             Some(LINKED) => Self::Child,
-            Some(CHILD_MOST) => Self::CopyChild,
+            Some(ty) if CHILD_MOST.contains(&ty) => Self::CopyChild,
             _ => Self::Copy,
         }
     }
@@ -103,8 +107,9 @@ fn check_move_types(spec: &VirtualMachineCloneSpec) -> Result<(), Fault> {
         if ty == LINKED && spec.snapshot.is_none() {
             return Err(fault::invalid_argument("spec.snapshot"));
         }
-        if ty != LINKED && ty != CHILD_MOST && !FULL_COPY.contains(&ty.as_str()) {
-            return Err(fault::not_supported());
+        let mut known = FULL_COPY.iter().chain(&CHILD_MOST).chain([&LINKED]);
+        if !known.any(|known| known == ty) {
+            return Err(fault::invalid_argument("spec.location.diskMoveType"));
         }
     }
     Ok(())
