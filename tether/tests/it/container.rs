@@ -11,8 +11,6 @@ use tether::sys::{Bind, ContainerSetup, Isolation, RootDirectory};
 use tether::{Process, Supervisor};
 use tokio::io::AsyncReadExt as _;
 
-use crate::elf;
-
 /// A temporary directory with an image and the other directories of a container.
 pub(crate) struct Directories(TempDir);
 
@@ -32,7 +30,9 @@ impl Directories {
         let lower = directories.path().join("lower");
         for (name, text, status) in [("hello", "Hello from a file\n", 0), ("fail", "no\n", 3)] {
             let path = lower.join(name);
-            fs::write(&path, elf::program(text, status)).expect("a program");
+            let machine = guest_programs::Machine::here().expect("programs for this processor");
+            let program = guest_programs::prints(machine, text, status).expect("a short text");
+            fs::write(&path, program).expect("a program");
             fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("a mode");
         }
         for name in ["bin", "sbin", "lib", "lib64"] {

@@ -7,5 +7,4 @@
 
 mod agent;
 mod container;
-mod elf;
 mod supervisor;

@@ -23,8 +23,6 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
 
-use crate::elf;
-
 /// How long a machine may take until it powers off. A boot takes two seconds on an idle processor.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -158,7 +156,7 @@ fn make_disk(folder: &Path) {
         header.set_mode(0o755);
         tar.append_data(&mut header, path, content).expect("a file");
     };
-    add("echo", &elf::echoes());
+    add("echo", &guest_programs::x86_64::echoes());
     add("etc/hostname", b"image\n");
     tar.finish().expect("a layer");
     let monitor = Monitor::new();

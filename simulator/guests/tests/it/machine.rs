@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use guest_programs::{Machine, x86_64};
 use portlayer::conformance::{self, Case, Fixture, Process, Verdict};
 use portlayer::exec::{Command, ContainerSpec, Exec as _, Signal, StartOptions, StopOptions};
 use portlayer::vsphere::{Dialect, HostSpec, Hosts, InstallProgress, Iso, LineServer, Options};
@@ -16,7 +17,6 @@ use simulator_guests::ProcessGuest;
 use tempfile::TempDir;
 use vsphere_client::{Client, Credentials};
 
-use crate::elf;
 use crate::line_relay::LineRelay;
 
 /// A simulator whose containers are processes, with a host called `vch`.
@@ -36,15 +36,16 @@ fn image() -> TempDir {
         fs::write(&path, content).expect("a program");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("a mode");
     };
-    program("hello", elf::program("Hello from a container\n", 0));
-    program("exit", elf::exits_with_argument());
-    program("run", elf::waits());
-    let flood = std::str::from_utf8(conformance::FLOOD).expect("a text");
-    program("echo", elf::echoes());
-    program("flood", elf::floods(flood));
-    program("size", elf::shows_size());
-    program("tcp", elf::echoes_tcp());
-    program("udp", elf::echoes_udp());
+    let machine = Machine::here().expect("programs for this processor");
+    let hello = guest_programs::prints(machine, "Hello from a container\n", 0);
+    program("hello", hello.expect("a short text"));
+    program("exit", x86_64::exits_with_argument());
+    program("run", x86_64::waits());
+    program("echo", x86_64::echoes());
+    program("flood", x86_64::floods(conformance::FLOOD));
+    program("size", x86_64::shows_size());
+    program("tcp", x86_64::echoes_tcp());
+    program("udp", x86_64::echoes_udp());
     image
 }
 

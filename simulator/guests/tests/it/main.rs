@@ -8,6 +8,5 @@
 #[cfg(target_arch = "x86_64")]
 mod boot;
 mod dialer;
-mod elf;
 mod line_relay;
 mod machine;

@@ -1,85 +1,11 @@
-//! Static programs, assembled by hand, so that no compiler and no C library is needed.
+//! Programs for x86-64.
 
-/// Returns a program that writes a text to standard output and exits with a status, for the
-/// architecture on which the tests run.
-pub(crate) fn program(text: &str, status: u8) -> Vec<u8> {
-    if cfg!(target_arch = "x86_64") {
-        x86_64(text, status)
-    } else if cfg!(target_arch = "aarch64") {
-        aarch64(text, status)
-    } else {
-        panic!("there is no program for this architecture");
-    }
-}
+use crate::Machine;
+use crate::elf::file;
 
-/// Where the file is mapped.
-const BASE: u64 = 0x40_0000;
-/// The size of the ELF header and the only program header.
-const HEADERS: u64 = 64 + 56;
-
-fn x86_64(text: &str, status: u8) -> Vec<u8> {
-    let length = u32::try_from(text.len())
-        .expect("a short text")
-        .to_le_bytes();
-    let mut code = vec![0xb8, 1, 0, 0, 0]; // mov eax, 1 (write)
-    code.extend([0xbf, 1, 0, 0, 0]); // mov edi, 1 (stdout)
-    code.extend([0x48, 0x8d, 0x35, 21, 0, 0, 0]); // lea rsi, [rip + 21]
-    code.push(0xba); // mov edx, length
-    code.extend(length);
-    code.extend([0x0f, 0x05]); // syscall
-    code.extend([0xb8, 231, 0, 0, 0]); // mov eax, 231 (exit_group)
-    code.push(0xbf); // mov edi, status
-    code.extend(u32::from(status).to_le_bytes());
-    code.extend([0x0f, 0x05]); // syscall
-    code.extend([0x0f, 0x0b]); // ud2
-    file(62, code, text)
-}
-
-fn aarch64(text: &str, status: u8) -> Vec<u8> {
-    let movz = |register: u32, value: u16| 0xd280_0000 | u32::from(value) << 5 | register;
-    let length = u16::try_from(text.len()).expect("a short text");
-    let words = [
-        movz(0, 1),                 // mov x0, 1 (stdout)
-        0x1000_0000 | (7 << 5) | 1, // adr x1, 28 bytes on
-        movz(2, length),            // mov x2, length
-        movz(8, 64),                // mov x8, 64 (write)
-        0xd400_0001,                // svc 0
-        movz(0, status.into()),     // mov x0, status
-        movz(8, 94),                // mov x8, 94 (exit_group)
-        0xd400_0001,                // svc 0
-    ];
-    file(
-        183,
-        words.iter().flat_map(|word| word.to_le_bytes()).collect(),
-        text,
-    )
-}
-
-fn file(machine: u16, code: Vec<u8>, text: &str) -> Vec<u8> {
-    let size = HEADERS + (code.len() + text.len()) as u64;
-    let mut file = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
-    file.extend(2_u16.to_le_bytes()); // an executable
-    file.extend(machine.to_le_bytes());
-    file.extend(1_u32.to_le_bytes());
-    file.extend((BASE + HEADERS).to_le_bytes()); // entry
-    file.extend(64_u64.to_le_bytes()); // program headers
-    file.extend(0_u64.to_le_bytes()); // no sections
-    file.extend(0_u32.to_le_bytes());
-    for number in [64_u16, 56, 1, 64, 0, 0] {
-        file.extend(number.to_le_bytes());
-    }
-    file.extend(1_u32.to_le_bytes()); // a loaded segment
-    file.extend(5_u32.to_le_bytes()); // read and execute
-    for number in [0, BASE, BASE, size, size, 0x1000] {
-        file.extend(number.to_le_bytes());
-    }
-    file.extend(code);
-    file.extend(text.as_bytes());
-    file
-}
-
-/// Returns a program that exits with the status in its last argument. Only x86-64.
-pub(crate) fn exits_with_argument() -> Vec<u8> {
+/// Returns a program that exits with the status in its last argument.
+#[must_use]
+pub fn exits_with_argument() -> Vec<u8> {
     let mut code = vec![0x48, 0x8b, 0x0c, 0x24]; // mov rcx, [rsp] (argc)
     code.extend([0x48, 0x8b, 0x34, 0xcc]); // mov rsi, [rsp + rcx * 8] (the last)
     code.extend([0x31, 0xff]); // xor edi, edi
@@ -93,23 +19,24 @@ pub(crate) fn exits_with_argument() -> Vec<u8> {
     code.extend([0xeb, 0xeb]); // jmp next
     code.extend([0xb8, 231, 0, 0, 0]); // end: mov eax, 231 (exit_group)
     code.extend([0x0f, 0x05]); // syscall
-    file(62, code, "")
+    file(Machine::X86_64, &code, b"")
 }
 
-/// Returns a program that waits for signals. Only x86-64.
-pub(crate) fn waits() -> Vec<u8> {
+/// Returns a program that waits for signals.
+#[must_use]
+pub fn waits() -> Vec<u8> {
     let mut code = vec![0xb8, 34, 0, 0, 0]; // mov eax, 34 (pause)
     code.extend([0x0f, 0x05]); // syscall
     code.extend([0xeb, 0xf7]); // jmp to the beginning
-    file(62, code, "")
+    file(Machine::X86_64, &code, b"")
 }
 
 /// The address on which the servers listen: all of IPv4, port 8080.
 const ANY_8080: [u8; 16] = [2, 0, 0x1f, 0x90, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
-/// Returns a server on TCP port 8080 that echoes its input, one client after the other. Only
-/// x86-64.
-pub(crate) fn echoes_tcp() -> Vec<u8> {
+/// Returns a server on TCP port 8080 that echoes its input, one client after the other.
+#[must_use]
+pub fn echoes_tcp() -> Vec<u8> {
     let mut code = vec![0xbf, 2, 0, 0, 0]; // mov edi, 2 (AF_INET)
     code.extend([0xbe, 1, 0, 0, 0]); // mov esi, 1 (SOCK_STREAM)
     code.extend([0x31, 0xd2]); // xor edx, edx
@@ -138,11 +65,12 @@ pub(crate) fn echoes_tcp() -> Vec<u8> {
     code.extend([0xb8, 3, 0, 0, 0, 0x0f, 0x05]); // done: close
     code.extend([0xeb, 0xc0]); // jmp next
     code.extend(ANY_8080);
-    file(62, code, "")
+    file(Machine::X86_64, &code, b"")
 }
 
-/// Returns a server on UDP port 8080 that echoes each datagram. Only x86-64.
-pub(crate) fn echoes_udp() -> Vec<u8> {
+/// Returns a server on UDP port 8080 that echoes each datagram.
+#[must_use]
+pub fn echoes_udp() -> Vec<u8> {
     let mut code = vec![0xbf, 2, 0, 0, 0]; // mov edi, 2 (AF_INET)
     code.extend([0xbe, 2, 0, 0, 0]); // mov esi, 2 (SOCK_DGRAM)
     code.extend([0x31, 0xd2]); // xor edx, edx
@@ -170,12 +98,13 @@ pub(crate) fn echoes_udp() -> Vec<u8> {
     code.extend([0xb8, 44, 0, 0, 0, 0x0f, 0x05]); // sendto
     code.extend([0xeb, 0xb4]); // jmp next
     code.extend(ANY_8080);
-    file(62, code, "")
+    file(Machine::X86_64, &code, b"")
 }
 
 /// Returns a program that writes `ready`, then copies its input to both outputs, and at the end
-/// writes `bye` and exits with 7. Only x86-64.
-pub(crate) fn echoes() -> Vec<u8> {
+/// writes `bye` and exits with 7.
+#[must_use]
+pub fn echoes() -> Vec<u8> {
     let mut code = vec![0xb8, 1, 0, 0, 0]; // mov $0x1,%eax
     code.extend([0xbf, 1, 0, 0, 0]); // mov $0x1,%edi
     code.extend([0x48, 0x8d, 0x35, 0x7b, 0, 0, 0]); // lea 0x7b(%rip),%rsi
@@ -213,11 +142,12 @@ pub(crate) fn echoes() -> Vec<u8> {
     code.extend([0x29, 0xc2]); // sub %eax,%edx
     code.extend([0x75, 0xec]); // jne more
     code.push(0xc3); // end: ret
-    file(62, code, "ready\nbye\n")
+    file(Machine::X86_64, &code, b"ready\nbye\n")
 }
 
-/// Returns a program that writes a line of 64 bytes 65536 times. Only x86-64.
-pub(crate) fn floods(line: &str) -> Vec<u8> {
+/// Returns a program that writes a line of 64 bytes 65536 times.
+#[must_use]
+pub fn floods(line: &[u8; 64]) -> Vec<u8> {
     let mut code = vec![0xbb, 0, 0, 1, 0]; // mov $0x10000,%ebx
     code.extend([0x48, 0x8d, 0x35, 0x2b, 0, 0, 0]); // next: lea 0x2b(%rip),%rsi
     code.extend([0xba, 0x40, 0, 0, 0]); // mov $0x40,%edx
@@ -235,11 +165,12 @@ pub(crate) fn floods(line: &str) -> Vec<u8> {
     code.extend([0xb8, 0xe7, 0, 0, 0]); // end: mov $0xe7,%eax
     code.extend([0x31, 0xff]); // xor %edi,%edi
     code.extend([0x0f, 5]); // syscall
-    file(62, code, line)
+    file(Machine::X86_64, &code, line)
 }
 
-/// Returns a program that writes the size of its terminal whenever it has read input. Only x86-64.
-pub(crate) fn shows_size() -> Vec<u8> {
+/// Returns a program that writes the size of its terminal whenever it has read input.
+#[must_use]
+pub fn shows_size() -> Vec<u8> {
     let mut code = vec![0x48, 0x81, 0xec, 0, 0x10, 0, 0]; // sub $0x1000,%rsp
     code.extend([0x31, 0xc0]); // next: xor %eax,%eax
     code.extend([0x31, 0xff]); // xor %edi,%edi
@@ -283,5 +214,5 @@ pub(crate) fn shows_size() -> Vec<u8> {
     code.extend([0x85, 0xc0]); // test %eax,%eax
     code.extend([0x75, 0xf0]); // jne digit
     code.push(0xc3); // ret
-    file(62, code, "")
+    file(Machine::X86_64, &code, b"")
 }
