@@ -29,6 +29,7 @@ pub(crate) struct Settings {
     pub(crate) user: String,
     pub(crate) password: Secret,
     pub(crate) datastore: String,
+    pub(crate) datastore_capacity: Option<u64>,
     pub(crate) platform: Platform,
     pub(crate) topology: Topology,
     pub(crate) page_size: usize,
@@ -113,6 +114,7 @@ impl SimulatorBuilder {
                 user: "root".into(),
                 password: Secret("vmware".into()),
                 datastore: "datastore1".into(),
+                datastore_capacity: None,
                 platform: Platform::default(),
                 topology: Topology::default(),
                 page_size: 1_000,
@@ -177,6 +179,18 @@ impl SimulatorBuilder {
     /// time.
     pub fn datastore_directory(mut self, directory: impl Into<PathBuf>) -> Self {
         self.directory = Some(directory.into());
+        self
+    }
+
+    /// Sets the capacity of the datastore in bytes. Default: the datastore reports 1 TiB, and what
+    /// really fits depends on the file system of its [directory](Self::datastore_directory).
+    ///
+    /// Files occupy space without their holes. When a client's request needs more than what is
+    /// free, it fails with `NoDiskSpace`, as on a file system that is full: an upload in the
+    /// middle, and an upload of an import also ends its lease. Clients see the free space after
+    /// `RefreshDatastore`. What guests write is not limited.
+    pub fn datastore_capacity(mut self, bytes: u64) -> Self {
+        self.settings.datastore_capacity = Some(bytes);
         self
     }
 
@@ -297,7 +311,8 @@ impl SimulatorBuilder {
             Some(directory) => Store::open(&self.settings.datastore, directory),
             None => Store::temporary(&self.settings.datastore),
         }
-        .map_err(|(directory, source)| StartError::Datastore { directory, source })?;
+        .map_err(|(directory, source)| StartError::Datastore { directory, source })?
+        .with_capacity(self.settings.datastore_capacity);
         let kept = self
             .directory
             .as_ref()

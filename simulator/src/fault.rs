@@ -219,7 +219,11 @@ pub(crate) fn file_fault(path: &str, error: &std::io::Error) -> Fault {
             let mut detail = NoDiskSpace::default();
             path.clone_into(&mut detail.file);
             detail.datastore = datastore_of(path);
-            Fault::new(format!("Insufficient disk space for file {path}"), detail)
+            let words = format!(
+                "Insufficient disk space on datastore '{}'.",
+                detail.datastore
+            );
+            Fault::new(words, detail)
         }
         Kind::FileTooLarge => {
             let mut detail = FileTooLarge::default();

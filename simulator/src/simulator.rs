@@ -116,6 +116,12 @@ impl Simulator {
     }
 
     /// Sets whether a host of a simulated vCenter responds.
+    /// Ends every lease that is ready with `Timedout`, as if its client had reported no progress
+    /// for the whole [timeout](SimulatorBuilder::lease_timeout). Tests need not wait.
+    pub fn time_out_leases(&self) {
+        crate::model::lease::time_out_all(&self.shared);
+    }
+
     ///
     /// While it does not, the host is `notResponding`, its machines are `disconnected`, every
     /// operation on them fails with `HostNotConnected`, and new machines are created on other

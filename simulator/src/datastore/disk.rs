@@ -4,14 +4,13 @@
 //! instead of ESXi's own formats, so that any VMDK reader can open them.
 
 use std::io;
-use std::path::PathBuf;
 
 use disk_image::vmdk::{self, ChildForm, CreateType, Descriptor, SparseDisk};
 use disk_image::{Monitor, Sink};
 use vim25::Fault;
 
-use super::Store;
 use super::path::DatastorePath;
+use super::{Allowance, Store};
 use crate::fault;
 
 /// The size of a sector in bytes.
@@ -139,7 +138,7 @@ pub(crate) fn copy(
 ) -> Result<(), Fault> {
     let source = open(store, from)?;
     create(store, to, source.capacity(), new)?;
-    let copied = vmdk_file(&store.file(&extent(to)))
+    let copied = vmdk_file(store, &extent(to))
         .map_err(|error| fault::file_fault(&to.to_string(), &error))
         .and_then(|mut file| {
             disk_image::copy(&source, &mut file, monitor).map_err(|error| refused(from, error))
@@ -327,21 +326,25 @@ pub(crate) fn extent(path: &DatastorePath) -> DatastorePath {
 #[derive(Debug)]
 pub(crate) struct FlatFile {
     file: std::fs::File,
+    allowance: Allowance,
     length: u64,
     /// Bytes written so far.
     pub(crate) populated: u64,
 }
 
-fn vmdk_file(path: &PathBuf) -> io::Result<FlatFile> {
-    let file = std::fs::OpenOptions::new().write(true).open(path)?;
+fn vmdk_file(store: &Store, extent: &DatastorePath) -> io::Result<FlatFile> {
+    let file = std::fs::OpenOptions::new()
+        .write(true)
+        .open(store.file(extent))?;
     let length = file.metadata()?.len();
-    Ok(FlatFile::new(file, length))
+    Ok(FlatFile::new(file, length, store.allowance()))
 }
 
 impl FlatFile {
-    pub(crate) const fn new(file: std::fs::File, length: u64) -> Self {
+    pub(crate) const fn new(file: std::fs::File, length: u64, allowance: Allowance) -> Self {
         Self {
             file,
+            allowance,
             length,
             populated: 0,
         }
@@ -362,8 +365,9 @@ impl Sink for FlatFile {
             return Ok(());
         }
         self.populated += inside.len() as u64;
-        self.file
-            .seek(SeekFrom::Start(offset))
+        self.allowance
+            .take(inside.len() as u64)
+            .and_then(|()| self.file.seek(SeekFrom::Start(offset)))
             .and_then(|_| self.file.write_all(inside))
             .map_err(disk_image::Error::Write)
     }
@@ -421,7 +425,7 @@ mod tests {
             store.make_directory(&path.parent(), true).unwrap();
         }
         create(&store, &parent, 1 << 20, &new()).unwrap();
-        let mut flat = vmdk_file(&store.file(&extent(&parent))).unwrap();
+        let mut flat = vmdk_file(&store, &extent(&parent)).unwrap();
         flat.put(4_096, b"parent").unwrap();
         create_child(&store, &child, &parent, "../p/a.vmdk", &new()).unwrap();
         let made = read(&store, &child).unwrap();

@@ -3,6 +3,7 @@
 pub(crate) mod disk;
 pub(crate) mod path;
 pub(crate) mod redo_log;
+mod space;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,12 +14,15 @@ use vim25::Fault;
 use crate::fault;
 use crate::saved;
 use path::DatastorePath;
+pub(crate) use space::Allowance;
 
 /// The files of the datastore.
 #[derive(Debug)]
 pub(crate) struct Store {
     name: String,
     directory: PathBuf,
+    /// Bytes; `None` without a limit.
+    capacity: Option<u64>,
     temporary: Mutex<Option<tempfile::TempDir>>,
 }
 
@@ -52,6 +56,7 @@ impl Store {
         Ok(Self {
             name: name.to_owned(),
             directory: directory.path().to_owned(),
+            capacity: None,
             temporary: Mutex::new(Some(directory)),
         })
     }
@@ -64,8 +69,26 @@ impl Store {
         Ok(Self {
             name: name.to_owned(),
             directory: open().map_err(|error| (directory.to_owned(), error))?,
+            capacity: None,
             temporary: Mutex::new(None),
         })
+    }
+
+    /// Limits the space that files occupy.
+    pub(crate) fn with_capacity(self, capacity: Option<u64>) -> Self {
+        Self { capacity, ..self }
+    }
+
+    /// Returns the number of bytes that are free; `None` without a capacity.
+    pub(crate) fn free(&self) -> Option<u64> {
+        let capacity = self.capacity?;
+        Some(capacity.saturating_sub(space::occupied(&self.directory)))
+    }
+
+    /// Returns the space that a writer may use from now on. Concurrent writers do not share theirs,
+    /// so together they may exceed the capacity.
+    pub(crate) fn allowance(&self) -> Allowance {
+        Allowance::new(self.free())
     }
 
     pub(crate) fn directory(&self) -> &Path {
@@ -129,6 +152,7 @@ impl Store {
     /// Writes a file atomically: readers see either the old or the new content.
     pub(crate) fn write(&self, path: &DatastorePath, content: &[u8]) -> Result<(), Fault> {
         let write = || {
+            self.allowance().take(content.len() as u64)?;
             let file = self.file(path);
             let mut new = file.clone().into_os_string();
             new.push(".part");

@@ -20,7 +20,7 @@ use crate::saved;
 use crate::task;
 use crate::world::Transaction;
 
-/// Reported capacity in bytes.
+/// Reported capacity in bytes of a datastore without a limit.
 const CAPACITY: i64 = 1 << 40;
 /// Maximum number of results of one search.
 const MATCHES: usize = 100_000;
@@ -36,6 +36,9 @@ pub(super) fn build(tx: &mut Transaction<'_>, uuid: Option<&str>, hosts: &[HostL
         }
     };
     let name = tx.shared().settings.datastore.clone();
+    let capacity = tx.shared().settings.datastore_capacity;
+    let capacity = capacity.map_or(CAPACITY, signed);
+    let free = tx.shared().store.free().map_or(CAPACITY / 2, signed);
     let url = format!("/vmfs/volumes/{uuid}");
     let id = if tx.layout().is_vcenter {
         format!("datastore-{}", tx.ids().number())
@@ -51,8 +54,8 @@ pub(super) fn build(tx: &mut Transaction<'_>, uuid: Option<&str>, hosts: &[HostL
             datastore: Some(reference.clone()),
             name: name.clone(),
             url: url.clone(),
-            capacity: CAPACITY,
-            free_space: CAPACITY / 2,
+            capacity,
+            free_space: free,
             accessible: true,
             multiple_host_access: Some(hosts.len() > 1),
             type_: "VMFS".into(),
@@ -66,7 +69,7 @@ pub(super) fn build(tx: &mut Transaction<'_>, uuid: Option<&str>, hosts: &[HostL
             base: DatastoreInfo {
                 name,
                 url: url.clone(),
-                free_space: CAPACITY / 2,
+                free_space: free,
                 max_file_size: CAPACITY,
                 timestamp: Some(Timestamp::now()),
                 ..Default::default()
@@ -149,9 +152,25 @@ pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
     Some(match inv.request.method.as_str() {
         "SearchDatastore_Task" => search(inv, false),
         "SearchDatastoreSubFolders_Task" => search(inv, true),
-        "RefreshDatastore" | "RefreshDatastoreStorageInfo" => nothing(),
+        "RefreshDatastore" | "RefreshDatastoreStorageInfo" => refresh(inv),
         _ => return None,
     })
+}
+
+fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+/// Updates the free space that the datastore reports.
+fn refresh(inv: &mut Invocation<'_, '_>) -> Answer {
+    let free = inv.tx.shared().store.free().map(signed);
+    let datastore = inv.edit_this()?;
+    if let Some(free) = free {
+        datastore.modify("summary", |summary: &mut DatastoreSummary| {
+            summary.free_space = free;
+        })?;
+    }
+    nothing()
 }
 
 fn search(inv: &mut Invocation<'_, '_>, below: bool) -> Answer {

@@ -14,7 +14,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use futures_util::TryStreamExt as _;
+use futures_util::StreamExt as _;
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio_util::io::{ReaderStream, StreamReader};
@@ -187,7 +187,12 @@ async fn put(shared: &Arc<Shared>, path: &DatastorePath, body: Body) -> io::Resu
     let existed = file.exists();
     let upload = Upload::next_to(&file);
     let mut to = File::create(upload.file()).await?;
-    let stream = body.into_data_stream().map_err(io::Error::other);
+    let mut allowance = shared.store.allowance();
+    let stream = body.into_data_stream().map(move |piece| {
+        let piece = piece.map_err(io::Error::other)?;
+        allowance.take(piece.len() as u64)?;
+        Ok::<_, io::Error>(piece)
+    });
     tokio::io::copy(&mut StreamReader::new(stream), &mut to).await?;
     tokio::io::AsyncWriteExt::flush(&mut to).await?;
     drop(to);

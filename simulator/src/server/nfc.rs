@@ -13,11 +13,13 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 use tokio_util::io::SyncIoBridge;
+use vim25::types::NoDiskSpace;
 
 use super::connection::Peer;
 use super::export::{hexadecimal, send};
 use super::upload::Upload;
 use crate::datastore::disk::{self, FlatFile};
+use crate::fault;
 use crate::lease::{Device, Direction, Lease, Moved};
 use crate::model;
 use crate::script::Reaction;
@@ -68,7 +70,8 @@ pub(super) async fn serve(
     response
 }
 
-/// Receives a disk, which replaces the existing disk when the upload is complete.
+/// Receives a disk, which replaces the existing disk when the upload is complete. A datastore
+/// without space ends the lease.
 async fn receive(shared: &Arc<Shared>, lease: Arc<Lease>, at: usize, body: Body) -> Response {
     let gate = Arc::clone(&lease.gate).read_owned().await;
     let ended = Arc::clone(&lease);
@@ -77,13 +80,14 @@ async fn receive(shared: &Arc<Shared>, lease: Arc<Lease>, at: usize, body: Body)
         .into_data_stream()
         .map_err(io::Error::other)
         .take_until(async move { ended.over.cancelled().await });
+    let failed = Arc::clone(&lease);
     let stream = SyncIoBridge::new(tokio_util::io::StreamReader::new(Box::pin(stream)));
-    let shared = Arc::clone(shared);
+    let own = Arc::clone(shared);
     let stored = tokio::task::spawn_blocking(move || {
         let device = lease.devices.get(at);
         let device = device.ok_or_else(|| broken(io::ErrorKind::NotFound))?;
         let _busy = device.busy.blocking_lock();
-        let moved = store(&shared, device, stream)?;
+        let moved = store(&own, device, stream)?;
         if lease.over.is_cancelled() {
             return Err(broken(io::ErrorKind::Interrupted));
         }
@@ -94,8 +98,25 @@ async fn receive(shared: &Arc<Shared>, lease: Arc<Lease>, at: usize, body: Body)
     let stored = stored.await.map_err(io::Error::other);
     match stored.map_err(disk_image::Error::Write).flatten() {
         Ok(()) => StatusCode::OK.into_response(),
-        Err(error) => refuse(&error),
+        Err(error) => {
+            if let (Some(full), Some(device)) = (full(&error), failed.devices.get(at)) {
+                let fault = fault::file_fault(&device.path.to_string(), full);
+                model::lease::fail(shared, Arc::clone(&failed), fault).await;
+            }
+            refuse(&error)
+        }
     }
+}
+
+/// Returns the error of a file system without space, if it is the cause of this error.
+fn full(error: &disk_image::Error) -> Option<&io::Error> {
+    let first: &(dyn std::error::Error + 'static) = error;
+    std::iter::successors(Some(first), |error| error.source())
+        .filter_map(|error| error.downcast_ref::<io::Error>())
+        .find(|error| {
+            use io::ErrorKind::{QuotaExceeded, StorageFull};
+            matches!(error.kind(), StorageFull | QuotaExceeded)
+        })
 }
 
 fn broken(kind: io::ErrorKind) -> disk_image::Error {
@@ -131,14 +152,19 @@ fn store(shared: &Shared, device: &Device, stream: impl Read) -> Result<Moved, d
         .descriptor()
         .and_then(|descriptor| descriptor.get(disk::DELETABLE))
         .map(str::to_owned);
-    let mut file = FlatFile::new(file, device.bytes);
+    let mut file = FlatFile::new(file, device.bytes, shared.store.allowance());
     disk.copy_to(&mut file, &Monitor::new())?;
     // Trailing bytes count towards the digests.
     io::copy(&mut stream, &mut io::sink()).map_err(disk_image::Error::Write)?;
     upload.finish(&flat).map_err(disk_image::Error::Write)?;
     if let Some(deletable) = deletable {
-        disk::set_deletable(&shared.store, &device.path, &deletable)
-            .map_err(|fault| disk_image::Error::Write(io::Error::other(fault.to_string())))?;
+        disk::set_deletable(&shared.store, &device.path, &deletable).map_err(|fault| {
+            let kind = match fault.is::<NoDiskSpace>() {
+                true => io::ErrorKind::StorageFull,
+                false => io::ErrorKind::Other,
+            };
+            disk_image::Error::Write(io::Error::new(kind, fault.to_string()))
+        })?;
     }
     Ok(Moved {
         size: stream.size,

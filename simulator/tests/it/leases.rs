@@ -8,8 +8,8 @@ use disk_image::vmdk::{StreamOptions, StreamWriter};
 use simulator::{Platform, Reaction, Simulator};
 use vim25::types::{
     HttpNfcLeaseInfo, HttpNfcLeaseManifestEntry, HttpNfcLeaseState, InvalidState,
-    LocalizedMethodFault, ParaVirtualSCSIController, RequestCanceled, TaskInProgress, Timedout,
-    VirtualDisk, VirtualMachineImportSpec, VirtualSCSISharing,
+    LocalizedMethodFault, NoDiskSpace, ParaVirtualSCSIController, RequestCanceled, TaskInProgress,
+    Timedout, VirtualDisk, VirtualMachineImportSpec, VirtualSCSISharing,
 };
 use vim25::{Fault, Poly, Ref, mo};
 
@@ -264,17 +264,85 @@ async fn a_lease_without_progress_times_out() {
 }
 
 #[tokio::test]
+async fn a_lease_is_timed_out_on_demand() {
+    let simulator = Simulator::builder().start().await.unwrap();
+    let client = Client::login(&simulator).await;
+    let lease = import(&client, "a").await;
+    ready(&client, &lease).await;
+    let done = import(&client, "b").await;
+    ready(&client, &done).await;
+    client.call(done.http_nfc_lease_complete()).await.unwrap();
+    simulator.time_out_leases();
+    simulator.time_out_leases();
+    assert_eq!(settled(&client, &lease).await, HttpNfcLeaseState::Error);
+    let error: LocalizedMethodFault = client.get(&lease, "error").await;
+    assert!(Fault::from(error).is::<Timedout>());
+    assert_eq!(settled(&client, &done).await, HttpNfcLeaseState::Done);
+    assert_eq!((machines(&client).await, files(&simulator)), (1, 1));
+    simulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_datastore_that_becomes_full_during_an_upload_ends_the_lease() {
+    const CAPACITY: u64 = 256 << 10;
+    let builder = Simulator::builder().datastore_capacity(CAPACITY);
+    let simulator = builder.start().await.unwrap();
+    let client = Client::login(&simulator).await;
+    let folder: Ref<mo::Folder> = Ref::new("ha-folder-datastore");
+    let datastores: Vec<Ref<mo::ManagedEntity>> = client.get(&folder, "childEntity").await;
+    let datastore: Ref<mo::Datastore> = Ref::new(datastores[0].value());
+    let free = async || {
+        client.call(datastore.refresh_datastore()).await.unwrap();
+        client.get::<i64>(&datastore, "summary.freeSpace").await
+    };
+    assert_eq!(free().await, CAPACITY as i64);
+    let capacity: i64 = client.get(&datastore, "summary.capacity").await;
+    assert_eq!(capacity, CAPACITY as i64);
+
+    let lease = import(&client, "a").await;
+    let info = ready(&client, &lease).await;
+    assert!(free().await < CAPACITY as i64);
+    let url = url(&simulator, &info);
+    let sent = client.http().post(&url).body(packed()).send().await;
+    // The server closes the connection without reading the rest.
+    assert!(sent.is_err() || sent.is_ok_and(|answer| answer.status() == 500));
+    assert_eq!(settled(&client, &lease).await, HttpNfcLeaseState::Error);
+    let error: LocalizedMethodFault = client.get(&lease, "error").await;
+    let full: NoDiskSpace = Fault::from(error).get().unwrap().unwrap();
+    assert_eq!(full.datastore, "datastore1");
+    assert!(full.base.file.ends_with("a/a.vmdk"), "{}", full.base.file);
+    assert_eq!((machines(&client).await, files(&simulator)), (0, 0));
+    assert_eq!(free().await, CAPACITY as i64);
+
+    // A file and a new machine need space, too.
+    let put = |bytes: usize| {
+        let url = client.file_url("file");
+        let request = client.http().put(url).body(vec![7; bytes]);
+        request.basic_auth("root", Some("vmware")).send()
+    };
+    assert_eq!(put(300 << 10).await.unwrap().status(), 500);
+    assert_eq!(files(&simulator), 0);
+    assert_eq!(put(256 << 10).await.unwrap().status(), 201);
+    let lease = import(&client, "a").await;
+    assert_eq!(settled(&client, &lease).await, HttpNfcLeaseState::Error);
+    let error: LocalizedMethodFault = client.get(&lease, "error").await;
+    assert!(Fault::from(error).is::<NoDiskSpace>());
+    assert_eq!((machines(&client).await, files(&simulator)), (0, 1));
+    simulator.shutdown().await;
+}
+
+#[tokio::test]
 async fn an_import_that_cannot_be_says_why() {
     let simulator = Simulator::builder().start().await.unwrap();
     let client = Client::login(&simulator).await;
-    let fault = Fault::new("no room", vim25::types::NoDiskSpace::default());
+    let fault = Fault::new("no room", NoDiskSpace::default());
     simulator
         .script()
         .next("ImportVApp", Reaction::TaskFault(fault));
     let lease = import(&client, "a").await;
     assert_eq!(settled(&client, &lease).await, HttpNfcLeaseState::Error);
     let error: LocalizedMethodFault = client.get(&lease, "error").await;
-    assert!(Fault::from(error).is::<vim25::types::NoDiskSpace>());
+    assert!(Fault::from(error).is::<NoDiskSpace>());
     assert_eq!((machines(&client).await, files(&simulator)), (0, 0));
     simulator.shutdown().await;
 }

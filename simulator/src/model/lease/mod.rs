@@ -45,6 +45,46 @@ pub(crate) fn with_token(shared: &Arc<Shared>, token: &str) -> Option<Arc<Lease>
     })
 }
 
+/// Ends a lease with a fault, unless it has ended.
+pub(crate) async fn fail(shared: &Arc<Shared>, lease: Arc<Lease>, fault: Fault) {
+    let vm = lease.vm.clone();
+    let failed = Transaction::run(shared, move |tx| end(tx, &lease, &Err(fault)));
+    if let Err(fault) = failed.await {
+        tracing::warn!(%vm, %fault, "a lease could not be ended");
+    }
+}
+
+/// Ends the leases that are ready, as if their time had run out.
+pub(crate) fn time_out_all(shared: &Arc<Shared>) {
+    let Ok(mut tx) = Transaction::begin(shared) else {
+        return;
+    };
+    let leases = tx.all("HttpNfcLease").filter_map(|object| of(object));
+    let leases: Vec<_> = leases.map(Arc::clone).collect();
+    for lease in leases {
+        if let Err(fault) = end(&mut tx, &lease, &Err(timed_out())) {
+            tracing::warn!(vm = %lease.vm, %fault, "a lease could not be ended");
+        }
+    }
+    tx.commit();
+}
+
+fn timed_out() -> Fault {
+    Fault::new("The lease timed out.", Timedout::default())
+}
+
+/// Ends a lease, unless it has ended.
+fn end(tx: &mut Transaction<'_>, lease: &Arc<Lease>, answer: &Answer) -> Result<(), Fault> {
+    let mut leases = tx.all("HttpNfcLease");
+    let found = leases.find(|object| of(object).is_some_and(|own| Arc::ptr_eq(own, lease)));
+    let found: Option<LeaseRef> = found.map(|object| object.reference().retype());
+    drop(leases);
+    match found {
+        Some(reference) if !lease.over.is_cancelled() => finish(tx, &reference, lease, answer),
+        _ => Ok(()),
+    }
+}
+
 fn of(object: &Object) -> Option<&Arc<Lease>> {
     match &object.hidden {
         Hidden::Lease(lease) => Some(lease),
@@ -91,7 +131,7 @@ fn abort(inv: &mut Invocation<'_, '_>) -> Answer {
     let fault = given.map_or_else(fault::canceled, Fault::from);
     if is_initializing(inv.this()?) {
         // The job that opens the lease sees the state and rolls back.
-        fail(inv.edit_this()?, &fault);
+        show_failure(inv.edit_this()?, &fault);
         return nothing();
     }
     let lease = ready(inv)?;
@@ -105,7 +145,7 @@ fn is_initializing(object: &Object) -> bool {
 }
 
 /// Puts a lease into its error state.
-fn fail(object: &mut Object, fault: &Fault) {
+fn show_failure(object: &mut Object, fault: &Fault) {
     object.put("state", &HttpNfcLeaseState::Error);
     object.put("error", &LocalizedMethodFault::from(fault));
 }
@@ -123,7 +163,7 @@ fn finish(
             object.put("state", &HttpNfcLeaseState::Done);
             object.put("transferProgress", &100i32);
         }
-        Err(fault) => fail(object, fault),
+        Err(fault) => show_failure(object, fault),
     }
     task::finish(tx, &lease.task, answer)?;
     tx.after(Effect::Stop(lease.over.clone()));
@@ -182,7 +222,7 @@ fn drop_old(tx: &mut Transaction<'_>) {
 }
 
 /// Ends a lease with a timeout when its client reports no progress.
-async fn watch(shared: Arc<Shared>, reference: LeaseRef, lease: Arc<Lease>) {
+async fn watch(shared: Arc<Shared>, lease: Arc<Lease>) {
     let mut alive = lease.alive.subscribe();
     loop {
         let until = *alive.borrow_and_update() + shared.settings.lease;
@@ -192,17 +232,7 @@ async fn watch(shared: Arc<Shared>, reference: LeaseRef, lease: Arc<Lease>) {
             () = tokio::time::sleep_until(until) => break,
         }
     }
-    let (reference, ended) = (reference.clone(), Arc::clone(&lease));
-    let done = Transaction::run(&shared, move |tx| {
-        if ended.over.is_cancelled() {
-            return Ok(());
-        }
-        let fault = Fault::new("The lease timed out.", Timedout::default());
-        finish(tx, &reference, &ended, &Err(fault))
-    });
-    if let Err(fault) = done.await {
-        tracing::warn!(vm = %lease.vm, %fault, "a lease could not be ended");
-    }
+    fail(&shared, lease, timed_out()).await;
 }
 
 fn manifest(inv: &mut Invocation<'_, '_>) -> Answer {

@@ -208,13 +208,13 @@ async fn export_now(
 /// Starts the timeout of a lease that is ready, or reports why it failed to open.
 async fn settle(shared: &Arc<Shared>, reference: LeaseRef, made: Result<Arc<Lease>, Fault>) {
     match made {
-        Ok(lease) => shared.spawn(super::watch(Arc::clone(shared), reference, lease)),
+        Ok(lease) => shared.spawn(super::watch(Arc::clone(shared), lease)),
         Err(fault) => {
             tracing::debug!(lease = %reference, %fault, "a lease failed");
             let reported = Transaction::run(shared, move |tx| {
                 let object = tx.edit(&reference)?;
                 if super::is_initializing(object) {
-                    super::fail(object, &fault);
+                    super::show_failure(object, &fault);
                 }
                 Ok(())
             });
