@@ -27,6 +27,11 @@ pub struct Platform {
     /// machine is destroyed, and cannot be deleted. This also applies to a disk that was imported
     /// with this entry, even if the import is aborted after the upload. Default: yes.
     pub destroy_honours_ddb_deletable: bool,
+    /// Whether a disk whose writes are discarded is only read by the machine that is on, so that
+    /// other machines may use it at the same time, as it is or as the parent of their disks. If not,
+    /// the disk is locked like one that is written. Default: yes, as VMware documented for its first
+    /// products.
+    pub nonpersistent_disks_are_shared: bool,
     /// Whether a filter that is added to a collector in use is evaluated only when another
     /// filter of the collector has a change to report. Default: no. vcsim behaves as if this
     /// was `true`.
@@ -42,6 +47,7 @@ impl Default for Platform {
             power_change_bumps_change_version: true,
             destroy_deletes_parent_disks: true,
             destroy_honours_ddb_deletable: true,
+            nonpersistent_disks_are_shared: true,
             new_filters_wait_for_a_change: false,
         }
     }

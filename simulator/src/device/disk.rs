@@ -13,6 +13,7 @@ use crate::datastore::disk::{self, New};
 use crate::datastore::path::DatastorePath;
 use crate::datastore::redo_log;
 use crate::fault;
+use crate::guest::DiskMode;
 use crate::model::datastore;
 use crate::world::Transaction;
 
@@ -342,6 +343,20 @@ pub(crate) fn chains(devices: &Devices) -> Vec<Vec<String>> {
         .iter()
         .filter(|device| Kind::of(device) == Kind::Disk)
         .map(chain)
+        .collect()
+}
+
+/// Returns the disks whose writes are discarded, by their descriptors.
+pub(crate) fn nonpersistent(devices: &Devices) -> Vec<String> {
+    let is_nonpersistent = |device: &&Poly<VirtualDevice>| {
+        let mode = super::text(device, "backing.diskMode");
+        mode.is_some_and(|mode| DiskMode::of(&mode).is_discarded())
+    };
+    devices
+        .iter()
+        .filter(|device| Kind::of(device) == Kind::Disk)
+        .filter(is_nonpersistent)
+        .filter_map(|device| chain(device).into_iter().next())
         .collect()
 }
 

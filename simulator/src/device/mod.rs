@@ -11,7 +11,8 @@ pub(crate) mod vmx_settings;
 pub(crate) use board::board;
 pub(crate) use change::{apply, undo};
 pub(crate) use disk::{
-    attach, branch, chain, chain_of, chains, destroy_files, hint, is_in_snapshots, parents_asked,
+    attach, branch, chain, chain_of, chains, destroy_files, hint, is_in_snapshots, nonpersistent,
+    parents_asked,
 };
 pub(crate) use kind::Kind;
 

@@ -98,7 +98,11 @@ pub(crate) async fn flush_file(shared: &Arc<Shared>, file: &DatastorePath) -> Re
     let found = Transaction::run(shared, move |tx| {
         Ok(match owner(tx, &path) {
             Some(object) if Machine::of(object)?.cycle.is_some() => {
-                return Err(fault::file_locked(&path.to_string()));
+                if writes(tx, Machine::of(object)?, &path.to_string()) {
+                    return Err(fault::file_locked(&path.to_string()));
+                }
+                // The disk's files stay as they are.
+                None
             }
             Some(object) => core_disk(tx.shared(), object, &path)?,
             None => loose(tx.shared(), &path).map(|disk| Held { disk, ended: None }),
@@ -151,17 +155,22 @@ pub(crate) fn check_unlocked(tx: &Transaction<'_>, file: &DatastorePath) -> Resu
     Ok(())
 }
 
+/// Returns whether a machine writes a disk while it is on.
+fn writes(tx: &Transaction<'_>, machine: &Machine, file: &str) -> bool {
+    let mut own = machine.chains.iter().filter_map(|chain| chain.first());
+    let are_shared = tx.shared().settings.platform.nonpersistent_disks_are_shared;
+    let is_discarded = || machine.nonpersistent.iter().any(|disk| disk == file);
+    own.any(|own| own == file) && !(are_shared && is_discarded())
+}
+
 /// Checks that a machine can lock its disks for writing and their parents for reading.
 pub(crate) fn check_free(tx: &Transaction<'_>, machine: &Machine) -> Result<(), Fault> {
     for chain in &machine.chains {
-        for (at, file) in chain.iter().enumerate() {
+        for file in chain {
             let machines = tx.with_disk(file).into_iter();
             let mut on = machines.filter(|(_, other)| other.cycle.is_some());
-            let taken = on.any(|(_, other)| {
-                // A disk may have one writer, or any number of readers.
-                let mut written = other.chains.iter().filter_map(|chain| chain.first());
-                at == 0 || written.any(|taken| taken == file)
-            });
+            // A disk may have one writer, or any number of readers.
+            let taken = on.any(|(_, other)| writes(tx, machine, file) || writes(tx, other, file));
             if taken {
                 return Err(fault::file_locked(file));
             }

@@ -177,7 +177,7 @@ impl GuestDisk {
 }
 
 impl DiskMode {
-    fn of(mode: &str) -> Self {
+    pub(crate) fn of(mode: &str) -> Self {
         match mode {
             "independent_persistent" => Self::IndependentPersistent,
             "independent_nonpersistent" | "nonpersistent" => Self::Nonpersistent,

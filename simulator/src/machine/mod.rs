@@ -41,6 +41,8 @@ pub(crate) struct Machine {
     pub(crate) snapshots: Arc<Snapshots>,
     /// Whether the machine was cloned so that its disks have parents which other machines use.
     pub(crate) is_linked: bool,
+    /// The disks among them whose writes are discarded.
+    pub(crate) nonpersistent: Vec<String>,
     /// The current power cycle; `None` while the machine is off.
     pub(crate) cycle: Option<Cycle>,
     /// Cancelled when the machine's most recent guest has ended.
@@ -124,6 +126,7 @@ pub(crate) fn store(
     let object = tx.edit(vm)?;
     let machine = Machine::edit(object)?;
     machine.chains = device::chains(&config.hardware.device);
+    machine.nonpersistent = device::nonpersistent(&config.hardware.device);
     config.extra_config = config::visible(&machine.extra);
     let (document, vmx) = (&mut machine.document, &machine.vmx);
     file::update(document, config, &machine.extra, vmx, &volume)?;

@@ -107,6 +107,7 @@ pub(super) fn add(
         chains: Vec::new(),
         snapshots: Arc::default(),
         is_linked: false,
+        nonpersistent: Vec::new(),
         cycle: None,
         ended: None,
     }));
