@@ -59,6 +59,7 @@ pub use guest::{
     DiskMode, Guest, GuestAddress, GuestDisk, GuestError, GuestHardware, GuestMachine, GuestNic,
     GuestNicAddresses, GuestProgram, GuestProgramRefusal, Process, Program, SerialPort, Tether,
 };
+pub use model::compute_resource::UnknownClusterError;
 pub use model::host_connection::UnknownHostError;
 pub use platform::Platform;
 pub use script::{Reaction, Script};

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::builder::SimulatorBuilder;
+use crate::model::compute_resource::UnknownClusterError;
 use crate::model::host_connection::UnknownHostError;
 use crate::script::Script;
 use crate::shared::Shared;
@@ -115,13 +116,13 @@ impl Simulator {
         crate::model::session_manager::drop_all(&self.shared);
     }
 
-    /// Sets whether a host of a simulated vCenter responds.
     /// Ends every lease that is ready with `Timedout`, as if its client had reported no progress
     /// for the whole [timeout](SimulatorBuilder::lease_timeout). Tests need not wait.
     pub fn time_out_leases(&self) {
         crate::model::lease::time_out_all(&self.shared);
     }
 
+    /// Sets whether a host of a simulated vCenter responds.
     ///
     /// While it does not, the host is `notResponding`, its machines are `disconnected`, every
     /// operation on them fails with `HostNotConnected`, and new machines are created on other
@@ -132,6 +133,15 @@ impl Simulator {
     /// If no vCenter host has this name.
     pub fn set_host_responding(&self, host: &str, responds: bool) -> Result<(), UnknownHostError> {
         crate::model::host_connection::set(&self.shared, host, responds)
+    }
+
+    /// Turns DRS of a cluster on or off. Unlike on a vCenter, the resource pools of the cluster are
+    /// kept.
+    ///
+    /// # Errors
+    /// If no cluster has this name.
+    pub fn set_drs(&self, cluster: &str, on: bool) -> Result<(), UnknownClusterError> {
+        crate::model::compute_resource::set_drs(&self.shared, cluster, on)
     }
 
     /// Stops the simulator, and waits until its connections, guests and tasks have ended.

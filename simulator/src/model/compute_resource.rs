@@ -1,6 +1,8 @@
 //! Compute resources: a standalone host or a cluster of hosts, with pools, datastores and
 //! networks.
 
+use std::sync::Arc;
+
 use vim25::types::{
     ClusterComputeResourceSummary, ClusterConfigInfo, ClusterConfigInfoEx, ClusterDrsConfigInfo,
     ComputeResourceConfigInfo, ComputeResourceSummary, DrsBehavior, ManagedEntityStatus,
@@ -9,7 +11,8 @@ use vim25::{AnyRef, Poly, Ref, mo};
 
 use super::{entity, host_system};
 use crate::layout::HostLayout;
-use crate::object::Object;
+use crate::object::{Object, Retype};
+use crate::shared::Shared;
 use crate::world::Transaction;
 
 /// Parameters of a new compute resource.
@@ -94,6 +97,47 @@ pub(super) fn build(tx: &mut Transaction<'_>, compute: &Compute<'_>) {
     if let Ok(folder) = tx.edit(&folder) {
         let _ = folder.edit_list("childEntity", |children| children.push(own));
     }
+}
+
+/// No cluster has this name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no cluster is named `{name}`")]
+#[non_exhaustive]
+pub struct UnknownClusterError {
+    /// The name that was looked for.
+    pub name: String,
+}
+
+/// Turns DRS of a cluster on or off.
+pub(crate) fn set_drs(
+    shared: &Arc<Shared>,
+    name: &str,
+    on: bool,
+) -> Result<(), UnknownClusterError> {
+    let unknown = || UnknownClusterError {
+        name: name.to_owned(),
+    };
+    let mut tx = Transaction::begin(shared).map_err(|_closed| unknown())?;
+    let mut clusters = tx.all("ClusterComputeResource");
+    let found = clusters.find(|cluster| cluster.name() == name);
+    let cluster: Ref<mo::ClusterComputeResource> = found.ok_or_else(unknown)?.reference().retype();
+    drop(clusters);
+    let object = tx.edit(&cluster).map_err(|_| unknown())?;
+    let changed = object.modify("configuration", |config: &mut ClusterConfigInfo| {
+        config.drs_config.enabled = Some(on);
+    });
+    let changed = changed.and_then(|()| {
+        type Config = Poly<ComputeResourceConfigInfo>;
+        object.modify("configurationEx", |config: &mut Config| {
+            let set = |config: &mut ClusterConfigInfoEx| config.drs_config.enabled = Some(on);
+            if let Err(error) = config.modify(set) {
+                tracing::error!(%error, "DRS of a cluster was not changed");
+            }
+        })
+    });
+    changed.map_err(|_| unknown())?;
+    tx.commit();
+    Ok(())
 }
 
 fn summary(hosts: usize) -> ComputeResourceSummary {

@@ -1,6 +1,6 @@
 //! The managed objects, one file per family.
 
-mod compute_resource;
+pub(crate) mod compute_resource;
 mod datacenter;
 pub(crate) mod datastore;
 pub(crate) mod disabled_methods;
