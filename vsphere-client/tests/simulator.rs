@@ -1,6 +1,9 @@
 //! Runs the flows against our simulator, with a new one for each test.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use futures_util::StreamExt;
 use simulator::{Simulator, Topology};
 use vim25::{Property, mo, props};
@@ -51,6 +54,21 @@ flows! {
     a_machine_is_imported_under_a_lease
     a_lease_that_never_becomes_ready_says_why
     an_import_that_fails_leaves_no_lease
+}
+
+#[tokio::test]
+async fn a_slow_upload_keeps_its_lease() {
+    // With this timeout, the client sends a report every second.
+    let timeout = Duration::from_secs(5);
+    let simulator = Simulator::builder().lease_timeout(timeout).start();
+    let simulator = Arc::new(simulator.await.unwrap());
+    let url = simulator.url().replace("://", "://root:vmware@");
+    let counted = Arc::clone(&simulator);
+    let reports = move || {
+        let calls = counted.script().calls();
+        calls.get("HttpNfcLeaseProgress").copied().unwrap_or(0)
+    };
+    flows::a_slow_upload_keeps_its_lease(&url, 7, reports).await;
 }
 
 #[tokio::test]

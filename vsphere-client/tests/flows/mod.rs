@@ -35,7 +35,7 @@ pub(crate) use machine::{
 };
 pub(crate) use nfc::{
     a_lease_that_never_becomes_ready_says_why, a_machine_is_imported_under_a_lease,
-    an_import_that_fails_leaves_no_lease,
+    a_slow_upload_keeps_its_lease, an_import_that_fails_leaves_no_lease,
 };
 pub(crate) use services::other_services_answer_or_are_said_to_be_missing;
 

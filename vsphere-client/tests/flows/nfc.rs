@@ -212,3 +212,34 @@ pub(crate) async fn an_import_that_fails_leaves_no_lease(url: &str) {
     }
     client.close().await.unwrap();
 }
+
+/// Sends a disk so slowly that it takes `pieces` progress reports, of which `reports` returns the
+/// number that the server has answered.
+pub(crate) async fn a_slow_upload_keeps_its_lease(
+    url: &str,
+    pieces: usize,
+    reports: impl Fn() -> u64 + Send + 'static,
+) {
+    let client = super::client(url).await;
+    let lease = client.lease(import(&client, "slow").await).await.unwrap();
+    let device = lease.devices().first().unwrap();
+    let content = disk();
+    let length = content.len() as u64;
+    let size = content.len().div_ceil(pieces);
+    let all: Vec<_> = content.chunks(size).map(Bytes::copy_from_slice).collect();
+    assert_eq!(all.len(), pieces);
+    let state = (all.into_iter(), reports);
+    let slow = futures_util::stream::unfold(state, |(mut rest, reports)| async move {
+        let piece = rest.next()?;
+        let earlier = reports();
+        while reports() == earlier {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Some((Ok(piece), (rest, reports)))
+    });
+    let sent = lease.upload_stream(device, slow, Some(length)).await;
+    assert_eq!(sent.unwrap().bytes, length);
+    let entity = lease.complete().await.unwrap();
+    destroy(&client, &entity).await;
+    client.close().await.unwrap();
+}
