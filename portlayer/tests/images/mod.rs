@@ -1,5 +1,6 @@
 //! Images on the simulator: what is stored, shared and refused, and how failures are cleaned up.
 
+mod by_hand;
 mod capacity;
 mod export;
 mod faults;
@@ -101,6 +102,13 @@ async fn another(endpoint: &Endpoint) -> PortLayer {
 fn contains(file: &Path, needle: &[u8]) -> bool {
     let content = std::fs::read(file).unwrap();
     content.windows(needle.len()).any(|window| window == needle)
+/// Returns the causes of an error as one text.
+fn causes(error: &portlayer::Error) -> String {
+    let first = std::error::Error::source(error);
+    let causes = std::iter::successors(first, |cause| cause.source());
+    causes.map(|cause| format!("{cause}; ")).collect()
+}
+
 }
 
 #[tokio::test]

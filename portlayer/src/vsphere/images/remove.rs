@@ -12,6 +12,7 @@ use vim25::{Ref, mo};
 use super::Shared;
 use super::lookup::Found;
 use super::record::{self, RecordState};
+use super::template::off;
 use super::users::User;
 use crate::image::{ChainId, ImageId};
 use crate::vsphere::disks::disks;
@@ -83,7 +84,8 @@ impl Shared {
     /// machine. Each step is idempotent.
     ///
     /// # Errors
-    /// [`InUse`](crate::ErrorKind::InUse) if disks of containers are children of this disk.
+    /// [`InUse`](crate::ErrorKind::InUse) if disks of containers are children of this disk, or the
+    /// machine is on.
     pub(super) async fn discard(
         &self,
         vm: &Ref<mo::VirtualMachine>,
@@ -111,6 +113,7 @@ impl Shared {
                 break machine;
             };
             // Another program may have just created a container.
+            off(&machine, resource)?;
             self.index.catch_up().await?;
             let users = self.users().await?.of(vm, Some(&disk.file));
             if !users.is_empty() {

@@ -10,8 +10,27 @@ use vim25::{Ref, mo};
 
 use super::Shared;
 use super::lookup::Found;
+use crate::vsphere::derive_state::Power;
 use crate::vsphere::endpoint::Written;
+use crate::vsphere::index::Seen;
 use crate::{Error, Resource, Result};
+
+/// Checks that the machine of an image is off. What is written while a machine is on does not
+/// persist.
+///
+/// # Errors
+/// [`InUse`](crate::ErrorKind::InUse) if somebody powered on the machine, which an ESXi host does not
+/// prevent.
+pub(super) fn off(machine: &Seen, resource: &Resource) -> Result<()> {
+    if !matches!(machine.power, Power::On | Power::Suspended) {
+        return Ok(());
+    }
+    let by = format!(
+        "its machine {:?}, which is powered on and has to be powered off",
+        machine.name
+    );
+    Err(Error::in_use(resource.clone(), by))
+}
 
 impl Shared {
     /// Makes the machine of a complete image a template, on a vCenter. Best effort.
@@ -37,9 +56,11 @@ impl Shared {
     /// machine again, and reads it.
     ///
     /// # Errors
-    /// [`Conflict`](crate::ErrorKind::Conflict) if the record was changed since `found` was read.
+    /// [`Conflict`](crate::ErrorKind::Conflict) if the record was changed since `found` was read,
+    /// [`InUse`](crate::ErrorKind::InUse) if somebody powered on the machine.
     pub(super) async fn changeable(&self, found: &Found, resource: &Resource) -> Result<Found> {
         if !found.machine.is_template {
+            off(&found.machine, resource)?;
             return Ok(found.clone());
         }
         let vm = &found.machine.vm;
