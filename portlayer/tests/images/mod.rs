@@ -9,6 +9,7 @@ mod sharing;
 mod templates;
 
 use std::io::{Cursor, Read};
+mod without_drs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -1,6 +1,7 @@
-//! Learns whether the endpoint reports the changes that this process makes.
+//! Learns whether the endpoint reports the changes that this process makes, and whether it chooses
+//! the hosts of machines.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 /// How long to wait for the report of a write before reading the machine instead.
@@ -29,6 +30,8 @@ pub(in crate::vsphere) enum Written {
 #[derive(Debug, Default)]
 pub(in crate::vsphere) struct Experience {
     missed: [AtomicU32; 3],
+    /// Whether a machine was refused because no host was named.
+    needs_hosts: AtomicBool,
 }
 
 impl Experience {
@@ -48,6 +51,16 @@ impl Experience {
 
     pub(in crate::vsphere) fn missed(&self, kind: Written) {
         self.of(kind).fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns whether the endpoint is expected to choose the hosts of machines.
+    pub(super) fn chooses_hosts(&self) -> bool {
+        !self.needs_hosts.load(Ordering::Relaxed)
+    }
+
+    /// Records that the endpoint did not choose a host.
+    pub(super) fn host_was_missing(&self) {
+        self.needs_hosts.store(true, Ordering::Relaxed);
     }
 
     const fn of(&self, kind: Written) -> &AtomicU32 {

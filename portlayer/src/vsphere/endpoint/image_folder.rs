@@ -1,10 +1,13 @@
 //! The folder of a host's images, and templates. Only a vCenter has them.
 
-use vim25::{Ref, mo, props};
+use vim25::{Property, Ref, mo, props};
 
 use super::Endpoint;
 use crate::vsphere::fault;
 use crate::{Error, ErrorKind, Resource, Result};
+
+/// The host that a machine or template is registered on.
+const HOST: Property<mo::VirtualMachine, Ref<mo::HostSystem>> = Property::new("runtime.host");
 
 /// Keeps the folder's name within 80 characters, the maximum in the inventory.
 const HOST_NAME_MAX: usize = 60;
@@ -110,8 +113,19 @@ impl Endpoint {
         resource: &Resource,
     ) -> Result<()> {
         self.fence.check(resource)?;
-        let call = self.call(vm.mark_as_virtual_machine(pool, None), resource);
-        match call.await {
+        let mark = |host| self.call(vm.mark_as_virtual_machine(pool, host), resource);
+        let mut marked = mark(None).await;
+        if let Err(Error {
+            kind: ErrorKind::InvalidArgument { .. },
+            ..
+        }) = &marked
+        {
+            // In a cluster without DRS, the endpoint does not choose a host.
+            let host = self.client.get(vm, HOST).await;
+            let host = host.map_err(|error| fault::error(resource, error))?;
+            marked = mark(Some(&host)).await;
+        }
+        match marked {
             Err(error) if matches!(error.kind, ErrorKind::InvalidState { .. }) => {
                 Err(Error::conflict(resource.clone(), []).with_source(error))
             }

@@ -5,7 +5,9 @@ use std::fs::File;
 
 use futures_util::StreamExt;
 use tokio::io::{AsyncRead, AsyncWriteExt};
-use vim25::types::{ImportSpec, VirtualDevice};
+use vim25::types::{
+    ImportSpec, Timedout, VirtualDevice, VirtualMachineConfigSpec, VirtualMachineImportSpec,
+};
 use vim25::{Call, Poly, Property, Ref, mo};
 use vsphere_client::nfc::{Lease, LeaseDevice};
 use vsphere_client::{ObjectProperties, TransferProgress};
@@ -20,17 +22,42 @@ use crate::{Error, Resource, Result};
 const COMMITTED: Property<mo::VirtualMachine, i64> = Property::new("summary.storage.committed");
 
 impl Endpoint {
-    /// Creates a machine whose disks have to be uploaded. Dropping the lease removes it.
+    /// Creates a machine whose disks have to be uploaded. Dropping the lease removes it. In a cluster
+    /// without DRS, chooses its host.
     pub(in crate::vsphere) async fn import(
         &self,
         folder: &Ref<mo::Folder>,
         pool: &Ref<mo::ResourcePool>,
-        spec: &Poly<ImportSpec>,
+        config_spec: VirtualMachineConfigSpec,
+        resource: &Resource,
+    ) -> Result<Lease> {
+        let host = self.usual_host(pool, &config_spec, resource).await?;
+        let spec = VirtualMachineImportSpec {
+            config_spec: config_spec.clone(),
+            ..VirtualMachineImportSpec::default()
+        };
+        let spec: Poly<ImportSpec> = Poly::new(spec);
+        let import =
+            |host| self.begin_import(pool.import_vapp(&spec, Some(folder), host), resource);
+        match import(host.as_ref()).await {
+            Err(error) if host.is_none() => {
+                let host = self.host_after(&error, pool, &config_spec, resource);
+                match host.await? {
+                    Some(host) => import(Some(&host)).await,
+                    None => Err(error),
+                }
+            }
+            lease => lease,
+        }
+    }
+
+    async fn begin_import(
+        &self,
+        call: Call<Ref<mo::HttpNfcLease>>,
         resource: &Resource,
     ) -> Result<Lease> {
         self.fence.check(resource)?;
-        let import = pool.import_vapp(spec, Some(folder), None);
-        self.lease(import, "the endpoint's import", resource).await
+        self.lease(call, "the endpoint's import", resource).await
     }
 
     /// Starts the export of a machine that is off. While the lease exists, the endpoint refuses

@@ -294,6 +294,7 @@ impl Endpoint {
             .map_err(|error| fault::error(resource, error))
     }
 
+    /// Creates a machine. In a cluster without DRS, chooses its host.
     pub(in crate::vsphere) async fn create(
         &self,
         folder: &Ref<mo::Folder>,
@@ -301,7 +302,17 @@ impl Endpoint {
         spec: &VirtualMachineConfigSpec,
         resource: &Resource,
     ) -> Result<Ref<mo::VirtualMachine>> {
-        self.run(folder.create_vm(spec, pool, None), resource).await
+        let host = self.usual_host(pool, spec, resource).await?;
+        let create = |host| self.run(folder.create_vm(spec, pool, host), resource);
+        match create(host.as_ref()).await {
+            Err(error) if host.is_none() => {
+                match self.host_after(&error, pool, spec, resource).await? {
+                    Some(host) => create(Some(&host)).await,
+                    None => Err(error),
+                }
+            }
+            created => created,
+        }
     }
 
     pub(in crate::vsphere) async fn reconfigure(

@@ -241,7 +241,7 @@ impl Shared {
         let folder = objects.image_folder.as_ref().unwrap_or(&objects.folder);
         let lease = self
             .endpoint
-            .import(folder, &self.objects.pool, &spec, &resource)
+            .import(folder, &self.objects.pool, spec, &resource)
             .await;
         let lease = match lease {
             Ok(lease) => lease,

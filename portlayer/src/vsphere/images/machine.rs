@@ -1,10 +1,7 @@
 //! Builds the specification of an image's machine.
 
 use uuid::Uuid;
-use vim25::Poly;
-use vim25::types::{
-    ImportSpec, VirtualDiskMode, VirtualMachineConfigSpec, VirtualMachineImportSpec,
-};
+use vim25::types::{VirtualDiskMode, VirtualMachineConfigSpec};
 
 use crate::image::ChainId;
 use crate::vsphere::hardware;
@@ -52,21 +49,17 @@ pub(super) fn spec(
     chain: &ChainId,
     capacity: u64,
     keys: Keys,
-) -> Poly<ImportSpec> {
+) -> VirtualMachineConfigSpec {
     let defaults = &objects.defaults;
     let capacity = i64::try_from(capacity / 1024).unwrap_or(i64::MAX);
     // With this mode, the disk is not changed even if an operator powers on the machine.
     let mode = VirtualDiskMode::IndependentNonpersistent;
-    let config_spec = VirtualMachineConfigSpec {
+    VirtualMachineConfigSpec {
         uuid: Some(uuid(objects, chain).to_string()),
         annotation: Some("An image of a virtual container host. Do not power it on.".to_owned()),
         device_change: hardware::disk(&defaults.datastore, capacity, mode, None),
         ..bare(&name(&objects.name, chain), &defaults.datastore_name, keys)
-    };
-    Poly::new(VirtualMachineImportSpec {
-        config_spec,
-        ..VirtualMachineImportSpec::default()
-    })
+    }
 }
 
 #[cfg(test)]
