@@ -64,7 +64,6 @@ impl Endpoint {
         let simulator = Simulator::builder()
             .platform(platform)
             .guest(guest)
-            .lease_timeout(Duration::from_secs(2))
             .start()
             .await
             .unwrap();

@@ -11,6 +11,7 @@ use tokio::io::AsyncReadExt;
 use uuid::Uuid;
 
 use super::layers;
+use super::spool::Spool;
 use crate::archive::TarStream;
 use crate::image::{Image, ImportOptions};
 use crate::{Error, Resource, Result};
@@ -56,8 +57,8 @@ pub(crate) async fn merged(image: Image) -> Result<TarStream> {
         let _cancelled_if_dropped = CancelOnDrop(monitor.clone());
         let write = move || {
             let options = ImportOptions::new();
-            layers::lay_out(&image, &options, Uuid::nil(), &monitor)?
-                .spool(&image, &options, &monitor)
+            let laid = layers::lay_out(&image, &options, Uuid::nil(), &monitor)?;
+            Spool::write(&laid, None, &image, &options, &monitor)
         };
         let written = tokio::task::spawn_blocking(write).await;
         written.map_err(|error| Error::internal(resource.clone(), error))??

@@ -1,17 +1,11 @@
-//! Converts layers to a disk: reads, verifies and merges the layers, and writes the compressed disk
-//! to a temporary file.
+//! Converts layers to a disk: reads, verifies and merges the layers, and lays out the disk.
 
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read};
 use std::sync::Arc;
 
-use disk_image::{
-    CompressionLevel, FsOptions, LayerDigests, LayerSource, Limits, Merge, Monitor, Plan,
-    StreamOptions,
-};
+use disk_image::{FsOptions, LayerDigests, LayerSource, Limits, Merge, Monitor, Plan};
 use uuid::Uuid;
 
-use super::no_space;
 use crate::image::{
     Image, ImportLimits, ImportOptions, ImportPhase, ImportProgress, Layer, ObserveImport,
 };
@@ -26,17 +20,11 @@ const ROOM: u64 = 1 << 30;
 
 /// The layout of a disk that has not been written yet.
 pub(crate) struct Laid {
-    plan: Plan,
+    pub(crate) plan: Plan,
     /// Total size of the unpacked layers in bytes.
     pub(crate) size: u64,
     /// Capacity of the disk in bytes.
     pub(crate) capacity: u64,
-}
-
-/// A compressed disk in a temporary file, which is deleted when this value is dropped.
-pub(crate) struct Spool {
-    pub(crate) file: File,
-    pub(crate) length: u64,
 }
 
 struct Source(Layer);
@@ -111,37 +99,6 @@ pub(crate) fn lay_out(
     })
 }
 
-impl Laid {
-    /// Writes the disk to a temporary file, so that its length is known before it is sent. Blocks
-    /// the thread.
-    pub(crate) fn spool(
-        &self,
-        image: &Image,
-        options: &ImportOptions,
-        monitor: &Monitor,
-    ) -> Result<Spool> {
-        let resource = Resource::image(image.id());
-        report(options, ImportPhase::Write, 0, None);
-        let unusable = |error: io::Error| no_space(&resource, error);
-        let file = tempfile::tempfile().map_err(unusable)?;
-        let stream = StreamOptions::new().level(CompressionLevel::Fast);
-        let out = io::BufWriter::with_capacity(256 << 10, file);
-        let out = self
-            .plan
-            .write_stream_optimized(out, &stream, monitor)
-            .map_err(|error| match error {
-                disk_image::Error::Write(error) => unusable(error),
-                error => unwritable(&resource, error),
-            })?;
-        let mut file = out
-            .into_inner()
-            .map_err(|error| unusable(error.into_error()))?;
-        let length = file.stream_position().map_err(unusable)?;
-        file.seek(SeekFrom::Start(0)).map_err(unusable)?;
-        Ok(Spool { file, length })
-    }
-}
-
 pub(crate) fn report(options: &ImportOptions, phase: ImportPhase, done: u64, total: Option<u64>) {
     if let Some(observer) = &options.observer {
         ObserveImport::observe(&**observer, ImportProgress::new(phase, done, total));
@@ -184,7 +141,7 @@ struct BadLayer {
 }
 
 /// Returns the error of a disk that cannot be laid out or written.
-fn unwritable(resource: &Resource, error: disk_image::Error) -> Error {
+pub(crate) fn unwritable(resource: &Resource, error: disk_image::Error) -> Error {
     let field = match &error {
         disk_image::Error::DiskTooSmall { .. } | disk_image::Error::Options(_) => "capacity",
         disk_image::Error::Layer { .. } | disk_image::Error::Unstorable { .. } => "layers",

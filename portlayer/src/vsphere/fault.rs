@@ -5,7 +5,7 @@ use vim25::types::{
     AlreadyExists, ConcurrentAccess, DuplicateName, FileAlreadyExists, HostCommunication,
     HostNotConnected, InsufficientResourcesFault, InvalidArgument, InvalidLogin, InvalidPowerState,
     InvalidState, ManagedObjectNotFound, NoDiskSpace, NoPermission, NotAuthenticated, OutOfBounds,
-    TaskInProgress, VirtualMachinePowerState,
+    TaskInProgress, Timedout, VirtualMachinePowerState,
 };
 use vsphere_client::{EntityKind, Error as ClientError};
 
@@ -69,9 +69,21 @@ fn fault(error: &ClientError) -> ErrorKind {
         ErrorKind::Unauthenticated
     } else if error.is_fault::<NoPermission>() {
         ErrorKind::PermissionDenied
-    } else if error.is_fault::<InsufficientResourcesFault>() || error.is_fault::<NoDiskSpace>() {
+    } else if error.is_fault::<NoDiskSpace>() {
+        let full = error.fault::<NoDiskSpace>().unwrap_or_default();
+        ErrorKind::Exhausted {
+            what: match &*full.datastore {
+                "" => "space on the datastore".into(),
+                datastore => format!("space on datastore {datastore:?}").into(),
+            },
+        }
+    } else if error.is_fault::<InsufficientResourcesFault>() {
         ErrorKind::Exhausted {
             what: "resources".into(),
+        }
+    } else if error.is_fault::<Timedout>() {
+        ErrorKind::Timeout {
+            phase: "an operation of the endpoint",
         }
     } else if error.is_fault::<HostCommunication>() || error.is_fault::<HostNotConnected>() {
         ErrorKind::Unavailable { retry_after: None }

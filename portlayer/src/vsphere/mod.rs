@@ -117,6 +117,7 @@ mod record;
 mod room;
 mod run_state;
 mod sole_writer;
+mod space;
 mod streams;
 mod vlan_range;
 

@@ -1,5 +1,6 @@
 //! Options of this implementation.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use guestinfo::Dialect;
@@ -45,6 +46,10 @@ pub struct Options {
     /// How long the writer of a host may take to answer a program that wants to take over the host.
     /// Default: 30 seconds.
     pub takeover_timeout: Duration,
+    /// The directory for temporary files. An import writes the compressed disk of the image there
+    /// before it sends it. `None`, the default: the system's directory, which on Unix is `TMPDIR` or
+    /// `/tmp`.
+    pub temporary_directory: Option<PathBuf>,
     /// The capabilities of the endpoint. `None`, the default: they are
     /// [probed](super#what-endpoints-may-lack) when the first host is opened.
     pub capabilities: Option<Capabilities>,
@@ -63,6 +68,7 @@ impl Default for Options {
             left_behind_after: Duration::from_secs(3600),
             sole_writer: false,
             takeover_timeout: Duration::from_secs(30),
+            temporary_directory: None,
             capabilities: None,
         }
     }

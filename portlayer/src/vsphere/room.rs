@@ -3,10 +3,14 @@
 use super::endpoint::{Endpoint, Registered};
 use super::host_objects::HostObjects;
 use super::index::Index;
+use super::space;
 use crate::{Error, ErrorKind, Resource};
 
 /// Returns an error that names the limit if a machine could not be created because the endpoint has
-/// reached its maximum number of machines; other errors are returned unchanged.
+/// reached its maximum number of machines, or because its datastore is full; other errors are
+/// returned unchanged.
+///
+/// `needed` is the number of bytes that the machine would occupy, if known.
 ///
 /// ESXi refuses the 513th machine with a fault that does not name the limit
 /// (<https://github.com/vmware/vic/issues/7815>), so the machines are counted after a failure.
@@ -15,8 +19,12 @@ pub(super) async fn explain(
     objects: &HostObjects,
     index: &Index,
     resource: &Resource,
+    needed: Option<u64>,
     error: Error,
 ) -> Error {
+    if space::is_named(&error) {
+        return space::explain(endpoint, objects, resource, needed, error).await;
+    }
     let is_possible = matches!(
         error.kind,
         ErrorKind::InvalidArgument { .. } | ErrorKind::Exhausted { .. } | ErrorKind::Internal

@@ -67,6 +67,8 @@ pub(crate) async fn consistent(world: &World, writer: &Writer) -> Vec<String> {
 }
 
 async fn ask(world: &World, writer: &Writer) -> Result<Said, String> {
+    // No import is in progress, but leases of importers that were killed are still open.
+    world.simulator.time_out_leases();
     let sole_writer = world.sole_writer;
     let said = writer.run(move |exec| async move {
         if !sole_writer {

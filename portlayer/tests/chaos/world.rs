@@ -57,7 +57,6 @@ impl World {
             .topology(topology)
             .platform(platform.clone())
             .guest(guest)
-            .lease_timeout(Duration::from_secs(2))
             .start()
             .await
             .unwrap();

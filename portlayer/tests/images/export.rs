@@ -269,6 +269,7 @@ async fn an_export_that_fails_can_be_repeated_and_leaves_the_image_alone() {
         // A lease whose end was not delivered times out.
         let repeated = async {
             loop {
+                endpoint.simulator.time_out_leases();
                 match export(images, &image.id()).await {
                     Ok(exported) => return exported,
                     Err(error) => assert!(error.is_conflict(), "{what}: {error:?}"),

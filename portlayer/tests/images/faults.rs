@@ -123,7 +123,6 @@ async fn a_host_that_fails_during_an_import_leaves_nothing_that_counts_as_an_ima
     let simulator = Simulator::builder()
         .platform(Platform::default())
         .topology(Topology::vcenter().standalone_hosts(0).cluster_hosts(1))
-        .lease_timeout(Duration::from_secs(1))
         .start();
     let host = spec("vch").compute("DC0_C0").bridge_network("DC0_DVPG0");
     let endpoint = Endpoint::install(simulator.await.unwrap(), Dialect::Vic1, host).await;
@@ -145,6 +144,8 @@ async fn a_host_that_fails_during_an_import_leaves_nothing_that_counts_as_an_ima
             assert!(listed.is_empty(), "{method}: {kind:?}");
         }
         endpoint.simulator.set_host_responding(HOST, true).unwrap();
+        // The abort of the lease was not delivered.
+        endpoint.simulator.time_out_leases();
         let imported = layer_.images().import(image.clone(), options()).await;
         imported.unwrap();
         layer_.images().remove(&image.id()).await.unwrap();

@@ -22,7 +22,6 @@ pub(super) async fn vcenter() -> Endpoint {
     let simulator = Simulator::builder()
         .topology(Topology::vcenter().standalone_hosts(0).cluster_hosts(1))
         .guest(Tether::new().program("/exit", exit))
-        .lease_timeout(Duration::from_secs(2))
         .start()
         .await
         .unwrap();

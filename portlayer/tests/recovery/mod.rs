@@ -11,7 +11,7 @@ use portlayer::vsphere::{Dialect, Hosts, Options, Problem, VsphereExec};
 use portlayer::{ContainerId, Error, ErrorKind, State};
 use simulator::{Platform, Reaction};
 use vim25::Fault;
-use vim25::types::NoDiskSpace;
+use vim25::types::{CannotAccessFile, NoDiskSpace};
 
 use crate::Endpoint;
 use crate::images::{files, image, layer, options};
@@ -49,7 +49,7 @@ fn directory(endpoint: &Endpoint, id: &ContainerId) -> PathBuf {
 }
 
 fn fails() -> Reaction {
-    Reaction::Fault(Fault::new("full", NoDiskSpace::default()))
+    Reaction::Fault(Fault::new("no access", CannotAccessFile::default()))
 }
 
 #[tokio::test]

@@ -1,8 +1,11 @@
-//! Counts the machines of hosts.
+//! Counts the machines of hosts, and reads the free space of datastores.
 
 use vim25::{Property, Ref, mo, props};
 
+use vsphere_client::Datastore;
+
 use super::Endpoint;
+use super::survey::FREE;
 use crate::vsphere::fault;
 use crate::{Resource, Result};
 
@@ -19,6 +22,22 @@ pub(in crate::vsphere) struct Registered {
 }
 
 impl Endpoint {
+    /// Returns the free space of a datastore in bytes, where the endpoint reports it.
+    pub(in crate::vsphere) async fn free_space(
+        &self,
+        datastore: &Datastore,
+        resource: &Resource,
+    ) -> Result<Option<u64>> {
+        let reference = datastore.reference();
+        // Without this, endpoints report a value that is some minutes old. Best effort.
+        if let Err(error) = self.call(reference.refresh_datastore(), resource).await {
+            tracing::debug!(%resource, %error, "cannot refresh the free space of a datastore");
+        }
+        let free = self.client.try_get(reference, FREE).await;
+        let free = free.map_err(|error| fault::error(resource, error))?;
+        Ok(free.and_then(|bytes| u64::try_from(bytes).ok()))
+    }
+
     /// Counts the machines of the ESXi hosts on which the machines of a pool are created, of all
     /// owners. Returns `None` if a host has room for another one.
     pub(in crate::vsphere) async fn full_hosts(

@@ -16,7 +16,7 @@ use super::Endpoint;
 use super::machine::DEVICES;
 use crate::disk::no_space;
 use crate::vsphere::fault;
-use crate::{Error, Resource, Result};
+use crate::{Error, ErrorKind, Resource, Result};
 
 /// Size of the files of a machine in bytes.
 const COMMITTED: Property<mo::VirtualMachine, i64> = Property::new("summary.storage.committed");
@@ -98,7 +98,16 @@ impl Endpoint {
             .on_progress(move |so_far: TransferProgress| progress(so_far.bytes))
             .await
             .map(drop)
-            .map_err(|error| fault::error(resource, error))
+            .map_err(|error| {
+                let timed_out = error.is_fault::<Timedout>();
+                let mut error = fault::error(resource, error);
+                if timed_out {
+                    error.kind = ErrorKind::Timeout {
+                        phase: "the upload of its disk, because no progress report reached the endpoint",
+                    };
+                }
+                error
+            })
     }
 
     /// Downloads the only disk of an export, as a streamOptimized VMDK, to this file.

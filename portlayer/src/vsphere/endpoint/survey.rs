@@ -16,7 +16,7 @@ const FIREWALL: Property<mo::HostSystem, Ref<mo::HostFirewallSystem>> =
     Property::new("configManager.firewallSystem");
 const MANAGED_BY: Property<mo::HostSystem, String> = Property::new("summary.managementServerIp");
 const ACCESSIBLE: Property<mo::Datastore, bool> = Property::new("summary.accessible");
-const FREE: Property<mo::Datastore, i64> = Property::new("summary.freeSpace");
+pub(super) const FREE: Property<mo::Datastore, i64> = Property::new("summary.freeSpace");
 const MAINTENANCE: Property<mo::Datastore, String> = Property::new("summary.maintenanceMode");
 
 /// The properties of the endpoint as a whole.

@@ -83,7 +83,8 @@ impl Shared {
                     return Err(gone);
                 }
                 let (endpoint, objects) = (&self.endpoint, &self.objects);
-                return Err(room::explain(endpoint, objects, &self.index, &resource, error).await);
+                let index = &self.index;
+                return Err(room::explain(endpoint, objects, index, &resource, None, error).await);
             }
         };
         self.shown(&vm, &resource, Written::New, |_| true).await;

@@ -17,13 +17,14 @@ use super::Shared;
 use super::lookup::Found;
 use super::machine;
 use super::record::{self, ImageRecord, TooLarge};
-use crate::disk::layers::{self, Spool, report};
+use crate::disk::layers::{self, report};
+use crate::disk::spool::Spool;
 use crate::image::{Image, ImageInfo, ImportOptions, ImportPhase};
 use crate::vsphere::endpoint::Written;
 use crate::vsphere::index::Seen;
 use crate::vsphere::machine_spec::options;
 use crate::vsphere::record::Keys;
-use crate::vsphere::room;
+use crate::vsphere::{room, space};
 use crate::{Error, ErrorKind, Resource, Result};
 
 /// Maximum number of attempts of an import while other writers overtake or interrupt it.
@@ -78,6 +79,8 @@ struct Sent {
     lease: Lease,
     info: ImageInfo,
     writer: Writer,
+    /// The number of bytes that the disk occupies.
+    needed: u64,
 }
 
 /// Runs an import in a separate task. Dropping the future stops the import where it leaves nothing
@@ -225,10 +228,14 @@ impl Shared {
             })
             .await?
         };
-        let (size, capacity) = (laid.size, laid.capacity);
+        let (size, capacity, needed) = (laid.size, laid.capacity, laid.plan.used());
         let spool = {
             let (image, options, monitor) = (image.clone(), options.clone(), monitor.clone());
-            blocking(&resource, move || laid.spool(&image, &options, &monitor)).await?
+            let directory = self.options.temporary_directory.clone();
+            blocking(&resource, move || {
+                Spool::write(&laid, directory, &image, &options, &monitor)
+            })
+            .await?
         };
 
         let writer = self.live.begin();
@@ -247,14 +254,21 @@ impl Shared {
             Ok(lease) => lease,
             Err(error) => {
                 let (endpoint, objects) = (&self.endpoint, &self.objects);
-                return Err(room::explain(endpoint, objects, &self.index, &resource, error).await);
+                let (index, needed) = (&self.index, Some(needed));
+                return Err(
+                    room::explain(endpoint, objects, index, &resource, needed, error).await,
+                );
             }
         };
-        self.upload(&lease, spool, options, &resource).await?;
+        if let Err(error) = self.upload(&lease, spool, options, &resource).await {
+            // The lease is kept until the free space is known, because its end frees some.
+            return Err(self.explain(&resource, needed, error).await);
+        }
         Ok(Sent {
             lease,
             info,
             writer,
+            needed,
         })
     }
 
@@ -280,6 +294,13 @@ impl Shared {
             .await
     }
 
+    /// Returns the error of an import of which `needed` bytes would be stored: says so if there is no
+    /// space for them.
+    async fn explain(&self, resource: &Resource, needed: u64, error: Error) -> Error {
+        let (endpoint, objects) = (&self.endpoint, &self.objects);
+        space::explain(endpoint, objects, resource, Some(needed), error).await
+    }
+
     /// Completes an uploaded image. Returns `None` if another writer took it over.
     async fn complete(&self, sent: Sent, image: &Image) -> Result<Option<ImageInfo>> {
         let resource = Resource::image(image.id());
@@ -287,8 +308,12 @@ impl Shared {
             lease,
             info,
             writer,
+            needed,
         } = sent;
-        let vm = self.endpoint.complete(lease, &resource).await?;
+        let vm = match self.endpoint.complete(lease, &resource).await {
+            Ok(vm) => vm,
+            Err(error) => return Err(self.explain(&resource, needed, error).await),
+        };
         match self.mark(&vm, &writer, &resource).await {
             Ok(true) => {
                 self.make_template(&vm, &resource).await;
@@ -297,6 +322,7 @@ impl Shared {
             }
             Ok(false) => Ok(None),
             Err(error) => {
+                let error = self.explain(&resource, needed, error).await;
                 // Best effort: the next import or `prune` finds the leftovers.
                 if let Err(error) = self.discard(&vm, &resource).await {
                     tracing::warn!(%error, image = %info.id, "left behind by a failed import");

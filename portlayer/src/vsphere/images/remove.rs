@@ -17,8 +17,9 @@ use super::users::User;
 use crate::image::{ChainId, ImageId};
 use crate::vsphere::disks::disks;
 use crate::vsphere::hardware::detach;
+use crate::vsphere::index::Seen;
 use crate::vsphere::machine_spec::options;
-use crate::{Error, Resource, Result};
+use crate::{Error, ErrorKind, Resource, Result};
 
 /// Maximum number of concurrent removals of incomplete images.
 const AT_A_TIME: usize = 4;
@@ -112,8 +113,8 @@ impl Shared {
             let Some(disk) = disks.first() else {
                 break machine;
             };
-            // Another program may have just created a container.
             off(&machine, resource)?;
+            // Another program may have just created a container.
             self.index.catch_up().await?;
             let users = self.users().await?.of(vm, Some(&disk.file));
             if !users.is_empty() {
@@ -130,6 +131,12 @@ impl Shared {
                 Err(error) if error.is_conflict() && tries < self.conflict_retries() => {
                     tries += 1;
                 }
+                // A datastore without space also refuses this change. No container uses a disk that
+                // was never complete.
+                Err(Error {
+                    kind: ErrorKind::Exhausted { .. },
+                    ..
+                }) if is_being_written(&machine) => break machine,
                 changed => changed?,
             }
         };
@@ -275,6 +282,12 @@ fn in_use(resource: &Resource, users: Vec<&User>) -> Error {
     Error::in_use(resource.clone(), names.join(", "))
 }
 
+/// Returns whether the image of a machine was never complete.
+fn is_being_written(machine: &Seen) -> bool {
+    let record = machine.image().and_then(|image| image.ok());
+    record.is_some_and(|record| record.state == RecordState::Unfinished)
+}
+
 fn is_in_use(error: &Error) -> bool {
-    matches!(error.kind, crate::ErrorKind::InUse { .. })
+    matches!(error.kind, ErrorKind::InUse { .. })
 }
