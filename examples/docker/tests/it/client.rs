@@ -181,3 +181,26 @@ fn parse(answer: &[u8]) -> (u16, Vec<u8>) {
 pub(crate) fn tar() -> Vec<u8> {
     vec![0; 1024]
 }
+
+/// The entry of a file of the root user in a tar, without the end of the tar.
+pub(crate) fn tar_with(name: &str, content: &[u8]) -> Vec<u8> {
+    let mut header = [0; 512];
+    let mut put =
+        |at: usize, text: &str| header[at..][..text.len()].copy_from_slice(text.as_bytes());
+    put(0, name);
+    put(100, "0000755");
+    put(108, "0000000");
+    put(116, "0000000");
+    put(124, &format!("{:011o}", content.len()));
+    put(136, "00000000000");
+    put(148, "        ");
+    put(156, "0");
+    put(257, "ustar");
+    put(263, "00");
+    let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
+    header[148..][..7].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+    let mut tar = header.to_vec();
+    tar.extend_from_slice(content);
+    tar.resize(tar.len().next_multiple_of(512), 0);
+    tar
+}

@@ -7,6 +7,7 @@
 mod bad_input;
 mod client;
 mod endpoint;
+mod full_datastore;
 mod life;
 mod lists;
 mod networks;

@@ -14,7 +14,9 @@ use crate::client::Server;
 
 /// What a registry does when it is asked for the layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Layer {
+pub(crate) enum Layer {
+    /// It sends the layer.
+    Complete,
     /// It sends the beginning, and nothing more.
     Hangs,
     /// It sends the beginning, and is down from then on.
@@ -27,12 +29,17 @@ struct Registry {
     layer: Layer,
     manifest: Vec<u8>,
     config: Vec<u8>,
+    content: Vec<u8>,
     down: Notify,
 }
 
 /// Starts a registry with the image `slow`; returns its address.
 async fn registry(layer: Layer) -> String {
-    let content = vec![b'x'; 1000];
+    registry_of(layer, vec![b'x'; 1000]).await
+}
+
+/// Starts a registry with the image `slow`, whose layer has this content; returns its address.
+pub(crate) async fn registry_of(layer: Layer, content: Vec<u8>) -> String {
     let config = json!({
         "os": "linux", "architecture": "amd64", "config": { "Cmd": ["/hello"] },
         "rootfs": { "type": "layers", "diff_ids": [Digest::of(&content)] },
@@ -54,6 +61,7 @@ async fn registry(layer: Layer) -> String {
         layer,
         manifest: manifest.to_string().into_bytes(),
         config,
+        content,
         down: Notify::new(),
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -85,10 +93,13 @@ impl Registry {
             (&self.manifest[..], self.manifest.len())
         } else if first.contains(&config) {
             (&self.config[..], self.config.len())
-        } else if self.layer != Layer::Wrong {
-            (&[b'x'; 1000][..], 100)
         } else {
-            (&[b'y'; 1000][..], 1000)
+            let content = &self.content[..];
+            match self.layer {
+                Layer::Complete => (content, content.len()),
+                Layer::Hangs | Layer::Down => (content, content.len() / 10),
+                Layer::Wrong => (&[b'y'; 1000][..], 1000),
+            }
         };
         let head = format!(
             "HTTP/1.1 200 OK\r\nContent-Type: application/vnd.oci.image.manifest.v1+json\r\n\
