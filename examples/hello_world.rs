@@ -2,9 +2,9 @@
 //! importing its image to removing everything.
 //!
 //! ```console
-//! $ cargo run --release --example hello_world
+//! $ cargo run --example hello_world
 //! $ export VSPHERE_URL=https://esx.example.com GOVC_USERNAME=root GOVC_PASSWORD=…
-//! $ cargo run --release --example hello_world -- --name quick_otter
+//! $ cargo run --example hello_world -- --name quick_otter
 //! ```
 //!
 //! The example generates the image, which contains one static program. On Linux the program

@@ -24,15 +24,9 @@ pub(super) enum Trust<'a> {
 /// # Errors
 /// Fails when it does not build.
 pub(super) fn build(target: &Path) -> Result<PathBuf> {
-    println!("$ cargo build --release --example hello_world");
-    run(&mut cargo([
-        "build",
-        "--locked",
-        "--release",
-        "--example",
-        "hello_world",
-    ]))?;
-    Ok(target.join("release/examples/hello_world"))
+    println!("$ cargo build --example hello_world");
+    run(&mut cargo(["build", "--locked", "--example", "hello_world"]))?;
+    Ok(target.join("debug/examples/hello_world"))
 }
 
 /// Returns a command that runs `hello_world` on the endpoint.
