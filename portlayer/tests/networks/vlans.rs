@@ -10,8 +10,12 @@ use portlayer::vsphere::{
 };
 use portlayer::{Capability, Error, ErrorKind};
 use simulator::{Program, Reaction, Simulator, Tether};
-use vim25::types::{HostNetworkInfo, HostNetworkPolicy, HostPortGroupSpec, NoDiskSpace};
-use vim25::{Fault, Property, Ref, mo};
+use vim25::types::{
+    HostNetworkInfo, HostNetworkPolicy, HostPortGroupSpec, NoDiskSpace, VirtualDeviceConfigSpec,
+    VirtualDeviceConfigSpecOperation, VirtualEthernetCardNetworkBackingInfo,
+    VirtualMachineConfigSpec, VirtualMachineFileInfo, VirtualVmxnet3,
+};
+use vim25::{Fault, Poly, Property, Ref, mo};
 
 use super::{Distributed, Endpoint, on, spec};
 
@@ -52,6 +56,34 @@ impl Endpoint {
         };
         let added = self.client.call(system.add_port_group(&spec)).await;
         added.unwrap();
+    }
+
+    /// Creates a machine with a card on the network with this name.
+    async fn add_machine(&self, name: &str, network: &str) -> Ref<mo::VirtualMachine> {
+        let inventory = self.client.inventory();
+        let datacenter = inventory.datacenter(None).await.unwrap();
+        let pool = inventory.resource_pool(&datacenter, None).await.unwrap();
+        let mut backing = VirtualEthernetCardNetworkBackingInfo::default();
+        backing.device_name = network.to_owned();
+        let mut card = VirtualVmxnet3::default();
+        card.key = -1;
+        card.backing = Some(Poly::new(backing));
+        let mut change = VirtualDeviceConfigSpec::default();
+        change.operation = Some(VirtualDeviceConfigSpecOperation::Add);
+        change.device = Poly::new(card);
+        let files = VirtualMachineFileInfo {
+            vm_path_name: Some("[datastore1]".to_owned()),
+            ..VirtualMachineFileInfo::default()
+        };
+        let spec = VirtualMachineConfigSpec {
+            name: Some(name.to_owned()),
+            files: Some(Box::new(files)),
+            device_change: vec![Poly::new(change)],
+            ..VirtualMachineConfigSpec::default()
+        };
+        let folder = datacenter.vm_folder();
+        let created = self.client.run(folder.create_vm(&spec, &pool, None));
+        created.await.unwrap()
     }
 
     /// Opens the host as the next program would.
@@ -143,19 +175,16 @@ async fn port_groups_of_others_are_left_alone() {
     let a = networks.create(ScopeSpec::bridge("a")).await.unwrap();
     assert_eq!(a.network.as_deref(), Some("vch-vlan-101"));
     // Somebody else has a machine on the port group of the scope.
+    let theirs = endpoint.add_machine("theirs", "vch-vlan-101").await;
     let made = endpoint.vlans().await;
-    let script = endpoint.simulator.script();
-    let used = Fault::new("in use", vim25::types::ResourceInUse::default());
-    script.next("RemovePortGroup", Reaction::Fault(used));
     let refused = networks.remove("a").await.unwrap_err();
-    assert!(
-        matches!(refused.kind, ErrorKind::InUse { .. }),
-        "{refused:?}"
-    );
+    let by = "theirs".into();
+    assert_eq!(refused.kind, ErrorKind::InUse { by }, "{refused:?}");
     assert_eq!(*refused.resource().id, *"vch-vlan-101");
     assert_eq!(networks.inspect("a").await.unwrap(), a);
     assert_eq!(exec.check().await.unwrap(), []);
     assert_eq!(endpoint.vlans().await, made);
+    endpoint.client.run(theirs.destroy()).await.unwrap();
     networks.remove("a").await.unwrap();
     assert_eq!(endpoint.vlans().await.len(), 2);
     // The switch that the installation made is kept for the port group of others.

@@ -13,6 +13,7 @@ mod lease;
 mod leftovers;
 mod machine;
 mod network;
+mod network_users;
 mod placement;
 mod power;
 mod protection;

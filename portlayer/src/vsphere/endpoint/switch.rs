@@ -17,6 +17,7 @@ const PORTS: i32 = 1024;
 /// The switches and port groups of one host.
 #[derive(Clone, Debug)]
 pub(in crate::vsphere) struct Switches {
+    pub(super) host: Ref<mo::HostSystem>,
     system: Ref<mo::HostNetworkSystem>,
     switches: Vec<String>,
     port_groups: Vec<PortGroup>,
@@ -94,6 +95,7 @@ impl Endpoint {
             .map_err(wrap)?
             .unwrap_or_default();
         Ok(Switches {
+            host: host.clone(),
             system,
             switches: info
                 .vswitch
@@ -165,8 +167,7 @@ impl Endpoint {
         let call = switches.system.remove_port_group(name);
         match self.client.call(call).await {
             Err(error) if error.is_fault::<ResourceInUse>() => {
-                let by = "virtual machines that are connected to it";
-                Err(Error::in_use(resource, by).with_source(error))
+                Err(self.port_group_in_use(switches, resource, error).await)
             }
             removed => absent(removed.map_err(|error| fault::error(&resource, error))),
         }

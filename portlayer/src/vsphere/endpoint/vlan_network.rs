@@ -187,8 +187,8 @@ impl Endpoint {
     ) -> Result<()> {
         match self.attempt(group.destroy(), &resource).await? {
             Err(error) if error.is_fault::<ResourceInUse>() => {
-                let by = "virtual machines that are connected to it";
-                Err(Error::in_use(resource, by).with_source(error))
+                let network = group.upcast();
+                Err(self.network_in_use(&network, resource, error).await)
             }
             removed => match removed.map_err(|error| fault::error(&resource, error)) {
                 Err(error) if error.is_not_found() => Ok(()),
