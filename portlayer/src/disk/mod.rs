@@ -9,12 +9,6 @@ use std::path::{Path, PathBuf};
 
 use crate::{Error, Resource};
 
-/// Returns the error of a file in the system's directory for temporary files that cannot be
-/// written.
-pub(crate) fn no_space(resource: &Resource, error: io::Error) -> Error {
-    unusable(resource, &std::env::temp_dir(), error)
-}
-
 /// Returns the error of a temporary file that cannot be written.
 pub(crate) fn unusable(resource: &Resource, directory: &Path, error: io::Error) -> Error {
     use io::ErrorKind::{QuotaExceeded, StorageFull};

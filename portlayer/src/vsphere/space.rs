@@ -51,7 +51,7 @@ pub(super) async fn explain(
         }
         Err(_elapsed) => None,
     };
-    let is_full = free.is_some_and(|free| free < FULL.min(needed.unwrap_or(FULL)));
+    let is_full = free.is_some_and(|free| free < FULL);
     if is_named || is_full {
         error.kind = ErrorKind::Exhausted {
             what: text(&objects.defaults.datastore_name, needed, free).into(),
@@ -61,23 +61,29 @@ pub(super) async fn explain(
 }
 
 fn text(datastore: &str, needed: Option<u64>, free: Option<u64>) -> String {
-    let needs = needed.map(|bytes| format!("its disk needs {}, ", Size(bytes)));
+    let needs = needed.map(|bytes| format!("its files need {}", Size(bytes)));
     // The space that a failed upload occupied may already be free again.
     let free = free.filter(|free| needed.is_none_or(|needed| *free < needed));
-    let free = free.map(|bytes| format!("{} are free; ", Size(bytes)));
+    let free = free.map(|bytes| format!("{} are free", Size(bytes)));
+    let known: Vec<_> = needs.into_iter().chain(free).collect();
+    let known = match &known[..] {
+        [] => String::new(),
+        known => format!("{}; ", known.join(", ")),
+    };
     format!(
-        "space on datastore {datastore:?} ({}{}removing containers or unused images makes room, and \
-         prune removes incomplete images)",
-        needs.unwrap_or_default(),
-        free.unwrap_or_default()
+        "space on datastore {datastore:?} ({known}removing containers or unused images makes room, \
+         and prune removes incomplete images)"
     )
 }
 
-/// Prints a number of bytes in MiB.
+/// Prints a number of bytes in KiB or MiB.
 struct Size(u64);
 
 impl std::fmt::Display for Size {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.0 < 1 << 20 {
+            return write!(f, "{} KiB", self.0.div_ceil(1 << 10));
+        }
         let tenths = self.0.saturating_mul(10) >> 20;
         write!(f, "{}.{} MiB", tenths / 10, tenths % 10)
     }
@@ -92,11 +98,16 @@ mod tests {
         let known = text("ds", Some(300 << 20), Some(3 << 19));
         assert_eq!(
             known,
-            "space on datastore \"ds\" (its disk needs 300.0 MiB, 1.5 MiB are free; removing \
+            "space on datastore \"ds\" (its files need 300.0 MiB, 1.5 MiB are free; removing \
              containers or unused images makes room, and prune removes incomplete images)"
         );
         let freed = text("ds", Some(1 << 20), Some(2 << 20));
-        assert!(!freed.contains("free;"), "{freed}");
+        assert!(
+            freed.contains("(its files need 1.0 MiB; removing"),
+            "{freed}"
+        );
+        let small = text("ds", Some(700), None);
+        assert!(small.contains("(its files need 1 KiB; removing"), "{small}");
         let unknown = text("ds", None, None);
         assert!(unknown.starts_with("space on datastore \"ds\" (removing"));
     }

@@ -134,7 +134,7 @@ async fn attempt(
         return None;
     };
     assert_full(&error, &what);
-    assert!(error.to_string().contains("its disk needs"), "{error}");
+    assert!(error.to_string().contains("its files need"), "{error}");
     filled.settled(before, &what).await;
     assert!(images.list().await.unwrap().images.is_empty());
     Some(stage)
@@ -253,7 +253,13 @@ async fn a_directory_for_temporary_files_that_cannot_be_used_is_named() {
 
     let hosts = Hosts::new(endpoint.client.clone(), options_of(directory.path()));
     let layer_ = hosts.open("vch").await.unwrap();
-    layer_.images().import(image, options()).await.unwrap();
+    let info = layer_.images().import(image, options()).await.unwrap();
+    drop(layer_);
+    let hosts = Hosts::new(endpoint.client.clone(), options_of(&missing));
+    let layer_ = hosts.open("vch").await.unwrap();
+    let error = layer_.images().export(&info.id).await.err().unwrap();
+    let causes = self::causes(&error);
+    assert!(causes.contains(missing.to_str().unwrap()), "{causes}");
     let left = std::fs::read_dir(directory.path()).unwrap().count();
     assert_eq!(left, 0);
 }

@@ -26,7 +26,12 @@ pub(super) fn run() -> Result<Outcome> {
     let path = examples.join("hello_world.expected");
     let expected = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
 
-    super::sh(&mut cargo(["build", "--locked", "--example", "hello_world"]))?;
+    super::sh(&mut cargo([
+        "build",
+        "--locked",
+        "--example",
+        "hello_world",
+    ]))?;
     let mut least = Duration::MAX;
     for arguments in [&[][..], &["--name", "quick_otter"]] {
         let mut job = cargo(README_JOB);

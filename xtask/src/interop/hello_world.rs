@@ -25,7 +25,12 @@ pub(super) enum Trust<'a> {
 /// Fails when it does not build.
 pub(super) fn build(target: &Path) -> Result<PathBuf> {
     println!("$ cargo build --example hello_world");
-    run(&mut cargo(["build", "--locked", "--example", "hello_world"]))?;
+    run(&mut cargo([
+        "build",
+        "--locked",
+        "--example",
+        "hello_world",
+    ]))?;
     Ok(target.join("debug/examples/hello_world"))
 }
 

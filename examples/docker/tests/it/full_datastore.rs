@@ -84,7 +84,7 @@ async fn import_load_and_pull_name_the_datastore_that_is_full() {
         let message = last["error"].as_str().unwrap_or_default();
         for part in [
             "no space on datastore \"datastore1\"",
-            "its disk needs",
+            "its files need",
             "removing containers or unused images makes room",
         ] {
             assert!(message.contains(part), "{path}: {lines}");

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::io;
 
 use futures_util::StreamExt;
 use tokio::io::{AsyncRead, AsyncWriteExt};
@@ -14,7 +15,6 @@ use vsphere_client::{ObjectProperties, TransferProgress};
 
 use super::Endpoint;
 use super::machine::DEVICES;
-use crate::disk::no_space;
 use crate::vsphere::fault;
 use crate::{Error, ErrorKind, Resource, Result};
 
@@ -110,11 +110,13 @@ impl Endpoint {
             })
     }
 
-    /// Downloads the only disk of an export, as a streamOptimized VMDK, to this file.
+    /// Downloads the only disk of an export, as a streamOptimized VMDK, to this file. `unusable`
+    /// returns the error of a file that cannot be written.
     pub(in crate::vsphere) async fn receive_disk(
         &self,
         lease: &Lease,
         file: File,
+        unusable: impl Fn(io::Error) -> Error,
         resource: &Resource,
     ) -> Result<File> {
         let disk = only_disk(lease, resource)?;
@@ -126,10 +128,10 @@ impl Endpoint {
         while let Some(piece) = pieces.next().await {
             let piece = piece.map_err(|error| fault::error(resource, error))?;
             let written = file.write_all(&piece).await;
-            written.map_err(|error| no_space(resource, error))?;
+            written.map_err(&unusable)?;
         }
         let written = file.flush().await;
-        written.map_err(|error| no_space(resource, error))?;
+        written.map_err(&unusable)?;
         Ok(file.into_std().await)
     }
 

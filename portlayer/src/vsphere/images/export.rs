@@ -14,7 +14,7 @@ use super::Shared;
 use super::import::dropped;
 use super::lookup::Found;
 use crate::archive::TarStream;
-use crate::disk::{files, no_space};
+use crate::disk::{files, unusable};
 use crate::image::ImageId;
 use crate::{Capability, Error, ErrorKind, Resource, Result};
 
@@ -99,8 +99,12 @@ impl Shared {
         resource: &Resource,
     ) -> Result<File> {
         let receive = async {
-            let file = tempfile::tempfile().map_err(|error| no_space(resource, error))?;
-            self.endpoint.receive_disk(&lease, file, resource).await
+            let directory = self.options.temporary_directory.clone();
+            let directory = directory.unwrap_or_else(std::env::temp_dir);
+            let unusable = |error| unusable(resource, &directory, error);
+            let file = tempfile::tempfile_in(&directory).map_err(unusable)?;
+            let received = self.endpoint.receive_disk(&lease, file, unusable, resource);
+            received.await
         };
         let file = tokio::select! {
             file = receive => file,

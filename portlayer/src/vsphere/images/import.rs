@@ -80,7 +80,8 @@ struct Sent {
     info: ImageInfo,
     writer: Writer,
     /// The number of bytes that the disk occupies.
-    needed: u64,
+    /// The unpacked size of the files in bytes.
+    size: u64,
 }
 
 /// Runs an import in a separate task. Dropping the future stops the import where it leaves nothing
@@ -228,7 +229,7 @@ impl Shared {
             })
             .await?
         };
-        let (size, capacity, needed) = (laid.size, laid.capacity, laid.plan.used());
+        let (size, capacity) = (laid.size, laid.capacity);
         let spool = {
             let (image, options, monitor) = (image.clone(), options.clone(), monitor.clone());
             let directory = self.options.temporary_directory.clone();
@@ -254,7 +255,7 @@ impl Shared {
             Ok(lease) => lease,
             Err(error) => {
                 let (endpoint, objects) = (&self.endpoint, &self.objects);
-                let (index, needed) = (&self.index, Some(needed));
+                let (index, needed) = (&self.index, Some(size));
                 return Err(
                     room::explain(endpoint, objects, index, &resource, needed, error).await,
                 );
@@ -262,13 +263,13 @@ impl Shared {
         };
         if let Err(error) = self.upload(&lease, spool, options, &resource).await {
             // The lease is kept until the free space is known, because its end frees some.
-            return Err(self.explain(&resource, needed, error).await);
+            return Err(self.explain(&resource, size, error).await);
         }
         Ok(Sent {
             lease,
             info,
             writer,
-            needed,
+            size,
         })
     }
 
@@ -294,11 +295,11 @@ impl Shared {
             .await
     }
 
-    /// Returns the error of an import of which `needed` bytes would be stored: says so if there is no
+    /// Returns the error of an import whose files have this `size`: says so if there is no
     /// space for them.
-    async fn explain(&self, resource: &Resource, needed: u64, error: Error) -> Error {
+    async fn explain(&self, resource: &Resource, size: u64, error: Error) -> Error {
         let (endpoint, objects) = (&self.endpoint, &self.objects);
-        space::explain(endpoint, objects, resource, Some(needed), error).await
+        space::explain(endpoint, objects, resource, Some(size), error).await
     }
 
     /// Completes an uploaded image. Returns `None` if another writer took it over.
@@ -308,11 +309,11 @@ impl Shared {
             lease,
             info,
             writer,
-            needed,
+            size,
         } = sent;
         let vm = match self.endpoint.complete(lease, &resource).await {
             Ok(vm) => vm,
-            Err(error) => return Err(self.explain(&resource, needed, error).await),
+            Err(error) => return Err(self.explain(&resource, size, error).await),
         };
         match self.mark(&vm, &writer, &resource).await {
             Ok(true) => {
@@ -322,7 +323,7 @@ impl Shared {
             }
             Ok(false) => Ok(None),
             Err(error) => {
-                let error = self.explain(&resource, needed, error).await;
+                let error = self.explain(&resource, size, error).await;
                 // Best effort: the next import or `prune` finds the leftovers.
                 if let Err(error) = self.discard(&vm, &resource).await {
                     tracing::warn!(%error, image = %info.id, "left behind by a failed import");
