@@ -11,11 +11,12 @@ use portlayer::vsphere::{
 use portlayer::{Capability, Error, ErrorKind};
 use simulator::{Program, Reaction, Simulator, Tether};
 use vim25::types::{
-    HostNetworkInfo, HostNetworkPolicy, HostPortGroupSpec, NoDiskSpace, VirtualDeviceConfigSpec,
-    VirtualDeviceConfigSpecOperation, VirtualEthernetCardNetworkBackingInfo,
-    VirtualMachineConfigSpec, VirtualMachineFileInfo, VirtualVmxnet3,
+    HostNetworkInfo, HostNetworkPolicy, HostPortGroupSpec, NoDiskSpace, VirtualDeviceBackingInfo,
+    VirtualDeviceDeviceBackingInfo, VirtualEthernetCardNetworkBackingInfo,
+    VirtualMachineConfigSpec, VirtualMachineFileInfo,
 };
 use vim25::{Fault, Poly, Property, Ref, mo};
+use vsphere_client::device::{DeviceList, nic};
 
 use super::{Distributed, Endpoint, on, spec};
 
@@ -63,14 +64,16 @@ impl Endpoint {
         let inventory = self.client.inventory();
         let datacenter = inventory.datacenter(None).await.unwrap();
         let pool = inventory.resource_pool(&datacenter, None).await.unwrap();
-        let mut backing = VirtualEthernetCardNetworkBackingInfo::default();
-        backing.device_name = network.to_owned();
-        let mut card = VirtualVmxnet3::default();
-        card.key = -1;
-        card.backing = Some(Poly::new(backing));
-        let mut change = VirtualDeviceConfigSpec::default();
-        change.operation = Some(VirtualDeviceConfigSpecOperation::Add);
-        change.device = Poly::new(card);
+        let backing = VirtualEthernetCardNetworkBackingInfo {
+            base: VirtualDeviceDeviceBackingInfo {
+                device_name: network.to_owned(),
+                ..VirtualDeviceDeviceBackingInfo::default()
+            },
+            ..VirtualEthernetCardNetworkBackingInfo::default()
+        };
+        let mut devices = DeviceList::default();
+        let backing: Poly<VirtualDeviceBackingInfo> = Poly::new(backing);
+        devices.add(nic(backing)).unwrap();
         let files = VirtualMachineFileInfo {
             vm_path_name: Some("[datastore1]".to_owned()),
             ..VirtualMachineFileInfo::default()
@@ -78,7 +81,7 @@ impl Endpoint {
         let spec = VirtualMachineConfigSpec {
             name: Some(name.to_owned()),
             files: Some(Box::new(files)),
-            device_change: vec![Poly::new(change)],
+            device_change: devices.into_changes(),
             ..VirtualMachineConfigSpec::default()
         };
         let folder = datacenter.vm_folder();
