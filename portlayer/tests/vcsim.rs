@@ -171,6 +171,7 @@ async fn conform(esx: bool, dialect: Dialect) {
     eprintln!("{report}");
     assert!(report.is_success(), "{report}");
     let allowed = [
+        Capability::DiskContents,
         Capability::GuestKeys,
         Capability::Signals,
         Capability::Store,
