@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
 use vim25::Fault;
 
 /// The reaction of the simulator to a call: what it does before, or instead of, carrying the
@@ -23,6 +24,9 @@ pub enum Reaction {
     Disconnect,
     /// The call is carried out, and the connection is closed before the response.
     LoseAnswer,
+    /// The connection is closed, and the call is carried out when [`Script::release`] is called: the
+    /// request of a client that has died in the meantime. Applies to methods of the API.
+    Hold,
     /// The caller's session ends before the call.
     LoseSession,
     /// The HTTP response has this status and no SOAP body.
@@ -51,16 +55,19 @@ struct Rule {
 pub struct Script {
     rules: Mutex<Vec<Rule>>,
     calls: Mutex<BTreeMap<String, u64>>,
+    /// Cancelled to release the calls that are held.
+    held: Mutex<CancellationToken>,
 }
 
 /// Maximum number of methods whose calls are counted: clients can send any name.
 const MAX_METHODS: usize = 4096;
 
 impl Script {
-    pub(crate) const fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             rules: Mutex::new(Vec::new()),
             calls: Mutex::new(BTreeMap::new()),
+            held: Mutex::default(),
         }
     }
 
@@ -90,6 +97,19 @@ impl Script {
     /// Removes all rules.
     pub fn clear(&self) {
         self.lock().clear();
+    }
+
+    /// Carries out the calls that are [held](Reaction::Hold). They count as
+    /// [answered](Self::calls) when they have been carried out.
+    pub fn release(&self) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *held).cancel();
+    }
+
+    /// Returns what is cancelled to release a call that is held now.
+    pub(crate) fn held(&self) -> CancellationToken {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.clone()
     }
 
     /// Returns the number of rules that can still be triggered.

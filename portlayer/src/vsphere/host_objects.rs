@@ -9,6 +9,7 @@ use super::machine_spec::MachineDefaults;
 use crate::Resource;
 use crate::network::BridgeRange;
 use crate::vsphere::kind;
+use crate::vsphere::scope_networks::ScopeNetworks;
 use crate::vsphere::vlan_range::VlanRange;
 
 /// The pool, folder, datastore and networks in which a host's containers are created.
@@ -47,6 +48,15 @@ impl HostObjects {
     /// Returns the resource for errors about the host as a whole.
     pub(super) fn host(&self) -> Resource {
         kind::host(&self.name)
+    }
+
+    /// Returns the port groups that the host creates for its scopes; `None` if it creates none.
+    pub(super) fn created_scope_networks(&self) -> Option<ScopeNetworks> {
+        Some(ScopeNetworks {
+            host: self.name.clone(),
+            appliance: self.defaults.namespace,
+            vlans: self.scope_vlans?,
+        })
     }
 
     /// Returns the objects that the host's machines are in.

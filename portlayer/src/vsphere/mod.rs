@@ -116,6 +116,7 @@ mod probe;
 mod record;
 mod room;
 mod run_state;
+mod scope_networks;
 mod sole_writer;
 mod space;
 mod streams;

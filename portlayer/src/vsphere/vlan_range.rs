@@ -51,6 +51,12 @@ impl VlanRange {
         Ok(Self { first, last })
     }
 
+    /// Returns whether the range includes this id.
+    #[must_use]
+    pub const fn contains(self, id: u16) -> bool {
+        self.first <= id && id <= self.last
+    }
+
     /// Iterates over the ids of the range in ascending order.
     pub fn iter(self) -> impl ExactSizeIterator<Item = u16> {
         // A range of `u16` has an exact size only if its end is excluded.

@@ -17,6 +17,7 @@ use vim25::types::{
 };
 use vim25::{Poly, Property, Ref, mo, props};
 
+mod late;
 mod vlans;
 
 use super::random_networks::{self, World};
@@ -535,6 +536,9 @@ impl World for Endpoint {
             "PowerOnVM_Task",
             "PowerOffVM_Task",
             "Destroy_Task",
+            "AddPortGroup",
+            "RemovePortGroup",
+            "AddDVPortgroup_Task",
         ] {
             script.next(method, Reaction::LoseAnswer);
         }

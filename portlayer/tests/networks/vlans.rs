@@ -25,11 +25,11 @@ const SYSTEM: Property<mo::HostSystem, Ref<mo::HostNetworkSystem>> =
 const NETWORK: Property<mo::HostSystem, HostNetworkInfo> = Property::new("config.network");
 
 /// Returns an ESXi host whose scopes get the VLANs 100 and 101 on the switch `vch`.
-async fn start() -> Endpoint {
+pub(super) async fn start() -> Endpoint {
     start_with("100-101").await
 }
 
-async fn start_with(vlans: &str) -> Endpoint {
+pub(super) async fn start_with(vlans: &str) -> Endpoint {
     let guest = Tether::new().program("/run", Program::forever());
     let simulator = Simulator::builder().guest(guest).start().await.unwrap();
     let spec = spec("vch").create_bridge(true).public_network("VM Network");
@@ -39,14 +39,14 @@ async fn start_with(vlans: &str) -> Endpoint {
 
 impl Endpoint {
     /// Returns the names and VLANs of the port groups of the switch `vch`.
-    async fn vlans(&self) -> Vec<(String, i32)> {
+    pub(super) async fn vlans(&self) -> Vec<(String, i32)> {
         let host = Ref::<mo::HostSystem>::new("ha-host");
         let groups = self.client.get(&host, NETWORK).await.unwrap().portgroup;
         let of_switch = groups.into_iter().filter(|g| g.spec.vswitch_name == "vch");
         of_switch.map(|g| (g.spec.name, g.spec.vlan_id)).collect()
     }
 
-    async fn add_port_group(&self, name: &str, vlan: i32) {
+    pub(super) async fn add_port_group(&self, name: &str, vlan: i32) {
         let host = Ref::<mo::HostSystem>::new("ha-host");
         let system = self.client.get(&host, SYSTEM).await.unwrap();
         let spec = HostPortGroupSpec {
@@ -60,7 +60,7 @@ impl Endpoint {
     }
 
     /// Creates a machine with a card on the network with this name.
-    async fn add_machine(&self, name: &str, network: &str) -> Ref<mo::VirtualMachine> {
+    pub(super) async fn add_machine(&self, name: &str, network: &str) -> Ref<mo::VirtualMachine> {
         let inventory = self.client.inventory();
         let datacenter = inventory.datacenter(None).await.unwrap();
         let pool = inventory.resource_pool(&datacenter, None).await.unwrap();
@@ -90,7 +90,7 @@ impl Endpoint {
     }
 
     /// Opens the host as the next program would.
-    async fn reopen(&self, sole_writer: bool) -> VsphereExec {
+    pub(super) async fn reopen(&self, sole_writer: bool) -> VsphereExec {
         let options = Options {
             sole_writer,
             takeover_timeout: Duration::from_millis(300),

@@ -1,6 +1,7 @@
 //! Random operations on scopes and containers by programs that may end between any two calls,
 //! checked against a model: two live containers never have the same address or MAC address in a
-//! scope, and no address is leaked.
+//! scope, and no address is leaked. Where a network is created for each scope, none is left without
+//! its scope after a recovery, and no scope without its network.
 #![allow(
     clippy::future_not_send,
     reason = "each case runs on its own thread alone"
@@ -30,6 +31,17 @@ pub(crate) trait World {
     /// Drops the responses to the next changes, until [`hear`](Self::hear) is called.
     fn lose_answers(&self);
     fn hear(&self);
+    /// Holds the requests that create or remove the network of a scope, until
+    /// [`release`](Self::release) is called. The program does not receive their responses.
+    fn hold(&self) {}
+    /// Carries out the requests that are held.
+    async fn release(&self) {}
+    /// Finishes what an interrupted operation left, as an operator would request it.
+    async fn recover(&self) {}
+    /// Returns the networks that exist and were created for scopes; `None` if none is created.
+    async fn created(&self) -> Option<BTreeSet<String>> {
+        None
+    }
     /// Another program copies the connections of one container to another. Returns whether that was
     /// possible.
     async fn copy(&self, from: &ContainerId, to: &ContainerId) -> bool;
@@ -58,6 +70,9 @@ pub(crate) enum Fate {
     HearsNothing,
     /// It ends after this many steps of the operation.
     EndsAt(u8),
+    /// It ends while its request to create or remove a network is on its way. The request is carried
+    /// out during the next operation, after another program has opened the host.
+    EndsBeforeLate,
     /// It ends after the operation completed.
     EndsAfter,
 }
@@ -75,8 +90,8 @@ pub(crate) fn steps() -> impl Strategy<Value = Vec<(Op, Fate)>> {
         3 => n().prop_map(Op::Remove),
         1 => n().prop_map(Op::Start),
         1 => n().prop_map(Op::Stop),
-        1 => scope().prop_map(Op::MakeScope),
-        1 => scope().prop_map(Op::RemoveScope),
+        2 => scope().prop_map(Op::MakeScope),
+        2 => scope().prop_map(Op::RemoveScope),
         1 => (n(), n()).prop_map(|(a, b)| Op::Copy(a, b)),
     ];
     let fate = prop_oneof![
@@ -84,6 +99,7 @@ pub(crate) fn steps() -> impl Strategy<Value = Vec<(Op, Fate)>> {
         1 => Just(Fate::HearsNothing),
         2 => (0..60_u8).prop_map(Fate::EndsAt),
         1 => Just(Fate::EndsAfter),
+        1 => Just(Fate::EndsBeforeLate),
     ];
     prop::collection::vec((op, fate), 12..24)
 }
@@ -306,6 +322,10 @@ impl Model {
                     // Containers of a lost scope may keep its subnet reserved for themselves.
                     expected.errors.push("invalid argument");
                 }
+                if self.doubtful_scopes.contains(scope) {
+                    // An interrupted change of it is not finished.
+                    expected.errors.push("in use");
+                }
             }
             Op::RemoveScope(scope) => {
                 if !self.scopes.contains(scope) {
@@ -417,6 +437,7 @@ impl<W: World> Run<'_, W> {
             let is_doubtful =
                 !self.model.doubtful.is_empty() || !self.model.doubtful_scopes.is_empty();
             assert!(is_doubtful, "{last}\n{:#?}", self.model);
+            self.world.recover().await;
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
         panic!("{last}\n{:#?}", self.model);
@@ -462,6 +483,15 @@ impl<W: World> Run<'_, W> {
         };
         if let Some(id) = found.containers.keys().find(is_new) {
             return Err(format!("{id} should not exist"));
+        }
+        if let Some(created) = self.world.created().await {
+            let scopes = self.layer.networks().list().await.unwrap();
+            let used: Vec<_> = scopes.into_iter().filter_map(|s| s.network).collect();
+            let expected: BTreeSet<_> = used.iter().cloned().collect();
+            assert_eq!(expected.len(), used.len(), "two scopes share a network");
+            if created != expected {
+                return Err(format!("the networks are {created:?}, not {expected:?}"));
+            }
         }
         for (scope, name) in SCOPES.iter().enumerate() {
             let is_there = found.scopes.contains(&scope);
@@ -519,14 +549,19 @@ impl<W: World> Run<'_, W> {
         if !is_sure {
             self.doubt(&op);
         }
-        if let Fate::HearsNothing = fate {
-            self.world.lose_answers();
+        match fate {
+            Fate::HearsNothing => self.world.lose_answers(),
+            Fate::EndsBeforeLate => self.world.hold(),
+            _ => {}
         }
         let outcome = match fate {
             Fate::EndsAt(polls) => cut_at(perform(&self.layer, &op), polls).await,
             _ => Some(perform(&self.layer, &op).await),
         };
         self.world.hear();
+        if !matches!(fate, Fate::EndsBeforeLate) {
+            self.world.release().await;
+        }
         match (is_sure, outcome) {
             (true, Some(outcome)) => {
                 if !expected.includes(&outcome) {
@@ -545,9 +580,10 @@ impl<W: World> Run<'_, W> {
                 }
             }
             _ => {
-                if let Fate::EndsAt(_) = fate {
+                if let Fate::EndsAt(_) | Fate::EndsBeforeLate = fate {
                     self.reopen().await;
                 }
+                self.world.recover().await;
             }
         }
         if let Fate::EndsAfter = fate {
@@ -675,6 +711,7 @@ pub(crate) async fn run<W: World>(world: &W, steps: Vec<(Op, Fate)>) {
     for (op, fate) in steps {
         run.step(op, fate).await;
     }
+    world.release().await;
     run.reopen().await;
     // Objects of interrupted operations may still appear or disappear.
     for _ in 0..100 {
@@ -695,5 +732,8 @@ pub(crate) async fn run<W: World>(world: &W, steps: Vec<(Op, Fate)>) {
         assert_eq!(info.free, u128::try_from(ADDRESSES).ok(), "{info:?}");
         assert_eq!(info.containers, []);
         run.layer.networks().remove(SCOPES[scope]).await.unwrap();
+    }
+    if let Some(left) = world.created().await {
+        assert_eq!(left, BTreeSet::new());
     }
 }

@@ -62,7 +62,12 @@ pub(super) fn build(
         let key = format!("dvportgroup-{}", tx.ids().number());
         names.push(group_name(number));
         let setting = Poly::<DVPortSetting>::new(VMwareDVSPortSetting::default());
-        group(tx, &key, (&group_name(number), setting), &switch, &members)?;
+        let spec = DVPortgroupConfigSpec {
+            name: Some(group_name(number)),
+            default_port_config: Some(setting),
+            ..Default::default()
+        };
+        group(tx, &key, &spec, &switch, &members)?;
         references.push(Ref::<mo::DistributedVirtualPortgroup>::new(&key));
     }
     describe(&mut object, &uuid, hosts, names);
@@ -201,10 +206,11 @@ fn add_group(
     }
     let summary: DVSSummary = tx.object(switch)?.read("summary")?;
     let key = format!("dvportgroup-{}", tx.ids().number());
-    let setting = spec.default_port_config.clone();
-    let setting =
-        setting.unwrap_or_else(|| Poly::<DVPortSetting>::new(VMwareDVSPortSetting::default()));
-    group(tx, &key, (&name, setting), switch, &summary.host_member)?;
+    let spec = DVPortgroupConfigSpec {
+        name: Some(name.clone()),
+        ..spec.clone()
+    };
+    group(tx, &key, &spec, switch, &summary.host_member)?;
     let own = entity::any(&Ref::<mo::DistributedVirtualPortgroup>::new(&key));
     list_group(
         tx,
@@ -250,14 +256,19 @@ fn list_group(
     Ok(())
 }
 
-/// Creates a port group with this name and default setting of its ports.
+/// Creates a port group with the name, the description and the default setting of its ports from a
+/// specification.
 fn group(
     tx: &mut Transaction<'_>,
     key: &str,
-    (name, setting): (&str, Poly<DVPortSetting>),
+    spec: &DVPortgroupConfigSpec,
     switch: &Ref<mo::DistributedVirtualSwitch>,
     members: &[Ref<mo::HostSystem>],
 ) -> Result<(), Fault> {
+    let name = spec.name.as_deref().unwrap_or_default();
+    let setting = spec.default_port_config.clone();
+    let setting =
+        setting.unwrap_or_else(|| Poly::<DVPortSetting>::new(VMwareDVSPortSetting::default()));
     let folder = tx.layout().network_folder();
     let reference: Ref<mo::DistributedVirtualPortgroup> = Ref::new(key);
     let mut object =
@@ -279,6 +290,7 @@ fn group(
             name: name.to_owned(),
             num_ports: PORTS,
             distributed_virtual_switch: Some(switch.clone()),
+            description: spec.description.clone(),
             default_port_config: Some(setting),
             type_: "earlyBinding".into(),
             backing_type: Some("standard".into()),

@@ -48,12 +48,13 @@ pub(super) async fn serve(
     }
     let method = request.method.clone();
     let reactions = shared.script.react(&method);
-    let mut lose_answer = false;
+    let (mut lose_answer, mut held) = (false, None);
     for reaction in &reactions {
         match reaction {
             Reaction::Delay(time) => tokio::time::sleep(*time).await,
             Reaction::Disconnect => return hang_up(&peer).await,
             Reaction::LoseAnswer => lose_answer = true,
+            Reaction::Hold => held = Some(shared.script.held()),
             Reaction::HttpStatus(status) => {
                 let status = StatusCode::from_u16(*status);
                 return status
@@ -84,6 +85,17 @@ pub(super) async fn serve(
         operation = request.header.operation_id.as_deref(),
         "call"
     );
+    if let Some(held) = held {
+        let later = Arc::clone(&shared);
+        shared.spawn(async move {
+            held.cancelled().await;
+            if let Err(fault) = answer(&later, caller, request, reactions).await {
+                tracing::debug!(method, %fault, "a held call failed");
+            }
+            later.script.answered(&method);
+        });
+        return hang_up(&peer).await;
+    }
     let answer = match scripted {
         Some(fault) => Err(fault),
         None => answer(&shared, caller.clone(), request, reactions).await,

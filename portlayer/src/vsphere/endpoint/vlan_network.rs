@@ -15,6 +15,8 @@ use crate::{Capability, Error, ErrorKind, Resource, Result};
 
 const SETTING: Property<mo::DistributedVirtualPortgroup, Poly<DVPortSetting>> =
     Property::new("config.defaultPortConfig");
+const DESCRIPTION: Property<mo::DistributedVirtualPortgroup, String> =
+    Property::new("config.description");
 
 /// The type of new distributed port groups: a card has a port for as long as it exists.
 const BINDING: &str = "earlyBinding";
@@ -23,15 +25,41 @@ const BINDING: &str = "earlyBinding";
 #[derive(Clone, Debug)]
 pub(in crate::vsphere) struct BridgeSwitch {
     pub(in crate::vsphere) name: String,
-    /// The VLANs of its port groups.
-    pub(in crate::vsphere) vlans: Vec<u16>,
+    pub(in crate::vsphere) groups: Vec<SwitchPortGroup>,
     kind: Kind,
+}
+
+/// A port group of a standard or distributed switch.
+#[derive(Clone, Debug)]
+pub(in crate::vsphere) struct SwitchPortGroup {
+    pub(in crate::vsphere) name: String,
+    /// `None` if it has none, or several.
+    pub(in crate::vsphere) vlan: Option<u16>,
+    /// `None` on a standard switch.
+    pub(in crate::vsphere) description: Option<String>,
 }
 
 #[derive(Clone, Debug)]
 enum Kind {
     Standard(Switches),
     Distributed(Ref<mo::DistributedVirtualSwitch>),
+}
+
+impl BridgeSwitch {
+    /// Iterates over the VLANs of the port groups.
+    pub(in crate::vsphere) fn vlans(&self) -> impl Iterator<Item = u16> {
+        self.groups.iter().filter_map(|group| group.vlan)
+    }
+
+    /// Returns whether a port group has this name and this VLAN.
+    pub(in crate::vsphere) fn has(&self, (name, vlan): (&str, u16)) -> bool {
+        let mut groups = self.groups.iter();
+        groups.any(|group| group.name == name && group.vlan == Some(vlan))
+    }
+
+    pub(in crate::vsphere) const fn is_distributed(&self) -> bool {
+        matches!(self.kind, Kind::Distributed(_))
+    }
 }
 
 impl Endpoint {
@@ -69,9 +97,14 @@ impl Endpoint {
             ));
         };
         let name = group.switch.clone();
-        let vlans = switches.port_groups_of(&name).map(|group| group.vlan);
+        let groups = switches.port_groups_of(&name);
+        let groups = groups.map(|group| SwitchPortGroup {
+            name: group.name.clone(),
+            vlan: Some(group.vlan),
+            description: None,
+        });
         Ok(BridgeSwitch {
-            vlans: vlans.collect(),
+            groups: groups.collect(),
             name,
             kind: Kind::Standard(switches),
         })
@@ -91,19 +124,27 @@ impl Endpoint {
         );
         let (name, groups) = self.client.try_get(&switch, parts).await.map_err(wrap)?;
         let query = self.client.retrieve::<mo::DistributedVirtualPortgroup>();
-        let query = query.property(SETTING).objects(groups.unwrap_or_default());
+        let query = query
+            .property(props::distributed_virtual_portgroup::NAME)
+            .property(SETTING)
+            .property(DESCRIPTION)
+            .objects(groups.unwrap_or_default());
         let groups = query.collect().await.map_err(wrap)?;
-        let vlans = groups
-            .iter()
-            .filter_map(|group| vlan(group.value(SETTING)?));
+        let groups = groups.iter().filter_map(|group| {
+            Some(SwitchPortGroup {
+                name: group.value(props::distributed_virtual_portgroup::NAME)?,
+                vlan: group.value(SETTING).and_then(vlan),
+                description: group.value(DESCRIPTION),
+            })
+        });
         Ok(BridgeSwitch {
             name: name.unwrap_or_default(),
-            vlans: vlans.collect(),
+            groups: groups.collect(),
             kind: Kind::Distributed(switch),
         })
     }
 
-    /// Adds a port group with a VLAN to a switch.
+    /// Adds a port group with a VLAN to a switch. Only a distributed one has a description.
     ///
     /// # Errors
     /// [`AlreadyExists`](ErrorKind::AlreadyExists) if a network has this name.
@@ -111,6 +152,7 @@ impl Endpoint {
         &self,
         switch: &BridgeSwitch,
         (name, vlan): (&str, u16),
+        description: Option<String>,
     ) -> Result<()> {
         match &switch.kind {
             Kind::Standard(switches) => {
@@ -132,6 +174,7 @@ impl Endpoint {
                 };
                 let spec = DVPortgroupConfigSpec {
                     name: Some(name.to_owned()),
+                    description,
                     type_: Some(BINDING.to_owned()),
                     auto_expand: Some(true),
                     default_port_config: Some(Poly::new(setting)),

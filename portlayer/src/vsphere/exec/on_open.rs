@@ -9,6 +9,7 @@ use vim25::{Ref, mo};
 use super::{Shared, VsphereExec, WeakExec};
 use crate::image::ChainId;
 use crate::vsphere::index::Seen;
+use crate::vsphere::networks::Unmatched;
 use crate::vsphere::{kind, probe};
 use crate::{ContainerId, Resource, Result};
 
@@ -27,6 +28,7 @@ enum Kind {
     Files,
     Probes,
     Scopes,
+    PortGroups,
 }
 
 /// Something that an interrupted operation left.
@@ -42,6 +44,8 @@ enum Leftover {
     Probe(Arc<Seen>),
     /// A scope that was being created or removed.
     Scope(String),
+    /// A port group without a scope, or a scope without its port group.
+    PortGroup(Unmatched),
 }
 
 impl VsphereExec {
@@ -58,12 +62,27 @@ impl VsphereExec {
                 recover(&exec, Kind::Files).await;
             };
             let (images, probes) = (recover(&exec, Kind::Images), recover(&exec, Kind::Probes));
-            let scopes = recover(&exec, Kind::Scopes);
+            let scopes = async {
+                recover(&exec, Kind::Scopes).await;
+                recover_port_groups(&exec).await;
+            };
             tokio::join!(containers, images, probes, scopes);
         });
         let incomplete = self.shared.index.incomplete();
         tokio::spawn(finish_late_operations(self.downgrade(), incomplete));
     }
+}
+
+/// Removes port groups without a scope, and creates those that scopes lack: at once, and again after
+/// the timeout of a task, when the endpoint no longer carries out requests of an earlier program.
+async fn recover_port_groups(exec: &WeakExec) {
+    let pause = match exec.upgrade() {
+        Some(exec) if exec.shared.objects.scope_vlans.is_some() => exec.shared.options.task_timeout,
+        _ => return,
+    };
+    recover(exec, Kind::PortGroups).await;
+    tokio::time::sleep(pause).await;
+    recover(exec, Kind::PortGroups).await;
 }
 
 /// Finishes the operations that are interrupted after this program has looked for interrupted ones:
@@ -161,7 +180,13 @@ impl Shared {
                 let names = self.networks.unfinished_scopes().await?.into_iter();
                 names.map(Leftover::Scope).collect()
             }
-            Kind::Images | Kind::Files | Kind::Probes | Kind::Scopes => Vec::new(),
+            Kind::PortGroups if is_only_writer => {
+                let unmatched = self.networks.unmatched().await?.into_iter();
+                unmatched.map(Leftover::PortGroup).collect()
+            }
+            Kind::Images | Kind::Files | Kind::Probes | Kind::Scopes | Kind::PortGroups => {
+                Vec::new()
+            }
         })
     }
 
@@ -175,6 +200,7 @@ impl Shared {
             }
             Leftover::Files(directory) => self.delete_left_behind(directory).await,
             Leftover::Scope(name) => self.networks.finish_scope(name).await,
+            Leftover::PortGroup(unmatched) => self.networks.match_up(unmatched).await,
             Leftover::Probe(seen) => {
                 let resource = Resource::new(kind::VIRTUAL_MACHINE, &seen.machine.name);
                 self.endpoint.destroy(&seen.vm, &resource).await?;

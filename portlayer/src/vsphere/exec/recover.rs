@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::{Shared, VsphereExec};
 use crate::vsphere::kind;
+use crate::vsphere::networks::Unmatched;
 use crate::vsphere::record::is_half_removed;
 use crate::{ContainerId, Error, Resource, Result};
 
@@ -38,6 +39,14 @@ pub enum Problem {
     /// another program. Repair removes what is left of the scope and of the network that was
     /// created for it. Opening the host as its only writer does the same.
     UnfinishedScope,
+    /// A port group that was created for a scope of this host, with this VLAN, belongs to no scope:
+    /// the endpoint created it after the program that had requested it ended. Repair removes it.
+    /// So do creating or removing any scope, and opening the host as its only writer.
+    StrayPortGroup(u16),
+    /// The port group that was created for the scope with this name does not exist: somebody
+    /// removed it, or the endpoint carried out an earlier request late. Repair creates it, and so
+    /// does opening the host as its only writer.
+    MissingPortGroup,
     /// A machine in the host's pool is not readable as a container. Repair does nothing: remove the
     /// machine by its id, or correct its configuration.
     Unreadable(String),
@@ -55,6 +64,8 @@ impl Inconsistency {
                 | Problem::UnfinishedImage
                 | Problem::LeftBehind
                 | Problem::UnfinishedScope
+                | Problem::StrayPortGroup(_)
+                | Problem::MissingPortGroup
         )
     }
 }
@@ -77,6 +88,15 @@ impl fmt::Display for Inconsistency {
             }
             Problem::UnfinishedScope => {
                 write!(f, "scope {label} is not complete: repair removes it")
+            }
+            Problem::StrayPortGroup(vlan) => {
+                write!(
+                    f,
+                    "port group {label} with VLAN {vlan} belongs to no scope: repair removes it"
+                )
+            }
+            Problem::MissingPortGroup => {
+                write!(f, "scope {label} has no port group: repair creates it")
             }
             Problem::Unreadable(reason) => {
                 write!(f, "machine {label} cannot be read as a container: {reason}")
@@ -159,6 +179,12 @@ impl Shared {
         for name in self.networks.unfinished_scopes().await? {
             findings.push(finding(Problem::UnfinishedScope, &name));
         }
+        for unmatched in self.networks.unmatched().await? {
+            findings.push(match unmatched {
+                Unmatched::PortGroup(name, vlan) => finding(Problem::StrayPortGroup(vlan), &name),
+                Unmatched::Scope(name) => finding(Problem::MissingPortGroup, &name),
+            });
+        }
         for label in self.images.unfinished().await? {
             findings.push(finding(Problem::UnfinishedImage, &label));
         }
@@ -182,6 +208,14 @@ impl Shared {
                 Problem::HalfRemoved(id) => self.remove(id).await,
                 Problem::LeftBehind => self.delete_left_behind(&finding.label).await,
                 Problem::UnfinishedScope => self.networks.finish_scope(&finding.label).await,
+                Problem::StrayPortGroup(vlan) => {
+                    let group = Unmatched::PortGroup(finding.label.clone(), *vlan);
+                    self.networks.match_up(&group).await
+                }
+                Problem::MissingPortGroup => {
+                    let scope = Unmatched::Scope(finding.label.clone());
+                    self.networks.match_up(&scope).await
+                }
                 Problem::UnfinishedImage if pruned.iter().any(|p| p.ends_with(&finding.label)) => {
                     Ok(())
                 }

@@ -1,17 +1,19 @@
 //! Deletes a host.
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use vsphere_client::Datastore;
+use vim25::{Ref, mo};
+use vsphere_client::{Datacenter, Datastore};
 
 use super::ContainerPolicy;
 use super::Deletion;
 use super::Shared;
-use super::lookup::{APPLIANCE_ISO, BOOTSTRAP_ISO, datastore_path};
+use super::lookup::{APPLIANCE_ISO, BOOTSTRAP_ISO, Found, datastore_path};
 use crate::exec::ExecExt;
 use crate::vsphere::exec::VsphereExec;
 use crate::vsphere::kind;
 use crate::vsphere::networks::created_networks;
 use crate::vsphere::probe;
+use crate::vsphere::scope_networks::ScopeNetworks;
 use crate::{Capabilities, Error, ErrorKind, Exec, Resource, Result};
 
 /// Maximum number of concurrent removals of containers.
@@ -65,7 +67,8 @@ impl Shared {
         }
         // The appliance records which networks were created, so they are removed before the
         // appliance.
-        let created = created_networks(&found.machine.keys);
+        let mut created = created_networks(&found.machine.keys);
+        created.extend(self.marked_networks(&found, &datacenter, &pool).await?);
         let created = created.iter().map(|(name, vlan)| (name.as_str(), *vlan));
         self.endpoint
             .remove_vlan_networks(&datacenter, &pool, created)
@@ -88,6 +91,34 @@ impl Shared {
         let left = self.left_of(name, &datastore, &directory).await?;
         let kept_network = (!found.record.created_bridge).then(|| bridge.clone());
         Ok(Deletion { kept_network, left })
+    }
+
+    /// Returns the port groups on the switch of the bridge network that were created for the host's
+    /// scopes, whether a scope has them or not.
+    async fn marked_networks(
+        &self,
+        found: &Found,
+        datacenter: &Datacenter,
+        pool: &Ref<mo::ResourcePool>,
+    ) -> Result<Vec<(String, u16)>> {
+        let Some(vlans) = found.record.scope_vlans else {
+            return Ok(Vec::new());
+        };
+        let networks = ScopeNetworks {
+            host: found.machine.name.clone(),
+            appliance: found.machine.uuid.unwrap_or_default(),
+            vlans,
+        };
+        let bridge = &found.record.bridge_network;
+        match self.endpoint.bridge_switch(datacenter, pool, bridge).await {
+            Ok(switch) => Ok(networks.among(&switch)),
+            // An earlier call has removed the network, or port groups cannot be created here.
+            Err(Error {
+                kind: ErrorKind::NotFound | ErrorKind::Unsupported { .. },
+                ..
+            }) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Deletes an empty pool of this name, which an installation that was interrupted at its

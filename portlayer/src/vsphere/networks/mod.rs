@@ -14,6 +14,7 @@ mod known;
 mod own_network;
 mod pending;
 mod scopes;
+mod strays;
 mod sync;
 
 use std::net::IpAddr;
@@ -25,6 +26,7 @@ pub(super) use self::guest_keys::{filed_as, guest_networks};
 pub(super) use self::host::HostNetworks;
 pub(super) use self::pending::Pending;
 pub(super) use self::scopes::created_networks;
+pub(super) use self::strays::Unmatched;
 use super::exec::VsphereExec;
 use crate::network::{
     EndpointInfo, EndpointSpec, Networks, ScopeInfo, ScopeSpec, edit_connections,

@@ -76,12 +76,13 @@ impl HostNetworks {
             let resource = Resource::network(&spec.name);
             Error::exhausted(resource, "network").with_source(reason)
         };
-        if let Some(vlans) = self.objects.scope_vlans {
+        if let Some(networks) = self.scope_networks() {
+            let vlans = networks.vlans;
             let switch = self.bridge_switch().await?;
             let mut used = self.table().vlans();
-            used.extend(&switch.vlans);
+            used.extend(switch.vlans());
             for vlan in vlans.iter().filter(|vlan| !used.contains(vlan)) {
-                let name = format!("{}-vlan-{vlan}", self.objects.name);
+                let name = networks.name(vlan);
                 if !self.is_network(&name).await? {
                     let vlan = Some(vlan);
                     return Ok(Some(OwnNetwork { name, vlan }));
@@ -111,7 +112,7 @@ impl HostNetworks {
         }))
     }
 
-    async fn bridge_switch(&self) -> Result<BridgeSwitch> {
+    pub(super) async fn bridge_switch(&self) -> Result<BridgeSwitch> {
         let objects = &self.objects;
         let (datacenter, pool) = (&objects.datacenter, &objects.pool);
         self.endpoint
@@ -177,17 +178,20 @@ impl HostNetworks {
         }
     }
 
-    async fn add_network(&self, scope: &KeptScope) -> Result<()> {
+    pub(super) async fn add_network(&self, scope: &KeptScope) -> Result<()> {
         let (Some(name), Some(vlan)) = (&scope.network, scope.vlan) else {
             return Ok(());
         };
         let switch = self.bridge_switch().await?;
-        self.endpoint.add_vlan_network(&switch, (name, vlan)).await
+        let description = self.scope_networks().map(|networks| networks.description());
+        self.endpoint
+            .add_vlan_network(&switch, (name, vlan), description)
+            .await
     }
 
     /// Removes the network that was created for a scope, if there is one. An absent one counts as
     /// success.
-    async fn remove_network(&self, scope: &KeptScope) -> Result<()> {
+    pub(super) async fn remove_network(&self, scope: &KeptScope) -> Result<()> {
         let (Some(name), Some(vlan)) = (&scope.network, scope.vlan) else {
             return Ok(());
         };
@@ -289,7 +293,7 @@ impl HostNetworks {
 }
 
 /// Returns whether the request that failed with this error may still be carried out.
-fn is_unknown(error: &Error) -> bool {
+pub(super) fn is_unknown(error: &Error) -> bool {
     matches!(
         error.kind,
         ErrorKind::OutcomeUnknown { .. } | ErrorKind::Timeout { .. }

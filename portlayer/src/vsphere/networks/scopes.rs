@@ -107,6 +107,7 @@ impl HostNetworks {
         spec.validate()?;
         self.load().await?;
         let _turn = self.scopes.lock().await;
+        self.remove_strays().await;
         let mut tries = 0;
         loop {
             match self.try_create_scope(spec.clone()).await {
@@ -150,6 +151,12 @@ impl HostNetworks {
     pub(super) async fn remove_scope(&self, name: &str) -> Result<()> {
         self.refresh().await?;
         let _turn = self.scopes.lock().await;
+        self.try_remove_scope(name).await?;
+        self.remove_strays().await;
+        Ok(())
+    }
+
+    async fn try_remove_scope(&self, name: &str) -> Result<()> {
         let stored = self.read_scopes().await?;
         let kept = kept(&stored, name);
         if let Some(kept) = kept.as_ref().filter(|kept| kept.unfinished) {
