@@ -108,6 +108,12 @@ pub struct UnknownClusterError {
     pub name: String,
 }
 
+/// Returns whether a compute resource is a cluster whose DRS is off.
+pub(crate) fn is_without_drs(compute: &Object) -> bool {
+    let drs = compute.read("configuration");
+    drs.is_ok_and(|config: ClusterConfigInfo| config.drs_config.enabled != Some(true))
+}
+
 /// Turns DRS of a cluster on or off.
 pub(crate) fn set_drs(
     shared: &Arc<Shared>,

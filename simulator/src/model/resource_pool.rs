@@ -7,7 +7,7 @@ use vim25::types::{
 };
 use vim25::{AnyRef, Fault, Poly, Ref, mo};
 
-use super::{entity, host_system, lease};
+use super::{compute_resource, entity, host_system, lease};
 use crate::fault;
 use crate::invocation::{Answer, Invocation, nothing, value};
 use crate::object::{Object, Retype};
@@ -112,6 +112,10 @@ fn create(inv: &mut Invocation<'_, '_>) -> Answer {
     let name: String = inv.arg("name")?;
     let spec: ResourceConfigSpec = inv.arg("spec")?;
     let name = entity::name(&name)?;
+    let owner: AnyRef = inv.this()?.read("owner")?;
+    if compute_resource::is_without_drs(inv.tx.object(&owner)?) {
+        return Err(fault::not_supported());
+    }
     if let Some(other) = entity::child(inv.tx, &inv.this, &name) {
         return Err(fault::duplicate_name(&name, &other));
     }

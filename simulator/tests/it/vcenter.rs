@@ -7,9 +7,10 @@ use simulator::{Simulator, Topology};
 use vim25::types::{
     ClusterPowerOnVmResult, DVPortSetting, DVPortgroupConfigSpec,
     DistributedVirtualSwitchPortConnection, HostNotConnected, HostSystemConnectionState,
-    InvalidArgument, VMwareDVSPortSetting, VirtualEthernetCardDistributedVirtualPortBackingInfo,
-    VirtualMachineConfigSpec, VirtualMachineConnectionState, VirtualMachineFileInfo,
-    VirtualMachinePowerState, VirtualVmxnet3, VmwareDistributedVirtualSwitchVlanIdSpec,
+    InvalidArgument, NotSupported, ResourceConfigSpec, VMwareDVSPortSetting,
+    VirtualEthernetCardDistributedVirtualPortBackingInfo, VirtualMachineConfigSpec,
+    VirtualMachineConnectionState, VirtualMachineFileInfo, VirtualMachinePowerState,
+    VirtualVmxnet3, VmwareDistributedVirtualSwitchVlanIdSpec,
 };
 use vim25::{AnyRef, Poly, Ref, mo};
 
@@ -248,6 +249,13 @@ async fn without_drs_somebody_has_to_choose_a_host() {
         .unwrap();
     let on: AnyRef = client.get(&vm, "runtime.host").await;
     assert_eq!(on.value(), host.value());
+    // Such a cluster has no pools but its root pool.
+    let spec = ResourceConfigSpec::default();
+    let create = || client.call(pool.create_resource_pool("inner", &spec));
+    let refused = create().await.unwrap_err().fault();
+    assert!(refused.is::<NotSupported>(), "{refused}");
+    simulator.set_drs("DC0_C0", true).unwrap();
+    create().await.unwrap();
     simulator.shutdown().await;
 }
 

@@ -1,9 +1,10 @@
 //! Placement of a machine: its folder, pool and host.
 
-use vim25::types::{ClusterConfigInfo, HostSystemConnectionState};
+use vim25::types::HostSystemConnectionState;
 use vim25::{AnyRef, Fault, Ref, mo};
 
 use crate::fault;
+use crate::model::compute_resource::is_without_drs;
 use crate::object::Retype;
 use crate::world::Transaction;
 
@@ -38,10 +39,7 @@ impl Placement {
                 found.ok_or_else(|| fault::invalid_argument("host"))?
             }
             None => {
-                let drs = owner
-                    .read("configuration")
-                    .map(|config: ClusterConfigInfo| config.drs_config.enabled.unwrap_or(false));
-                if hosts.len() > 1 && drs == Ok(false) {
+                if hosts.len() > 1 && is_without_drs(owner) {
                     // Without DRS the caller has to choose the host.
                     return Err(fault::invalid_argument("host"));
                 }
