@@ -5,6 +5,7 @@
 
 mod appliance;
 mod flows;
+mod folders;
 mod host_outage;
 mod images;
 mod index;
@@ -38,26 +39,32 @@ struct Endpoint {
     simulator: Simulator,
     client: Client,
     hosts: Hosts,
+    /// The specification of the host called `vch`.
+    spec: HostSpec,
 }
 
 fn spec(name: &str) -> HostSpec {
     HostSpec::new(name, Iso::bytes("appliance"), Iso::bytes("bootstrap"))
 }
 
+/// Returns a guest with a program that exits, and one that does not.
+fn guest() -> Tether {
+    let exit = Program::new(|process| async move {
+        process
+            .args()
+            .last()
+            .and_then(|code| code.parse().ok())
+            .unwrap_or(0)
+    });
+    Tether::new()
+        .program("/exit", exit)
+        .program("/run", Program::forever())
+}
+
 impl Endpoint {
     /// Starts a simulator with a host called `vch`.
     async fn start(dialect: Dialect, platform: Platform) -> Self {
-        let exit = Program::new(|process| async move {
-            process
-                .args()
-                .last()
-                .and_then(|code| code.parse().ok())
-                .unwrap_or(0)
-        });
-        let guest = Tether::new()
-            .program("/exit", exit)
-            .program("/run", Program::forever());
-        Self::with(dialect, platform, guest).await
+        Self::with(dialect, platform, guest()).await
     }
 
     async fn with(dialect: Dialect, platform: Platform, guest: impl Guest) -> Self {
@@ -88,16 +95,30 @@ impl Endpoint {
                 ..Options::default()
             },
         );
-        hosts.install(spec, &|_: InstallProgress| {}).await.unwrap();
+        let quiet = |_: InstallProgress| {};
+        hosts.install(spec.clone(), &quiet).await.unwrap();
         Self {
             dialect,
             simulator,
             client,
             hosts,
+            spec,
         }
     }
 
+    /// Returns the specification of another host on the endpoint.
+    fn spec(&self, name: &str) -> HostSpec {
+        let mut spec = self.spec.clone();
+        name.clone_into(&mut spec.name);
+        spec
+    }
+
     async fn conform(self) {
+        self.conform_without(&[InstallStep::Folder]).await;
+    }
+
+    /// Runs the suites on an endpoint whose installations do not have these steps.
+    async fn conform_without(self, skipped: &[InstallStep]) {
         let exec = self.hosts.exec("vch").await.unwrap();
         for needed in [
             Capability::GuestKeys,
@@ -124,7 +145,8 @@ impl Endpoint {
         let flow = Flow {
             client: &self.client,
             hosts: &self.hosts,
-            spec: &spec,
+            spec: &|name| self.spec(name),
+            skipped,
         };
         flows::hosts::all(&flow).await;
         self.simulator.shutdown().await;
@@ -197,6 +219,7 @@ async fn what_is_left_on_the_endpoint() {
             client: &endpoint.client,
             hosts: &endpoint.hosts,
             spec: &spec,
+            skipped: &[InstallStep::Folder],
         };
         flows::a_container_has_what_vic_gave_it(&flow).await;
         flows::removing_keeps_what_is_shared(&flow).await;

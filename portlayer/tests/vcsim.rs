@@ -21,7 +21,7 @@ use flows::Flow;
 use portlayer::conformance::{self, Fixture, Process};
 use portlayer::exec::Command;
 use portlayer::image::{Image, ImageConfig, ImportOptions};
-use portlayer::vsphere::{Dialect, HostSpec, Hosts, InstallProgress, Iso, Options};
+use portlayer::vsphere::{Dialect, HostSpec, Hosts, InstallProgress, InstallStep, Iso, Options};
 use portlayer::{Capability, ErrorKind, PortLayer, Result};
 use vsphere_client::{Client, Credentials};
 
@@ -160,6 +160,7 @@ async fn conform(esx: bool, dialect: Dialect) {
         client: &endpoint.client,
         hosts: &endpoint.hosts,
         spec: &|name| endpoint.vcsim.spec(name),
+        skipped: if esx { &[InstallStep::Folder] } else { &[] },
     };
     exports_are_refused_by_name(&endpoint).await;
     flows::a_container_has_what_vic_gave_it(&flow).await;

@@ -19,7 +19,18 @@ pub(crate) async fn delete(context: &Context<'_>, name: &str, force: bool) -> Re
     if deletion.kept_network.is_some() {
         log.info("Bridge network was not created during VCH deployment, leaving it there");
     }
-    log.info(&format!("Removing Resource Pool {name:?}"));
+    if deletion.deleted_pool {
+        log.info(&format!("Removing Resource Pool {name:?}"));
+    }
+    if deletion.deleted_folder {
+        log.info(&format!("Removing inventory folder {name:?}"));
+    }
+    if !deletion.foreign.is_empty() {
+        let foreign = deletion.foreign.join(", ");
+        log.warn(&format!(
+            "Inventory folder {name:?} contains {foreign} of others, leaving it there"
+        ));
+    }
     if context.json {
         println!("{}", serde_json::to_string_pretty(&deletion)?);
     }

@@ -146,6 +146,9 @@ impl InstallLog<'_> {
             InstallStep::ResourcePool if !is_script => {
                 log.info(&format!("Creating Resource Pool {:?}", self.name));
             }
+            InstallStep::Folder if !is_script => {
+                log.info(&format!("Creating inventory folder {:?}", self.name));
+            }
             InstallStep::Appliance if is_script => {
                 log.info("Creating the Virtual Container Host appliance");
                 log.info("Adding network interfaces");

@@ -4,7 +4,7 @@ use vim25::types::VirtualDeviceBackingInfo;
 use vim25::{Poly, Ref, mo};
 use vsphere_client::{Datacenter, Datastore};
 
-use super::endpoint::Members;
+use super::endpoint::{Members, Parent};
 use super::machine_spec::MachineDefaults;
 use crate::Resource;
 use crate::network::BridgeRange;
@@ -19,10 +19,12 @@ pub(super) struct HostObjects {
     pub(super) name: String,
     /// The host's appliance, which is not a container.
     pub(super) appliance: Ref<mo::VirtualMachine>,
-    /// The pool of the host's machines.
+    /// The pool in which the host's machines are created. It may be shared with others.
     pub(super) pool: Ref<mo::ResourcePool>,
-    /// The folder of the host's machines.
+    /// The folder in which the host's machines are created. It may be shared with others.
     pub(super) folder: Ref<mo::Folder>,
+    /// The pool or the folder that contains the host's machines, and no others.
+    pub(super) parent: Parent,
     /// The folder of the host's images on a vCenter, where they are templates.
     pub(super) image_folder: Option<Ref<mo::Folder>>,
     /// The datacenter of the host.
@@ -62,7 +64,7 @@ impl HostObjects {
     /// Returns the objects that the host's machines are in.
     pub(super) fn members(&self) -> Members {
         Members {
-            pool: self.pool.clone(),
+            parent: self.parent.clone(),
             image_folder: self.image_folder.clone(),
         }
     }

@@ -47,6 +47,8 @@ pub(super) struct HostRecord {
     pub(super) client_key: Option<Redacted<Vec<u8>>>,
     /// The result of probing the endpoint, as text from [`probe::to_text`](super::probe::to_text).
     pub(super) probed: Option<String>,
+    /// The id of the inventory folder that the installation created for the host's machines.
+    pub(super) folder: Option<String>,
 }
 
 /// Additional records of a new host, which the programs in its appliance read.
@@ -92,14 +94,18 @@ struct HostOnly {
     /// The VLANs of bridge scopes, as text.
     #[guestinfo(key = "scopevlans", scope = "hidden")]
     scope_vlans: Option<String>,
+    /// The id of the host's inventory folder. VIC found the folder by its name.
+    #[guestinfo(key = "folder", scope = "hidden")]
+    folder: Option<String>,
 }
 
 impl HostRecord {
     /// Returns the keys of an appliance that is being created. They suffice to find the appliance
-    /// again, and record the bridge network that will be created for it.
+    /// again, and record the bridge network that will be created for it and the host's folder.
     pub(super) fn creating(
         name: &str,
         creates_bridge: Option<&str>,
+        folder: Option<&str>,
         dialect: Dialect,
     ) -> Result<Keys, EncodeError> {
         let config = VirtualContainerHostConfig {
@@ -111,7 +117,17 @@ impl HostRecord {
             },
             ..VirtualContainerHostConfig::default()
         };
-        encode(&config, dialect)
+        let mut keys = encode(&config, dialect)?;
+        if let Some(folder) = folder {
+            let host = HostOnly {
+                folder: Some(folder.to_owned()),
+                ..HostOnly::default()
+            };
+            let mut own = encode(&Extra { host }, dialect)?;
+            own.retain(|key, _| key.ends_with("/folder"));
+            keys.extend(own);
+        }
+        Ok(keys)
     }
 
     /// Returns all keys of the host.
@@ -164,6 +180,7 @@ impl HostRecord {
                 bridge_range: serde_json::to_string(&self.bridge_range).ok(),
                 scope_networks: self.scope_networks.clone(),
                 scope_vlans: self.scope_vlans.map(|vlans| vlans.to_string()),
+                folder: self.folder.clone(),
             },
         };
         keys.extend(encode(&extra, dialect)?);
@@ -208,6 +225,7 @@ impl HostRecord {
             bridge_range,
             scope_networks,
             scope_vlans,
+            folder,
         } = decode::<Extra>(keys).value.host;
         Some(Self {
             unfinished: installing.as_deref() == Some(INSTALLING),
@@ -228,6 +246,7 @@ impl HostRecord {
             scope_networks,
             scope_vlans: scope_vlans.and_then(|text| text.parse().ok()),
             client_key,
+            folder,
         })
     }
 }
@@ -279,6 +298,7 @@ mod tests {
             address: "10.0.0.7".into(),
             client_key: Some(Redacted(b"key".to_vec())),
             probed: None,
+            folder: Some("group-v7".into()),
         }
     }
 
@@ -298,8 +318,10 @@ mod tests {
         for dialect in Dialect::ALL {
             let keys = record().keys(&particulars(), dialect).unwrap();
             assert_eq!(HostRecord::read(&keys), Some(record()));
-            let keys = HostRecord::creating("vch-1", None, dialect).unwrap();
-            assert_eq!(HostRecord::read(&keys).unwrap().appliance, None);
+            let keys = HostRecord::creating("vch-1", None, Some("group-v7"), dialect).unwrap();
+            let creating = HostRecord::read(&keys).unwrap();
+            assert_eq!(creating.appliance, None);
+            assert_eq!(creating.folder, record().folder);
         }
     }
 

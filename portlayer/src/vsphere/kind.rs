@@ -12,6 +12,8 @@ pub const DATACENTER: ResourceKind = ResourceKind::Other("datacenter");
 pub const COMPUTE_RESOURCE: ResourceKind = ResourceKind::Other("compute resource");
 /// The resource pool that holds the virtual machines of one virtual container host.
 pub const RESOURCE_POOL: ResourceKind = ResourceKind::Other("resource pool");
+/// The inventory folder that holds the virtual machines of one virtual container host on a vCenter.
+pub const FOLDER: ResourceKind = ResourceKind::Other("inventory folder");
 /// A datastore, which stores virtual machines' files, identified by its name.
 pub const DATASTORE: ResourceKind = ResourceKind::Other("datastore");
 /// A virtual machine that is not a container, or is not yet known to be one.

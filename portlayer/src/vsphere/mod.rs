@@ -38,7 +38,8 @@
 //! may succeed.
 //!
 //! # The index
-//! Opening a host starts one watch of its resource pool. All handles of the host share the watch,
+//! Opening a host starts one watch of its resource pool, or of its inventory folder in a cluster
+//! without DRS. All handles of the host share the watch,
 //! and it ends when the last of them is dropped. Lists, inspections and look-ups of containers and
 //! images, the addresses of networks, and the users of images are answered from a cache of the
 //! reports, without a request to the endpoint. The cache shows changes by this process, and
@@ -57,12 +58,12 @@
 //! | `list`, `inspect`, `resolve`; `list` and `inspect` of images | 0, once the index is filled |
 //! | `create` from an image | also 1 read to check that the image still exists, unless this is the [only writer](#the-only-writer); for the first container of an image also 1 read of its disk |
 //! | `remove` of an image that containers use, which is refused | 0 |
-//! | a look-up of an unknown image | 1: the list of the pool's machines |
+//! | a look-up of an unknown image | 1: the list of the host's machines |
 //! | `usage` of images | 1: the sizes of the images' machines |
 //!
 //! A container's keys record the image from which it was created. Disks are read only for machines
-//! in the pool that are not readable as containers. Before the disk of an image is deleted, the
-//! list of the pool's machines is compared with the index, and machines that were not reported yet
+//! of the host that are not readable as containers. Before the disk of an image is deleted, the
+//! list of the host's machines is compared with the index, and machines that were not reported yet
 //! are read.
 //!
 //! # The only writer

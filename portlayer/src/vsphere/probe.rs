@@ -22,15 +22,16 @@ fn prefix(objects: &HostObjects) -> String {
     format!("{}-probe-", objects.name)
 }
 
-/// Returns whether a machine of the host's pool belongs to a probe.
+/// Returns whether a machine of the host belongs to a probe.
 pub(super) fn is_probe(objects: &HostObjects, name: &str) -> bool {
     let rest = name.strip_prefix(&prefix(objects));
     rest.is_some_and(|rest| rest.len() == 12 && rest.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
-/// Removes the machines that interrupted probes left in the host's pool.
+/// Removes the machines of the host that interrupted probes left.
 pub(super) async fn sweep(endpoint: &Endpoint, objects: &HostObjects) -> Result<()> {
-    for member in endpoint.members(&objects.pool, &objects.host()).await? {
+    let members = objects.members();
+    for member in endpoint.members(&members, &objects.host()).await? {
         if !is_probe(objects, &member.name) {
             continue;
         }

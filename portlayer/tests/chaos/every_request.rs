@@ -17,7 +17,7 @@ use simulator::Reaction;
 use crate::model::Images;
 use crate::random::Random;
 use crate::verify;
-use crate::world::{World, Writer};
+use crate::world::{Target, World, Writer};
 
 /// The maximum duration of a recovery.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -337,14 +337,14 @@ async fn clean_up(writer: &Writer, operation: Operation, image: &Image, what: &s
 }
 
 /// Runs operations with faults in several worlds, and returns the number of runs.
-pub(crate) fn matrix(seed: u64, pairs: &[(Operation, Fault)], vcenter: bool) -> usize {
+pub(crate) fn matrix(seed: u64, pairs: &[(Operation, Fault)], target: Target) -> usize {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .unwrap();
     let runs = runtime.block_on(async {
-        let world = World::start(&mut Random::new(seed), vcenter).await;
+        let world = World::start(&mut Random::new(seed), target).await;
         let mut runs = 0;
         for (operation, fault) in pairs {
             runs += interrupt_everywhere(&world, *operation, *fault).await;

@@ -1,5 +1,5 @@
-//! Ten clients perform random operations on the simulator, as an ESXi host and as a vCenter, with
-//! faults and kills of the port layer, and the results are checked against a model.
+//! Ten clients perform random operations on the simulator, as an ESXi host and as a vCenter with and
+//! without DRS, with faults and kills of the port layer, and the results are checked against a model.
 //!
 //! A run consists of worlds: simulators with different platforms. In each world, the clients work
 //! until the port layer is killed or closed. Then another port layer opens the host. After its
@@ -37,7 +37,7 @@ use every_request::{Fault, Operation};
 use model::Images;
 use random::Random;
 use tokio::sync::Notify;
-use world::{World, Writer};
+use world::{Target, World, Writer};
 
 const CLIENTS: usize = 10;
 
@@ -47,10 +47,10 @@ const PER_WORLD: usize = 1_250;
 #[test]
 fn a_short_run() {
     let mut figures = Figures::default();
-    for (seed, vcenter) in [(1, false), (2, true)] {
-        run_world(seed, vcenter, 60, &mut figures);
+    for (seed, target) in (1..).zip(Target::ALL) {
+        run_world(seed, target, 60, &mut figures);
     }
-    assert!(figures.operations >= 120, "{figures:?}");
+    assert!(figures.operations >= 180, "{figures:?}");
 }
 
 #[test]
@@ -64,11 +64,12 @@ fn a_long_run() {
     let mut random = Random::new(seed);
     let mut figures = Figures::default();
     let began = Instant::now();
-    let mut vcenter = false;
-    while figures.operations < operations as usize {
+    for target in Target::ALL.into_iter().cycle() {
+        if figures.operations >= operations as usize {
+            break;
+        }
         let left = operations as usize - figures.operations;
-        run_world(random.next(), vcenter, left.min(PER_WORLD), &mut figures);
-        vcenter = !vcenter;
+        run_world(random.next(), target, left.min(PER_WORLD), &mut figures);
         println!("{:?} {figures:?}", began.elapsed());
     }
 }
@@ -78,9 +79,9 @@ fn a_long_run() {
 fn operations_are_interrupted_at_each_request() {
     let created = [(Operation::Create, Fault::LoseAnswer)];
     let started = [(Operation::Start, Fault::Kill)];
-    let runs = every_request::matrix(3, &created, false);
+    let runs = every_request::matrix(3, &created, Target::Esxi);
     assert!(runs > 2, "{runs}");
-    let runs = every_request::matrix(4, &started, true);
+    let runs = every_request::matrix(4, &started, Target::Vcenter);
     assert!(runs > 2, "{runs}");
 }
 
@@ -89,14 +90,11 @@ fn operations_are_interrupted_at_each_request() {
 #[expect(clippy::print_stdout, reason = "the figures are printed for a person")]
 fn every_operation_is_interrupted_at_each_request() {
     let began = Instant::now();
-    for (seed, vcenter) in [(5, false), (6, true)] {
+    for (seed, target) in (5..).zip(Target::ALL) {
         for fault in Fault::ALL {
             let pairs = Operation::ALL.map(|operation| (operation, fault));
-            let runs = every_request::matrix(seed, &pairs, vcenter);
-            println!(
-                "{:?} {fault:?}, vcenter: {vcenter}: {runs} runs",
-                began.elapsed()
-            );
+            let runs = every_request::matrix(seed, &pairs, target);
+            println!("{:?} {fault:?}, {target:?}: {runs} runs", began.elapsed());
         }
     }
 }
@@ -116,7 +114,7 @@ struct Figures {
     longest_recovery: Duration,
 }
 
-fn run_world(seed: u64, vcenter: bool, operations: usize, figures: &mut Figures) {
+fn run_world(seed: u64, target: Target, operations: usize, figures: &mut Figures) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -124,7 +122,7 @@ fn run_world(seed: u64, vcenter: bool, operations: usize, figures: &mut Figures)
         .unwrap();
     runtime.block_on(async {
         let mut random = Random::new(seed);
-        let world = World::start(&mut random, vcenter).await;
+        let world = World::start(&mut random, target).await;
         let what = format!("world of seed {seed}: {world:?}");
         let mut clients: Vec<_> = (0..CLIENTS)
             .map(|number| Client::new(number, random.fork()))

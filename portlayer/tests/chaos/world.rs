@@ -12,19 +12,32 @@ use vsphere_client::{Client, Credentials, RetryPolicy};
 
 use crate::random::Random;
 
+/// The kind of endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    Esxi,
+    Vcenter,
+    /// A vCenter with a cluster whose DRS is off, so that the host has no pool of its own.
+    WithoutDrs,
+}
+
+impl Target {
+    pub(crate) const ALL: [Self; 3] = [Self::Esxi, Self::Vcenter, Self::WithoutDrs];
+}
+
 pub(crate) struct World {
     pub(crate) simulator: Simulator,
     /// A connection without injected faults.
     pub(crate) observer: Client,
     pub(crate) sole_writer: bool,
     pub(crate) platform: Platform,
-    vcenter: bool,
+    target: Target,
 }
 
 impl fmt::Debug for World {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("World")
-            .field("vcenter", &self.vcenter)
+            .field("target", &self.target)
             .field("sole_writer", &self.sole_writer)
             .field("platform", &self.platform)
             .finish()
@@ -32,7 +45,7 @@ impl fmt::Debug for World {
 }
 
 impl World {
-    pub(crate) async fn start(random: &mut Random, vcenter: bool) -> Self {
+    pub(crate) async fn start(random: &mut Random, target: Target) -> Self {
         let usual = Platform::default();
         let platform = Platform {
             guest_keys_survive_power_off: random.chance(70),
@@ -49,9 +62,11 @@ impl World {
         let guest = Tether::new()
             .program("/exit", exit)
             .program("/run", Program::forever());
-        let topology = match vcenter {
-            true => Topology::vcenter().standalone_hosts(0).cluster_hosts(1),
-            false => Topology::esx(),
+        let cluster = Topology::vcenter().standalone_hosts(0).cluster_hosts(1);
+        let topology = match target {
+            Target::Esxi => Topology::esx(),
+            Target::Vcenter => cluster,
+            Target::WithoutDrs => cluster.drs(false),
         };
         let simulator = Simulator::builder()
             .topology(topology)
@@ -62,9 +77,9 @@ impl World {
             .unwrap();
         let observer = connect(&simulator).await.unwrap();
         let spec = HostSpec::new("vch", Iso::bytes("appliance"), Iso::bytes("bootstrap"));
-        let spec = match vcenter {
-            true => spec.compute("DC0_C0").bridge_network("DC0_DVPG0"),
-            false => spec,
+        let spec = match target {
+            Target::Esxi => spec,
+            _ => spec.compute("DC0_C0").bridge_network("DC0_DVPG0"),
         };
         let hosts = Hosts::new(observer.clone(), Options::default());
         let installed = hosts.install(spec, &|_: InstallProgress| {});
@@ -74,7 +89,7 @@ impl World {
             observer,
             sole_writer: random.chance(75),
             platform,
-            vcenter,
+            target,
         }
     }
 

@@ -22,6 +22,8 @@ pub(crate) struct Flow<'a> {
     pub(crate) hosts: &'a Hosts,
     /// Returns a specification with this name that can be installed on the endpoint.
     pub(crate) spec: &'a (dyn Fn(&str) -> HostSpec + Sync),
+    /// The steps that installations on this endpoint do not have.
+    pub(crate) skipped: &'a [InstallStep],
 }
 
 const DEVICES: Property<mo::VirtualMachine, Vec<Poly<VirtualDevice>>> =
@@ -80,6 +82,16 @@ impl Flow<'_> {
         let all = all.collect().await.unwrap();
         all.iter()
             .filter(|pool| pool.value(name).as_deref() == Some(wanted))
+            .count()
+    }
+
+    async fn folders(&self, wanted: &str) -> usize {
+        let root = &self.client.service_content().root_folder;
+        let name = props::folder::NAME;
+        let all = self.client.retrieve::<mo::Folder>().property(name);
+        let all = all.within(root).collect().await.unwrap();
+        all.iter()
+            .filter(|folder| folder.value(name).as_deref() == Some(wanted))
             .count()
     }
 }
@@ -309,9 +321,11 @@ pub(crate) async fn a_failed_installation_leaves_nothing(flow: &Flow<'_>) {
     for step in [
         InstallStep::ApplianceIso,
         InstallStep::Appliance,
+        InstallStep::Folder,
         InstallStep::ResourcePool,
     ] {
-        assert!(told.contains(&(step, InstallStatus::Undone)), "{told:?}");
+        let is_undone = told.contains(&(step, InstallStatus::Undone));
+        assert_eq!(is_undone, !flow.skipped.contains(&step), "{step}: {told:?}");
     }
     assert!(matches!(
         flow.hosts.find("doomed").await,
@@ -322,6 +336,7 @@ pub(crate) async fn a_failed_installation_leaves_nothing(flow: &Flow<'_>) {
     ));
     assert!(flow.machines(|name| name == "doomed").await.is_empty());
     assert_eq!(flow.pools("doomed").await, 0);
+    assert_eq!(flow.folders("doomed").await, 0);
     let datastore = flow.datastore().await;
     assert!(
         !flow
@@ -350,6 +365,7 @@ pub(crate) async fn a_failed_installation_leaves_nothing(flow: &Flow<'_>) {
         .unwrap();
     assert!(flow.machines(|name| name == "doomed").await.is_empty());
     assert_eq!(flow.pools("doomed").await, 0);
+    assert_eq!(flow.folders("doomed").await, 0);
     assert!(
         !flow
             .client

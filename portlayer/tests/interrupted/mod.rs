@@ -81,7 +81,7 @@ async fn a_cut_installation_is_continued_and_deleted_without_a_trace() {
 }
 
 /// Retries until the operation succeeds, with a time limit.
-async fn again<T, E: std::fmt::Debug>(mut work: impl AsyncFnMut() -> Result<T, E>) -> T {
+pub(crate) async fn again<T, E: std::fmt::Debug>(mut work: impl AsyncFnMut() -> Result<T, E>) -> T {
     let mut last = None;
     for _ in 0..50 {
         match work().await {
@@ -110,7 +110,7 @@ async fn cut_at<F: Future>(future: F, polls: usize) -> (Option<F::Output>, usize
 }
 
 /// Lists everything on the endpoint without using the port layer.
-async fn inventory(endpoint: &Endpoint) -> BTreeSet<String> {
+pub(crate) async fn inventory(endpoint: &Endpoint) -> BTreeSet<String> {
     let root = &endpoint.client.service_content().root_folder;
     let entities = endpoint
         .client

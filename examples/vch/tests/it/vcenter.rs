@@ -26,6 +26,7 @@ async fn create_ls_inspect_and_delete_on_a_cluster() {
     said.has(&[
         "Plan to begin the installation of \"vch-1\"",
         "  1. create the resource pool: resource pool \"vch-1\" in \"DC0_C0\"",
+        "  2. create the inventory folder: folder \"vch-1\" for the machines of the host in \"/DC0\"",
     ]);
     assert_eq!(
         scene.inventory().await,
@@ -38,6 +39,8 @@ async fn create_ls_inspect_and_delete_on_a_cluster() {
         "Firewall status: ENABLED on \"DC0_C0_H0\"",
         "Firewall status: ENABLED on \"DC0_C0_H2\"",
         "DRS check OK on \"DC0_C0\"",
+        "Creating Resource Pool \"vch-1\"",
+        "Creating inventory folder \"vch-1\"",
         "Installer completed successfully",
     ]);
     let said = scene.vch(&["ls"]).await.ok();
@@ -53,8 +56,93 @@ async fn create_ls_inspect_and_delete_on_a_cluster() {
     let said = scene.vch(&["inspect", "vch-1", "--json"]).await.ok();
     assert!(said.stdout.contains("\"addresses\""), "{said:#?}");
     let said = scene.vch(&["delete", "vch-1"]).await.ok();
-    said.has(&["leaving it there", "Completed successfully"]);
+    said.has(&[
+        "leaving it there",
+        "Removing Resource Pool \"vch-1\"",
+        "Removing inventory folder \"vch-1\"",
+        "Completed successfully",
+    ]);
     assert_eq!(scene.inventory().await, before);
+}
+
+#[tokio::test]
+async fn create_ls_inspect_and_delete_on_a_cluster_without_drs() {
+    let scene = Scene::vcenter(false).await;
+    let before = scene.inventory().await;
+    let create = [
+        "create",
+        "--compute-resource",
+        "DC0_C0",
+        "-b",
+        "DC0_DVPG0",
+        "--public-network",
+        "VM Network",
+    ];
+    let dry = [&create[..], &["vch-1", "--dry-run"]].concat();
+    let said = scene.vch(&dry).await.ok();
+    said.has(&["  1. create the inventory folder: folder \"vch-1\" for the machines of the host in \"/DC0\""]);
+    assert!(
+        !said.stdout.contains("resource pool \"vch-1\""),
+        "{said:#?}"
+    );
+    assert_eq!(scene.inventory().await, before);
+
+    for name in ["vch-1", "vch-2"] {
+        let said = scene.vch(&[&create[..], &[name]].concat()).await.ok();
+        said.has(&[
+            "enable DRS first to install the host with a pool",
+            &format!("Creating inventory folder {name:?}"),
+            "Installer completed successfully",
+        ]);
+        assert!(!said.stdout.contains("Resource Pool"), "{said:#?}");
+    }
+    let said = scene.vch(&["ls"]).await.ok();
+    for (line, name) in said.stdout.lines().skip(1).zip(["vch-1", "vch-2"]) {
+        assert!(line.starts_with(&format!("{name}  running")), "{said:#?}");
+    }
+    assert_eq!(said.stdout.lines().count(), 3, "{said:#?}");
+    let said = scene.vch(&["inspect", "vch-1"]).await.ok();
+    assert!(said.stdout.contains("192.168.1.144"), "{said:#?}");
+    for name in ["vch-1", "vch-2"] {
+        let said = scene.vch(&["delete", name]).await.ok();
+        said.has(&[
+            "leaving it there",
+            &format!("Removing inventory folder {name:?}"),
+            "Completed successfully",
+        ]);
+        assert!(!said.stdout.contains("Resource Pool"), "{said:#?}");
+    }
+    assert_eq!(scene.inventory().await, before);
+}
+
+/// The folder of a host has a machine of somebody else.
+#[tokio::test]
+async fn a_folder_that_is_not_empty_is_named() {
+    let scene = Scene::vcenter(true).await;
+    let inventory = scene.client.inventory();
+    let datacenter = inventory.datacenter(None).await.unwrap();
+    let folder = datacenter.vm_folder();
+    let folder = scene
+        .client
+        .call(folder.create_folder("vch-1"))
+        .await
+        .unwrap();
+    scene
+        .client
+        .call(folder.create_folder("theirs"))
+        .await
+        .unwrap();
+    let create = ["create", "--no-tls", "-b", "DC0_DVPG0", "vch-1"];
+    let said = scene.vch(&create).await.failed();
+    said.has(&["\"theirs\" is in it: empty or rename it, or choose another name"]);
+    let theirs = folder.rename("vch-2");
+    scene.client.run(theirs).await.unwrap();
+    scene.vch(&create).await.ok();
+    let own = inventory.find_as::<vim25::mo::Folder>("/DC0/vm/vch-1");
+    let own = own.await.unwrap();
+    scene.client.call(own.create_folder("more")).await.unwrap();
+    let said = scene.vch(&["delete", "vch-1"]).await.ok();
+    said.has(&["Inventory folder \"vch-1\" contains more of others, leaving it there"]);
 }
 
 /// The range and the networks of container networks are stored with the host and shown again.
@@ -102,7 +190,7 @@ async fn container_networks_get_their_addresses_and_port_groups_from_options() {
 }
 
 #[tokio::test]
-async fn a_cluster_without_drs_is_refused_with_all_other_findings() {
+async fn all_findings_about_a_cluster_without_drs_are_reported() {
     let scene = Scene::vcenter(false).await;
     let before = scene.inventory().await;
     let said = scene
@@ -119,7 +207,7 @@ async fn a_cluster_without_drs_is_refused_with_all_other_findings() {
         .failed();
     said.has(&["name a datastore with --image-store"]);
     said.has(&["name an existing network with --bridge-network"]);
-    said.has(&["enable DRS on the cluster, or name a standalone host"]);
+    said.has(&["enable DRS first to install the host with a pool"]);
     assert_eq!(scene.inventory().await, before);
 }
 

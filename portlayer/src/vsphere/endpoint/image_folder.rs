@@ -26,14 +26,11 @@ impl Endpoint {
         host: &str,
         resource: &Resource,
     ) -> Result<Option<Ref<mo::Folder>>> {
-        let Some(index) = &self.client.service_content().search_index else {
-            return Ok(None);
-        };
-        if !self.client.is_vcenter() {
+        if !self.has_folders() {
             return Ok(None);
         }
-        let found = self.call(index.find_child(parent, &name(host)), resource);
-        Ok(found.await?.and_then(|entity| entity.downcast()))
+        let found = self.child_named(parent, &name(host), resource).await?;
+        Ok(found.and_then(|entity| entity.downcast()))
     }
 
     /// Finds the folder of the images of a host, or creates it. Returns `None` if the endpoint is
@@ -45,7 +42,7 @@ impl Endpoint {
         resource: &Resource,
     ) -> Result<Option<Ref<mo::Folder>>> {
         let found = self.find_image_folder(parent, host, resource).await?;
-        if found.is_some() || !self.client.is_vcenter() {
+        if found.is_some() || !self.has_folders() {
             return Ok(found);
         }
         match self.call(parent.create_folder(&name(host)), resource).await {
@@ -65,21 +62,11 @@ impl Endpoint {
         folder: &Ref<mo::Folder>,
         resource: &Resource,
     ) -> Result<()> {
-        let children = self.client.try_get(folder, props::folder::CHILD_ENTITY);
-        let is_empty = match children.await {
-            Err(error) if error.is_gone() => return Ok(()),
-            children => children
-                .map_err(|error| fault::error(resource, error))?
-                .is_none_or(|children| children.is_empty()),
-        };
-        if !is_empty {
-            tracing::warn!(%resource, %folder, "the folder of images is not empty, and was kept");
-            return Ok(());
+        let content = self.delete_empty_folder(folder, resource).await?;
+        if !content.is_empty() {
+            tracing::warn!(%resource, %folder, ?content, "the folder of images is not empty, and was kept");
         }
-        match self.run(folder.destroy(), resource).await {
-            Err(error) if error.is_not_found() => Ok(()),
-            deleted => deleted,
-        }
+        Ok(())
     }
 
     /// Makes a machine in this folder a template, which cannot be powered on. Machines in other

@@ -9,7 +9,7 @@ use vim25::types::{ResourceAllocationInfo, SharesInfo, SharesLevel};
 use vim25::{Ref, mo, props};
 use vsphere_client::{Datacenter, Datastore, ObjectProperties};
 
-use super::Endpoint;
+use super::{Endpoint, MachineFolder, Parent};
 use crate::vsphere::fault;
 use crate::vsphere::host_objects::HostObjects;
 use crate::vsphere::kind;
@@ -26,8 +26,17 @@ const MAX_DEPTH: usize = 64;
 pub(in crate::vsphere) struct Home {
     pub(in crate::vsphere) pool: Ref<mo::ResourcePool>,
     pub(in crate::vsphere) pool_name: String,
+    /// Whether the pool is the root pool of a host or cluster.
+    is_root_pool: bool,
     pub(in crate::vsphere) folder: Ref<mo::Folder>,
     pub(in crate::vsphere) datacenter: Datacenter,
+}
+
+impl Home {
+    /// Returns the pool if it belongs to the host with this name. A root pool never does.
+    pub(in crate::vsphere) fn own_pool(&self, host: &str) -> Option<&Ref<mo::ResourcePool>> {
+        (self.pool_name == host && !self.is_root_pool).then_some(&self.pool)
+    }
 }
 
 impl Endpoint {
@@ -107,41 +116,17 @@ impl Endpoint {
         Ok(pools.iter().filter_map(name).collect())
     }
 
-    /// Lists the folders that can contain machines.
-    pub(in crate::vsphere) async fn machine_folders(&self) -> Result<Vec<Ref<mo::Folder>>> {
-        let folders = self
-            .client
-            .retrieve::<mo::Folder>()
-            .property(props::folder::CHILD_TYPE)
-            .within(self.root())
-            .collect()
-            .await
-            .map_err(|error| fault::error(&self.resource(), error))?;
-        let holds_machines = |folder: &&ObjectProperties<mo::Folder>| {
-            let types = folder.value(props::folder::CHILD_TYPE).unwrap_or_default();
-            types.iter().any(|name| name == "VirtualMachine")
-        };
-        Ok(folders
-            .iter()
-            .filter(holds_machines)
-            .map(|folder| folder.object().clone())
-            .collect())
-    }
-
     /// Finds the machines with this name in these folders, at most one in each, through the
     /// endpoint's search index.
     pub(in crate::vsphere) async fn machines_named(
         &self,
-        folders: &[Ref<mo::Folder>],
+        folders: impl IntoIterator<Item = &MachineFolder>,
         name: &str,
         resource: &Resource,
     ) -> Result<Vec<Ref<mo::VirtualMachine>>> {
-        let Some(index) = &self.client.service_content().search_index else {
-            return Err(Error::internal(resource.clone(), "it has no search index"));
-        };
         let calls: Vec<_> = folders
-            .iter()
-            .map(|folder| self.call(index.find_child(folder, name), resource))
+            .into_iter()
+            .map(|folder| self.child_named(&folder.folder, name, resource))
             .collect();
         let found: Vec<_> = stream::iter(calls)
             .buffer_unordered(AT_A_TIME)
@@ -151,8 +136,8 @@ impl Endpoint {
         Ok(found.into_iter().flatten().filter_map(machine).collect())
     }
 
-    /// Finds the machine with this BIOS UUID in the host's pool, or the template with it, through
-    /// the endpoint's search index.
+    /// Finds the machine of the host with this BIOS UUID, or the template with it, through the
+    /// endpoint's search index.
     pub(in crate::vsphere) async fn find_machine(
         &self,
         objects: &HostObjects,
@@ -168,15 +153,25 @@ impl Endpoint {
         let Some(vm) = found.and_then(|entity| entity.downcast::<mo::VirtualMachine>()) else {
             return Ok(None);
         };
-        let pool = self
-            .client
-            .try_get(&vm, props::virtual_machine::RESOURCE_POOL);
-        match pool.await {
+        let properties = (
+            props::virtual_machine::RESOURCE_POOL,
+            props::virtual_machine::PARENT,
+        );
+        let (pool, folder) = match self.client.try_get(&vm, properties).await {
+            Err(error) if error.is_gone() => return Ok(None),
+            read => read.map_err(|error| fault::error(resource, error))?,
+        };
+        let is_member = match &objects.parent {
             // A template is in no pool.
-            Ok(pool) => Ok(pool.is_none_or(|pool| pool == objects.pool).then_some(vm)),
-            Err(error) if error.is_gone() => Ok(None),
-            Err(error) => Err(fault::error(resource, error)),
-        }
+            Parent::Pool(own) => pool.is_none_or(|pool| pool == *own),
+            Parent::Folder(own) => folder.is_some_and(|folder| {
+                let own = [Some(own), objects.image_folder.as_ref()];
+                own.into_iter()
+                    .flatten()
+                    .any(|own| own.value() == folder.value())
+            }),
+        };
+        Ok(is_member.then_some(vm))
     }
 
     pub(in crate::vsphere) async fn is_empty_pool(
@@ -252,11 +247,11 @@ impl Endpoint {
                 "its machine has no resource pool or folder",
             ));
         };
-        let pool_name = self
-            .client
-            .get(&pool, props::resource_pool::NAME)
-            .await
-            .map_err(wrap)?;
+        let properties = (props::resource_pool::NAME, props::resource_pool::PARENT);
+        let (pool_name, pool_parent) =
+            self.client.try_get(&pool, properties).await.map_err(wrap)?;
+        let pool_name = pool_name.unwrap_or_default();
+        let is_root_pool = !pool_parent.is_some_and(|parent| parent.is::<mo::ResourcePool>());
         let mut above = parent;
         for _ in 0..MAX_DEPTH {
             let Some(entity) = above else { break };
@@ -267,6 +262,7 @@ impl Endpoint {
                 return Ok(Home {
                     pool,
                     pool_name,
+                    is_root_pool,
                     folder,
                     datacenter,
                 });

@@ -163,11 +163,20 @@ fn keys(options: Vec<Poly<OptionValue>>) -> Keys {
         .collect()
 }
 
+/// The object whose direct children are the machines of a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::vsphere) enum Parent {
+    /// The host's own resource pool.
+    Pool(Ref<mo::ResourcePool>),
+    /// The host's own inventory folder. In a cluster without DRS, the hosts share the root pool.
+    Folder(Ref<mo::Folder>),
+}
+
 /// The objects that the machines of a host are in.
 #[derive(Clone, Debug)]
 pub(in crate::vsphere) struct Members {
-    pub(in crate::vsphere) pool: Ref<mo::ResourcePool>,
-    /// The folder of images, whose machines may be templates and thus not in the pool.
+    pub(in crate::vsphere) parent: Parent,
+    /// The folder of images, whose machines may be templates and thus not in a pool.
     pub(in crate::vsphere) image_folder: Option<Ref<mo::Folder>>,
 }
 
@@ -210,7 +219,10 @@ impl Endpoint {
     /// Selects the machines of a host.
     pub(super) fn select(&self, home: &Members) -> Query<mo::VirtualMachine> {
         let query = self.client.retrieve();
-        let query = query.along(&home.pool, props::resource_pool::VM);
+        let query = match &home.parent {
+            Parent::Pool(pool) => query.along(pool, props::resource_pool::VM),
+            Parent::Folder(folder) => query.along(folder, props::folder::CHILD_ENTITY),
+        };
         match &home.image_folder {
             Some(folder) => query.and_along(folder, props::folder::CHILD_ENTITY),
             None => query,
@@ -257,13 +269,21 @@ impl Endpoint {
         resource: &Resource,
     ) -> Result<Vec<Ref<mo::VirtualMachine>>> {
         let wrap = |error| fault::error(resource, error);
-        let machines = self.client.try_get(&home.pool, props::resource_pool::VM);
-        let mut machines = machines.await.map_err(wrap)?.unwrap_or_default();
-        if let Some(folder) = &home.image_folder {
+        let in_folder = async |folder: &Ref<mo::Folder>| {
             let children = self.client.try_get(folder, props::folder::CHILD_ENTITY);
             let children = children.await.map_err(wrap)?.unwrap_or_default();
-            let templates = children.iter().filter_map(|child| child.downcast());
-            machines.extend(templates);
+            let machines = children.iter().filter_map(|child| child.downcast());
+            Result::Ok(machines.collect::<Vec<Ref<mo::VirtualMachine>>>())
+        };
+        let mut machines = match &home.parent {
+            Parent::Pool(pool) => {
+                let machines = self.client.try_get(pool, props::resource_pool::VM);
+                machines.await.map_err(wrap)?.unwrap_or_default()
+            }
+            Parent::Folder(folder) => in_folder(folder).await?,
+        };
+        if let Some(folder) = &home.image_folder {
+            machines.extend(in_folder(folder).await?);
             // A machine in the folder is also in the pool unless it is a template.
             machines.sort_unstable();
             machines.dedup();
@@ -271,14 +291,13 @@ impl Endpoint {
         Ok(machines)
     }
 
-    /// Reads the identifying properties of the machines of a pool.
+    /// Reads the identifying properties of the machines of a host.
     pub(in crate::vsphere) async fn members(
         &self,
-        pool: &Ref<mo::ResourcePool>,
+        home: &Members,
         resource: &Resource,
     ) -> Result<Vec<Member>> {
-        let retrieval = self.client.retrieve().along(pool, props::resource_pool::VM);
-        let found = retrieval.property(NAME).collect().await;
+        let found = self.select(home).property(NAME).collect().await;
         let found = found.map_err(|error| fault::error(resource, error))?;
         Ok(found.iter().map(Member::read).collect())
     }

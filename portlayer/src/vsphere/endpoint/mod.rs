@@ -7,6 +7,7 @@ mod experience;
 mod fence;
 mod files;
 mod guest;
+mod host_folder;
 mod image_folder;
 mod inventory;
 mod lease;
@@ -32,8 +33,9 @@ pub(super) use capacity::Registered;
 use experience::Experience;
 pub(super) use experience::Written;
 pub(super) use fence::Fence;
+pub(super) use host_folder::MachineFolder;
 pub(super) use inventory::Home;
-pub(super) use machine::{Machine, Members};
+pub(super) use machine::{Machine, Members, Parent};
 pub(super) use network::NetworkFacts;
 #[cfg(test)]
 pub(super) use survey::Licence;

@@ -11,7 +11,7 @@ use crate::vsphere::index::Seen;
 use crate::{ContainerId, Error, ErrorKind, Resource, Result};
 
 impl Shared {
-    /// Returns the machines of the host's pool from the index, except the appliance and images.
+    /// Returns the machines of the host from the index, except the appliance and images.
     pub(super) async fn containers(&self) -> Result<Vec<Arc<Seen>>> {
         let mut machines = self.index.all().await?;
         machines.retain(|seen| !seen.is_image());

@@ -9,6 +9,7 @@ use super::Deletion;
 use super::Shared;
 use super::lookup::{APPLIANCE_ISO, BOOTSTRAP_ISO, Found, datastore_path};
 use crate::exec::ExecExt;
+use crate::vsphere::endpoint::MachineFolder;
 use crate::vsphere::exec::VsphereExec;
 use crate::vsphere::kind;
 use crate::vsphere::networks::created_networks;
@@ -26,18 +27,20 @@ impl Shared {
         let _turn = self.names.turn(name.to_owned()).await;
         let host = kind::host(name);
         let found = match self.find(name).await {
-            Err(error) if error.is_not_found() => return self.delete_empty_pool(name, error).await,
+            Err(error) if error.is_not_found() => return self.delete_remains(name, error).await,
             found => found?,
         };
         let home = self.endpoint.home(&found.machine.vm, &host).await?;
         let directory = found.machine.directory();
         let datastore = self.datastore_of(&found, &home).await?;
-        // If the host has no pool of its own, an earlier call has already deleted the pool, and the
-        // containers before it. The containers in the remaining pool may belong to other hosts.
+        // If the host has neither a pool nor a folder of its own, an earlier call has already deleted
+        // the pool, and the containers before it. The containers in the remaining pool may belong to
+        // other hosts.
         let (pool, datacenter) = (home.pool.clone(), home.datacenter.clone());
-        let own_pool = (home.pool_name == name).then(|| home.pool.clone());
-        if own_pool.is_some() {
-            let mut objects = self.objects_of(&found, home).await?;
+        let own_pool = home.own_pool(name).cloned();
+        let own_folder = self.own_folder(&found, &home).await?;
+        if own_pool.is_some() || own_folder.is_some() {
+            let mut objects = self.objects_of(&found, home, own_folder.clone()).await?;
             let image_folder = self
                 .endpoint
                 .find_image_folder(&objects.folder, name, &host)
@@ -77,6 +80,7 @@ impl Shared {
         if found.record.created_bridge {
             self.remove_bridge(bridge, &pool, vm, &host).await?;
         }
+        let deleted_pool = own_pool.is_some();
         if let Some(pool) = own_pool {
             // Destroying the pool moves the appliance to the pool's parent.
             self.endpoint.destroy_pool(&pool, &host).await?;
@@ -88,9 +92,22 @@ impl Shared {
                 .delete_file(&datastore, &directory, &host)
                 .await?;
         }
-        let left = self.left_of(name, &datastore, &directory).await?;
-        let kept_network = (!found.record.created_bridge).then(|| bridge.clone());
-        Ok(Deletion { kept_network, left })
+        let mut foreign = Vec::new();
+        if let Some(folder) = &own_folder {
+            foreign = self.endpoint.delete_empty_folder(folder, &host).await?;
+        }
+        let deleted_folder = own_folder.is_some() && foreign.is_empty();
+        let mut left = self.left_of(name, &datastore, &directory).await?;
+        if deleted_folder {
+            left.extend(self.folders_named(name).await?.iter().map(|_| folder(name)));
+        }
+        Ok(Deletion {
+            kept_network: (!found.record.created_bridge).then(|| bridge.clone()),
+            deleted_pool,
+            deleted_folder,
+            foreign,
+            left,
+        })
     }
 
     /// Returns the port groups on the switch of the bridge network that were created for the host's
@@ -121,22 +138,41 @@ impl Shared {
         }
     }
 
-    /// Deletes an empty pool of this name, which an installation that was interrupted at its
-    /// beginning leaves without a host.
-    async fn delete_empty_pool(&self, name: &str, not_found: Error) -> Result<Deletion> {
+    /// Deletes an empty pool and an empty folder of this name, which an installation that was
+    /// interrupted at its beginning, or a deletion at its end, leaves without a host.
+    async fn delete_remains(&self, name: &str, not_found: Error) -> Result<Deletion> {
         let resource = Resource::new(kind::RESOURCE_POOL, name);
-        let mut is_gone = false;
+        let mut deletion = Deletion::default();
         for pool in self.endpoint.pools_named(name).await? {
             if self.endpoint.is_empty_pool(&pool, &resource).await? {
                 self.endpoint.destroy_pool(&pool, &resource).await?;
-                is_gone = true;
+                deletion.deleted_pool = true;
             }
         }
-        if is_gone {
-            Ok(Deletion::default())
+        let resource = folder(name);
+        for folder in self.folders_named(name).await? {
+            let content = self.endpoint.delete_empty_folder(&folder, &resource);
+            deletion.deleted_folder |= content.await?.is_empty();
+        }
+        if deletion.deleted_pool || deletion.deleted_folder {
+            Ok(deletion)
         } else {
             Err(not_found)
         }
+    }
+
+    /// Finds the folders with this name at the places where folders of hosts are created.
+    async fn folders_named(&self, name: &str) -> Result<Vec<Ref<mo::Folder>>> {
+        if !self.endpoint.has_folders() {
+            return Ok(Vec::new());
+        }
+        let folders = self.endpoint.machine_folders().await?;
+        let is_placed = |folder: &&MachineFolder| {
+            let mut roots = folders.iter().filter(|root| root.is_root());
+            folder.name == name && roots.any(|root| folder.is_in(root))
+        };
+        let found = folders.iter().filter(is_placed);
+        Ok(found.map(|folder| folder.folder.clone()).collect())
     }
 
     /// Finds leftovers of the host by name and path.
@@ -166,6 +202,10 @@ impl Shared {
         }
         Ok(left)
     }
+}
+
+fn folder(name: &str) -> Resource {
+    Resource::new(kind::FOLDER, name)
 }
 
 async fn remove_all(

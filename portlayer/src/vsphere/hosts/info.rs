@@ -53,6 +53,13 @@ pub enum HostState {
 pub struct Deletion {
     /// The bridge network, if it was kept because the installation did not create it.
     pub kept_network: Option<String>,
+    /// Whether a resource pool was deleted. A host in a cluster without DRS has none.
+    pub deleted_pool: bool,
+    /// Whether an inventory folder was deleted. Only hosts on a vCenter have one.
+    pub deleted_folder: bool,
+    /// The names of the machines and folders of others in the host's inventory folder. If there are
+    /// any, the folder was kept.
+    pub foreign: Vec<String>,
     /// Leftovers, found by name and path. Empty if nothing was left.
     pub left: Vec<Resource>,
 }

@@ -141,7 +141,7 @@ impl Shared {
         } = job;
         made.datastore = Some(resolved.datastore.clone());
         let mut is_configured = false;
-        let (pool, vm) = if let Some(unfinished) = &resolved.unfinished {
+        let (pool, folder, vm) = if let Some(unfinished) = &resolved.unfinished {
             made.resumed = Some(host.clone());
             made.appliance = Some((
                 unfinished.machine.vm.clone(),
@@ -151,18 +151,31 @@ impl Shared {
             let vm = unfinished.machine.vm.clone();
             let home = self.endpoint.home(&vm, host).await;
             let home = home.map_err(|error| (InstallStep::ResourcePool, error))?;
-            (home.pool, vm)
+            (home.pool, unfinished.record.folder.clone(), vm)
         } else {
-            let pool = report
-                .step(InstallStep::ResourcePool, self.make_pool(job, made))
-                .await?;
+            let pool = if resolved.has_pools {
+                report
+                    .step(InstallStep::ResourcePool, self.make_pool(job, made))
+                    .await?
+            } else {
+                resolved.parent.clone()
+            };
+            let folder = if self.endpoint.has_folders() {
+                let folder = report
+                    .step(InstallStep::Folder, self.make_folder(job, made))
+                    .await?;
+                Some(folder)
+            } else {
+                None
+            };
             let vm = report
                 .step(
                     InstallStep::Appliance,
-                    self.make_appliance(job, &pool, made),
+                    self.make_appliance(job, (&pool, folder.as_ref()), made),
                 )
                 .await?;
-            (pool, vm)
+            let folder = folder.map(|folder| folder.value().to_owned());
+            (pool, folder, vm)
         };
         if let Bridge::Missing(switches) = &resolved.bridge {
             report
@@ -192,7 +205,7 @@ impl Shared {
             report
                 .step(
                     InstallStep::Configure,
-                    self.configure(job, &pool, &vm, made),
+                    self.configure(job, (&pool, folder), &vm, made),
                 )
                 .await?;
         }
@@ -243,10 +256,33 @@ impl Shared {
         }
     }
 
+    /// Creates the inventory folder. An empty folder of this name, which an interrupted installation
+    /// may have left, is reused, and is kept if this installation fails.
+    async fn make_folder(&self, job: &Job<'_>, made: &mut Made) -> Result<Ref<mo::Folder>> {
+        let name = &job.spec.name;
+        let parent = job.resolved.datacenter.vm_folder();
+        let resource = Resource::new(kind::FOLDER, name);
+        if let Some(child) = self.endpoint.child_named(parent, name, &resource).await? {
+            return match child.downcast::<mo::Folder>() {
+                Some(folder) if self.endpoint.names_in(&folder, &resource).await?.is_empty() => {
+                    Ok(folder)
+                }
+                _ => Err(Error::already_exists(resource)),
+            };
+        }
+        match self.endpoint.create_folder(parent, name, &resource).await {
+            Ok(folder) => {
+                made.folder = Some(folder.clone());
+                Ok(folder)
+            }
+            Err(error) => Err(made.note(resource, error)),
+        }
+    }
+
     async fn make_appliance(
         &self,
         job: &Job<'_>,
-        pool: &Ref<mo::ResourcePool>,
+        (pool, own_folder): (&Ref<mo::ResourcePool>, Option<&Ref<mo::Folder>>),
         made: &mut Made,
     ) -> Result<Ref<mo::VirtualMachine>> {
         let (spec, resolved) = (job.spec, job.resolved);
@@ -255,13 +291,14 @@ impl Shared {
             Bridge::Exists(backing) => (Some(backing.clone()), None),
             Bridge::Missing(_) => (None, Some(resolved.bridge_name.as_str())),
         };
-        let keys = HostRecord::creating(&spec.name, creates, self.options.dialect)
+        let recorded = own_folder.map(Ref::value);
+        let keys = HostRecord::creating(&spec.name, creates, recorded, self.options.dialect)
             .map_err(|error| Error::internal(job.host.clone(), error))?;
         let networks = bridge.into_iter().chain(resolved.others.iter().cloned());
         let size = Resources::new().cpus(spec.cpus).memory_mib(spec.memory_mib);
         let config = appliance(&spec.name, resolved.datastore.name(), size, networks, keys);
         let resource = Resource::new(kind::VIRTUAL_MACHINE, &spec.name);
-        let folder = resolved.datacenter.vm_folder();
+        let folder = own_folder.unwrap_or_else(|| resolved.datacenter.vm_folder());
         let vm = match self.endpoint.create(folder, pool, &config, &job.host).await {
             Ok(vm) => vm,
             Err(error) => return Err(made.note(resource, error)),
@@ -284,7 +321,9 @@ impl Shared {
         if let Some(unfinished) = &job.resolved.unfinished
             && !unfinished.record.created_bridge
         {
-            let keys = HostRecord::creating(&job.spec.name, Some(name), self.options.dialect)
+            let folder = unfinished.record.folder.as_deref();
+            let dialect = self.options.dialect;
+            let keys = HostRecord::creating(&job.spec.name, Some(name), folder, dialect)
                 .map_err(|error| Error::internal(job.host.clone(), error))?;
             self.write_keys(vm, keys, &job.host).await?;
         }
@@ -334,7 +373,7 @@ impl Shared {
     async fn configure(
         &self,
         job: &Job<'_>,
-        pool: &Ref<mo::ResourcePool>,
+        (pool, folder): (&Ref<mo::ResourcePool>, Option<String>),
         vm: &Ref<mo::VirtualMachine>,
         made: &Made,
     ) -> Result<()> {
@@ -357,6 +396,7 @@ impl Shared {
             address: spec.address.clone().unwrap_or_else(|| spec.name.clone()),
             client_key: line_keys::client_key(&job.host)?,
             probed: None,
+            folder,
         };
         let particulars = Particulars {
             target: self.endpoint.url(),

@@ -1,5 +1,7 @@
 //! Finds hosts by the keys of their appliances.
 
+use std::collections::BTreeSet;
+
 use futures_util::{StreamExt, TryStreamExt, stream};
 use vim25::{Poly, Ref, mo};
 use vsphere_client::{Datastore, DatastorePath};
@@ -7,7 +9,7 @@ use vsphere_client::{Datastore, DatastorePath};
 use super::Shared;
 use super::{HostInfo, HostState};
 use crate::vsphere::derive_state::Power;
-use crate::vsphere::endpoint::{Home, Machine};
+use crate::vsphere::endpoint::{Home, Machine, MachineFolder, Parent};
 use crate::vsphere::host_objects::HostObjects;
 use crate::vsphere::host_record::HostRecord;
 use crate::vsphere::kind;
@@ -74,7 +76,21 @@ impl Shared {
         found.ok_or_else(|| Error::not_found(kind::host(name)))
     }
 
-    async fn find_in(&self, folders: &[Ref<mo::Folder>], name: &str) -> Result<Option<Found>> {
+    /// Finds a host in these folders. Looks into the folders with its name first.
+    async fn find_in(&self, folders: &[MachineFolder], name: &str) -> Result<Option<Found>> {
+        let (own, others): (Vec<_>, Vec<_>) =
+            folders.iter().partition(|folder| folder.name == name);
+        match self.find_directly_in(own, name).await? {
+            Some(found) => Ok(Some(found)),
+            None => self.find_directly_in(others, name).await,
+        }
+    }
+
+    async fn find_directly_in(
+        &self,
+        folders: Vec<&MachineFolder>,
+        name: &str,
+    ) -> Result<Option<Found>> {
         let host = kind::host(name);
         for vm in self.endpoint.machines_named(folders, name, &host).await? {
             match self.endpoint.machine(&vm, &host).await {
@@ -90,20 +106,45 @@ impl Shared {
         Ok(None)
     }
 
-    /// Lists all hosts. The pool and the appliance of a host have the host's name. So the names of
-    /// the pools suffice to find all appliances, regardless of the number of machines.
+    /// Lists all hosts. The pool or the folder of a host has the name of the host and of its
+    /// appliance. So the names of the pools and folders suffice to find all appliances, regardless
+    /// of the number of machines.
     pub(super) async fn list(&self) -> Result<Vec<HostInfo>> {
-        let (names, folders) =
+        let (mut names, folders) =
             tokio::try_join!(self.endpoint.pool_names(), self.endpoint.machine_folders())?;
+        let in_folders: BTreeSet<_> = folders
+            .iter()
+            .filter(|folder| !folder.is_root())
+            .map(|folder| folder.name.clone())
+            .collect();
+        let lookups: Vec<_> = in_folders
+            .iter()
+            .map(|name| {
+                let own = folders.iter().filter(|folder| folder.name == *name);
+                self.find_directly_in(own.collect(), name)
+            })
+            .collect();
+        let mut found: Vec<_> = stream::iter(lookups)
+            .buffered(AT_A_TIME)
+            .try_filter_map(async |found| Ok(found))
+            .try_collect()
+            .await?;
+        // The appliance of a host without a folder of its own can be in any folder.
+        for host in &found {
+            names.remove(&host.machine.name);
+        }
         let lookups: Vec<_> = names
             .iter()
             .map(|name| self.find_in(&folders, name))
             .collect();
-        let found: Vec<_> = stream::iter(lookups)
+        let others: Vec<_> = stream::iter(lookups)
             .buffered(AT_A_TIME)
+            .try_filter_map(async |found| Ok(found))
             .try_collect()
             .await?;
-        Ok(found.iter().flatten().map(Found::info).collect())
+        found.extend(others);
+        found.sort_by(|one, other| one.machine.name.cmp(&other.machine.name));
+        Ok(found.iter().map(Found::info).collect())
     }
 
     /// Returns a host with the objects that its containers use.
@@ -122,7 +163,17 @@ impl Shared {
             .await?;
         let network = &found.record.bridge_network;
         let bridge = self.endpoint.network(&home.datacenter, network).await?;
-        let mut objects = self.objects_of(&found, home).await?;
+        let own_folder = self.own_folder(&found, &home).await?;
+        if let (Some(folder), None, None) = (&found.record.folder, &own_folder, home.own_pool(name))
+        {
+            let reason = format!(
+                "its inventory folder {folder:?} was removed, which distinguished its machines \
+                 from others: delete it, and install it again"
+            );
+            let host = kind::host(name);
+            return Err(Error::invalid_state(host, StateKind::Broken, &[]).with_source(reason));
+        }
+        let mut objects = self.objects_of(&found, home, own_folder).await?;
         objects.bridge = bridge;
         objects.image_folder = self
             .endpoint
@@ -139,8 +190,35 @@ impl Shared {
             .await
     }
 
+    /// Returns the inventory folder that was created for a host, if it still exists.
+    pub(super) async fn own_folder(
+        &self,
+        found: &Found,
+        home: &Home,
+    ) -> Result<Option<Ref<mo::Folder>>> {
+        let Some(recorded) = found.record.folder.as_deref() else {
+            return Ok(None);
+        };
+        if home.folder.value() == recorded {
+            return Ok(Some(home.folder.clone()));
+        }
+        // Somebody moved the appliance.
+        let folder = Ref::new(recorded);
+        let host = kind::host(&found.machine.name);
+        let exists = self.endpoint.has_folder(&folder, &host).await?;
+        Ok(exists.then_some(folder))
+    }
+
     /// Returns the objects of a host that will be deleted and that may be incomplete.
-    pub(super) async fn objects_of(&self, found: &Found, home: Home) -> Result<HostObjects> {
+    ///
+    /// The machines of a host are those in its own pool. A host in a cluster without DRS has none,
+    /// and neither has one whose deletion was interrupted; then they are those in its own folder.
+    pub(super) async fn objects_of(
+        &self,
+        found: &Found,
+        home: Home,
+        own_folder: Option<Ref<mo::Folder>>,
+    ) -> Result<HostObjects> {
         let host = kind::host(&found.machine.name);
         let directory = found.machine.directory();
         let datastore = self.datastore_of(found, &home).await?;
@@ -158,11 +236,16 @@ impl Shared {
             client_key: found.record.client_key.clone(),
             namespace,
         };
+        let parent = match (home.own_pool(&found.machine.name), &own_folder) {
+            (None, Some(folder)) => Parent::Folder(folder.clone()),
+            _ => Parent::Pool(home.pool.clone()),
+        };
         Ok(HostObjects {
             name: found.machine.name.clone(),
             appliance: found.machine.vm.clone(),
             pool: home.pool,
-            folder: home.folder,
+            folder: own_folder.unwrap_or(home.folder),
+            parent,
             image_folder: None,
             datacenter: home.datacenter,
             datastore,

@@ -43,10 +43,14 @@ use crate::{Capabilities, PortLayer, Result};
 
 /// The virtual container hosts of an ESXi host or a vCenter.
 ///
-/// A host consists of a resource pool, the appliance (a machine in the pool), and a directory on
-/// the datastore with the appliance's files and the two boot images. All of them are named after
-/// the host. Hosts are found by the keys of their appliances, which describe the host; no other
-/// record is kept.
+/// A host consists of a resource pool, on a vCenter an inventory folder, the appliance (a machine in
+/// both), and a directory on the datastore with the appliance's files and the two boot images. All
+/// of them are named after the host. Hosts are found by the keys of their appliances, which describe
+/// the host; no other record is kept.
+///
+/// The machines of a host are those in its pool. A cluster without DRS has no resource pools: there,
+/// the machines are in the root pool of the cluster, and the host's machines are those in its
+/// folder. On a vCenter, hosts of earlier versions have only a pool.
 ///
 /// ```no_run
 /// use portlayer::vsphere::{HostSpec, Hosts, Iso, Options};
@@ -93,7 +97,8 @@ impl Hosts {
     }
 
     /// Installs a host. First looks up everything that the specification names, then creates the
-    /// pool, the appliance, the boot images and the configuration, and powers on the appliance.
+    /// pool, the folder, the appliance, the boot images and the configuration, and powers on the
+    /// appliance.
     /// Each step is reported to `observer`.
     ///
     /// Dropping the future is safe; operations that have begun continue on the endpoint. An
@@ -166,8 +171,9 @@ impl Hosts {
             .await
     }
 
-    /// Returns all hosts on the endpoint that have a resource pool, sorted by name. If the deletion
-    /// of a host was interrupted after its pool was destroyed, only [`find`](Self::find) finds it.
+    /// Returns all hosts on the endpoint that have a resource pool or an inventory folder of their
+    /// own, sorted by name. Only [`find`](Self::find) finds a host whose pool and folder are both
+    /// absent or renamed, such as a host on ESXi whose deletion was interrupted.
     ///
     /// # Errors
     /// Only errors that affect the whole endpoint.
@@ -179,7 +185,8 @@ impl Hosts {
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if no host has this name;
-    /// [`InvalidState`](crate::ErrorKind::InvalidState) if its installation was not finished;
+    /// [`InvalidState`](crate::ErrorKind::InvalidState) if its installation was not finished, or if
+    /// it has no pool and somebody removed its folder;
     /// [`InUse`](crate::ErrorKind::InUse) if it should be opened as its [only
     /// writer](Options::sole_writer) and another writer is alive.
     pub async fn open(&self, name: &str) -> Result<PortLayer> {
@@ -205,17 +212,19 @@ impl Hosts {
         Ok(layer(exec).with_attachable_streams(Arc::new(streams)))
     }
 
-    /// Deletes a host with its images, its appliance, its pool, the networks that were created for
-    /// its scopes, and the bridge network if the installation created it. After a failure, another call continues where this one stopped.
-    /// Finally looks for [leftovers](Deletion::left).
+    /// Deletes a host with its images, its appliance, its pool, its folder, the networks that were
+    /// created for its scopes, and the bridge network if the installation created it. After a
+    /// failure, another call continues where this one stopped. Finally looks for
+    /// [leftovers](Deletion::left). A folder with machines or folders of others is
+    /// [kept](Deletion::foreign).
     ///
-    /// If no host has this name, empty resource pools with this name are deleted, because an
-    /// installation that was interrupted at its beginning leaves one.
+    /// If no host has this name, empty resource pools and folders with this name are deleted, because
+    /// an installation that was interrupted at its beginning leaves them.
     ///
     /// # Errors
     /// - [`NotFound`](crate::ErrorKind::NotFound) if there is nothing to delete.
     /// - [`InUse`](crate::ErrorKind::InUse) naming the containers, with
-    ///   [`ContainerPolicy::Refuse`].
+    ///   [`ContainerPolicy::Refuse`], or naming machines of others among those of the host.
     pub async fn delete(&self, name: &str, containers: ContainerPolicy) -> Result<Deletion> {
         Box::pin(self.shared.delete(name, containers)).await
     }

@@ -49,6 +49,8 @@ pub struct PlannedStep {
 pub(super) struct Resolved {
     pub(super) datacenter: Datacenter,
     pub(super) parent: Ref<mo::ResourcePool>,
+    /// Whether the host gets a pool of its own below the parent.
+    pub(super) has_pools: bool,
     pub(super) datastore: Datastore,
     pub(super) bridge_name: String,
     pub(super) bridge: Bridge,
@@ -289,15 +291,24 @@ impl Shared {
         else {
             return Ok(None);
         };
-        if !self
-            .fits(spec, &parent, &datastore, unfinished.as_ref(), found)
-            .await?
-        {
+        let has_pools = survey.has_pools();
+        let fits = match &unfinished {
+            Some(unfinished) => {
+                let place = (&parent, has_pools, &datastore);
+                self.is_there(spec, place, unfinished, found).await?
+            }
+            None => {
+                self.is_free(spec, &datacenter, has_pools.then_some(&parent), found)
+                    .await?
+            }
+        };
+        if !fits {
             return Ok(None);
         }
         Ok(Some(Resolved {
             datacenter,
             parent,
+            has_pools,
             datastore,
             bridge_name,
             bridge,
@@ -385,38 +396,88 @@ impl Shared {
         Ok(backings)
     }
 
-    /// Returns whether the pool can be created and any unfinished host is at the requested place.
-    async fn fits(
+    /// Returns whether the pool below this parent, if any, and the folder can be created. Empty ones
+    /// are reused.
+    async fn is_free(
         &self,
         spec: &HostSpec,
-        parent: &Ref<mo::ResourcePool>,
-        datastore: &Datastore,
-        unfinished: Option<&Found>,
+        datacenter: &Datacenter,
+        parent: Option<&Ref<mo::ResourcePool>>,
         found: &mut Findings,
     ) -> Result<bool> {
-        let resource = Resource::new(kind::RESOURCE_POOL, &spec.name);
-        let pool = self
-            .endpoint
-            .child_pool(parent, &spec.name, &resource)
-            .await?;
-        let Some(unfinished) = unfinished else {
-            // If the host already exists, its pool needs no finding of its own.
-            let is_host = |finding: &Finding| finding.object == kind::host(&spec.name);
-            if let Some(pool) = pool
-                && !found.0.iter().any(is_host)
+        // If the host or its machine already exists, its objects need no findings of their own.
+        let machine = Resource::new(kind::VIRTUAL_MACHINE, &spec.name);
+        let named = [kind::host(&spec.name), machine];
+        if found
+            .0
+            .iter()
+            .any(|finding| named.contains(&finding.object))
+        {
+            return Ok(true);
+        }
+        let mut refusals = Vec::new();
+        if let Some(parent) = parent {
+            let resource = Resource::new(kind::RESOURCE_POOL, &spec.name);
+            let pool = self.endpoint.child_pool(parent, &spec.name, &resource);
+            if let Some(pool) = pool.await?
                 && !self.endpoint.is_empty_pool(&pool, &resource).await?
             {
                 let error = Error::already_exists(resource);
-                let remedy = "empty it, or choose another name";
-                found.0.push(Finding::refusal(error, remedy));
-                return Ok(false);
+                let remedy = "empty it, or choose another name".to_owned();
+                refusals.push(Finding::refusal(error, remedy));
             }
-            return Ok(true);
+        }
+        if self.endpoint.has_folders() {
+            refusals.extend(self.folder_in_use(spec, datacenter).await?);
+        }
+        let is_free = refusals.is_empty();
+        found.0.extend(refusals);
+        Ok(is_free)
+    }
+
+    /// Returns a finding if somebody else uses the name of the inventory folder.
+    async fn folder_in_use(
+        &self,
+        spec: &HostSpec,
+        datacenter: &Datacenter,
+    ) -> Result<Option<Finding>> {
+        let resource = Resource::new(kind::FOLDER, &spec.name);
+        let parent = datacenter.vm_folder();
+        let child = self.endpoint.child_named(parent, &spec.name, &resource);
+        let Some(child) = child.await? else {
+            return Ok(None);
         };
+        let error = Error::already_exists(resource.clone());
+        let Some(folder) = child.downcast::<mo::Folder>() else {
+            let remedy = "rename the object with this name, or choose another name";
+            return Ok(Some(Finding::refusal(error, remedy)));
+        };
+        let content = self.endpoint.names_in(&folder, &resource).await?;
+        let remedy = match content.as_slice() {
+            [] => return Ok(None),
+            [only] => format!("{only:?} is in it"),
+            [first, others @ ..] => format!("{first:?} and {} others are in it", others.len()),
+        };
+        let remedy = format!("{remedy}: empty or rename it, or choose another name");
+        Ok(Some(Finding::refusal(error, remedy)))
+    }
+
+    /// Returns whether an unfinished host is at the requested place.
+    async fn is_there(
+        &self,
+        spec: &HostSpec,
+        (parent, has_pools, datastore): (&Ref<mo::ResourcePool>, bool, &Datastore),
+        unfinished: &Found,
+        found: &mut Findings,
+    ) -> Result<bool> {
+        let resource = Resource::new(kind::RESOURCE_POOL, &spec.name);
+        let pool = self.endpoint.child_pool(parent, &spec.name, &resource);
+        let pool = pool.await?;
         let host = kind::host(&spec.name);
         let home = self.endpoint.home(&unfinished.machine.vm, &host).await?;
+        let shares_pool = !has_pools && unfinished.record.folder.is_some() && home.pool == *parent;
         let directory = unfinished.machine.directory();
-        let elsewhere = if pool.as_ref() != Some(&home.pool) {
+        let elsewhere = if pool.as_ref() != Some(&home.pool) && !shares_pool {
             Some(("compute", home.pool_name))
         } else if datastore_path(&directory).datastore() != datastore.name() {
             Some(("datastore", directory))
@@ -454,21 +515,25 @@ fn steps(
         let size = size.copied().unwrap_or_default();
         format!("file \"[{datastore}] {name}/{file}\", {size} bytes")
     };
-    let mut steps = vec![
-        (
-            InstallStep::ResourcePool,
-            format!("resource pool {name:?} in {compute:?}"),
-            is_made,
+    let mut steps = Vec::new();
+    if survey.has_pools() {
+        let text = format!("resource pool {name:?} in {compute:?}");
+        steps.push((InstallStep::ResourcePool, text, is_made));
+    }
+    // An unfinished host of an earlier version has no folder, and gets none.
+    if survey.target.is_vcenter && unfinished.is_none_or(|host| host.record.folder.is_some()) {
+        let datacenter = resolved.map_or("", |resolved| resolved.datacenter.path());
+        let text = format!("folder {name:?} for the machines of the host in {datacenter:?}");
+        steps.push((InstallStep::Folder, text, is_made));
+    }
+    steps.push((
+        InstallStep::Appliance,
+        format!(
+            "virtual machine {name:?} on datastore {datastore:?}, {} processors, {} MiB",
+            spec.cpus, spec.memory_mib
         ),
-        (
-            InstallStep::Appliance,
-            format!(
-                "virtual machine {name:?} on datastore {datastore:?}, {} processors, {} MiB",
-                spec.cpus, spec.memory_mib
-            ),
-            is_made,
-        ),
-    ];
+        is_made,
+    ));
     if let Some(Resolved {
         bridge: Bridge::Missing(_),
         bridge_name,

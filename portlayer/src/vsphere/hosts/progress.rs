@@ -14,8 +14,10 @@ use crate::{Error, Resource};
 pub enum InstallStep {
     /// Looks up everything that the specification names. Changes nothing.
     Validate,
-    /// Creates the resource pool.
+    /// Creates the resource pool. Not in a cluster without DRS, which has no resource pools.
     ResourcePool,
+    /// Creates the inventory folder of the host's machines. Only on vCenter.
+    Folder,
     /// Creates the appliance's machine.
     Appliance,
     /// Creates a virtual switch and a port group for containers. Only on ESXi, and only if
@@ -35,9 +37,10 @@ pub enum InstallStep {
 
 impl InstallStep {
     /// All steps, in order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Validate,
         Self::ResourcePool,
+        Self::Folder,
         Self::Appliance,
         Self::BridgeNetwork,
         Self::ApplianceIso,
@@ -53,6 +56,7 @@ impl fmt::Display for InstallStep {
         f.write_str(match self {
             Self::Validate => "validate",
             Self::ResourcePool => "create the resource pool",
+            Self::Folder => "create the inventory folder",
             Self::Appliance => "create the appliance",
             Self::BridgeNetwork => "create the bridge network",
             Self::ApplianceIso => "upload the appliance image",

@@ -28,12 +28,13 @@ const NAME_MAX: usize = 31;
 #[non_exhaustive]
 pub struct HostSpec {
     /// The name: 1 to 31 letters, digits and `-`, the first a letter or a digit. Unique on the
-    /// endpoint.
+    /// endpoint. The resource pool, the inventory folder on a vCenter and the appliance have it too.
     pub name: String,
     /// The name of the datacenter. `None`: the only datacenter of the endpoint.
     pub datacenter: Option<String>,
     /// The name or inventory path of the host, cluster or resource pool to run on. `None`: the only
-    /// one on the endpoint.
+    /// one on the endpoint. In a cluster without DRS, the machines are created in its root resource
+    /// pool.
     pub compute: Option<String>,
     /// The name of the datastore for all files of the host. `None`: the only one on the endpoint.
     pub datastore: Option<String>,

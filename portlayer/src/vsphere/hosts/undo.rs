@@ -16,6 +16,7 @@ use crate::{Error, ErrorKind, Resource, Result};
 pub(super) struct Made {
     pub(super) datastore: Option<Datastore>,
     pub(super) pool: Option<Ref<mo::ResourcePool>>,
+    pub(super) folder: Option<Ref<mo::Folder>>,
     pub(super) appliance: Option<(Ref<mo::VirtualMachine>, String)>,
     /// The host, if an earlier installation created parts of it, which the rollback keeps.
     pub(super) resumed: Option<Resource>,
@@ -94,6 +95,15 @@ impl Shared {
                 let result = self.endpoint.delete_file(datastore, directory, host).await;
                 undo.left(Resource::new(kind::FILE, directory), result);
             }
+        }
+        if let Some(folder) = &made.folder {
+            let resource = Resource::new(kind::FOLDER, &host.id);
+            let content = self.endpoint.delete_empty_folder(folder, host).await;
+            let result = content.and_then(|content| match content.as_slice() {
+                [] => Ok(()),
+                content => Err(Error::in_use(resource.clone(), content.join(", "))),
+            });
+            undo.note(InstallStep::Folder, resource, result);
         }
         if let Some(pool) = &made.pool {
             let result = self.endpoint.destroy_pool(pool, host).await;

@@ -52,7 +52,7 @@ pub(super) async fn feed(source: Source, state: Arc<State>) {
 async fn follow(source: &Source, state: &State) -> Result<()> {
     let mut changes = source.endpoint.watch_members(&source.members);
     let mut reported = HashSet::new();
-    // The appliance is in the pool, so reports that do not contain it are incomplete.
+    // The appliance is in the pool or folder, so reports that do not contain it are incomplete.
     let mut has_appliance = false;
     loop {
         let due = state.content().first_unconfirmed();

@@ -1,7 +1,7 @@
 //! The index of a host: a cache of its machines, kept up to date by the endpoint's reports.
 //!
-//! The index is updated by one watch of the host's resource pool and, on a vCenter, of the folder of
-//! its images. The watch starts with the first query and ends when the last handle of the host is
+//! The index is updated by one watch of the host's resource pool or folder and, on a vCenter, of the
+//! folder of its images. The watch starts with the first query and ends when the last handle of the host is
 //! dropped. Lists, look-ups by name, and addresses are answered from memory.
 //!
 //! Reports arrive in order, but delayed. The index never lacks changes that this process made or
@@ -214,7 +214,7 @@ impl Index {
         Ok(self.content().images())
     }
 
-    /// Adds machines that exist now but were not reported yet. It lists the pool's machines, and
+    /// Adds machines that exist now but were not reported yet. It lists the host's machines, and
     /// reads only those that are missing from the index.
     pub(in crate::vsphere) async fn catch_up(&self) -> Result<()> {
         self.ready().await?;

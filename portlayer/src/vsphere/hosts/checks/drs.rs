@@ -1,10 +1,10 @@
 //! Checks DRS: without it, a cluster has no resource pools.
 
 use super::Survey;
+use crate::Resource;
 use crate::vsphere::hosts::HostSpec;
 use crate::vsphere::hosts::finding::Finding;
 use crate::vsphere::kind;
-use crate::{Error, Resource};
 
 pub(super) fn check(survey: &Survey, _spec: &HostSpec) -> Vec<Finding> {
     let Some(compute) = &survey.compute else {
@@ -14,13 +14,14 @@ pub(super) fn check(survey: &Survey, _spec: &HostSpec) -> Vec<Finding> {
     vec![match compute.drs {
         None => Finding::info(object, "DRS check SKIPPED - target is standalone host"),
         Some(true) => Finding::info(object, format!("DRS check OK on {:?}", compute.name)),
-        Some(false) => Finding::refusal(
-            Error::invalid_argument(
-                object,
-                "compute",
-                "DRS is off, and it has no resource pools",
+        Some(false) => Finding::warning(
+            object,
+            format!(
+                "DRS is off on {:?}: the host gets no resource pool, and its machines compete with \
+                 all others of the cluster without limits, reservations and shares in common",
+                compute.name
             ),
-            "enable DRS on the cluster, or name a standalone host",
+            "enable DRS first to install the host with a pool",
         ),
     }]
 }
@@ -32,12 +33,12 @@ mod tests {
     use crate::vsphere::hosts::Severity;
 
     #[test]
-    fn a_cluster_without_drs_is_refused() {
+    fn a_cluster_without_drs_is_warned_of() {
         let mut survey = scene::survey();
         for (drs, expected) in [
             (None, Severity::Info),
             (Some(true), Severity::Info),
-            (Some(false), Severity::Error),
+            (Some(false), Severity::Warning),
         ] {
             survey
                 .compute

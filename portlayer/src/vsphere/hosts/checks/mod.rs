@@ -28,6 +28,12 @@ pub(super) struct Survey {
 }
 
 impl Survey {
+    /// Returns whether a host gets a resource pool of its own: a cluster without DRS has none.
+    pub(super) fn has_pools(&self) -> bool {
+        let compute = self.compute.as_ref();
+        compute.is_none_or(|compute| compute.drs != Some(false))
+    }
+
     /// Runs all checks.
     pub(super) fn check(&self, spec: &HostSpec) -> Vec<Finding> {
         let checks = [
