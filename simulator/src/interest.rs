@@ -5,6 +5,12 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
+use crate::index::List;
+
+/// The number of changed members that a filter is told of one by one, while its client does not
+/// ask. Beyond it, the whole lists count as changed.
+const MEMBERS_MAX: usize = 4096;
+
 /// A map from objects to the filters that observe them. A change notifies only these filters.
 #[derive(Debug, Default)]
 pub(crate) struct Interest {
@@ -17,8 +23,17 @@ pub(crate) struct Interest {
 #[derive(Debug)]
 struct Watch {
     objects: HashSet<Box<str>>,
-    dirty: HashSet<Box<str>>,
+    dirty: Dirty,
     news: Arc<Notify>,
+}
+
+/// What changed of the objects of a filter.
+#[derive(Debug, Default)]
+pub(crate) struct Dirty {
+    /// Objects that changed themselves.
+    pub(crate) objects: HashSet<Box<str>>,
+    /// Members that were added to, or removed from, derived lists of objects.
+    pub(crate) members: HashSet<(List, Box<str>)>,
 }
 
 impl Interest {
@@ -27,7 +42,7 @@ impl Interest {
         self.next += 1;
         let watch = Watch {
             objects: HashSet::new(),
-            dirty: HashSet::new(),
+            dirty: Dirty::default(),
             news,
         };
         self.filters.insert(self.next, watch);
@@ -71,18 +86,58 @@ impl Interest {
         }
     }
 
+    /// Adds an object to those of a filter.
+    pub(crate) fn add(&mut self, filter: u64, object: &str) {
+        if let Some(watch) = self.filters.get_mut(&filter)
+            && watch.objects.insert(object.into())
+        {
+            self.by_object
+                .entry(object.into())
+                .or_default()
+                .push(filter);
+        }
+    }
+
+    /// Removes an object from those of a filter.
+    pub(crate) fn remove(&mut self, filter: u64, object: &str) {
+        if let Some(watch) = self.filters.get_mut(&filter)
+            && watch.objects.remove(object)
+        {
+            self.forget(filter, object);
+        }
+    }
+
     /// Records a change of an object and notifies its filters.
     pub(crate) fn changed(&mut self, object: &str) {
         for filter in self.by_object.get(object).into_iter().flatten() {
             if let Some(watch) = self.filters.get_mut(filter) {
-                watch.dirty.insert(object.into());
+                watch.dirty.objects.insert(object.into());
                 watch.news.notify_waiters();
             }
         }
     }
 
-    /// Returns the objects of a filter that changed since the last call.
-    pub(crate) fn take_dirty(&mut self, filter: u64) -> HashSet<Box<str>> {
+    /// Records that a member was added to, or removed from, a derived list, and notifies the
+    /// filters of the list's object.
+    pub(crate) fn member_changed(&mut self, list: &List, member: &str) {
+        for filter in self.by_object.get(&list.0).into_iter().flatten() {
+            let Some(watch) = self.filters.get_mut(filter) else {
+                continue;
+            };
+            let dirty = &mut watch.dirty;
+            if !dirty.objects.contains(&list.0) {
+                dirty.members.insert((list.clone(), member.into()));
+            }
+            if dirty.members.len() > MEMBERS_MAX {
+                let holders = dirty.members.drain().map(|((holder, _), _)| holder);
+                dirty.objects.extend(holders);
+            }
+            watch.news.notify_waiters();
+        }
+    }
+
+    /// Returns what changed for a filter since the last call.
+    pub(crate) fn take_dirty(&mut self, filter: u64) -> Dirty {
         let watch = self.filters.get_mut(&filter);
         watch
             .map(|watch| std::mem::take(&mut watch.dirty))
@@ -103,14 +158,47 @@ mod tests {
         interest.set(two, ["b".into()].into());
         interest.changed("a");
         interest.changed("c");
-        assert_eq!(interest.take_dirty(one), ["a".into()].into());
-        assert!(interest.take_dirty(one).is_empty());
-        assert!(interest.take_dirty(two).is_empty());
+        assert_eq!(interest.take_dirty(one).objects, ["a".into()].into());
+        assert!(interest.take_dirty(one).objects.is_empty());
+        assert!(interest.take_dirty(two).objects.is_empty());
         interest.set(one, ["c".into()].into());
         interest.changed("b");
-        assert!(interest.take_dirty(one).is_empty());
+        assert!(interest.take_dirty(one).objects.is_empty());
         interest.close(two);
         interest.close(one);
         assert!(interest.by_object.is_empty() && interest.filters.is_empty());
+    }
+    #[test]
+    fn objects_are_added_and_removed_one_by_one() {
+        let mut interest = Interest::default();
+        let filter = interest.open(Arc::new(Notify::new()));
+        interest.set(filter, ["a".into()].into());
+        interest.add(filter, "b");
+        interest.add(filter, "b");
+        interest.remove(filter, "a");
+        interest.changed("a");
+        interest.changed("b");
+        assert_eq!(interest.take_dirty(filter).objects, ["b".into()].into());
+        interest.remove(filter, "b");
+        assert!(interest.by_object.is_empty());
+    }
+
+    #[test]
+    fn too_many_changed_members_count_as_a_changed_list() {
+        let mut interest = Interest::default();
+        let filter = interest.open(Arc::new(Notify::new()));
+        interest.set(filter, ["pool".into()].into());
+        let list: List = ("pool".into(), "vm");
+        for number in 0..MEMBERS_MAX {
+            interest.member_changed(&list, &format!("vm-{number}"));
+        }
+        let dirty = interest.take_dirty(filter);
+        assert_eq!((dirty.objects.len(), dirty.members.len()), (0, MEMBERS_MAX));
+        for number in 0..=MEMBERS_MAX + 1 {
+            interest.member_changed(&list, &format!("vm-{number}"));
+        }
+        let dirty = interest.take_dirty(filter);
+        assert_eq!(dirty.objects, ["pool".into()].into());
+        assert!(dirty.members.is_empty());
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::model;
 use crate::shared::Shared;
@@ -20,6 +21,9 @@ const FILE: &str = "inventory.json";
 const FORMAT: u32 = 1;
 /// Minimum time between two writes of the file.
 const PACE: Duration = Duration::from_millis(100);
+/// How many times longer the pause after a write is than the write: a large inventory takes no more
+/// than this share of the time.
+const SHARE: u32 = 20;
 
 /// The persisted inventory.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -137,12 +141,13 @@ impl Saver {
         }
         loop {
             shared.saver.news.notified().await;
+            let start = Instant::now();
             let saving = Arc::clone(&shared);
             let saved = tokio::task::spawn_blocking(move || saving.saver.save(&saving)).await;
             if let Err(error) = saved {
                 tracing::error!(%error, "saving the inventory panicked");
             }
-            tokio::time::sleep(PACE).await;
+            tokio::time::sleep(PACE.max(start.elapsed() * SHARE)).await;
         }
     }
 

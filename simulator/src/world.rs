@@ -1,6 +1,6 @@
 //! The inventory: all managed objects, changed in transactions.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
@@ -274,41 +274,53 @@ impl<'c> Transaction<'c> {
         self.world.index.count(&(holder.into(), property))
     }
 
-    /// Returns the machines with a disk whose chain contains a file.
-    pub(crate) fn with_disk(&self, file: &str) -> Vec<(&Arc<Object>, &Machine)> {
-        let known = self.unchanged(self.world.index.with_disk(file));
+    /// Iterates over the machines to which a file is attached as a disk, not only as its parent.
+    pub(crate) fn disk_owners(&self, file: &str) -> impl Iterator<Item = (&Arc<Object>, &Machine)> {
+        let known = self.unchanged(self.world.index.disk_owners(file));
+        self.machines(known).filter(move |(_, machine)| {
+            let mut own = machine.chains.iter().filter_map(|chain| chain.first());
+            own.any(|own| own == file)
+        })
+    }
+
+    /// Iterates over the machines that are on and have a disk whose chain contains a file.
+    pub(crate) fn running_with_disk(
+        &self,
+        file: &str,
+    ) -> impl Iterator<Item = (&Arc<Object>, &Machine)> {
+        let known = self.unchanged(self.world.index.running_with_disk(file));
+        self.machines(known).filter(move |(_, machine)| {
+            let mut files = machine.chains.iter().flatten();
+            machine.cycle.is_some() && files.any(|own| own == file)
+        })
+    }
+
+    /// Iterates over the machines among known objects and those that this transaction changed.
+    fn machines<'s>(
+        &'s self,
+        known: impl Iterator<Item = &'s Arc<Object>>,
+    ) -> impl Iterator<Item = (&'s Arc<Object>, &'s Machine)> {
         let all = known.chain(self.changed.values().flatten());
         all.filter_map(|object| match &object.hidden {
-            Hidden::Machine(machine) => {
-                let has = machine.chains.iter().flatten().any(|own| own == file);
-                has.then_some((object, &**machine))
-            }
+            Hidden::Machine(machine) => Some((object, &**machine)),
             _ => None,
         })
-        .collect()
     }
 
     /// Returns whether another machine has a disk whose chain contains a file, now or in a
     /// snapshot.
     pub(crate) fn is_used_by_others<T>(&self, file: &str, own: &Ref<T>) -> bool {
-        let known = self.unchanged(self.world.index.with_disk(file));
-        let mut all = known.chain(self.changed.values().flatten());
-        all.any(|object| match &object.hidden {
-            Hidden::Machine(machine) if object.value() != own.value() => {
-                machine.disk_files().any(|other| other == file)
-            }
-            _ => false,
+        let known = self.unchanged(self.world.index.disk_users(file));
+        self.machines(known).any(|(object, machine)| {
+            object.value() != own.value() && machine.disk_files().any(|other| other == file)
         })
     }
 
     /// Returns whether a snapshot of any machine contains a file, as a disk or as its parent.
     pub(crate) fn is_in_snapshots(&self, file: &str) -> bool {
-        let known = self.unchanged(self.world.index.with_disk(file));
-        let mut all = known.chain(self.changed.values().flatten());
-        all.any(|object| match &object.hidden {
-            Hidden::Machine(machine) => machine.snapshots.files().any(|other| other == file),
-            _ => false,
-        })
+        let known = self.unchanged(self.world.index.disk_users(file));
+        let mut all = self.machines(known);
+        all.any(|(_, machine)| machine.snapshots.files().any(|other| other == file))
     }
 
     /// Adds an action to be done after the transaction is committed.
@@ -350,7 +362,7 @@ impl<'c> Transaction<'c> {
         if !changed.is_empty() {
             world.version += 1;
             let version = world.version;
-            let mut holders = BTreeSet::new();
+            let mut members = Vec::new();
             for (value, object) in changed {
                 if is_kept(world.objects.get(&value), object.as_ref()) {
                     shared.saver.note();
@@ -362,7 +374,7 @@ impl<'c> Transaction<'c> {
                     ..
                 } = &mut *world;
                 let lists = index.update(&value, objects.get(&value), object.as_ref());
-                holders.extend(lists.into_iter().map(|(holder, _)| holder));
+                members.extend(lists.into_iter().map(|list| (list, value.clone())));
                 interest.changed(&value);
                 match object {
                     Some(mut object) => {
@@ -375,8 +387,10 @@ impl<'c> Transaction<'c> {
                 }
             }
             // Lists that are derived from their members change with them.
-            for holder in holders {
-                world.interest.changed(&holder);
+            for ((holder, list), member) in members {
+                let list = (holder, list);
+                world.interest.member_changed(&list, &member);
+                let (holder, _) = list;
                 if let Some(object) = world.objects.get_mut(&holder) {
                     Arc::make_mut(object).version = version;
                 }

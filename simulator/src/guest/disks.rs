@@ -126,16 +126,10 @@ pub(crate) async fn flush_parents(shared: &Arc<Shared>, names: &[String]) -> Res
 fn owner<'t>(tx: &'t Transaction<'_>, path: &DatastorePath) -> Option<&'t Object> {
     let name = path.to_string();
     let mut found = None;
-    for (object, machine) in tx.with_disk(&name) {
-        if machine
-            .chains
-            .iter()
-            .any(|chain| chain.first() == Some(&name))
-        {
-            found = Some(&**object);
-            if machine.cycle.is_some() {
-                break;
-            }
+    for (object, machine) in tx.disk_owners(&name) {
+        found = Some(&**object);
+        if machine.cycle.is_some() {
+            break;
         }
     }
     found
@@ -148,8 +142,7 @@ pub(crate) fn check_unlocked(tx: &Transaction<'_>, file: &DatastorePath) -> Resu
         return Ok(());
     };
     let name = path.to_string();
-    let machines = tx.with_disk(&name);
-    if machines.iter().any(|(_, machine)| machine.cycle.is_some()) {
+    if tx.running_with_disk(&name).next().is_some() {
         return Err(fault::file_locked(&name));
     }
     Ok(())
@@ -167,11 +160,12 @@ fn writes(tx: &Transaction<'_>, machine: &Machine, file: &str) -> bool {
 pub(crate) fn check_free(tx: &Transaction<'_>, machine: &Machine) -> Result<(), Fault> {
     for chain in &machine.chains {
         for file in chain {
-            let machines = tx.with_disk(file).into_iter();
-            let mut on = machines.filter(|(_, other)| other.cycle.is_some());
             // A disk may have one writer, or any number of readers.
-            let taken = on.any(|(_, other)| writes(tx, machine, file) || writes(tx, other, file));
-            if taken {
+            let is_on = || tx.running_with_disk(file).next().is_some();
+            let mut owners = tx.disk_owners(file);
+            if writes(tx, machine, file) && is_on()
+                || owners.any(|(_, other)| other.cycle.is_some() && writes(tx, other, file))
+            {
                 return Err(fault::file_locked(file));
             }
         }

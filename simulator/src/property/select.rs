@@ -6,6 +6,7 @@ use std::sync::Arc;
 use vim25::{Any, AnyRef, Fault};
 
 use crate::fault;
+use crate::index;
 use crate::object::{Found, Hidden, Object, SessionKey};
 use crate::property::read::find;
 use crate::property::spec::{Select, Spec, Traversal};
@@ -80,6 +81,24 @@ pub(super) fn select(
         }
     }
     selected
+}
+
+/// Returns whether a [flat](Spec::is_flat) specification selects this member of a derived list.
+pub(super) fn selects_member(tx: &Transaction<'_>, spec: &Spec, member: &Object) -> bool {
+    let lists = index::lists(member);
+    let is_in = |holder: &Object, path: &str| {
+        let mut lists = lists.iter();
+        lists.any(|(own, list)| **own == *holder.value() && *list == path)
+    };
+    spec.concerns(member)
+        && spec.roots.iter().any(|root| {
+            let Some(holder) = tx.get(root.object.value()) else {
+                return false;
+            };
+            let mut steps = root.select.iter().filter_map(|step| spec.traversal(step));
+            (!root.skip && root.object == *member.reference())
+                || steps.any(|step| !step.skip && step.applies(holder) && is_in(holder, &step.path))
+        })
 }
 
 /// Records an object that the traversal visited. For a view, also records the objects that its

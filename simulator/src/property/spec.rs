@@ -113,6 +113,18 @@ impl Spec {
         }
     }
 
+    /// Returns whether every traversal leads from a start object to the members of a derived list,
+    /// and no further.
+    pub(super) fn is_flat(&self) -> bool {
+        let mut steps = self.roots.iter().flat_map(|root| &root.select);
+        steps.all(|step| {
+            self.traversal(step).is_some_and(|traversal| {
+                let is_derived = matches!(traversal.path.as_str(), "vm" | "childEntity");
+                is_derived && traversal.select.is_empty()
+            })
+        })
+    }
+
     /// Returns whether objects of this type are reported.
     pub(super) fn concerns(&self, object: &Object) -> bool {
         self.types.iter().any(|spec| object.ty().is_a(spec.ty))

@@ -12,7 +12,7 @@ use vim25::{Any, AnyRef, Fault, Ref, difference, mo};
 use crate::fault;
 use crate::object::{Hidden, Object, SessionKey};
 use crate::property::collector::{Collector, Filter};
-use crate::property::select::{Content, content, select};
+use crate::property::select::{Content, content, select, selects_member};
 use crate::world::Transaction;
 
 /// The number of previous versions that a client can resume from after it lost a reply.
@@ -157,7 +157,14 @@ impl Filter {
     fn look(&mut self, tx: &mut Transaction<'_>, session: &SessionKey) {
         let dirty = tx.interest().take_dirty(self.watch);
         let reported = &mut self.reported;
-        if !reported.begun || dirty.iter().any(|object| reported.walked.contains(object)) {
+        let moved = dirty.members.iter();
+        let mut moved = moved.filter(|((holder, _), _)| reported.walked.contains(holder));
+        let is_flat = self.spec.is_flat();
+        let is_walked = |object| reported.walked.contains(object);
+        if !reported.begun
+            || dirty.objects.iter().any(is_walked)
+            || !is_flat && moved.next().is_some()
+        {
             let selected = select(tx, Some(session), &self.spec);
             let views = selected.objects.iter().filter_map(|object| {
                 let Hidden::View(view) = &object.hidden else {
@@ -178,8 +185,24 @@ impl Filter {
             reported.selected = now;
             reported.walked = walked;
             reported.begun = true;
+        } else {
+            // Only the members that came or went are looked at: a list may have thousands.
+            for (_, member) in moved {
+                let object = tx.get(member);
+                let is_selected =
+                    object.is_some_and(|object| selects_member(tx, &self.spec, object));
+                if is_selected && reported.selected.insert(member.clone()) {
+                    tx.interest().add(self.watch, member);
+                    reported.stale.insert(member.clone());
+                } else if !is_selected && reported.selected.remove(member) {
+                    tx.interest().remove(self.watch, member);
+                    reported.stale.insert(member.clone());
+                }
+            }
         }
-        let changed = dirty.into_iter().filter(|o| reported.selected.contains(o));
+        let holders = dirty.members.into_iter().map(|((holder, _), _)| holder);
+        let changed = dirty.objects.into_iter().chain(holders);
+        let changed = changed.filter(|object| reported.selected.contains(object));
         reported.stale.extend(changed);
     }
 }

@@ -1,6 +1,6 @@
 //! Serves the transfers of disks under a lease: `/nfc/<token>/disk-0.vmdk`.
 
-use std::io::{self, Read};
+use std::io::{self, BufReader, Read};
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -24,6 +24,9 @@ use crate::lease::{Device, Direction, Lease, Moved};
 use crate::model;
 use crate::script::Reaction;
 use crate::shared::Shared;
+
+/// The size of the buffer of an upload, in bytes.
+const BUFFER: usize = 256 << 10;
 
 pub(super) async fn serve(
     State(shared): State<Arc<Shared>>,
@@ -141,12 +144,17 @@ fn store(shared: &Shared, device: &Device, stream: impl Read) -> Result<Moved, d
     let file = std::fs::File::create_new(upload.file()).map_err(disk_image::Error::Write)?;
     file.set_len(device.bytes)
         .map_err(disk_image::Error::Write)?;
-    let mut stream = Digesting {
-        from: stream,
-        size: 0,
-        sha1: Sha1::new(),
-        sha256: Sha256::new(),
-    };
+    // Markers and grains are read in small parts, and every read of the body is a hand-over
+    // between threads.
+    let mut stream = BufReader::with_capacity(
+        BUFFER,
+        Digesting {
+            from: stream,
+            size: 0,
+            sha1: Sha1::new(),
+            sha256: Sha256::new(),
+        },
+    );
     let disk = StreamReader::new(&mut stream)?;
     let deletable = disk
         .descriptor()
@@ -166,6 +174,7 @@ fn store(shared: &Shared, device: &Device, stream: impl Read) -> Result<Moved, d
             disk_image::Error::Write(io::Error::new(kind, fault.to_string()))
         })?;
     }
+    let stream = stream.into_inner();
     Ok(Moved {
         size: stream.size,
         populated: file.populated,

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::client::Client;
+use crate::vcenter::typed;
 use simulator::{Simulator, Topology};
 use vim25::types::{
     ObjectSpec, ObjectUpdateKind, PropertyChangeOp, PropertyFilterSpec, PropertySpec,
-    RequestCanceled, ResourceConfigSpec, SelectionSpec, TraversalSpec, UpdateSet, WaitOptions,
+    RequestCanceled, ResourceConfigSpec, SelectionSpec, TraversalSpec, UpdateSet,
+    VirtualMachineConfigSpec, VirtualMachineFileInfo, VirtualMachineRelocateSpec, WaitOptions,
 };
 use vim25::{Poly, Ref, mo};
 
@@ -232,5 +234,163 @@ async fn a_change_inside_a_property_names_the_type_of_an_enum() {
     let mut state = changes.filter(|change| change.name == "runtime.powerState");
     let state = state.next().unwrap().val.as_ref().unwrap();
     assert_eq!(state.type_name(), "VirtualMachinePowerState");
+    simulator.shutdown().await;
+}
+
+/// Returns a filter for the machines of the first two pools, and for the first pool itself. If `deep`, its traversals lead further, to objects of which nothing is asked.
+fn machines_of(pools: [&Ref<mo::ResourcePool>; 3], deep: bool) -> PropertyFilterSpec {
+    let property = |type_: &str, path: &str| PropertySpec {
+        type_: type_.into(),
+        path_set: vec![path.into()],
+        ..Default::default()
+    };
+    let further = Poly::new(TraversalSpec {
+        type_: "VirtualMachine".into(),
+        path: "datastore".into(),
+        ..Default::default()
+    });
+    let along = |type_: &str, path: &str, skip: bool| {
+        Poly::new(TraversalSpec {
+            type_: type_.into(),
+            path: path.into(),
+            skip: Some(skip),
+            select_set: deep.then(|| further.clone()).into_iter().collect(),
+            ..Default::default()
+        })
+    };
+    PropertyFilterSpec {
+        prop_set: vec![
+            property("VirtualMachine", "name"),
+            property("ResourcePool", "vm"),
+        ],
+        object_set: vec![
+            ObjectSpec {
+                obj: pools[0].upcast(),
+                skip: Some(false),
+                select_set: vec![along("ResourcePool", "vm", false)],
+            },
+            ObjectSpec {
+                obj: pools[1].upcast(),
+                skip: Some(true),
+                select_set: vec![along("ResourcePool", "vm", false)],
+            },
+            ObjectSpec {
+                obj: pools[2].upcast(),
+                skip: Some(true),
+                select_set: vec![along("ResourcePool", "vm", true)],
+            },
+        ],
+        ..Default::default()
+    }
+}
+
+#[tokio::test]
+async fn members_that_come_and_go_are_told_as_if_everything_was_looked_at() {
+    let simulator = Simulator::vcenter().start().await.unwrap();
+    let client = Client::login(&simulator).await;
+    let folder: Ref<mo::Folder> = typed(&client, "DC0/vm").await;
+    let root: Ref<mo::ResourcePool> = typed(&client, "DC0/host/DC0_C0/Resources").await;
+    let pool = client
+        .call(root.create_resource_pool("pool", &spec()))
+        .await
+        .unwrap();
+    let second = client
+        .call(root.create_resource_pool("second", &spec()))
+        .await
+        .unwrap();
+    let collector = client
+        .call(
+            client
+                .content
+                .property_collector
+                .create_property_collector(),
+        )
+        .await
+        .unwrap();
+    let flat = client
+        .call(collector.create_filter(&machines_of([&pool, &second, &root], false), false))
+        .await
+        .unwrap();
+    client
+        .call(collector.create_filter(&machines_of([&pool, &second, &root], true), false))
+        .await
+        .unwrap();
+    let mut version = String::new();
+    // Returns what the flat filter tells, after comparing it with the deep one.
+    let mut told = async || {
+        let options = wait(0, None);
+        let set = client
+            .call(collector.wait_for_updates_ex(Some(&version), Some(&options)))
+            .await
+            .unwrap();
+        let Some(set) = set else { return Vec::new() };
+        version.clone_from(&set.version);
+        let (mut shallow, mut deep) = (Vec::new(), Vec::new());
+        for update in &set.filter_set {
+            let told = if update.filter == flat {
+                &mut shallow
+            } else {
+                &mut deep
+            };
+            told.extend(update.object_set.clone());
+        }
+        assert_eq!(shallow, deep);
+        let told = shallow.iter();
+        told.map(|update| (update.obj.type_name().to_owned(), update.kind.clone()))
+            .collect::<Vec<_>>()
+    };
+    let (enter, modify, leave) = (
+        ObjectUpdateKind::Enter,
+        ObjectUpdateKind::Modify,
+        ObjectUpdateKind::Leave,
+    );
+    let of = |machine: &ObjectUpdateKind| {
+        vec![
+            ("ResourcePool".to_owned(), modify.clone()),
+            ("VirtualMachine".to_owned(), machine.clone()),
+        ]
+    };
+    let sorted = |mut told: Vec<(String, ObjectUpdateKind)>| {
+        told.sort_by(|one, other| one.0.cmp(&other.0));
+        told
+    };
+    assert_eq!(told().await.len(), 1);
+
+    let machine = VirtualMachineConfigSpec {
+        name: Some("made".into()),
+        files: Some(Box::new(VirtualMachineFileInfo {
+            vm_path_name: Some("[LocalDS_0]".into()),
+            ..Default::default()
+        })),
+        ..Default::default()
+    };
+    let vm: Ref<mo::VirtualMachine> = client
+        .run(folder.create_vm(&machine, &pool, None))
+        .await
+        .unwrap();
+    assert_eq!(sorted(told().await), of(&enter));
+    client.run(vm.rename("other")).await.unwrap();
+    let renamed = ("VirtualMachine".to_owned(), modify.clone());
+    assert_eq!(told().await, [renamed]);
+    let move_to = async |pool: &Ref<mo::ResourcePool>| {
+        let place = VirtualMachineRelocateSpec {
+            pool: Some(pool.clone()),
+            ..Default::default()
+        };
+        client.run(vm.relocate_vm(&place, None)).await.unwrap();
+    };
+    move_to(&root).await;
+    assert_eq!(sorted(told().await), of(&leave));
+    client.run(vm.rename("unseen")).await.unwrap();
+    assert_eq!(told().await, []);
+    move_to(&pool).await;
+    assert_eq!(sorted(told().await), of(&enter));
+    // In the second pool it is selected as before.
+    move_to(&second).await;
+    let told_of_pool = sorted(told().await);
+    assert_eq!(told_of_pool, of(&modify)[..1]);
+    client.run(vm.destroy()).await.unwrap();
+    let gone = ("VirtualMachine".to_owned(), leave.clone());
+    assert_eq!(told().await, [gone]);
     simulator.shutdown().await;
 }

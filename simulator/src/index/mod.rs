@@ -1,6 +1,8 @@
 //! Indexes of the inventory by type, name, parent, disk, session and identifying text, so that no
 //! look-up scans all objects.
 
+mod disks;
+
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hash;
@@ -9,7 +11,7 @@ use std::sync::Arc;
 use vim25::AnyRef;
 use vim25::schema::Type;
 
-use crate::machine::Machine;
+use self::disks::Disks;
 use crate::object::{Found, Hidden, Object, SessionKey};
 
 /// The value of a reference. Shorter values come first, so that `vm-9` precedes `vm-10`.
@@ -35,7 +37,7 @@ pub(crate) struct Index {
     /// The values of objects by parent and name.
     names: HashMap<Box<str>, HashMap<Box<str>, Values>>,
     members: HashMap<List, BTreeSet<Key>>,
-    disks: HashMap<String, Values>,
+    disks: Disks,
     /// The values of objects by their identifying texts.
     texts: HashMap<Text, Values>,
     /// The values of objects that belong to a session.
@@ -78,7 +80,7 @@ impl Index {
             }
         }
         self.update_name(value, before, after);
-        self.update_disks(value, before, after);
+        self.disks.update(value, before, after);
         self.update_texts(value, before, after);
         self.update_owner(value, before, after);
         let old = before.map(|object| lists(object)).unwrap_or_default();
@@ -135,33 +137,6 @@ impl Index {
         if let Some((parent, name)) = new {
             let names = self.names.entry(parent).or_default();
             names.entry(name).or_default().insert(value.into());
-        }
-    }
-
-    fn update_disks(
-        &mut self,
-        value: &str,
-        before: Option<&Arc<Object>>,
-        after: Option<&Arc<Object>>,
-    ) {
-        fn machine(object: Option<&Arc<Object>>) -> Option<&Machine> {
-            match object.map(|object| &object.hidden) {
-                Some(Hidden::Machine(machine)) => Some(machine),
-                _ => None,
-            }
-        }
-        let (old, new) = (machine(before), machine(after));
-        if let (Some(old), Some(new)) = (old, new)
-            && old.chains == new.chains
-            && Arc::ptr_eq(&old.snapshots, &new.snapshots)
-        {
-            return;
-        }
-        for file in old.into_iter().flat_map(Machine::disk_files) {
-            mark(&mut self.disks, file.clone(), value, false);
-        }
-        for file in new.into_iter().flat_map(Machine::disk_files) {
-            mark(&mut self.disks, file.clone(), value, true);
         }
     }
 
@@ -244,12 +219,19 @@ impl Index {
 
     /// Iterates over the values of the machines with a disk whose chain contains a file, now or in
     /// a snapshot.
-    pub(crate) fn with_disk(&self, file: &str) -> impl Iterator<Item = &str> {
-        self.disks
-            .get(file)
-            .into_iter()
-            .flatten()
-            .map(|value| &**value)
+    pub(crate) fn disk_users(&self, file: &str) -> impl Iterator<Item = &str> {
+        self.disks.users(file)
+    }
+
+    /// Iterates over the values of the machines to which a file is attached, not only as a parent.
+    pub(crate) fn disk_owners(&self, file: &str) -> impl Iterator<Item = &str> {
+        self.disks.owners(file)
+    }
+
+    /// Iterates over the values of the machines that are on and have a disk whose chain contains a
+    /// file.
+    pub(crate) fn running_with_disk(&self, file: &str) -> impl Iterator<Item = &str> {
+        self.disks.running(file)
     }
 }
 
