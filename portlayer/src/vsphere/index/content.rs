@@ -1,6 +1,6 @@
 //! The content of the index: machines by reference, UUID and name. No I/O.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,9 @@ type Vm = Ref<mo::VirtualMachine>;
 
 /// Maximum delay after which a destroyed machine may still be reported.
 const REPORTED_WITHIN: Duration = Duration::from_secs(60);
+
+/// The number of latest changes that are told one by one.
+const LATEST_MAX: usize = 1024;
 
 /// The machines of one host by reference, UUID and name.
 ///
@@ -39,6 +42,10 @@ pub(super) struct Content {
     destroyed: HashMap<Vm, Instant>,
     /// Counts the changes to the set of machines and to their keys.
     revision: u64,
+    /// The machines of the latest changes, oldest first.
+    latest: VecDeque<Vm>,
+    /// Whether all machines have been reported or read since the content was cleared.
+    is_complete: bool,
 }
 
 /// The result of processing a report.
@@ -52,6 +59,34 @@ pub(super) enum Verdict {
 impl Content {
     pub(super) fn revision(&self) -> u64 {
         self.revision
+    }
+
+    /// Returns the machines that changed after a revision, with their states; `None` for those that
+    /// left. Returns nothing if too many changes followed, or all machines were cleared: then any
+    /// of them may have changed.
+    pub(super) fn changed_since(&self, revision: u64) -> Option<Vec<(Vm, Option<Arc<Seen>>)>> {
+        let count = usize::try_from(self.revision.checked_sub(revision)?).ok()?;
+        let first = self.latest.len().checked_sub(count)?;
+        let changed: HashSet<&Vm> = self.latest.range(first..).collect();
+        Some(
+            changed
+                .into_iter()
+                .map(|vm| (vm.clone(), self.get(vm)))
+                .collect(),
+        )
+    }
+
+    /// Returns all machines; nothing if some may be missing.
+    pub(super) fn complete(&self) -> Option<Vec<Arc<Seen>>> {
+        self.is_complete.then(|| self.all())
+    }
+
+    fn revise(&mut self, vm: &Vm) {
+        self.revision += 1;
+        if self.latest.len() == LATEST_MAX {
+            self.latest.pop_front();
+        }
+        self.latest.push_back(vm.clone());
     }
 
     pub(super) fn get(&self, vm: &Vm) -> Option<Arc<Seen>> {
@@ -163,7 +198,7 @@ impl Content {
         self.destroyed.insert(vm.clone(), now);
     }
 
-    /// Removes the machines that were not reported by a resync.
+    /// Removes the machines that were not reported, when all that exist were reported.
     pub(super) fn retain(&mut self, is_reported: impl Fn(&Vm) -> bool) {
         let is_gone = |vm: &&Vm| !is_reported(vm) && !self.unconfirmed.contains_key(*vm);
         let gone: Vec<_> = self.entries.keys().filter(is_gone).cloned().collect();
@@ -171,6 +206,7 @@ impl Content {
             self.remove(&vm);
         }
         self.destroyed.retain(|vm, _| is_reported(vm));
+        self.is_complete = true;
     }
 
     /// Removes everything.
@@ -209,7 +245,7 @@ impl Content {
             .as_ref()
             .is_some_and(|before| before.has_keys_of(&seen))
         {
-            self.revision += 1;
+            self.revise(&vm);
         }
         if let Some(before) = &before {
             self.unlist(before, &vm);
@@ -245,7 +281,7 @@ impl Content {
         if let Some(entry) = self.entries.remove(vm) {
             let seen = Arc::clone(&entry.borrow());
             self.unlist(&seen, vm);
-            self.revision += 1;
+            self.revise(vm);
         }
     }
 

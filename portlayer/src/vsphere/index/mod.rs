@@ -30,6 +30,15 @@ use super::endpoint::{Endpoint, Members, Written};
 use super::host_objects::HostObjects;
 use crate::{ContainerId, Error, Resource, Result};
 
+/// What changed after a revision.
+#[derive(Debug)]
+pub(in crate::vsphere) enum Changed {
+    /// These machines, with their states; `None` for those that left.
+    Some(Vec<(Ref<mo::VirtualMachine>, Option<Arc<Seen>>)>),
+    /// Any machine may have. These are all there are.
+    Any(Vec<Arc<Seen>>),
+}
+
 /// A handle to the index of one host's machines, except its appliance. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(in crate::vsphere) struct Index {
@@ -253,6 +262,27 @@ impl Index {
     /// Returns the number of changes so far to the set of machines and to their keys.
     pub(in crate::vsphere) fn revision(&self) -> u64 {
         self.content().revision()
+    }
+
+    /// Returns the current revision, and what changed after an earlier one. Costs as much as there
+    /// are changes, not as much as there are machines, unless too many changes followed. Returns
+    /// nothing while the index is being filled.
+    pub(in crate::vsphere) fn changed_since(
+        &self,
+        revision: Option<u64>,
+    ) -> Option<(u64, Changed)> {
+        let content = self.content();
+        let latest = revision.and_then(|revision| content.changed_since(revision));
+        let changed = match latest {
+            Some(changes) => Changed::Some(changes),
+            None => Changed::Any(content.complete()?),
+        };
+        Some((content.revision(), changed))
+    }
+
+    /// Returns the known state of a machine.
+    pub(in crate::vsphere) fn get(&self, vm: &Ref<mo::VirtualMachine>) -> Option<Arc<Seen>> {
+        self.content().get(vm)
     }
 
     /// Reads one machine and adds it to the index.

@@ -1,6 +1,6 @@
 //! Tracks the machines that the table of addresses already includes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -10,18 +10,15 @@ use crate::ContainerId;
 use crate::network::table::Assignment;
 use crate::vsphere::index::Seen;
 
-/// Machines that were read, and operations with an unknown outcome.
+/// Machines that the table includes, and operations with an unknown outcome.
 #[derive(Debug, Default)]
 pub(super) struct Known {
     machines: HashMap<Ref<mo::VirtualMachine>, Entry>,
-    /// Machines that this program destroyed. Each is kept until a list of machines arrives that was
-    /// requested later.
-    destroyed: HashMap<Ref<mo::VirtualMachine>, u64>,
-    /// A logical clock: a list does not override events that happened after it was requested.
-    clock: u64,
     /// The revision of the index that the table included last.
     synced: Option<u64>,
-    resets: u64,
+    /// Machines that this program created, changed or destroyed since. They are looked at once
+    /// more, because the index may have shown that before the table knew of it.
+    again: HashSet<Ref<mo::VirtualMachine>>,
     unsettled: Vec<Unsettled>,
 }
 
@@ -36,49 +33,37 @@ pub(super) struct Unsettled {
 struct Entry {
     /// The container's id; `None` if the machine is not a container, or is unreadable.
     id: Option<ContainerId>,
-    since: u64,
     /// The machine's state that the table includes. `None` after a change by this program, which
     /// the index has shown since.
     seen: Option<Arc<Seen>>,
 }
 
-/// The logical time at which a list of machines was requested.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Moment(u64);
-
 impl Known {
-    /// Returns whether the table includes the list of this revision.
+    /// Returns whether the table includes this revision.
     pub(super) fn is_synced(&self, revision: u64) -> bool {
         self.synced == Some(revision) && self.unsettled.is_empty()
     }
 
-    /// Returns the number of events so far after which an unchanged list must be processed again.
-    pub(super) const fn resets(&self) -> u64 {
-        self.resets
+    /// Returns the revision that the table included last.
+    pub(super) const fn synced(&self) -> Option<u64> {
+        self.synced
     }
 
-    /// Records that the table includes a list of this revision, whose processing began after this
-    /// many resets.
-    pub(super) fn sync(&mut self, revision: u64, resets: u64) {
-        self.synced = (self.resets == resets).then_some(revision);
+    /// Records that the table includes a revision.
+    pub(super) fn sync(&mut self, revision: u64) {
+        self.synced = Some(revision);
     }
 
-    fn unsync(&mut self) {
-        self.synced = None;
-        self.resets += 1;
-    }
-
-    pub(super) fn moment(&mut self) -> Moment {
-        self.clock += 1;
-        Moment(self.clock)
+    /// Returns the machines to look at once more.
+    pub(super) fn again(&mut self) -> HashSet<Ref<mo::VirtualMachine>> {
+        std::mem::take(&mut self.again)
     }
 
     /// Records a machine that this program created.
     pub(super) fn created(&mut self, vm: Ref<mo::VirtualMachine>, id: ContainerId) {
-        self.clock += 1;
+        self.again.insert(vm.clone());
         let entry = Entry {
             id: Some(id),
-            since: self.clock,
             seen: None,
         };
         self.machines.insert(vm, entry);
@@ -86,68 +71,48 @@ impl Known {
 
     /// Records a change of a container by this program.
     pub(super) fn changed(&mut self, id: &ContainerId) {
-        self.clock += 1;
-        for entry in self.machines.values_mut() {
+        for (vm, entry) in &mut self.machines {
             if entry.id == Some(*id) {
-                entry.since = self.clock;
                 entry.seen = None;
+                self.again.insert(vm.clone());
             }
         }
     }
 
-    /// Records a machine in a list that was requested at that moment. Returns whether the machine
-    /// is new, or its keys differ from those that the table includes.
-    pub(super) fn is_news(
-        &mut self,
-        machine: &Arc<Seen>,
-        id: Option<ContainerId>,
-        moment: Moment,
-    ) -> bool {
-        let vm = &machine.vm;
-        if self.destroyed.get(vm).is_some_and(|at| *at > moment.0) {
-            return false;
-        }
-        let known = self.machines.get(vm);
-        if known.is_some_and(|entry| entry.since > moment.0) {
-            return false;
-        }
+    /// Records a machine as the index shows it. Returns whether the machine is new, or its keys
+    /// differ from those that the table includes.
+    pub(super) fn is_news(&mut self, machine: &Arc<Seen>, id: Option<ContainerId>) -> bool {
+        let known = self.machines.get(&machine.vm);
         let before = known.and_then(|entry| entry.seen.as_ref());
         let is_news = before
             .is_none_or(|before| !Arc::ptr_eq(before, machine) && !machine.has_keys_of(before));
         let entry = Entry {
             // A machine that has become unreadable still belongs to its container.
             id: id.or(known.and_then(|entry| entry.id)),
-            since: moment.0,
             seen: Some(Arc::clone(machine)),
         };
-        self.machines.insert(vm.clone(), entry);
+        self.machines.insert(machine.vm.clone(), entry);
         is_news
     }
 
+    /// Records a machine that this program destroyed.
     pub(super) fn destroyed(&mut self, vm: Ref<mo::VirtualMachine>) {
-        self.clock += 1;
-        self.unsync();
         self.machines.remove(&vm);
-        self.destroyed.insert(vm, self.clock);
+        self.again.insert(vm);
     }
 
-    /// Removes the machines that are missing from a complete list that was requested at that
-    /// moment. Returns their containers.
+    /// Removes a machine that is missing. Returns its container.
+    pub(super) fn left(&mut self, vm: &Ref<mo::VirtualMachine>) -> Option<ContainerId> {
+        self.machines.remove(vm)?.id
+    }
+
+    /// Removes the machines that are missing from a complete list. Returns their containers.
     pub(super) fn retain(
         &mut self,
-        moment: Moment,
         is_listed: impl Fn(&Ref<mo::VirtualMachine>) -> bool,
     ) -> Vec<ContainerId> {
-        let mut gone = Vec::new();
-        self.machines.retain(|vm, entry| {
-            let stays = entry.since > moment.0 || is_listed(vm);
-            if !stays {
-                gone.extend(entry.id);
-            }
-            stays
-        });
-        self.destroyed.retain(|_, at| *at > moment.0);
-        gone
+        let gone = self.machines.extract_if(|vm, _| !is_listed(vm));
+        gone.filter_map(|(_, entry)| entry.id).collect()
     }
 
     /// Returns whether a machine of this container is known.
@@ -157,7 +122,6 @@ impl Known {
 
     /// Records an operation whose outcome is unknown.
     pub(super) fn unsettle(&mut self, assignment: Assignment) {
-        self.unsync();
         let since = Instant::now();
         self.unsettled.push(Unsettled { assignment, since });
     }

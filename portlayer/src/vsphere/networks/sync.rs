@@ -7,13 +7,13 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use vim25::{Ref, mo};
 
-use super::known::Moment;
+use super::known::Known;
 use super::{HostNetworks, Pending};
 use crate::exec::ContainerSpec;
 use crate::network::EndpointSpec;
-use crate::network::table::Assignment;
-use crate::vsphere::index::Seen;
-use crate::{ContainerId, Result};
+use crate::network::table::{Assignment, Table};
+use crate::vsphere::index::{Changed, Seen};
+use crate::{ContainerId, Error, Result};
 
 impl HostNetworks {
     /// Reads scopes and containers, if they have not been read yet.
@@ -32,56 +32,59 @@ impl HostNetworks {
     }
 
     /// Updates the table from the host's machines. Only machines that are new or whose keys have
-    /// changed are processed.
+    /// changed are processed, and after the first time only they are looked at.
     pub(in crate::vsphere) async fn sync(&self) -> Result<()> {
-        self.index.ready().await?;
-        let revision = self.index.revision();
-        let (moment, resets) = {
-            let mut known = self.known();
-            if known.is_synced(revision) {
+        // The index may be cleared between its being ready and the look at it.
+        const ATTEMPTS: usize = 3;
+        for _ in 0..ATTEMPTS {
+            self.index.ready().await?;
+            if self.try_sync() {
                 return Ok(());
             }
-            (known.moment(), known.resets())
-        };
-        let machines = self.index.all().await?;
-        self.see(moment, &machines);
-        let listed: HashSet<_> = machines.iter().map(|machine| &machine.vm).collect();
-        self.drop_missing(moment, |vm| listed.contains(vm));
-        self.known().sync(revision, resets);
-        Ok(())
-    }
-
-    fn see(&self, moment: Moment, machines: &[Arc<Seen>]) {
-        let mut table = self.table();
-        let mut known = self.known();
-        let mut news: Vec<_> = machines
-            .iter()
-            .filter_map(|machine| {
-                let record = machine.record().and_then(Result::ok);
-                let id = record.map(|record| record.spec.id);
-                known.is_news(machine, id, moment).then_some(record)?
-            })
-            .collect();
-        news.sort_by_key(|record| record.created);
-        let now = Instant::now().into_std();
-        for record in news {
-            // The machine is listed with the assigned addresses, so the operation succeeded.
-            let is_done = |assignment: &Assignment, _| {
-                assignment.id == record.spec.id && assignment.endpoints == record.endpoints
-            };
-            for assignment in known.settle(is_done) {
-                table.abandon(&assignment);
-            }
-            let (id, name) = (record.spec.id, &record.spec.name);
-            table.adopt(id, name, record.created, record.endpoints.clone(), now);
         }
+        Err(Error::unavailable(self.objects.host(), None))
     }
 
-    fn drop_missing(&self, moment: Moment, is_listed: impl Fn(&Ref<mo::VirtualMachine>) -> bool) {
+    /// Updates the table unless the index is being filled; returns whether it is up to date.
+    fn try_sync(&self) -> bool {
         let mut table = self.table();
         let mut known = self.known();
+        if known.is_synced(self.index.revision()) {
+            return true;
+        }
+        let Some((revision, changed)) = self.index.changed_since(known.synced()) else {
+            return false;
+        };
+        let gone = match changed {
+            Changed::Some(changes) => {
+                let again = known.again().into_iter();
+                let again = again.map(|vm| (vm.clone(), self.index.get(&vm)));
+                let (mut there, mut missing) = (Vec::new(), Vec::new());
+                for (vm, seen) in changes.into_iter().chain(again) {
+                    match seen {
+                        Some(seen) => there.push(seen),
+                        None => missing.push(vm),
+                    }
+                }
+                see(&mut table, &mut known, &there);
+                missing.iter().filter_map(|vm| known.left(vm)).collect()
+            }
+            Changed::Any(machines) => {
+                see(&mut table, &mut known, &machines);
+                let listed: HashSet<_> = machines.iter().map(|machine| &machine.vm).collect();
+                known.again();
+                known.retain(|vm| listed.contains(vm))
+            }
+        };
+        self.release(&mut table, &mut known, gone);
+        known.sync(revision);
+        true
+    }
+
+    /// Releases the addresses of containers that are gone, and of operations that are given up.
+    fn release(&self, table: &mut Table, known: &mut Known, gone: Vec<ContainerId>) {
         let now = Instant::now();
-        for id in known.retain(moment, is_listed) {
+        for id in gone {
             table.release(&id, now.into_std());
         }
         // After the timeout of a task, the endpoint no longer carries out an earlier request.
@@ -146,5 +149,30 @@ impl HostNetworks {
             table.abandon(&assignment);
         }
         table.release(id, Instant::now().into_std());
+    }
+}
+
+/// Adds the machines that are new, or whose keys have changed, to the table.
+fn see(table: &mut Table, known: &mut Known, machines: &[Arc<Seen>]) {
+    let mut news: Vec<_> = machines
+        .iter()
+        .filter_map(|machine| {
+            let record = machine.record().and_then(Result::ok);
+            let id = record.map(|record| record.spec.id);
+            known.is_news(machine, id).then_some(record)?
+        })
+        .collect();
+    news.sort_by_key(|record| record.created);
+    let now = Instant::now().into_std();
+    for record in news {
+        // The machine is listed with the assigned addresses, so the operation succeeded.
+        let is_done = |assignment: &Assignment, _| {
+            assignment.id == record.spec.id && assignment.endpoints == record.endpoints
+        };
+        for assignment in known.settle(is_done) {
+            table.abandon(&assignment);
+        }
+        let (id, name) = (record.spec.id, &record.spec.name);
+        table.adopt(id, name, record.created, record.endpoints.clone(), now);
     }
 }

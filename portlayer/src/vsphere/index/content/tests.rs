@@ -145,3 +145,48 @@ fn only_a_change_of_keys_is_a_revision() {
     content.left(&vm("a"));
     assert_ne!(content.revision(), changed);
 }
+
+#[test]
+fn latest_changes_are_told_one_by_one_and_many_as_all() {
+    let told = |content: &Content, revision| {
+        let mut told: Vec<_> = content
+            .changed_since(revision)?
+            .into_iter()
+            .map(|(vm, seen)| (vm.value().to_owned(), seen.is_some()))
+            .collect();
+        told.sort_unstable();
+        Some(told)
+    };
+    let mut content = Content::default();
+    let start = content.revision();
+    content.report(machine("a", 1));
+    content.report(machine("b", 1));
+    let filled = content.revision();
+    content.report(machine("b", 2));
+    // The same keys in another state are no change.
+    content.report(machine("b", 2));
+    content.left(&vm("a"));
+    let changed = Some(vec![("a".to_owned(), false), ("b".to_owned(), true)]);
+    assert_eq!(told(&content, filled), changed);
+    assert_eq!(told(&content, start), changed);
+    assert_eq!(told(&content, content.revision()), Some(vec![]));
+    for nth in 0..=LATEST_MAX {
+        content.report(machine("b", nth));
+    }
+    assert_eq!(told(&content, filled), None);
+    let last = content.revision();
+    content.clear();
+    assert_eq!(told(&content, last), None);
+    assert_eq!(told(&content, content.revision() + 1), None);
+}
+
+#[test]
+fn the_content_is_complete_once_all_machines_were_reported() {
+    let mut content = Content::default();
+    content.report(machine("a", 1));
+    assert!(content.complete().is_none());
+    content.retain(|_| true);
+    assert_eq!(content.complete().unwrap().len(), 1);
+    content.clear();
+    assert!(content.complete().is_none());
+}
