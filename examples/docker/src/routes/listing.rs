@@ -1,8 +1,12 @@
 //! Listing and inspecting containers: `docker ps` and `docker inspect`.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
+use portlayer::ContainerId;
 use portlayer::network::PortMapping;
 use regex::bytes::{Regex, RegexBuilder};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::FrontEnd;
@@ -212,47 +216,113 @@ async fn ancestors(front_end: &FrontEnd, filters: &Filters) -> Result<Option<Vec
     Ok(Some(images))
 }
 
-fn summary(container: &View, open: &[PortMapping]) -> Value {
-    json!({
-        "Id": container.id,
-        "Names": [format!("/{}", container.info.name)],
-        "Image": container.image(),
-        "ImageID": container.image_id(),
-        "Command": container.command_line(),
-        "Created": container.info.created.map_or(0, Timestamp::as_second),
-        "Ports": ports::summary(container, open),
-        "Labels": container.info.labels,
-        "State": container.phase().name(),
-        "Status": container.status(),
-        "HostConfig": { "NetworkMode": container.network() },
-        "NetworkSettings": { "Networks": networks(container) },
-        "Mounts": [],
-    })
+/// A container in the list. It borrows from the container and is written without an intermediate
+/// JSON value, since a list may have thousands.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Summary<'c> {
+    id: &'c ContainerId,
+    names: [String; 1],
+    image: &'c str,
+    #[serde(rename = "ImageID")]
+    image_id: String,
+    command: String,
+    created: i64,
+    ports: Vec<Value>,
+    labels: &'c BTreeMap<String, String>,
+    state: &'static str,
+    status: String,
+    host_config: HostConfig<'c>,
+    network_settings: NetworkSettings<'c>,
+    mounts: [Value; 0],
 }
 
-fn networks(container: &View) -> Value {
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct HostConfig<'c> {
+    network_mode: &'c str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct NetworkSettings<'c> {
+    networks: BTreeMap<&'c str, Endpoint<'c>>,
+}
+
+/// A container's endpoint in a network.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Endpoint<'c> {
+    #[serde(rename = "IPAMConfig")]
+    ipam_config: (),
+    links: (),
+    aliases: &'c [String],
+    mac_address: String,
+    #[serde(rename = "NetworkID")]
+    network_id: String,
+    #[serde(rename = "EndpointID")]
+    endpoint_id: &'static str,
+    gateway: String,
+    #[serde(rename = "IPAddress")]
+    ip_address: String,
+    #[serde(rename = "IPPrefixLen")]
+    ip_prefix_len: u8,
+    #[serde(rename = "IPv6Gateway")]
+    ipv6_gateway: &'static str,
+    #[serde(rename = "GlobalIPv6Address")]
+    global_ipv6_address: &'static str,
+    #[serde(rename = "GlobalIPv6PrefixLen")]
+    global_ipv6_prefix_len: u8,
+    driver_opts: (),
+    #[serde(rename = "DNSNames")]
+    dns_names: (),
+}
+
+fn summary<'c>(container: &'c View, open: &[PortMapping]) -> Summary<'c> {
+    Summary {
+        id: &container.id,
+        names: [format!("/{}", container.info.name)],
+        image: container.image(),
+        image_id: container.image_id(),
+        command: container.command_line(),
+        created: container.info.created.map_or(0, Timestamp::as_second),
+        ports: ports::summary(container, open),
+        labels: &container.info.labels,
+        state: container.phase().name(),
+        status: container.status(),
+        host_config: HostConfig {
+            network_mode: container.network(),
+        },
+        network_settings: NetworkSettings {
+            networks: networks(container),
+        },
+        mounts: [],
+    }
+}
+
+fn networks(container: &View) -> BTreeMap<&str, Endpoint<'_>> {
     let endpoints = container.info.endpoints.iter().map(|endpoint| {
         let address = endpoint.address;
         let text = |value: Option<String>| value.unwrap_or_default();
-        let json = json!({
-            "IPAMConfig": null,
-            "Links": null,
-            "Aliases": endpoint.spec.aliases,
-            "MacAddress": text(endpoint.mac.map(|mac| mac.to_string())),
-            "NetworkID": super::networks::id(&endpoint.spec.scope),
-            "EndpointID": "",
-            "Gateway": text(endpoint.gateway.map(|gateway| gateway.to_string())),
-            "IPAddress": text(address.map(|address| address.addr().to_string())),
-            "IPPrefixLen": address.map_or(0, |address| address.prefix_len()),
-            "IPv6Gateway": "",
-            "GlobalIPv6Address": "",
-            "GlobalIPv6PrefixLen": 0,
-            "DriverOpts": null,
-            "DNSNames": null,
-        });
-        (endpoint.spec.scope.clone(), json)
+        let shown = Endpoint {
+            ipam_config: (),
+            links: (),
+            aliases: &endpoint.spec.aliases,
+            mac_address: text(endpoint.mac.map(|mac| mac.to_string())),
+            network_id: super::networks::id(&endpoint.spec.scope),
+            endpoint_id: "",
+            gateway: text(endpoint.gateway.map(|gateway| gateway.to_string())),
+            ip_address: text(address.map(|address| address.addr().to_string())),
+            ip_prefix_len: address.map_or(0, |address| address.prefix_len()),
+            ipv6_gateway: "",
+            global_ipv6_address: "",
+            global_ipv6_prefix_len: 0,
+            driver_opts: (),
+            dns_names: (),
+        };
+        (endpoint.spec.scope.as_str(), shown)
     });
-    Value::Object(endpoints.collect())
+    endpoints.collect()
 }
 
 pub(crate) async fn inspect(front_end: &FrontEnd, name: &str, query: &Query) -> Result<Reply> {
@@ -282,12 +352,8 @@ pub(crate) async fn inspect(front_end: &FrontEnd, name: &str, query: &Query) -> 
         _ => String::new(),
     };
     let networks = networks(&container);
-    let default = match &networks["bridge"] {
-        Value::Null => {
-            json!({ "Gateway": "", "IPAddress": "", "IPPrefixLen": 0, "MacAddress": "" })
-        }
-        bridge => bridge.clone(),
-    };
+    let default = networks.get("bridge");
+    let of_default = |field: fn(&Endpoint<'_>) -> String| default.map(field).unwrap_or_default();
     let mut json = json!({
         "Id": container.id,
         "Created": time(info.created),
@@ -346,10 +412,10 @@ pub(crate) async fn inspect(front_end: &FrontEnd, name: &str, query: &Query) -> 
             "GlobalIPv6Address": "", "GlobalIPv6PrefixLen": 0, "IPv6Gateway": "",
             "Ports": ports::inspected(&container, &front_end.ports().of(&container.id)),
             // The settings of the default network, which older clients read here.
-            "Gateway": default["Gateway"],
-            "IPAddress": default["IPAddress"],
-            "IPPrefixLen": default["IPPrefixLen"],
-            "MacAddress": default["MacAddress"],
+            "Gateway": of_default(|bridge| bridge.gateway.clone()),
+            "IPAddress": of_default(|bridge| bridge.ip_address.clone()),
+            "IPPrefixLen": default.map_or(0, |bridge| bridge.ip_prefix_len),
+            "MacAddress": of_default(|bridge| bridge.mac_address.clone()),
             "Networks": networks,
         },
     });

@@ -98,7 +98,7 @@ pub(crate) fn start(args: &Args) -> Result<()> {
     memory(&args.front_end, &ours)?;
     let containers = format!("`ps -a` with {} containers", args.containers);
     row(&containers, "400 ms", &sides[..1], |docker| {
-        create(&ours, args.containers.saturating_sub(MEMORY_CONTAINERS))?;
+        create_in_networks(&ours, args.containers.saturating_sub(MEMORY_CONTAINERS))?;
         let listed = median(|| timed(|| docker.ok(["ps", "-a"])?.lines(args.containers + 1)))?;
         Ok(milliseconds(listed))
     });
@@ -241,8 +241,8 @@ fn logged(args: &Args, peer: &Peer, sides: &[Result<Docker, String>]) {
 fn memory(program: &Path, simulated: &FrontEnd) -> Result<()> {
     let scripted = FrontEnd::scripted(program)?;
     image::import(&scripted.docker(), "hello", &image::prints("Hello\n"))?;
-    create(&scripted, MEMORY_CONTAINERS)?;
-    create(simulated, MEMORY_CONTAINERS)?;
+    create(&scripted, "bridge", MEMORY_CONTAINERS)?;
+    create(simulated, "bridge", MEMORY_CONTAINERS)?;
     for (name, target, front_end) in [
         (
             "memory with 1,000 containers, without a simulator",
@@ -274,21 +274,35 @@ fn resident(process: u32) -> Result<f64> {
 }
 
 /// Creates containers through the API, because the docker command is much slower.
-fn create(front_end: &FrontEnd, count: usize) -> Result<()> {
-    let socket = front_end.directory().join("docker.sock");
-    let body = r#"{"Image":"hello"}"#;
-    for _ in 0..count {
-        let mut stream = UnixStream::connect(&socket)?;
-        write!(
-            stream,
-            "POST /containers/create HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\
-             Content-Length: {}\r\n\r\n{body}",
-            body.len()
-        )?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        ensure!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+fn create(front_end: &FrontEnd, network: &str, count: usize) -> Result<()> {
+    let body = format!(r#"{{"Image":"hello","HostConfig":{{"NetworkMode":"{network}"}}}}"#);
+    (0..count).try_for_each(|_| post(front_end, "/containers/create", &body))
+}
+
+/// Creates containers in networks of their own, because a network has 4,093 addresses.
+fn create_in_networks(front_end: &FrontEnd, count: usize) -> Result<()> {
+    const PER_NETWORK: usize = 4_000;
+    for (number, made) in (0..count).step_by(PER_NETWORK).enumerate() {
+        let network = format!("figures-{number}");
+        let body = format!(r#"{{"Name":"{network}"}}"#);
+        post(front_end, "/networks/create", &body)?;
+        create(front_end, &network, PER_NETWORK.min(count - made))?;
     }
+    Ok(())
+}
+
+/// Sends a request to create something.
+fn post(front_end: &FrontEnd, path: &str, body: &str) -> Result<()> {
+    let mut stream = UnixStream::connect(front_end.directory().join("docker.sock"))?;
+    write!(
+        stream,
+        "POST {path} HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    ensure!(answer.starts_with("HTTP/1.1 201"), "{answer}");
     Ok(())
 }
 
