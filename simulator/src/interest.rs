@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 
 use crate::index::List;
 
-/// The number of changed members that a filter is told of one by one, while its client does not
+/// The number of changed members that a filter is notified of one by one, while its client does not
 /// ask. Beyond it, the whole lists count as changed.
 const MEMBERS_MAX: usize = 4096;
 

@@ -18,7 +18,7 @@ type Vm = Ref<mo::VirtualMachine>;
 /// Maximum delay after which a destroyed machine may still be reported.
 const REPORTED_WITHIN: Duration = Duration::from_secs(60);
 
-/// The number of latest changes that are told one by one.
+/// The number of latest changes that are listed one by one.
 const LATEST_MAX: usize = 1024;
 
 /// The machines of one host by reference, UUID and name.
