@@ -47,7 +47,7 @@ pub enum Problem {
     /// removed it, or the endpoint carried out an earlier request late. Repair creates it, and so
     /// does opening the host as its only writer.
     MissingPortGroup,
-    /// A machine in the host's pool is not readable as a container. Repair does nothing: remove the
+    /// A machine of the host is not readable as a container. Repair does nothing: remove the
     /// machine by its id, or correct its configuration.
     Unreadable(String),
     /// Two containers hold the same address. Repair does nothing: remove one of the two.
