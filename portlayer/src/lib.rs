@@ -54,6 +54,7 @@ mod disk;
 mod error;
 pub mod event;
 pub mod exec;
+mod hex;
 mod id;
 pub mod image;
 pub mod memory;

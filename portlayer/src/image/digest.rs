@@ -45,17 +45,16 @@ impl Digest {
     /// Returns the 64 hexadecimal digits without the algorithm.
     #[must_use]
     pub fn hex(&self) -> String {
-        use std::fmt::Write as _;
-        self.0.iter().fold(String::new(), |mut text, byte| {
-            let _infallible = write!(text, "{byte:02x}");
-            text
-        })
+        let mut text = String::with_capacity(64);
+        let _infallible = crate::hex::write(&self.0, &mut text);
+        text
     }
 }
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{ALGORITHM}:{}", self.hex())
+        write!(f, "{ALGORITHM}:")?;
+        crate::hex::write(&self.0, f)
     }
 }
 

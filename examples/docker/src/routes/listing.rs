@@ -49,12 +49,11 @@ pub(crate) async fn list(front_end: &FrontEnd, query: &Query) -> Result<Reply> {
         || limit.is_some()
         || !filters.values("status").is_empty()
         || !filters.values("exited").is_empty();
-    let mut containers = front_end.containers().await?;
-    containers.sort_by_key(|container| std::cmp::Reverse(container.info.created));
+    let containers = front_end.containers().await?;
     let bounds = Bounds::new(&filters, &containers)?;
     let ancestors = ancestors(front_end, &filters).await?;
     let open = front_end.ports();
-    containers.retain(|container| {
+    let is_listed = |container: &&View| {
         (all || container.is_running())
             && fits(container, &filters)
             && patterns.fit(container)
@@ -63,10 +62,12 @@ pub(crate) async fn list(front_end: &FrontEnd, query: &Query) -> Result<Reply> {
             && ancestors
                 .as_ref()
                 .is_none_or(|images| images.contains(&container.image_id()))
-    });
-    containers.truncate(limit.unwrap_or(usize::MAX));
-    let summaries = containers
-        .iter()
+    };
+    let mut listed: Vec<&View> = containers.iter().filter(is_listed).collect();
+    listed.sort_by_key(|container| std::cmp::Reverse(container.info.created));
+    listed.truncate(limit.unwrap_or(usize::MAX));
+    let summaries = listed
+        .into_iter()
         .map(|container| summary(container, &open.of(&container.id)));
     Ok(reply::json(&summaries.collect::<Vec<_>>()))
 }
@@ -139,17 +140,19 @@ impl Patterns {
     /// Returns whether a container's name, with or without a slash, matches one of the expressions
     /// for names, and its id one of those for ids.
     fn fit(&self, container: &View) -> bool {
-        let id = container.id.to_string();
-        let name = format!("/{}", container.info.name);
-        let names_fit = |pattern: &Regex| {
-            pattern.is_match(name.as_bytes()) || pattern.is_match(&name.as_bytes()[1..])
+        let names_fit = || {
+            let name = format!("/{}", container.info.name);
+            self.names.iter().any(|pattern| {
+                pattern.is_match(name.as_bytes()) || pattern.is_match(&name.as_bytes()[1..])
+            })
         };
-        (self.names.is_empty() || self.names.iter().any(names_fit))
-            && (self.ids.is_empty()
-                || self
-                    .ids
-                    .iter()
-                    .any(|pattern| pattern.is_match(id.as_bytes())))
+        let ids_fit = || {
+            let id = container.id.to_string();
+            self.ids
+                .iter()
+                .any(|pattern| pattern.is_match(id.as_bytes()))
+        };
+        (self.names.is_empty() || names_fit()) && (self.ids.is_empty() || ids_fit())
     }
 }
 
