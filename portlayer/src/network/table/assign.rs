@@ -249,6 +249,11 @@ impl Table {
                 Some(mac) => mac,
                 None => self.generate_mac(id, &segment)?,
             };
+            if macs.values().any(|other| *other == mac) {
+                let reason = format!("{mac}: another card of the container has it already");
+                let resource = Resource::container(id);
+                return Err(Error::invalid_argument(resource, field, reason));
+            }
             macs.insert(segment, mac);
         }
         Ok(macs)

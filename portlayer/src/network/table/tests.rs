@@ -198,6 +198,19 @@ fn scopes_of_one_network_share_a_card() {
     let macs: Vec<_> = endpoints.iter().map(|e| e.mac.unwrap()).collect();
     assert_eq!(macs[0], macs[1]);
     assert_ne!(macs[0], macs[2]);
+    // A given address is that of one card only.
+    let given = MacAddress::new([2; 6]);
+    let one = ["bridge", "a"].map(|name| EndpointSpec::new(name).mac(given));
+    let both = ["bridge", "lab"].map(|name| EndpointSpec::new(name).mac(given));
+    let mut assign = |specs: &[EndpointSpec]| {
+        let now = Instant::now();
+        let assigned = table.assign_new(id(2), "c2", made(9), specs, now);
+        assigned.inspect(|assignment| table.abandon(assignment))
+    };
+    let assigned = assign(&one).unwrap().endpoints;
+    assert!(assigned.iter().all(|endpoint| endpoint.mac == Some(given)));
+    let error = assign(&both).unwrap_err();
+    invalid(&error, "endpoints.mac", "02:02:02:02:02:02");
     // The address comes from DHCP.
     assert_eq!(endpoints[2].address, None);
     assert_eq!(table.inspect("lab").unwrap().free, None);
