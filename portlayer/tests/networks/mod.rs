@@ -14,6 +14,7 @@ use simulator::{Platform, Program, Reaction, Simulator, Tether, Topology};
 use vim25::types::{
     OptionValue, VirtualDevice, VirtualDevicePciBusSlotInfo, VirtualEthernetCard,
     VirtualEthernetCardDistributedVirtualPortBackingInfo, VirtualMachineConfigSpec,
+    VirtualMachineFileInfo,
 };
 use vim25::{Poly, Property, Ref, mo, props};
 
@@ -326,6 +327,46 @@ async fn what_others_do_to_machines_is_noticed_8405_4494_3769() {
     let gone = endpoint.machine(&ids[1]).await;
     endpoint.client.run(gone.destroy()).await.unwrap();
     assert_eq!((free(&layer).await, free(&other).await), (Some(1), Some(1)));
+}
+
+/// A copy of a machine has the keys of the original. When somebody removes it, the container of the
+/// original keeps its address.
+#[tokio::test]
+async fn a_removed_copy_of_a_machine_takes_no_address_along() {
+    let endpoint = Endpoint::start(Dialect::Vic1, Platform::default()).await;
+    let layer = endpoint.hosts.open("vch").await.unwrap();
+    layer.networks().create(small("a", 1)).await.unwrap();
+    let id = layer.exec().create(on("c", "a")).await.unwrap();
+    let vm = endpoint.machine(&id).await;
+    let client = &endpoint.client;
+    let pool = client.get(&vm, props::virtual_machine::RESOURCE_POOL);
+    let pool = pool.await.unwrap();
+    let keys = client.get(&vm, EXTRA_CONFIG).await.unwrap();
+    let copy = VirtualMachineConfigSpec {
+        name: Some("copy".into()),
+        files: Some(Box::new(VirtualMachineFileInfo {
+            vm_path_name: Some("[datastore1]".into()),
+            ..Default::default()
+        })),
+        extra_config: keys,
+        ..Default::default()
+    };
+    let free = async || layer.networks().inspect("a").await.unwrap().free;
+    let listed = async |count: usize| {
+        while let listing = layer.exec().list().await.unwrap()
+            && listing.containers.len() + listing.quarantined.len() != count
+        {
+            tokio::task::yield_now().await;
+        }
+    };
+    let held = free().await;
+    let folder: Ref<mo::Folder> = Ref::new("ha-folder-vm");
+    let made = client.run(folder.create_vm(&copy, &pool, None)).await;
+    listed(2).await;
+    assert_eq!(free().await, held);
+    client.run(made.unwrap().destroy()).await.unwrap();
+    listed(1).await;
+    assert_eq!(free().await, held);
 }
 
 /// If the outcome of a create is unknown, its address is not assigned to others, and is released in

@@ -120,6 +120,14 @@ impl Known {
         self.machines.values().any(|entry| entry.id == Some(*id))
     }
 
+    /// Returns the ids of all containers with a known machine.
+    pub(super) fn ids(&self) -> HashSet<ContainerId> {
+        self.machines
+            .values()
+            .filter_map(|entry| entry.id)
+            .collect()
+    }
+
     /// Records an operation whose outcome is unknown.
     pub(super) fn unsettle(&mut self, assignment: Assignment) {
         let since = Instant::now();

@@ -84,8 +84,12 @@ impl HostNetworks {
     /// Releases the addresses of containers that are gone, and of operations that are given up.
     fn release(&self, table: &mut Table, known: &mut Known, gone: Vec<ContainerId>) {
         let now = Instant::now();
-        for id in gone {
-            table.release(&id, now.into_std());
+        if !gone.is_empty() {
+            // A copy of a machine, or the same machine registered again, has the same id.
+            let alive = known.ids();
+            for id in gone.iter().filter(|id| !alive.contains(id)) {
+                table.release(id, now.into_std());
+            }
         }
         // After the timeout of a task, the endpoint no longer carries out an earlier request.
         let patience = self.task_timeout;
