@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is the failure of a test")]
 
 mod copied_machine;
+mod unread_input;
 mod without_runblock;
 
 use std::net::SocketAddr;

@@ -58,6 +58,18 @@ impl Credit {
             self.granted.notified().await;
         }
     }
+
+    /// Waits until the peer has consumed everything that was sent. For the task that sends.
+    ///
+    /// Cancel safe.
+    pub(super) async fn all_consumed(&self) {
+        loop {
+            if *self.left.lock().unwrap_or_else(|e| e.into_inner()) >= u64::from(WINDOW) {
+                return;
+            }
+            self.granted.notified().await;
+        }
+    }
 }
 
 /// The receiver's side, which counts the bytes that have arrived and those that were consumed.
@@ -97,6 +109,19 @@ impl Arrived {
         if total < WINDOW / 4 {
             return None;
         }
+        self.grant()
+    }
+
+    /// Does the same as [`consume`](Self::consume), but also grants everything as soon as nothing
+    /// is left to consume, so that the sender can wait for that.
+    pub(super) fn consume_and_confirm(&self, bytes: usize) -> Option<u32> {
+        let grant = self.consume(bytes);
+        let rest = self.consumed.load(Ordering::Acquire);
+        let is_all = rest == self.used.load(Ordering::Acquire);
+        grant.or_else(|| is_all.then(|| self.grant()).flatten())
+    }
+
+    fn grant(&self) -> Option<u32> {
         let grant = self.consumed.swap(0, Ordering::AcqRel);
         self.used.fetch_sub(grant, Ordering::AcqRel);
         (grant > 0).then_some(grant)
@@ -130,6 +155,23 @@ mod tests {
         let arrived = Arrived::default();
         let n = (0..).take_while(|_| arrived.arrive(1).is_ok()).count();
         assert!(n < 4096);
+    }
+
+    #[tokio::test]
+    async fn a_sender_can_wait_until_everything_was_consumed() {
+        let (credit, arrived) = (Credit::new(), Arrived::default());
+        for _ in 0..2 {
+            credit.take(cost(10)).await;
+            arrived.arrive(10).unwrap();
+        }
+        assert_eq!(arrived.consume_and_confirm(10), None);
+        let mut waiting = std::pin::pin!(credit.all_consumed());
+        let pending = std::future::poll_fn(|cx| {
+            std::task::Poll::Ready(waiting.as_mut().poll(cx).is_pending())
+        });
+        assert!(pending.await);
+        credit.grant(arrived.consume_and_confirm(10).unwrap());
+        waiting.await;
     }
 
     #[tokio::test]

@@ -37,7 +37,8 @@ pub trait Streams: std::fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// - [`NotFound`](crate::ErrorKind::NotFound).
     /// - [`InvalidState`](crate::ErrorKind::InvalidState) for a container that can never run again.
-    /// - [`InUse`](crate::ErrorKind::InUse) if input is requested and another caller has it.
+    /// - [`InUse`](crate::ErrorKind::InUse) if input is requested and another caller has it, or
+    ///   if its process has not read the input of several earlier callers.
     /// - [`Timeout`](crate::ErrorKind::Timeout) if the line to the guest was not connected in time.
     /// - [`PermissionDenied`](crate::ErrorKind::PermissionDenied) if the guest on the line cannot
     ///   prove which container it is.

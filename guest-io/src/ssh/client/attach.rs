@@ -12,8 +12,10 @@ use russh::client::{Handle, Handler, Msg};
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
 use tokio::io::AsyncWrite;
 use tokio::sync::mpsc::{self, OwnedPermit, error::SendError};
+use tokio::sync::oneshot;
 
 use super::SessionError;
+use super::requests::{self, NotQueued, Queue, Request, Requests, WeakRequests};
 use crate::Stream;
 use crate::ssh::control::{self, Decoder};
 use crate::ssh::credit::{Arrived, Credit, PIECE, cost};
@@ -36,7 +38,7 @@ pub struct Attach {
 pub struct Input {
     commands: mpsc::Sender<InputCommand>,
     /// Keeps the attachment alive.
-    _requests: mpsc::UnboundedSender<Command>,
+    _requests: Requests,
     reserving: Option<Reserving>,
 }
 
@@ -46,15 +48,19 @@ type Reserving =
 #[derive(Debug)]
 enum InputCommand {
     Data(Bytes),
-    Close,
+    /// Dropped if not everything was consumed.
+    Confirm(oneshot::Sender<()>),
+    /// Dropped if the end could not be sent.
+    Close(oneshot::Sender<()>),
 }
 
 /// The output of a session, and how it ended.
 #[derive(Debug)]
 pub struct Output {
+    /// Bounded by the window: the guest may only send what was granted.
     events: mpsc::UnboundedReceiver<Event>,
     arrived: Arc<Arrived>,
-    requests: mpsc::UnboundedSender<Command>,
+    requests: Requests,
 }
 
 /// An event of a session.
@@ -70,15 +76,7 @@ pub enum Event {
 /// Requests for a session. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Control {
-    requests: mpsc::UnboundedSender<Command>,
-}
-
-#[derive(Debug)]
-enum Command {
-    Resize(Window),
-    Signal(String),
-    Unblock,
-    Grant(u32),
+    requests: Requests,
 }
 
 impl Input {
@@ -96,16 +94,36 @@ impl Input {
             .map_err(|_| SessionError::Lost)
     }
 
-    /// Closes the session's standard input.
+    /// Waits until the session has consumed everything that was written. Input that is still in
+    /// flight when all parts of the attachment are dropped may be lost.
+    ///
+    /// Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Lost`] when the session has ended or the line was lost.
+    pub async fn consumed(&mut self) -> Result<(), SessionError> {
+        let (confirm, confirmed) = oneshot::channel();
+        self.commands
+            .send(InputCommand::Confirm(confirm))
+            .await
+            .map_err(|_| SessionError::Lost)?;
+        confirmed.await.map_err(|_| SessionError::Lost)
+    }
+
+    /// Closes the session's standard input. Waits until everything that was written before, and
+    /// the end, have been sent.
     ///
     /// # Errors
     ///
     /// [`SessionError::Lost`] when the session has ended or the line was lost.
     pub async fn close(self) -> Result<(), SessionError> {
+        let (sent, is_sent) = oneshot::channel();
         self.commands
-            .send(InputCommand::Close)
+            .send(InputCommand::Close(sent))
             .await
-            .map_err(|_| SessionError::Lost)
+            .map_err(|_| SessionError::Lost)?;
+        is_sent.await.map_err(|_| SessionError::Lost)
     }
 
     fn poll_command(
@@ -149,7 +167,7 @@ impl AsyncWrite for Input {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match ready!(self.poll_command(cx, || InputCommand::Close)) {
+        match ready!(self.poll_command(cx, || InputCommand::Close(oneshot::channel().0))) {
             // The input of a session that has ended is already closed.
             Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Poll::Ready(Ok(())),
             result => Poll::Ready(result),
@@ -175,29 +193,31 @@ impl Output {
         if let Event::Data(_, data) = &event
             && let Some(bytes) = self.arrived.consume(data.len())
         {
-            let _ = self.requests.send(Command::Grant(bytes));
+            let _ = self.requests.add(Request::Grant(bytes));
         }
         Some(event)
     }
 }
 
 impl Control {
-    /// Sets the size of the session's terminal.
+    /// Sets the size of the session's terminal. Of several sizes that could not be sent yet, only
+    /// the last one is sent.
     ///
     /// # Errors
     ///
     /// [`SessionError::Lost`] when the session has ended or the line was lost.
     pub fn resize(&self, window: Window) -> Result<(), SessionError> {
-        self.request(Command::Resize(window))
+        self.request(Request::Resize(window))
     }
 
     /// Sends a signal to the session's process, by name without `SIG` or by number.
     ///
     /// # Errors
     ///
-    /// [`SessionError::Lost`] when the session has ended or the line was lost.
+    /// [`SessionError::Lost`] when the session has ended or the line was lost, and
+    /// [`SessionError::Busy`] when the line is stalled and many signals wait already.
     pub fn signal(&self, signal: &str) -> Result<(), SessionError> {
-        self.request(Command::Signal(signal.to_owned()))
+        self.request(Request::Signal(signal.to_owned()))
     }
 
     /// Starts the session if it waits for an attachment.
@@ -206,11 +226,14 @@ impl Control {
     ///
     /// [`SessionError::Lost`] when the session has ended or the line was lost.
     pub fn unblock(&self) -> Result<(), SessionError> {
-        self.request(Command::Unblock)
+        self.request(Request::Unblock)
     }
 
-    fn request(&self, command: Command) -> Result<(), SessionError> {
-        self.requests.send(command).map_err(|_| SessionError::Lost)
+    fn request(&self, request: Request) -> Result<(), SessionError> {
+        self.requests.add(request).map_err(|error| match error {
+            NotQueued::Ended => SessionError::Lost,
+            NotQueued::Full => SessionError::Busy,
+        })
     }
 }
 
@@ -225,7 +248,7 @@ pub(super) async fn open<H: Handler>(handle: &Handle<H>, id: &str) -> Result<Att
         .await
         .map_err(|_| SessionError::Lost)?;
     let (events, receiver) = mpsc::unbounded_channel();
-    let (requests, queue) = mpsc::unbounded_channel();
+    let (requests, queue) = requests::queue();
     let mut incoming = Incoming {
         arrived: Arc::new(Arrived::default()),
         credit: Arc::new(Credit::new()),
@@ -274,7 +297,7 @@ struct Incoming {
     arrived: Arc<Arrived>,
     credit: Arc<Credit>,
     control: Decoder,
-    requests: mpsc::WeakUnboundedSender<Command>,
+    requests: WeakRequests,
     events: mpsc::UnboundedSender<Event>,
     exited: bool,
 }
@@ -330,10 +353,8 @@ impl Incoming {
         }
         if self.events.send(Event::Data(stream, data)).is_err() {
             // Without a reader, output is discarded, so that the session continues.
-            if let Some(grant) = self.arrived.consume(bytes)
-                && let Some(requests) = self.requests.upgrade()
-            {
-                let _ = requests.send(Command::Grant(grant));
+            if let Some(grant) = self.arrived.consume(bytes) {
+                let _ = self.requests.add(Request::Grant(grant));
             }
         }
         ControlFlow::Continue(())
@@ -346,7 +367,7 @@ async fn run(
     writer: ChannelWriteHalf<Msg>,
     mut incoming: Incoming,
     mut input: mpsc::Receiver<InputCommand>,
-    mut requests: mpsc::UnboundedReceiver<Command>,
+    mut requests: Queue,
 ) {
     let credit = Arc::clone(&incoming.credit);
     let receive = async {
@@ -367,26 +388,33 @@ async fn run(
                         writer.data_bytes(piece).await?;
                     }
                 }
-                InputCommand::Close => writer.eof().await?,
+                InputCommand::Confirm(confirm) => {
+                    credit.all_consumed().await;
+                    let _ = confirm.send(());
+                }
+                InputCommand::Close(sent) => {
+                    writer.eof().await?;
+                    let _ = sent.send(());
+                }
             }
         }
         std::future::pending::<Result<(), russh::Error>>().await
     };
     let request = async {
-        while let Some(command) = requests.recv().await {
-            let frame = match command {
-                Command::Resize(window) => {
+        while let Some(request) = requests.next().await {
+            let frame = match request {
+                Request::Resize(window) => {
                     writer
                         .window_change(window.columns, window.rows, 0, 0)
                         .await?;
                     continue;
                 }
-                Command::Signal(name) => {
+                Request::Signal(name) => {
                     writer.signal(signals::from_name(&name)).await?;
                     continue;
                 }
-                Command::Unblock => control::Control::Unblock,
-                Command::Grant(bytes) => control::Control::Grant(bytes),
+                Request::Unblock => control::Control::Unblock,
+                Request::Grant(bytes) => control::Control::Grant(bytes),
             };
             let frame = Bytes::copy_from_slice(&frame.encode());
             writer.extended_data_bytes(CONTROL_TYPE, frame).await?;

@@ -1,6 +1,7 @@
 //! The host's end of the multiplexed streams: an SSH client on a serial line.
 
 mod attach;
+mod requests;
 
 use std::fmt;
 use std::io;
@@ -65,6 +66,9 @@ pub enum SessionError {
     /// The response of the guest is invalid.
     #[error("the guest's response is invalid")]
     Invalid,
+    /// The line is stalled, and too many requests wait already.
+    #[error("the line is stalled, and too many requests wait for it")]
+    Busy,
     /// The session id is empty, too long, or contains a blank.
     #[error("the session id is invalid")]
     Id,

@@ -36,8 +36,10 @@ pub enum StdinEvent {
 /// The input of a session. At most [`WINDOW`](crate::ssh::WINDOW) bytes are buffered.
 #[derive(Debug)]
 pub struct Stdin {
+    /// Bounded by the window.
     pub(super) events: mpsc::UnboundedReceiver<StdinEvent>,
     pub(super) arrived: Arc<Arrived>,
+    /// Bounded by the window: the host sends only what was granted.
     pub(super) grants: mpsc::UnboundedSender<u32>,
 }
 
@@ -49,7 +51,7 @@ impl Stdin {
     pub async fn next(&mut self) -> Option<StdinEvent> {
         let event = self.events.recv().await?;
         if let StdinEvent::Data(data) = &event
-            && let Some(grant) = self.arrived.consume(data.len())
+            && let Some(grant) = self.arrived.consume_and_confirm(data.len())
         {
             // Fails only if the connection has ended.
             let _ = self.grants.send(grant);

@@ -113,6 +113,38 @@ async fn a_session_attached_before_its_start_loses_no_byte() {
 }
 
 #[tokio::test]
+async fn a_writer_can_wait_until_its_input_was_consumed() {
+    let (guest, _requests) = guest();
+    let (session, _server) = connected(&Keys::new(), guest).await;
+    let mut attach = session.attach("echo").await.unwrap();
+    attach.input.send(Bytes::from_static(b"one")).await.unwrap();
+    timeout(LIMIT, attach.input.consumed())
+        .await
+        .expect("the session reads")
+        .unwrap();
+    // `wait` never reads its input.
+    let mut unread = session.attach("wait").await.unwrap();
+    unread.input.consumed().await.unwrap();
+    unread.input.send(Bytes::from_static(b"one")).await.unwrap();
+    {
+        let mut waiting = std::pin::pin!(unread.input.consumed());
+        let text = Bytes::from_static(b"two");
+        attach.input.send(text).await.unwrap();
+        tokio::select! {
+            biased;
+            done = &mut waiting => panic!("nothing has read it: {done:?}"),
+            done = attach.input.consumed() => done.unwrap(),
+        }
+    }
+    unread.control.unblock().unwrap();
+    while unread.output.next().await.is_some() {}
+    let ended = timeout(LIMIT, unread.input.consumed())
+        .await
+        .expect("an end");
+    assert_eq!(ended, Err(SessionError::Lost));
+}
+
+#[tokio::test]
 async fn dropping_an_attachment_detaches_without_closing_the_input() {
     let (guest, _requests) = guest();
     let detached = Arc::clone(&guest.detached);

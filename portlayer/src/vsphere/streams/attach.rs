@@ -76,8 +76,14 @@ impl VsphereStreams {
         if options.stdin && target.takes_input {
             let hold = Hold::take(&target.hub.input_held)
                 .ok_or_else(|| Error::in_use(resource.clone(), "another holder of its input"))?;
+            let turn = target.hub.unread.turn().ok_or_else(|| {
+                Error::in_use(
+                    resource.clone(),
+                    "the input of earlier clients, which its process does not read",
+                )
+            })?;
             let (near, source) = hold.into_input(Some(presence.clone()));
-            member.input = Some(source);
+            member.input = Some(turn.input(source));
             input = Some(near);
         }
         let mut output = stream::empty().boxed();

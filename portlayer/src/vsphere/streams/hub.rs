@@ -1,20 +1,20 @@
 //! The streams of one container, shared by all attached clients.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::BytesMut;
 use guest_io::ssh::Window;
-use guest_io::ssh::client::{Attach, Event, Input, Session, SessionError};
-use tokio::io::AsyncReadExt;
-use tokio::sync::{mpsc, watch};
+use guest_io::ssh::client::{Attach, Event, Session, SessionError};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+use super::joins::Joins;
 use super::lines::{Line, LineWatch};
 use super::member::{Member, Members};
 use super::run_events::{Event as RunEvent, RunEvents};
-use crate::stream::Source;
+use super::unread::{self, Unread};
 use crate::vsphere::exec::{Blocking, VsphereExec};
 use crate::{ContainerId, Error, Resource};
 
@@ -30,11 +30,13 @@ pub(super) struct Hub {
     blocking: Arc<Blocking>,
     /// The number of runs, or of attempts to attach to a run, that are over.
     over: watch::Sender<u64>,
-    /// The channel to the task that copies data, while that task is running.
-    joins: Mutex<Option<mpsc::UnboundedSender<Member>>>,
+    /// The new clients, for the task that copies data.
+    joins: Joins,
     window: watch::Sender<Option<Window>>,
     /// Whether a client owns the input.
     pub(super) input_held: Arc<AtomicBool>,
+    /// The clients whose input the process has not consumed yet.
+    pub(super) unread: Unread,
 }
 
 /// The reason why the connection to a session ended.
@@ -62,9 +64,10 @@ impl Hub {
             blocking: exec.blocking(),
             exec,
             over: watch::Sender::new(0),
-            joins: Mutex::default(),
+            joins: Joins::default(),
             window: watch::Sender::new(None),
             input_held: Arc::default(),
+            unread: Unread::default(),
         }
     }
 
@@ -102,7 +105,7 @@ impl Hub {
 
     /// Returns whether any client is attached.
     pub(super) fn is_attached(&self) -> bool {
-        self.lock().is_some()
+        self.joins.is_running()
     }
 
     /// Stores the size of the terminal, and sends it to the guest while a client is attached.
@@ -111,7 +114,7 @@ impl Hub {
     }
 
     pub(super) fn is_in_use(&self) -> bool {
-        self.is_connected() || self.lock().is_some()
+        self.is_connected() || self.is_attached()
     }
 
     /// Adds a client. If `before_start` is set, the next run waits until the client is connected.
@@ -119,23 +122,10 @@ impl Hub {
         if before_start {
             self.blocking.request(self.id);
         }
-        let mut joins = self.lock();
-        let member = match &*joins {
-            Some(running) => match running.send(member) {
-                Ok(()) => return,
-                Err(mpsc::error::SendError(member)) => member,
-            },
-            None => member,
-        };
-        let (sender, receiver) = mpsc::unbounded_channel();
-        let _ = sender.send(member);
-        *joins = Some(sender);
-        let hub = Arc::clone(self);
-        tokio::spawn(async move { hub.run(receiver).await });
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<mpsc::UnboundedSender<Member>>> {
-        self.joins.lock().unwrap_or_else(PoisonError::into_inner)
+        if self.joins.add(member) {
+            let hub = Arc::clone(self);
+            tokio::spawn(async move { hub.run().await });
+        }
     }
 
     fn resource(&self) -> Resource {
@@ -143,32 +133,30 @@ impl Hub {
     }
 
     /// Copies data as long as any client is attached.
-    async fn run(&self, mut joins: mpsc::UnboundedReceiver<Member>) {
+    async fn run(&self) {
         loop {
             let mut members = Members::new(self.id, Arc::clone(self.exec.log_readers()));
-            while let Ok(member) = joins.try_recv() {
+            while let Some(member) = self.joins.try_next() {
                 members.add(member);
             }
-            self.run_once(&mut joins, &mut members).await;
+            self.run_once(&mut members).await;
             self.over.send_modify(|runs| *runs += 1);
             drop(members);
-            let mut current = self.lock();
             // A client may have joined concurrently.
-            if joins.is_empty() {
-                *current = None;
+            if self.joins.end() {
                 return;
             }
         }
     }
 
-    async fn run_once(&self, joins: &mut mpsc::UnboundedReceiver<Member>, members: &mut Members) {
+    async fn run_once(&self, members: &mut Members) {
         let before = members.before();
         if before.is_none() {
             members.begin();
         }
         let mut run_events = RunEvents::new(self.exec.clone(), self.id, before);
-        if let Some((session, attach)) = self.connect(joins, members, &mut run_events).await {
-            while let Ok(member) = joins.try_recv() {
+        if let Some((session, attach)) = self.connect(members, &mut run_events).await {
+            while let Some(member) = self.joins.try_next() {
                 members.add(member);
             }
             let window = *self.window.borrow();
@@ -177,7 +165,7 @@ impl Hub {
             }
             self.blocking.release(&self.id);
             let _ = attach.control.unblock();
-            match self.carry(attach, joins, members, &mut run_events).await {
+            match self.carry(attach, members, &mut run_events).await {
                 End::Done => members.end_line().await,
                 End::Lost => {
                     tracing::debug!(container = %self.id, "its line was lost while attached");
@@ -206,7 +194,6 @@ impl Hub {
     /// cannot be served, or if the run is over.
     async fn connect(
         &self,
-        joins: &mut mpsc::UnboundedReceiver<Member>,
         members: &mut Members,
         run_events: &mut RunEvents,
     ) -> Option<(Session, Attach)> {
@@ -215,7 +202,7 @@ impl Hub {
         let mut must_unblock = false;
         loop {
             let news = tokio::select! {
-                Some(member) = joins.recv() => News::Joined(member),
+                member = self.joins.next() => News::Joined(member),
                 now = line.wait_for(|line| !matches!(line, Line::Absent)) => {
                     News::Line(now.ok()?.clone())
                 }
@@ -288,20 +275,20 @@ impl Hub {
     async fn carry(
         &self,
         attach: Attach,
-        joins: &mut mpsc::UnboundedReceiver<Member>,
         members: &mut Members,
         run_events: &mut RunEvents,
     ) -> End {
-        let (sources, inputs) = mpsc::unbounded_channel();
-        members.feed(&sources);
-        // The task ends when the sender is dropped.
-        tokio::spawn(feed(inputs, attach.input));
+        let (inputs, unread) = unread::inputs();
+        members.feed(&inputs);
+        // A task of its own, so that input does not wait for a slow reader of the output.
+        let mut feeding = JoinSet::new();
+        feeding.spawn(unread::feed(unread, attach.input));
         let mut output = attach.output;
         let control = attach.control;
         let mut window = self.window.subscribe();
         // Set when the machine is off, because its line should end soon after that.
         let mut deadline: Option<Instant> = None;
-        while !members.is_empty() {
+        loop {
             let expired = async {
                 match deadline {
                     Some(deadline) => sleep_until(deadline).await,
@@ -327,36 +314,15 @@ impl Hub {
                         tracing::debug!(container = %self.id, %error, "cannot determine its end");
                     }
                 },
-                Some(member) = joins.recv() => {
+                member = self.joins.next() => {
                     members.add(member);
-                    members.feed(&sources);
+                    members.feed(&inputs);
                 }
-                () = members.gone() => {}
+                () = members.gone(), if !members.is_empty() => {}
+                // The line carries what the clients have left behind.
+                () = self.unread.consumed(), if members.is_empty() => return End::Done,
                 () = expired => return End::Lost,
             }
-        }
-        End::Done
-    }
-}
-
-/// Copies the inputs of clients to a session, one after the other.
-async fn feed(mut sources: mpsc::UnboundedReceiver<Source>, mut input: Input) {
-    while let Some(mut source) = sources.recv().await {
-        let mut buffer = BytesMut::new();
-        loop {
-            buffer.reserve(16 * 1024);
-            match source.data.read_buf(&mut buffer).await {
-                Ok(0) | Err(_) => break,
-                Ok(_) => {
-                    if input.send(buffer.split().freeze()).await.is_err() {
-                        return;
-                    }
-                }
-            }
-        }
-        if source.closes() {
-            let _ = input.close().await;
-            return;
         }
     }
 }

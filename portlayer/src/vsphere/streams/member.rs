@@ -10,7 +10,8 @@ use tokio::sync::mpsc;
 
 use super::logs::std_stream;
 use super::output::Piece;
-use crate::stream::{Chunk, Source, StdStream};
+use super::unread::UnreadInput;
+use crate::stream::{Chunk, StdStream};
 use crate::vsphere::exec::LogReaders;
 use crate::vsphere::run_state::RunState;
 use crate::{ContainerId, Error};
@@ -24,11 +25,31 @@ pub(super) struct Member {
     pub(super) output: Option<mpsc::Sender<Piece>>,
     /// Whether the client's output is read from the log instead of the line.
     pub(super) reads_log: bool,
-    pub(super) input: Option<Source>,
+    pub(super) input: Option<UnreadInput>,
     /// The previous run, if the machine was off. The client is then attached to the next run.
     pub(super) before: Option<RunState>,
     /// Closed when the client has dropped both input and output.
     pub(super) present: mpsc::Receiver<Infallible>,
+}
+
+impl Member {
+    /// Returns whether the client has detached.
+    pub(super) fn is_gone(&self) -> bool {
+        self.present.is_closed()
+    }
+
+    #[cfg(test)]
+    pub(super) fn without_streams(present: mpsc::Receiver<Infallible>) -> Self {
+        Self {
+            stdout: false,
+            stderr: false,
+            output: None,
+            reads_log: false,
+            input: None,
+            before: None,
+            present,
+        }
+    }
 }
 
 /// All clients that are attached to a container.
@@ -154,11 +175,11 @@ impl Members {
         }
     }
 
-    /// Passes the inputs of new clients to `sources`.
-    pub(super) fn feed(&mut self, sources: &mpsc::UnboundedSender<Source>) {
+    /// Passes the inputs of new clients to `inputs`, which has room for all that are counted.
+    pub(super) fn feed(&mut self, inputs: &mpsc::Sender<UnreadInput>) {
         for member in &mut self.members {
-            if let Some(source) = member.input.take() {
-                let _ = sources.send(source);
+            if let Some(input) = member.input.take() {
+                let _ = inputs.try_send(input);
             }
         }
     }

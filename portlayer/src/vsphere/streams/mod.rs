@@ -14,6 +14,8 @@ mod attach;
 #[cfg(feature = "attach")]
 mod hub;
 #[cfg(feature = "attach")]
+mod joins;
+#[cfg(feature = "attach")]
 mod lines;
 mod log_source;
 mod logs;
@@ -26,6 +28,8 @@ mod run_events;
 #[cfg(feature = "attach")]
 mod run_log;
 mod tailer;
+#[cfg(feature = "attach")]
+mod unread;
 
 use std::sync::Arc;
 
