@@ -18,16 +18,23 @@ out of its serial line.
 /// The reference of the image in the examples.
 pub const REFERENCE: &str = "hello-world:latest";
 
-/// Creates an image like docker's `hello-world`: its program writes [`GREETING`] and exits
-/// with status 0.
+/// Returns the processor of this system.
 ///
 /// # Errors
-/// Fails on an unsupported processor architecture.
-pub fn hello_world() -> Result<Image> {
-    let machine = Machine::here().with_context(|| {
+/// Fails if there are no programs for it.
+pub fn processor() -> Result<Machine> {
+    Machine::here().with_context(|| {
         let processor = std::env::consts::ARCH;
         format!("there is no program for the processor {processor}")
-    })?;
+    })
+}
+
+/// Creates an image for this processor, like docker's `hello-world`: its program writes
+/// [`GREETING`] and exits with status 0.
+///
+/// # Errors
+/// Fails if the text is too long for the program.
+pub fn hello_world(machine: Machine) -> Result<Image> {
     let program = guest_programs::prints(machine, GREETING, 0).context("the text is too long")?;
     let layer = layer("hello", &program)?;
     let diff_id = Digest::of(&layer);
@@ -70,7 +77,7 @@ mod tests {
 
     #[test]
     fn the_layer_is_the_one_that_the_configuration_names() {
-        let image = hello_world().unwrap();
+        let image = hello_world(processor().unwrap()).unwrap();
         let mut content = Vec::new();
         image.layers()[0]
             .open()
@@ -80,7 +87,7 @@ mod tests {
         assert_eq!(image.config().diff_ids(), [Digest::of(&content)]);
         assert_eq!(image.config().process().cmd, ["/hello"]);
         assert_eq!(
-            hello_world().unwrap().id(),
+            hello_world(processor().unwrap()).unwrap().id(),
             image.id(),
             "the image must be the same every time"
         );

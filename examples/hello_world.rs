@@ -35,6 +35,7 @@ use examples::report::Report;
 use examples::stage::Stage;
 use examples::{hello_image, names, table};
 use futures_util::TryStreamExt as _;
+use guest_programs::Machine;
 use portlayer::exec::{Command, ContainerSpec, ExecExt, RootFs, StartOptions};
 use portlayer::image::{Image, ImportOptions};
 use portlayer::stream::LogOptions;
@@ -97,7 +98,12 @@ fn main() -> ExitCode {
 /// Connects to the endpoint, runs the example, removes what it left behind, and disconnects.
 async fn run(args: &Args) -> Result<()> {
     let endpoint = Endpoint::from_environment()?;
-    let image = hello_image::hello_world()?;
+    // The simulator's containers are processes of this system.
+    let machine = match &endpoint {
+        Some(_) => Machine::X86_64,
+        None => hello_image::processor()?,
+    };
+    let image = hello_image::hello_world(machine)?;
     let container = container(args, &image)?;
     let interrupts = Interrupts::listen().context("listen for signals")?;
     let place = endpoint
@@ -115,6 +121,7 @@ async fn run(args: &Args) -> Result<()> {
     let options = Options {
         dialect: Dialect::Vic04,
         start_timeout: Duration::from_secs(60),
+        architecture: machine.architecture().to_owned(),
         ..Options::default()
     };
     let job = Job {

@@ -5,6 +5,8 @@
 mod events;
 #[path = "conformance_bites/exports.rs"]
 mod exports;
+#[path = "conformance_bites/images.rs"]
+mod images;
 #[path = "conformance_bites/networks.rs"]
 mod networks;
 #[path = "conformance_bites/store.rs"]

@@ -1,13 +1,11 @@
-//! Compresses grains on several threads, in order, with bounded memory.
+//! Compresses grains.
 
-use std::collections::VecDeque;
 use std::io;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::JoinHandle;
 
 use flate2::{Compress, Compression, FlushCompress, Status};
 
 use super::GRAIN;
+use super::pool::Pool;
 
 /// The compression level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -29,8 +27,11 @@ impl CompressionLevel {
     }
 }
 
-/// Grains in flight for each thread.
-const QUEUE: usize = 4;
+/// A grain to be compressed.
+pub(super) struct Plain {
+    pub(super) grain: u64,
+    pub(super) data: Vec<u8>,
+}
 
 /// A compressed grain, and the buffer of its uncompressed data for reuse.
 pub(super) struct Packed {
@@ -39,131 +40,16 @@ pub(super) struct Packed {
     pub(super) spare: Vec<u8>,
 }
 
-struct Job {
-    grain: u64,
-    plain: Vec<u8>,
-}
-
-struct Worker {
-    jobs: SyncSender<Job>,
-    results: Receiver<Packed>,
-    thread: JoinHandle<()>,
-}
-
-/// A pool of threads that compress grains. Results are returned in the order of the jobs.
-pub(super) struct Pool {
-    workers: Vec<Worker>,
-    /// The worker of each job in flight, oldest first.
-    in_flight: VecDeque<usize>,
-    next: usize,
-    /// Compresses on the caller's thread when there are no workers.
-    own: Packer,
-    failed: bool,
-}
-
-impl Pool {
-    pub(super) fn new(level: CompressionLevel, threads: usize) -> io::Result<Self> {
-        let mut pool = Self {
-            workers: Vec::new(),
-            in_flight: VecDeque::new(),
-            next: 0,
-            own: Packer::new(level),
-            failed: false,
-        };
-        for index in 0..threads {
-            // Both queues have room for everything in flight, so sending never blocks.
-            let (jobs, job_receiver) = sync_channel::<Job>(QUEUE);
-            let (result_sender, results) = sync_channel(QUEUE);
-            let thread = std::thread::Builder::new()
-                .name(format!("deflate {index}"))
-                .spawn(move || {
-                    let mut packer = Packer::new(level);
-                    for Job { grain, plain } in job_receiver {
-                        let data = packer.pack(&plain);
-                        if result_sender
-                            .send(Packed {
-                                grain,
-                                data,
-                                spare: plain,
-                            })
-                            .is_err()
-                        {
-                            break;
-                        }
-                    }
-                })?;
-            pool.workers.push(Worker {
-                jobs,
-                results,
-                thread,
-            });
+/// Starts threads that compress grains.
+pub(super) fn pool(level: CompressionLevel, threads: usize) -> io::Result<Pool<Plain, Packed>> {
+    Pool::new("deflate", threads, || {
+        let mut packer = Packer::new(level);
+        move |Plain { grain, data }| Packed {
+            grain,
+            data: packer.pack(&data),
+            spare: data,
         }
-        Ok(pool)
-    }
-
-    /// Submits a grain. If the maximum number of grains is in flight, waits for the oldest and
-    /// returns it.
-    pub(super) fn push(&mut self, grain: u64, plain: Vec<u8>) -> io::Result<Option<Packed>> {
-        if self.workers.is_empty() {
-            let data = self.own.pack(&plain);
-            return Ok(Some(Packed {
-                grain,
-                data,
-                spare: plain,
-            }));
-        }
-        let done = if self.in_flight.len() >= QUEUE * self.workers.len() {
-            self.pop()?
-        } else {
-            None
-        };
-        let index = self.next;
-        self.next = (index + 1) % self.workers.len();
-        if self.workers[index].jobs.send(Job { grain, plain }).is_err() {
-            return Err(self.failure());
-        }
-        self.in_flight.push_back(index);
-        Ok(done)
-    }
-
-    /// Waits for the oldest grain in flight and returns it; `None` if there is none.
-    pub(super) fn pop(&mut self) -> io::Result<Option<Packed>> {
-        let Some(index) = self.in_flight.pop_front() else {
-            return Ok(None);
-        };
-        match self.workers[index].results.recv() {
-            Ok(packed) => Ok(Some(packed)),
-            Err(_) => Err(self.failure()),
-        }
-    }
-
-    fn failure(&mut self) -> io::Error {
-        self.failed = true;
-        io::Error::other("a compression thread failed")
-    }
-}
-
-impl Drop for Pool {
-    fn drop(&mut self) {
-        let workers = std::mem::take(&mut self.workers);
-        let threads: Vec<_> = workers
-            .into_iter()
-            .map(
-                |Worker {
-                     jobs,
-                     results,
-                     thread,
-                 }| {
-                    drop((jobs, results));
-                    thread
-                },
-            )
-            .collect();
-        for thread in threads {
-            // A panic was already reported to the caller by `pop`.
-            _ = thread.join();
-        }
-    }
+    })
 }
 
 /// Compresses one grain at a time.
@@ -203,7 +89,6 @@ fn run(compress: &mut Compress, plain: &[u8], to: &mut [u8]) -> Option<usize> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 mod tests {
     use super::*;
 
@@ -231,17 +116,5 @@ mod tests {
             assert!(packed.len() < GRAIN as usize + 64, "{}", packed.len());
             assert!(packer.pack(&grain(|n| n as u8 / 16)).len() < 4096);
         }
-    }
-
-    #[test]
-    fn the_end_of_a_worker_is_an_error_and_not_a_hang() {
-        let mut pool = Pool::new(CompressionLevel::Fast, 2).unwrap();
-        // As if the first worker had panicked: it receives no jobs and sends no results.
-        pool.workers[0].jobs = sync_channel(1).0;
-        pool.push(0, noise()).map(drop).unwrap_err();
-        let mut pool = Pool::new(CompressionLevel::Fast, 2).unwrap();
-        pool.push(0, noise()).unwrap();
-        pool.workers[0].results = sync_channel(1).1;
-        assert!(pool.pop().is_err());
     }
 }

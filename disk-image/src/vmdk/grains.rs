@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use flate2::{Decompress, FlushDecompress, Status};
-
 use super::header::{AT_END, COMPRESSED, Header, MARKERS, marker};
+use super::inflate::Inflater;
 use super::{Error, SECTOR, TABLE_ENTRIES};
 use crate::block::{BlockRead, RawDisk};
 
@@ -138,7 +137,8 @@ impl Grains {
         }
         let mut packed = vec![0; size as usize];
         self.file.read_exact_at(&mut packed, packed_at)?;
-        let plain = inflate(&packed, self.grain_bytes() as usize).ok_or_else(damaged)?;
+        let plain = Inflater::new().inflate(&packed, self.grain_bytes() as usize);
+        let plain = plain.ok_or_else(damaged)?;
         let plain: Arc<[u8]> = plain.into();
         let mut cache = lock();
         if cache.len() >= CACHED_GRAINS {
@@ -179,17 +179,6 @@ fn use_cached(cache: &mut VecDeque<(u64, Arc<[u8]>)>, grain: u64) -> Option<Arc<
     let plain = Arc::clone(&entry.1);
     cache.push_back(entry);
     Some(plain)
-}
-
-/// Decompresses exactly one grain. The last grain of a disk may be shorter and is padded with
-/// zeros.
-pub(super) fn inflate(packed: &[u8], size: usize) -> Option<Vec<u8>> {
-    let mut plain = vec![0; size];
-    let mut inflater = Decompress::new(true);
-    match inflater.decompress(packed, &mut plain, FlushDecompress::Finish) {
-        Ok(Status::StreamEnd) => Some(plain),
-        _ => None,
-    }
 }
 
 /// Reads the header, or the footer at the end of the file of a streamOptimized disk.

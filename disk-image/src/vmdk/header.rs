@@ -150,6 +150,12 @@ pub(crate) mod marker {
     pub(crate) const DIRECTORY: u32 = 2;
     pub(crate) const FOOTER: u32 = 3;
 
+    /// Returns the compressed data of a grain from its record: a marker, the data, and padding.
+    pub(crate) fn grain_data(record: &[u8]) -> Option<&[u8]> {
+        let size = crate::le::u32_at(record.get(..12)?, 8) as usize;
+        record.get(12..)?.get(..size)
+    }
+
     /// Encodes the marker that precedes `sectors` of metadata.
     pub(crate) fn encode(kind: u32, sectors: u64) -> [u8; 512] {
         let mut to = [0; 512];

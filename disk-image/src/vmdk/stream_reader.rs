@@ -3,13 +3,16 @@
 use std::io::{self, Read};
 
 use super::descriptor::Descriptor;
-use super::grains::inflate;
 use super::header::{AT_END, Header, MARKERS, marker};
+use super::inflate::{self, Packed, Plain};
+use super::pool::{Pool, default_threads};
 use super::{Error, GRAIN, SECTOR};
 use crate::le;
 use crate::{Monitor, Sink};
 
 /// Reads a streamOptimized disk that arrives as a stream, such as an upload.
+///
+/// Grains are decompressed on several threads. Memory use is a few grains of 64 KiB per thread.
 ///
 /// ```no_run
 /// # fn main() -> Result<(), disk_image::Error> {
@@ -29,6 +32,7 @@ pub struct StreamReader<R> {
     position: u64,
     header: Header,
     descriptor: Option<Descriptor>,
+    threads: usize,
 }
 
 impl<R: Read> StreamReader<R> {
@@ -43,6 +47,7 @@ impl<R: Read> StreamReader<R> {
             position: 0,
             header,
             descriptor: None,
+            threads: default_threads(),
         };
         let mut block = [0; SECTOR as usize];
         reader.fill(&mut block)?;
@@ -93,18 +98,43 @@ impl<R: Read> StreamReader<R> {
         self.descriptor.as_ref()
     }
 
+    /// Sets the number of threads that decompress, at most 64; 0 decompresses on the caller's
+    /// thread. Default: one per processor, at most 8.
+    #[must_use]
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads.min(64);
+        self
+    }
+
     /// Copies the whole disk into a sink, and verifies the markers, the order of the grains and the
     /// footer.
     ///
     /// # Errors
-    /// [`crate::Error::Vmdk`] if the stream is damaged or ends early, the error of the sink, or
-    /// [`crate::Error::Cancelled`]. After an error the sink contains an incomplete disk.
+    /// [`crate::Error::Vmdk`] if the stream is damaged or ends early, the error of the sink,
+    /// [`crate::Error::Write`] if the threads cannot be started, or [`crate::Error::Cancelled`].
+    /// Of several errors, the first in the stream is returned. After an error the sink contains an
+    /// incomplete disk.
     pub fn copy_to(mut self, sink: &mut dyn Sink, monitor: &Monitor) -> Result<(), crate::Error> {
+        let mut grains = Grains {
+            pool: inflate::pool(self.threads).map_err(crate::Error::Write)?,
+            capacity: self.capacity(),
+            sink,
+            monitor,
+            has_failed: false,
+        };
+        let read = self.read(&mut grains);
+        // The grains before an error are copied: one of them may be damaged.
+        grains.finish()?;
+        read
+    }
+
+    /// Reads the stream to its end.
+    fn read(&mut self, grains: &mut Grains<'_>) -> Result<(), crate::Error> {
         let capacity = self.capacity();
         let mut next = 0;
         let mut had_footer = false;
         loop {
-            monitor.check()?;
+            grains.monitor.check()?;
             let at = self.position;
             let damaged = |what| crate::Error::from(Error::Damaged { what, offset: at });
             let mut block = [0; SECTOR as usize];
@@ -138,14 +168,10 @@ impl<R: Read> StreamReader<R> {
             if u64::from(size) > 4 * GRAIN {
                 return Err(damaged("grain size"));
             }
-            let mut packed = vec![0; (12 + size as usize).next_multiple_of(SECTOR as usize)];
-            packed[..SECTOR as usize].copy_from_slice(&block);
-            self.fill(&mut packed[SECTOR as usize..])?;
-            let plain = inflate(&packed[12..12 + size as usize], GRAIN as usize);
-            let plain = plain.ok_or_else(|| damaged("compressed grain"))?;
-            let len = GRAIN.min(capacity - offset);
-            sink.put(offset, &plain[..len as usize])?;
-            monitor.add_bytes(len);
+            let mut record = vec![0; (12 + size as usize).next_multiple_of(SECTOR as usize)];
+            record[..SECTOR as usize].copy_from_slice(&block);
+            self.fill(&mut record[SECTOR as usize..])?;
+            grains.push(Packed { offset, at, record })?;
             next = offset + GRAIN;
         }
         if !had_footer && self.header.directory == AT_END {
@@ -176,6 +202,47 @@ impl<R: Read> StreamReader<R> {
         if skipped < bytes {
             return Err(read(io::ErrorKind::UnexpectedEof.into()));
         }
+        Ok(())
+    }
+}
+
+/// Decompresses grains and puts them into a sink, in order.
+struct Grains<'a> {
+    pool: Pool<Packed, Plain>,
+    capacity: u64,
+    sink: &'a mut dyn Sink,
+    monitor: &'a Monitor,
+    has_failed: bool,
+}
+
+impl Grains<'_> {
+    fn push(&mut self, packed: Packed) -> Result<(), crate::Error> {
+        let done = self.pool.push(packed).map_err(crate::Error::Write);
+        let put = done.and_then(|plain| plain.map_or(Ok(()), |plain| self.put(plain)));
+        self.has_failed = put.is_err();
+        put
+    }
+
+    /// Puts the remaining grains, unless an earlier one failed.
+    fn finish(mut self) -> Result<(), crate::Error> {
+        while !self.has_failed
+            && let Some(plain) = self.pool.pop().map_err(crate::Error::Write)?
+        {
+            self.put(plain)?;
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, plain: Plain) -> Result<(), crate::Error> {
+        let Plain { offset, at, data } = plain;
+        self.monitor.check()?;
+        let data = data.ok_or(Error::Damaged {
+            what: "compressed grain",
+            offset: at,
+        })?;
+        let len = GRAIN.min(self.capacity - offset);
+        self.sink.put(offset, &data[..len as usize])?;
+        self.monitor.add_bytes(len);
         Ok(())
     }
 }

@@ -4,9 +4,10 @@
 use std::fmt;
 use std::io::Write;
 
-use super::deflate::{CompressionLevel, Packed, Pool};
+use super::deflate::{self, CompressionLevel, Packed, Plain};
 use super::descriptor::{CreateType, Descriptor};
 use super::header::{Header, marker};
+use super::pool::{Pool, default_threads};
 use super::{GRAIN, SECTOR, TABLE_ENTRIES};
 use crate::Error;
 use crate::ranges::is_zero;
@@ -40,10 +41,9 @@ pub struct StreamOptions {
 impl StreamOptions {
     /// Creates the default options.
     pub fn new() -> Self {
-        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self {
             level: CompressionLevel::default(),
-            threads: threads.min(8),
+            threads: default_threads(),
             cid: 0xffff_fffe,
             adapter: "lsilogic".to_owned(),
             database: Vec::new(),
@@ -100,7 +100,7 @@ pub struct StreamWriter<W> {
     /// Number of sectors written so far.
     sector: u64,
     capacity: u64,
-    pool: Pool,
+    pool: Pool<Plain, Packed>,
     /// The number and content of the grain that is being filled.
     grain: Option<(u64, Vec<u8>)>,
     /// The lowest grain that may still be written.
@@ -150,7 +150,7 @@ impl<W: Write> StreamWriter<W> {
             out,
             sector: OVERHEAD,
             capacity,
-            pool: Pool::new(options.level, options.threads).map_err(Error::Write)?,
+            pool: deflate::pool(options.level, options.threads).map_err(Error::Write)?,
             grain: None,
             next: 0,
             spare: Vec::new(),
@@ -212,7 +212,11 @@ impl<W: Write> StreamWriter<W> {
             self.spare.push(plain);
             return Ok(());
         }
-        match self.pool.push(number, plain).map_err(Error::Write)? {
+        let plain = Plain {
+            grain: number,
+            data: plain,
+        };
+        match self.pool.push(plain).map_err(Error::Write)? {
             Some(packed) => self.write_grain(packed),
             None => Ok(()),
         }

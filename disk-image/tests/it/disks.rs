@@ -136,6 +136,29 @@ fn truncated_streams_are_refused_at_every_length() {
     }
 }
 
+#[test]
+fn of_several_errors_the_first_in_the_stream_is_told() {
+    let bytes = stream(&plan(), &StreamOptions::new());
+    // The marker of the first grain follows the header and the descriptor.
+    let mut first = bytes.clone();
+    first[(64 << 10) + 100..][..16].fill(0xff);
+    let mut both = first.clone();
+    both.truncate((64 << 10) + 4096);
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("incomplete.vmdk");
+    let mut disk = SparseDisk::create(path, 80 << 20, 7).unwrap();
+    for damaged in [first, both] {
+        for threads in [0, 1, 4] {
+            let reader = StreamReader::new(&damaged[..]).unwrap().threads(threads);
+            let error = reader.copy_to(&mut disk, &Monitor::new()).unwrap_err();
+            let Error::Vmdk(vmdk::Error::Damaged { what, offset }) = error else {
+                panic!("{threads}: {error:?}");
+            };
+            assert_eq!((what, offset), ("compressed grain", 64 << 10), "{threads}");
+        }
+    }
+}
+
 fn child(folder: &Path, parent: &str, name: &str, form: ChildForm) -> SparseDisk {
     let parent_disk = Disk::open(folder.join(parent)).unwrap();
     SparseDisk::create_child(folder.join(name), parent_disk, parent, 0x77, form).unwrap()

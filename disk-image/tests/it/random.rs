@@ -211,7 +211,7 @@ proptest! {
         let mut bytes = plan.write_stream_optimized(Vec::new(), &stream, &Monitor::new()).unwrap();
         damage(&mut bytes, &changes);
         if let Ok(reader) = StreamReader::new(&bytes[..]) {
-            _ = reader.copy_to(&mut Nowhere, &Monitor::new());
+            _ = reader.threads(changes.len() % 3).copy_to(&mut Nowhere, &Monitor::new());
         }
         let folder = tempdir().unwrap();
         let path = folder.path().join("d.vmdk");

@@ -23,7 +23,7 @@ use anyhow::{Context as _, Result};
 use clap::{Parser, ValueEnum};
 use docker_front_end::FrontEnd;
 use portlayer::network::forward::{Forwarder, KernelDialer};
-use portlayer::vsphere::{Dialect, LineServer};
+use portlayer::vsphere::{self, Dialect, LineServer};
 use tokio::net::{TcpListener, UnixListener};
 use vsphere_client::{Client, Credentials};
 
@@ -160,14 +160,12 @@ async fn backend(options: &Options) -> Result<Backend> {
                 .with_context(|| format!("cannot listen on {address}"))?,
         ),
     };
-    Backend::on(
-        builder.connect().await?,
-        &options.host,
+    let client = builder.connect().await?;
+    let settings = vsphere::Options {
         dialect,
-        lines,
-        false,
-    )
-    .await
+        ..vsphere::Options::default()
+    };
+    Backend::on(client, &options.host, settings, lines, false).await
 }
 
 /// Serves until the program is asked to exit.

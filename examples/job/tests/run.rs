@@ -22,7 +22,7 @@ fn job(arguments: &[&str]) -> Output {
 
 /// Saves the image like `docker save`.
 async fn save(path: &Path) {
-    let image = hello_image::hello_world().unwrap();
+    let image = hello_image::hello_world(hello_image::processor().unwrap()).unwrap();
     let reference = hello_image::REFERENCE.parse().unwrap();
     image_source::save(path, vec![(image, vec![reference])])
         .await

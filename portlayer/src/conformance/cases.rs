@@ -80,6 +80,7 @@ pub(super) static ALL: &[Case] = &[
     case!(images::images_with_the_same_layers_live_apart, needs Images),
     case!(images::of_many_imports_all_succeed, needs Images),
     case!(images::a_damaged_layer_is_refused_and_nothing_is_listed, needs Images),
+    case!(images::an_image_for_another_platform_is_refused_unread, needs Images),
     case!(images::a_dropped_import_can_be_repeated, needs Images),
     case!(images::an_image_in_use_is_not_removed, needs Images),
     case!(exports::the_files_of_an_image_are_read_back, needs Images, DiskContents),

@@ -7,6 +7,7 @@
 
 mod config;
 mod digest;
+pub(crate) mod platform;
 mod progress;
 mod source;
 
@@ -49,7 +50,8 @@ pub trait Images: std::fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// - [`InvalidArgument`](crate::ErrorKind::InvalidArgument) naming the layer whose content is
     ///   damaged, has another digest than declared, or exceeds a limit, or the configuration's
-    ///   field that cannot be used.
+    ///   field that cannot be used. `os` and `architecture` are refused before a layer is read if
+    ///   the image's programs cannot run on the back end's machines.
     /// - [`Exhausted`](crate::ErrorKind::Exhausted) when there is no space, or no room for another
     ///   image.
     async fn import(&self, image: Image, options: ImportOptions) -> Result<ImageInfo>;

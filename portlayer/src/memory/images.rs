@@ -16,6 +16,7 @@ use crate::exec::ContainerInfo;
 use crate::image::{
     ChainId, Digest, Image, ImageId, ImageInfo, ImageListing, ImageUsage, Images, ImportOptions,
     ImportPhase, ImportProgress, Layer,
+    platform::{self, AMD64},
 };
 use crate::queue::Queues;
 use crate::{Error, Resource, Result};
@@ -26,7 +27,8 @@ const CAPACITY: u64 = 8 << 30;
 /// An in-memory store of images. Clones share the images.
 ///
 /// Layers are read to their end. Uncompressed layers are verified against their diff ids; for
-/// compressed ones, only a declared digest of the stored bytes is verified.
+/// compressed ones, only a declared digest of the stored bytes is verified. Images have to be for
+/// `amd64`, as those of a host are.
 ///
 /// An [`export`](Images::export) opens the layers again, so what they are read from must still
 /// exist. It needs the feature `vsphere`, whose disks merge the layers.
@@ -101,6 +103,7 @@ impl Images for MemoryImages {
         if let Some(stored) = self.lock().get(&image.id()) {
             return Ok(stored.info.clone());
         }
+        platform::check(&image, AMD64)?;
         let declared = image.config().diff_ids();
         let given = image.layers().iter().map(|layer| &layer.diff_id);
         if !given.eq(declared) {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use guestinfo::Dialect;
 
 use crate::Capabilities;
+use crate::image::platform::AMD64;
 
 /// Options of the hosts: the dialect of keys, timeouts, and capabilities of the endpoint.
 #[derive(Clone, Debug)]
@@ -50,6 +51,10 @@ pub struct Options {
     /// before it sends it. `None`, the default: the system's directory, which on Unix is `TMPDIR` or
     /// `/tmp`.
     pub temporary_directory: Option<PathBuf>,
+    /// The architecture of the machines, in Go's terms. Images for another one are refused.
+    /// Default: `amd64`, which every ESXi host for servers has. Guests of a simulator that run
+    /// processes of its own system have that system's architecture.
+    pub architecture: String,
     /// The capabilities of the endpoint. `None`, the default: they are
     /// [probed](super#what-endpoints-may-lack) when the first host is opened.
     pub capabilities: Option<Capabilities>,
@@ -69,6 +74,7 @@ impl Default for Options {
             sole_writer: false,
             takeover_timeout: Duration::from_secs(30),
             temporary_directory: None,
+            architecture: AMD64.to_owned(),
             capabilities: None,
         }
     }

@@ -50,7 +50,12 @@ impl Backend {
             .connect()
             .await?;
         let lines = lines(directory).await?;
-        let mut backend = Self::on(client, name, dialect, Some(lines), true).await?;
+        let options = Options {
+            dialect,
+            architecture: architecture().to_owned(),
+            ..Options::default()
+        };
+        let mut backend = Self::on(client, name, options, Some(lines), true).await?;
         let datastore = simulator.datastore_directory().display().to_string();
         backend
             .settings
@@ -66,14 +71,10 @@ impl Backend {
     pub(crate) async fn on(
         client: Client,
         name: &str,
-        dialect: Dialect,
+        options: Options,
         lines: Option<LineServer>,
         install: bool,
     ) -> Result<Self> {
-        let options = Options {
-            dialect,
-            ..Options::default()
-        };
         let hosts = Hosts::new(client.clone(), options);
         match hosts.find(name).await {
             Ok(_) => {}
@@ -117,6 +118,15 @@ impl Backend {
         if let Some(simulator) = self.simulator {
             simulator.shutdown().await;
         }
+    }
+}
+
+/// Returns the architecture of this system, which is that of the simulator's guests, in Go's terms.
+fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
     }
 }
 

@@ -32,8 +32,17 @@ fn unreadable(diff_id: Digest) -> Layer {
 }
 
 pub(super) fn config(diff_id: Digest, command: &str) -> Result<ImageConfig, Failure> {
+    config_for("linux", "amd64", diff_id, command)
+}
+
+fn config_for(
+    os: &str,
+    architecture: &str,
+    diff_id: Digest,
+    command: &str,
+) -> Result<ImageConfig, Failure> {
     let json = format!(
-        r#"{{"os":"linux","architecture":"amd64","config":{{"Cmd":["{command}"]}},
+        r#"{{"os":"{os}","architecture":"{architecture}","config":{{"Cmd":["{command}"]}},
             "rootfs":{{"type":"layers","diff_ids":["{diff_id}"]}}}}"#
     );
     ImageConfig::parse(json).map_err(Failure::new)
@@ -177,6 +186,27 @@ pub(super) async fn a_damaged_layer_is_refused_and_nothing_is_listed(bench: &Ben
                 kind: ErrorKind::InvalidArgument { field: "layers" },
                 ..
             })
+        );
+        ensure!(images.inspect(&id).await, Err(ref error) if error.is_not_found());
+    }
+    Ok(())
+}
+
+pub(super) async fn an_image_for_another_platform_is_refused_unread(bench: &Bench<'_>) -> Check {
+    let images = bench.images();
+    let diff_id = Digest::of(tar());
+    for (os, architecture, field) in [
+        ("windows", "amd64", "os"),
+        ("linux", "s390x", "architecture"),
+        ("linux", "x86_64", "architecture"),
+    ] {
+        let config = config_for(os, architecture, diff_id, "/a")?;
+        let image = Image::new(config, [unreadable(diff_id)]);
+        let id = image.id();
+        let refused = images.import(image, options()).await;
+        ensure!(
+            refused.map_err(|error| error.kind),
+            Err(ErrorKind::InvalidArgument { field: named }) if named == field
         );
         ensure!(images.inspect(&id).await, Err(ref error) if error.is_not_found());
     }

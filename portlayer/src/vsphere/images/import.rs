@@ -19,7 +19,7 @@ use super::machine;
 use super::record::{self, ImageRecord, TooLarge};
 use crate::disk::layers::{self, report};
 use crate::disk::spool::Spool;
-use crate::image::{Image, ImageInfo, ImportOptions, ImportPhase};
+use crate::image::{Image, ImageInfo, ImportOptions, ImportPhase, platform};
 use crate::vsphere::endpoint::Written;
 use crate::vsphere::index::Seen;
 use crate::vsphere::machine_spec::options;
@@ -91,7 +91,7 @@ pub(super) async fn start(
     image: Image,
     options: ImportOptions,
 ) -> Result<ImageInfo> {
-    validate(&image)?;
+    validate(&image, &shared.options.architecture)?;
     let resource = Resource::image(image.id());
     // Dropped together with this future, which notifies the task.
     let (_caller, stop) = watch::channel(());
@@ -102,7 +102,8 @@ pub(super) async fn start(
 }
 
 /// Checks everything that can be checked without reading a layer.
-fn validate(image: &Image) -> Result<()> {
+fn validate(image: &Image, architecture: &str) -> Result<()> {
+    platform::check(image, architecture)?;
     let refuse = |field, reason: String| {
         Err(Error::invalid_argument(
             Resource::image(image.id()),
@@ -110,17 +111,7 @@ fn validate(image: &Image) -> Result<()> {
             reason,
         ))
     };
-    let config = image.config();
-    if !matches!(config.os(), "" | "linux") {
-        return refuse(
-            "os",
-            format!(
-                "its operating system is {:?}; containers run linux",
-                config.os()
-            ),
-        );
-    }
-    let declared = config.diff_ids();
+    let declared = image.config().diff_ids();
     let layers = image.layers();
     if layers.len() != declared.len() {
         return refuse(
