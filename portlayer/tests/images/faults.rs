@@ -1,7 +1,11 @@
 //! Bad input and failures in the middle of an import.
 
+use std::io::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use portlayer::exec::{Command, ContainerSpec, RootFs};
 use portlayer::image::{Image, ImageConfig, ImportLimits, ImportOptions};
 use portlayer::vsphere::{Dialect, Hosts, Options};
@@ -9,7 +13,7 @@ use portlayer::{Error, ErrorKind};
 use simulator::{Platform, Reaction, Simulator, Topology};
 use vsphere_client::{Client, Credentials};
 
-use super::{another, cleared, files, image, layer, options, start};
+use super::{another, causes, cleared, files, image, layer, options, start};
 use crate::{Endpoint, spec};
 
 /// Returns options with limits that are changed from the defaults.
@@ -43,6 +47,41 @@ async fn the_caller_sets_the_limits_of_an_import() {
         limits.depth = 10;
     });
     images.import(image, raised).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_bomb_and_an_encrypted_layer_are_refused() {
+    let (endpoint, layer_, before) = start().await;
+    let images = layer_.images();
+    // The ratio counts from 64 MiB.
+    let (diff_id, tar) = layer("zeros", &vec![0; 80 << 20]);
+    let mut bomb = GzEncoder::new(Vec::new(), Compression::best());
+    bomb.write_all(&tar).unwrap();
+    let bomb: Arc<[u8]> = bomb.finish().unwrap().into();
+    let bomb = image(&[(diff_id, bomb)], "/a");
+    let low = limited(|limits| limits.ratio = 500).capacity(128 << 20);
+    let error = images.import(bomb.clone(), low).await.unwrap_err();
+    let kind = ErrorKind::InvalidArgument { field: "layers" };
+    assert_eq!(error.kind, kind, "{error:?}");
+    let words = causes(&error);
+    assert!(words.contains("500"), "the limit is named: {words}");
+    assert!(words.contains(&diff_id.to_string()), "{words}");
+
+    // Without its key, an encrypted layer is noise.
+    let mut state = 1_u32;
+    let noise: Arc<[u8]> = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    })
+    .take(tar.len().min(1 << 20))
+    .collect();
+    let encrypted = image(&[(diff_id, noise)], "/a");
+    let error = images.import(encrypted, options()).await.unwrap_err();
+    assert_eq!(error.kind, kind, "{error:?}");
+    assert_eq!(files(&endpoint), before);
+
+    let raised = limited(|limits| limits.ratio = 100_000).capacity(128 << 20);
+    images.import(bomb, raised).await.unwrap();
 }
 
 #[tokio::test]
