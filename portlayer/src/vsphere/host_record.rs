@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use super::record::Keys;
 use super::vlan_range::VlanRange;
+use crate::ContainerId;
 use crate::network::BridgeRange;
 
 /// The appliance's id until its installation is finished; afterwards it is the appliance's
@@ -49,6 +50,9 @@ pub(super) struct HostRecord {
     pub(super) probed: Option<String>,
     /// The id of the inventory folder that the installation created for the host's machines.
     pub(super) folder: Option<String>,
+    /// The containers that the deletion of the host is removing. If it is interrupted, files may
+    /// remain of those that have no machine anymore.
+    pub(super) removing: Vec<ContainerId>,
 }
 
 /// Additional records of a new host, which the programs in its appliance read.
@@ -97,6 +101,10 @@ struct HostOnly {
     /// The id of the host's inventory folder. VIC found the folder by its name.
     #[guestinfo(key = "folder", scope = "hidden")]
     folder: Option<String>,
+    /// The ids of the containers that are being removed together with the host, separated by
+    /// spaces.
+    #[guestinfo(key = "removing", scope = "hidden")]
+    removing: Option<String>,
 }
 
 impl HostRecord {
@@ -181,6 +189,7 @@ impl HostRecord {
                 scope_networks: self.scope_networks.clone(),
                 scope_vlans: self.scope_vlans.map(|vlans| vlans.to_string()),
                 folder: self.folder.clone(),
+                removing: None,
             },
         };
         keys.extend(encode(&extra, dialect)?);
@@ -210,6 +219,18 @@ impl HostRecord {
         Ok(keys)
     }
 
+    /// Returns the key with the containers that are about to be removed together with the host.
+    pub(super) fn removing_key(ids: &[ContainerId], dialect: Dialect) -> Result<Keys, EncodeError> {
+        let ids: Vec<_> = ids.iter().map(ContainerId::to_string).collect();
+        let host = HostOnly {
+            removing: Some(ids.join(" ")),
+            ..HostOnly::default()
+        };
+        let mut keys = encode(&Extra { host }, dialect)?;
+        keys.retain(|key, _| key.ends_with("/removing"));
+        Ok(keys)
+    }
+
     /// Reads the keys of a machine; returns `None` if it is not the appliance of a host.
     pub(super) fn read(keys: &Keys) -> Option<Self> {
         let config = decode::<VirtualContainerHostConfig>(keys).value;
@@ -226,6 +247,7 @@ impl HostRecord {
             scope_networks,
             scope_vlans,
             folder,
+            removing,
         } = decode::<Extra>(keys).value.host;
         Some(Self {
             unfinished: installing.as_deref() == Some(INSTALLING),
@@ -247,6 +269,11 @@ impl HostRecord {
             scope_vlans: scope_vlans.and_then(|text| text.parse().ok()),
             client_key,
             folder,
+            removing: removing
+                .iter()
+                .flat_map(|ids| ids.split_whitespace())
+                .filter_map(|id| id.parse().ok())
+                .collect(),
         })
     }
 }
@@ -299,6 +326,7 @@ mod tests {
             client_key: Some(Redacted(b"key".to_vec())),
             probed: None,
             folder: Some("group-v7".into()),
+            removing: Vec::new(),
         }
     }
 
@@ -322,6 +350,18 @@ mod tests {
             let creating = HostRecord::read(&keys).unwrap();
             assert_eq!(creating.appliance, None);
             assert_eq!(creating.folder, record().folder);
+        }
+    }
+
+    #[test]
+    fn the_containers_that_are_being_removed_are_read_back() {
+        let ids = [ContainerId::generate(), ContainerId::generate()];
+        for dialect in Dialect::ALL {
+            let mut keys = record().keys(&particulars(), dialect).unwrap();
+            keys.extend(HostRecord::removing_key(&ids, dialect).unwrap());
+            assert_eq!(HostRecord::read(&keys).unwrap().removing, ids);
+            keys.extend(HostRecord::removing_key(&[], dialect).unwrap());
+            assert_eq!(HostRecord::read(&keys), Some(record()));
         }
     }
 

@@ -64,10 +64,15 @@ pub(super) struct MachineDefaults {
     pub(super) namespace: Uuid,
 }
 
+/// Returns the directory of a container's files on this datastore: `[datastore] path`.
+pub(super) fn directory(datastore: &str, id: &ContainerId) -> String {
+    format!("[{datastore}] {id}")
+}
+
 impl MachineDefaults {
     /// Returns the directory of a container's files: `[datastore] path`.
     pub(super) fn directory(&self, id: &ContainerId) -> String {
-        format!("[{}] {id}", self.datastore_name)
+        directory(&self.datastore_name, id)
     }
 
     /// Returns the BIOS UUID of a container's machine. The machine is found by this UUID, whatever

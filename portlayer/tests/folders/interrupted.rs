@@ -9,14 +9,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use portlayer::ErrorKind;
-use portlayer::image::{Images, ImportOptions};
+use portlayer::exec::{Command, ContainerSpec, Exec};
 use portlayer::vsphere::{ContainerPolicy, HostState, Hosts, Options};
 use simulator::Reaction;
 use vsphere_client::{Client, Credentials, RetryPolicy};
 
-use super::{cluster, quiet};
+use super::{cluster, contained, quiet};
 use crate::Endpoint;
-use crate::images::{image, layer};
 use crate::interrupted::{again, inventory};
 
 /// How long a request is delayed whose program is killed before it is carried out.
@@ -147,16 +146,16 @@ async fn installation(
     is_over
 }
 
-/// The host has an image. The chaos tests interrupt removals of containers.
+/// The host has a container that ran from an image, and one without an image.
 async fn deletion(endpoint: &Endpoint, before: &BTreeSet<String>, at: usize, fault: Fault) -> bool {
     let what = format!("deletion, {fault:?} at request {at}");
     let hosts = endpoint.connect().await;
     let install = hosts.install(endpoint.spec("cut"), &quiet);
     install.await.expect(&what);
     let exec = hosts.exec("cut").await.expect(&what);
-    let image = image(&[layer("hello", b"one")], "/exit");
-    let small = ImportOptions::new().capacity(4 << 20);
-    exec.images().import(image, small).await.expect(&what);
+    contained(&exec, "one").await;
+    let bare = ContainerSpec::new("two", Command::new("/exit"));
+    exec.create(bare).await.expect(&what);
     drop(exec);
     let hosts = endpoint.connect().await;
     let delete = hosts.delete("cut", ContainerPolicy::Remove);

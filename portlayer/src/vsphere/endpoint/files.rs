@@ -145,6 +145,21 @@ impl Endpoint {
         Ok(directories.map(|entry| entry.name).collect())
     }
 
+    /// Returns whether the directory at `[datastore] path` contains a machine.
+    pub(in crate::vsphere) async fn has_machine_in(
+        &self,
+        datastore: &Datastore,
+        directory: &str,
+        resource: &Resource,
+    ) -> Result<bool> {
+        let directory = on(datastore, directory, resource)?;
+        match self.client.files(datastore).list(directory.path()).await {
+            Err(ClientError::NotFound { .. }) => Ok(false),
+            Err(error) => Err(fault::error(resource, error)),
+            Ok(entries) => Ok(entries.iter().any(is_machine)),
+        }
+    }
+
     /// Returns whether the directory contains no machine and nothing in it changed for this long,
     /// by the endpoint's clock. Returns `false` if that cannot be determined.
     pub(in crate::vsphere) async fn is_abandoned(
@@ -161,7 +176,7 @@ impl Endpoint {
             Err(ClientError::NotFound { .. }) => return Ok(false),
             found => found.map_err(wrap)?,
         };
-        if entries.iter().any(|entry| entry.name.ends_with(".vmx")) {
+        if entries.iter().any(is_machine) {
             return Ok(false);
         }
         let service: Ref<mo::ServiceInstance> = Ref::new("ServiceInstance");
@@ -199,6 +214,11 @@ impl Endpoint {
             deleted => deleted.map_err(|error| fault::error(resource, error)),
         }
     }
+}
+
+/// Returns whether a file is the configuration file of a machine.
+fn is_machine(file: &FileEntry) -> bool {
+    file.name.ends_with(".vmx")
 }
 
 /// Returns the path if it is on this datastore, an error if it is on another one.

@@ -1,6 +1,5 @@
 //! Deletes a host.
 
-use futures_util::{StreamExt, TryStreamExt, stream};
 use vim25::{Ref, mo};
 use vsphere_client::{Datacenter, Datastore};
 
@@ -8,17 +7,13 @@ use super::ContainerPolicy;
 use super::Deletion;
 use super::Shared;
 use super::lookup::{APPLIANCE_ISO, BOOTSTRAP_ISO, Found, datastore_path};
-use crate::exec::ExecExt;
 use crate::vsphere::endpoint::MachineFolder;
 use crate::vsphere::exec::VsphereExec;
 use crate::vsphere::kind;
 use crate::vsphere::networks::created_networks;
 use crate::vsphere::probe;
 use crate::vsphere::scope_networks::ScopeNetworks;
-use crate::{Capabilities, Error, ErrorKind, Exec, Resource, Result};
-
-/// Maximum number of concurrent removals of containers.
-const AT_A_TIME: usize = 8;
+use crate::{Capabilities, Error, ErrorKind, Resource, Result};
 
 impl Shared {
     /// Deletes a host. The appliance is deleted last, because hosts are found by their appliances:
@@ -55,7 +50,8 @@ impl Shared {
             probe::sweep(&self.endpoint, &objects).await?;
             let (endpoint, options) = (self.endpoint.clone(), self.options.clone());
             let exec = VsphereExec::new(endpoint, objects, options, capabilities, None);
-            remove_all(&exec, &host, containers).await?;
+            self.remove_containers(&exec, &found, &datastore, containers)
+                .await?;
             exec.images().remove_all().await?;
             if let Some(folder) = image_folder {
                 self.endpoint.delete_image_folder(&folder, &host).await?;
@@ -206,47 +202,4 @@ impl Shared {
 
 fn folder(name: &str) -> Resource {
     Resource::new(kind::FOLDER, name)
-}
-
-async fn remove_all(
-    exec: &VsphereExec,
-    host: &Resource,
-    containers: ContainerPolicy,
-) -> Result<()> {
-    let listing = exec.list().await?;
-    let mut in_the_way: Vec<_> = listing
-        .quarantined
-        .iter()
-        .filter(|broken| broken.id.is_none() || containers == ContainerPolicy::Refuse)
-        .map(|broken| broken.label.clone())
-        .collect();
-    if containers == ContainerPolicy::Refuse {
-        in_the_way.extend(
-            listing
-                .containers
-                .iter()
-                .map(|container| container.name.clone()),
-        );
-    }
-    if !in_the_way.is_empty() {
-        in_the_way.sort();
-        return Err(Error::in_use(host.clone(), in_the_way.join(", ")));
-    }
-    let known = listing.containers.iter().map(|container| container.id);
-    let ids: Vec<_> = known
-        .chain(listing.quarantined.iter().filter_map(|broken| broken.id))
-        .collect();
-    stream::iter(ids)
-        .map(Ok)
-        .try_for_each_concurrent(AT_A_TIME, |id| async move {
-            match exec.remove_forced(&id).await {
-                Ok(())
-                | Err(Error {
-                    kind: ErrorKind::NotFound,
-                    ..
-                }) => Ok(()),
-                Err(error) => Err(error),
-            }
-        })
-        .await
 }

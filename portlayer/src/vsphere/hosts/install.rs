@@ -397,6 +397,7 @@ impl Shared {
             client_key: line_keys::client_key(&job.host)?,
             probed: None,
             folder,
+            removing: Vec::new(),
         };
         let particulars = Particulars {
             target: self.endpoint.url(),
@@ -459,7 +460,7 @@ impl Shared {
         Ok(())
     }
 
-    async fn write_keys(
+    pub(super) async fn write_keys(
         &self,
         vm: &Ref<mo::VirtualMachine>,
         keys: impl IntoIterator<Item = (String, String)>,

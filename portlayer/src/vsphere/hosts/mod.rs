@@ -8,6 +8,7 @@ mod install;
 mod lookup;
 mod plan;
 mod progress;
+mod remove_containers;
 mod spec;
 mod undo;
 
