@@ -3,8 +3,9 @@
 use std::io::Write as _;
 
 use anyhow::Result;
+use portlayer::exec::Shares;
 use portlayer::network::BridgeRange;
-use portlayer::vsphere::HostInfo;
+use portlayer::vsphere::{HostInfo, PoolAllocation};
 use serde_json::json;
 use tabwriter::TabWriter;
 
@@ -37,10 +38,12 @@ pub(crate) async fn list(context: &Context<'_>) -> Result<()> {
 pub(crate) async fn inspect(context: &Context<'_>, name: &str) -> Result<()> {
     let host = context.hosts.find(name).await?;
     let addresses = context.hosts.addresses(name).await?;
-    let command = command(context, &host);
+    let pool = context.hosts.pool(name).await?;
+    let command = command(context, &host, pool.as_ref());
     if context.json {
         let mut shown = serde_json::to_value(&host)?;
         shown["addresses"] = json!(addresses);
+        shown["pool"] = json!(pool);
         shown["command"] = json!(command);
         println!("{}", serde_json::to_string_pretty(&shown)?);
         return Ok(());
@@ -51,6 +54,9 @@ pub(crate) async fn inspect(context: &Context<'_>, name: &str) -> Result<()> {
     writeln!(table, "Files:\t[{}] {}", host.datastore, host.directory)?;
     writeln!(table, "Bridge network:\t{}", host.bridge_network)?;
     writeln!(table, "Container networks:\t{}", scopes(&host))?;
+    if let Some(pool) = pool {
+        writeln!(table, "Resource pool:\t{pool}")?;
+    }
     writeln!(table, "Lines to:\t{}", host.address)?;
     let shown: Vec<_> = addresses.iter().map(ToString::to_string).collect();
     let shown = if shown.is_empty() {
@@ -79,7 +85,7 @@ fn state(host: &HostInfo) -> String {
 }
 
 /// Returns the command that would create the host, as far as its record contains the options.
-fn command(context: &Context<'_>, host: &HostInfo) -> String {
+fn command(context: &Context<'_>, host: &HostInfo, pool: Option<&PoolAllocation>) -> String {
     let url = &context.endpoint.url;
     let mut target = url.host_str().unwrap_or_default().to_owned();
     if let Some(port) = url.port() {
@@ -109,11 +115,35 @@ fn command(context: &Context<'_>, host: &HostInfo) -> String {
     for network in &host.scope_networks {
         option("scope-network", network);
     }
+    for (name, allocation) in pool
+        .iter()
+        .flat_map(|pool| [("cpu", &pool.cpu), ("memory", &pool.memory)])
+    {
+        if let Some(limit) = allocation.limit {
+            option(name, &limit.to_string());
+        }
+        if allocation.reservation > 0 {
+            let reservation = allocation.reservation.to_string();
+            option(&format!("{name}-reservation"), &reservation);
+        }
+        if let Some(shares) = shares(allocation.shares) {
+            option(&format!("{name}-shares"), &shares);
+        }
+    }
     if host.address != host.name {
         option("line-address", &host.address);
     }
     words.push(quoted(&host.name));
     words.join(" ")
+}
+
+/// Returns the shares as an option, if they are not the default.
+fn shares(shares: Shares) -> Option<String> {
+    match shares {
+        Shares::Normal => None,
+        Shares::Custom(shares) => Some(shares.to_string()),
+        named => Some(format!("{named:?}").to_lowercase()),
+    }
 }
 
 /// Quotes a word for a shell if necessary.

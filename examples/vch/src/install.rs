@@ -114,6 +114,7 @@ pub(crate) async fn machine(context: &Context<'_>, create: &Create) -> Result<()
     spec.client_network = create.client_network.clone();
     spec.management_network = create.management_network.clone();
     spec.address = create.line_address.clone();
+    spec.pool = create.pool.allocation();
     spec.cpus = create.appliance_cpu;
     spec.memory_mib = create.appliance_memory;
     spec.address_timeout = waits(create.timeout);

@@ -7,8 +7,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use ipnet::Ipv4Net;
+use portlayer::exec::Shares;
 use portlayer::network::{BridgeRange, BridgeRangeError};
-use portlayer::vsphere::VlanRange;
+use portlayer::vsphere::{PoolAllocation, VlanRange};
 
 /// Installs, lists, inspects and deletes virtual container hosts.
 #[derive(Parser)]
@@ -210,6 +211,8 @@ pub(crate) struct Create {
     /// to this command.
     #[arg(long, visible_alias = "bi", value_name = "FILE")]
     pub(crate) bootstrap_iso: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) pool: Pool,
     /// Number of processors of the appliance.
     #[arg(long, visible_alias = "endpoint-cpu", default_value_t = 1)]
     pub(crate) appliance_cpu: u32,
@@ -251,6 +254,66 @@ pub(crate) struct Create {
     /// Print the plan and change nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+/// The limits, reservations and shares of the host's resource pool, which apply to the appliance and
+/// all containers together.
+#[derive(Debug, Args)]
+pub(crate) struct Pool {
+    /// The limit of processor time in MHz. Default: none.
+    #[arg(long, value_name = "MHZ")]
+    pub(crate) cpu: Option<u64>,
+    /// The reserved processor time in MHz.
+    #[arg(
+        long,
+        value_name = "MHZ",
+        default_value_t = 0,
+        hide_default_value = true
+    )]
+    pub(crate) cpu_reservation: u64,
+    /// The shares of processor time: `low`, `normal`, `high` or a number.
+    #[arg(long, value_name = "SHARES", default_value = "normal", value_parser = shares)]
+    pub(crate) cpu_shares: Shares,
+    /// The limit of memory in MiB. Default: none.
+    #[arg(long, value_name = "MIB")]
+    pub(crate) memory: Option<u64>,
+    /// The reserved memory in MiB.
+    #[arg(
+        long,
+        value_name = "MIB",
+        default_value_t = 0,
+        hide_default_value = true
+    )]
+    pub(crate) memory_reservation: u64,
+    /// The shares of memory: `low`, `normal`, `high` or a number.
+    #[arg(long, value_name = "SHARES", default_value = "normal", value_parser = shares)]
+    pub(crate) memory_shares: Shares,
+}
+
+impl Pool {
+    pub(crate) fn allocation(&self) -> PoolAllocation {
+        let mut pool = PoolAllocation::new();
+        pool.cpu.limit = self.cpu;
+        pool.cpu.reservation = self.cpu_reservation;
+        pool.cpu.shares = self.cpu_shares;
+        pool.memory.limit = self.memory;
+        pool.memory.reservation = self.memory_reservation;
+        pool.memory.shares = self.memory_shares;
+        pool
+    }
+}
+
+fn shares(text: &str) -> Result<Shares, String> {
+    Ok(match text {
+        "low" => Shares::Low,
+        "normal" => Shares::Normal,
+        "high" => Shares::High,
+        number => {
+            Shares::Custom(number.parse().map_err(|_unparsable| {
+                format!("{number:?} is not low, normal, high or a number")
+            })?)
+        }
+    })
 }
 
 /// The addresses and networks of the container networks that users create.
@@ -304,16 +367,10 @@ const REFUSED: &[&str] = &[
     "--base-image-size",
     "--container-name-convention",
     "--container-network",
-    "--cpu",
-    "--cpu-reservation",
-    "--cpu-shares",
     "--dns-server",
     "--http-proxy",
     "--https-proxy",
     "--insecure-registry",
-    "--memory",
-    "--memory-reservation",
-    "--memory-shares",
     "--ops-grant-perms",
     "--ops-user",
     "--public-network-ip",

@@ -174,7 +174,8 @@ impl Allocation {
         self
     }
 
-    fn refusal(&self) -> Option<&'static str> {
+    /// Returns the reason why no endpoint accepts this allocation; `None` if it is valid.
+    pub(crate) fn refusal(&self) -> Option<&'static str> {
         if matches!(self.shares, Shares::Custom(shares) if shares == 0 || shares > 1_000_000) {
             return Some("custom shares must be 1 to 1,000,000");
         }

@@ -3,18 +3,19 @@
 use guestinfo::vic::Redacted;
 use uuid::Uuid;
 use vim25::types::{
-    OptionValue, ResourceAllocationInfo, SharesInfo, SharesLevel, VirtualDeviceBackingInfo,
-    VirtualDiskMode, VirtualMachineConfigSpec, VirtualMachineFileInfo,
+    OptionValue, VirtualDeviceBackingInfo, VirtualDiskMode, VirtualMachineConfigSpec,
+    VirtualMachineFileInfo,
 };
 use vim25::{Poly, Ref, mo};
 
 use guestinfo::Dialect;
 
+use super::allocation::to_info;
 use super::hardware;
 use super::images::Root;
 use super::networks::Card;
 use crate::ContainerId;
-use crate::exec::{Allocation, ContainerSpec, Resources, Shares};
+use crate::exec::{ContainerSpec, Resources};
 
 /// Port of the line server if the host's address contains none, as in VIC 0.4.
 const SERIAL_PORT: u16 = 8080;
@@ -195,29 +196,10 @@ pub(super) fn sized(resources: Resources) -> VirtualMachineConfigSpec {
     VirtualMachineConfigSpec {
         num_cpus: Some(i32::try_from(resources.cpus).unwrap_or(i32::MAX)),
         memory_mb: Some(i64::try_from(resources.memory_mib).unwrap_or(i64::MAX)),
-        cpu_allocation: allocation(&resources.cpu),
-        memory_allocation: allocation(&resources.memory),
+        cpu_allocation: Some(Box::new(to_info(&resources.cpu))),
+        memory_allocation: Some(Box::new(to_info(&resources.memory))),
         ..VirtualMachineConfigSpec::default()
     }
-}
-
-fn allocation(allocation: &Allocation) -> Option<Box<ResourceAllocationInfo>> {
-    let (level, shares) = match allocation.shares {
-        Shares::Low => (SharesLevel::Low, 0),
-        Shares::Normal => (SharesLevel::Normal, 0),
-        Shares::High => (SharesLevel::High, 0),
-        Shares::Custom(shares) => (
-            SharesLevel::Custom,
-            i32::try_from(shares).unwrap_or(i32::MAX),
-        ),
-    };
-    let amount = |amount: u64| i64::try_from(amount).unwrap_or(i64::MAX);
-    Some(Box::new(ResourceAllocationInfo {
-        reservation: Some(amount(allocation.reservation)),
-        limit: Some(allocation.limit.map_or(-1, amount)),
-        shares: Some(Box::new(SharesInfo { level, shares })),
-        ..ResourceAllocationInfo::default()
-    }))
 }
 
 fn settings(

@@ -97,6 +97,7 @@
 //!
 //! `Signals` is also missing if the endpoint does not support guest operations.
 
+mod allocation;
 mod derive_state;
 mod disks;
 mod endpoint;
@@ -127,7 +128,8 @@ pub use exec::{Inconsistency, Problem, Repaired, VsphereExec};
 pub use guestinfo::Dialect;
 pub use hosts::{
     ContainerPolicy, Deletion, Finding, HostInfo, HostSpec, HostState, Hosts, InstallError,
-    InstallProgress, InstallStatus, InstallStep, Iso, ObserveInstall, Plan, PlannedStep, Severity,
+    InstallProgress, InstallStatus, InstallStep, Iso, ObserveInstall, Plan, PlannedStep,
+    PoolAllocation, Severity,
 };
 pub use images::VsphereImages;
 pub use networks::VsphereNetworks;

@@ -66,6 +66,26 @@ async fn wrong_options_are_named_each() {
             "--volume-store of vic-machine",
         ),
         (
+            &["create", "--cpu-shares", "most", "vch-1"][..],
+            "is not low, normal, high or a number",
+        ),
+        (
+            &[
+                "create",
+                "--cpu",
+                "500",
+                "--cpu-reservation",
+                "600",
+                "vch-1",
+                "--no-tls",
+            ][..],
+            "pool.cpu of virtual container host \"vch-1\": the limit is below the reservation",
+        ),
+        (
+            &["create", "--memory-shares", "0", "vch-1", "--no-tls"][..],
+            "pool.memory of virtual container host \"vch-1\": custom shares must be",
+        ),
+        (
             &["create", "--timeout", "soon", "vch-1"][..],
             "is not a time",
         ),

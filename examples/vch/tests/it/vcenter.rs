@@ -1,6 +1,8 @@
 //! Tests of sessions on a vCenter with a cluster.
 
 use simulator::Topology;
+use vim25::types::SharesLevel;
+use vim25::{mo, props};
 
 use crate::scene::Scene;
 
@@ -115,6 +117,62 @@ async fn create_ls_inspect_and_delete_on_a_cluster_without_drs() {
     assert_eq!(scene.inventory().await, before);
 }
 
+#[tokio::test]
+async fn the_resource_pool_is_limited_as_vic_machine_did_it() {
+    let scene = Scene::vcenter(true).await;
+    let limits = [
+        "--cpu",
+        "4000",
+        "--cpu-reservation",
+        "500",
+        "--cpu-shares",
+        "high",
+        "--memory",
+        "8192",
+        "--memory-shares",
+        "163840",
+    ];
+    let create = ["create", "--no-tls", "-b", "DC0_DVPG0", "vch-1"];
+    let create = [&create[..], &limits].concat();
+    let said = scene
+        .vch(&[&create[..], &["--dry-run"]].concat())
+        .await
+        .ok();
+    let pool = "CPU: at most 4000 MHz, 500 MHz reserved, high shares; \
+                memory: at most 8192 MiB, 163840 shares";
+    said.has(&[&format!("resource pool \"vch-1\" in \"DC0_C0\", {pool}")]);
+    scene.vch(&create).await.ok();
+
+    let root = &scene.client.service_content().root_folder;
+    let config = props::resource_pool::CONFIG;
+    let pools = scene.client.retrieve::<mo::ResourcePool>();
+    let pools = pools.property(props::resource_pool::NAME).property(config);
+    let pools = pools.within(root).collect().await.unwrap();
+    let is_own = |name: Option<String>| name.as_deref() == Some("vch-1");
+    let own = pools
+        .iter()
+        .find(|pool| is_own(pool.value(props::resource_pool::NAME)));
+    let config = own.unwrap().value(config).unwrap();
+    let (cpu, memory) = (config.cpu_allocation, config.memory_allocation);
+    assert_eq!((cpu.limit, cpu.reservation), (Some(4000), Some(500)));
+    assert_eq!(cpu.shares.unwrap().level, SharesLevel::High);
+    assert_eq!((memory.limit, memory.reservation), (Some(8192), Some(0)));
+    assert_eq!(memory.shares.unwrap().shares, 163_840);
+
+    let said = scene.vch(&["inspect", "vch-1"]).await.ok();
+    assert!(said.stdout.contains(pool), "{said:#?}");
+    let command = "--cpu 4000 --cpu-reservation 500 --cpu-shares high --memory 8192 \
+                   --memory-shares 163840 vch-1";
+    assert!(said.stdout.contains(command), "{said:#?}");
+    scene.vch(&["delete", "vch-1"]).await.ok();
+
+    let scene = Scene::vcenter(false).await;
+    let before = scene.inventory().await;
+    let said = scene.vch(&create).await.failed();
+    said.has(&["enable DRS first, or omit the limits of the pool"]);
+    assert_eq!(scene.inventory().await, before);
+}
+
 /// The folder of a host has a machine of somebody else.
 #[tokio::test]
 async fn a_folder_that_is_not_empty_is_named() {
@@ -138,7 +196,7 @@ async fn a_folder_that_is_not_empty_is_named() {
     let theirs = folder.rename("vch-2");
     scene.client.run(theirs).await.unwrap();
     scene.vch(&create).await.ok();
-    let own = inventory.find_as::<vim25::mo::Folder>("/DC0/vm/vch-1");
+    let own = inventory.find_as::<mo::Folder>("/DC0/vm/vch-1");
     let own = own.await.unwrap();
     scene.client.call(own.create_folder("more")).await.unwrap();
     let said = scene.vch(&["delete", "vch-1"]).await.ok();

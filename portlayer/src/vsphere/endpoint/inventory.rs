@@ -4,8 +4,6 @@ use std::collections::BTreeSet;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use uuid::Uuid;
-use vim25::types::ResourceConfigSpec;
-use vim25::types::{ResourceAllocationInfo, SharesInfo, SharesLevel};
 use vim25::{Ref, mo, props};
 use vsphere_client::{Datacenter, Datastore, ObjectProperties};
 
@@ -189,41 +187,6 @@ impl Endpoint {
             .await
             .map_err(|error| fault::error(resource, error))?;
         Ok(machines.unwrap_or_default().is_empty() && pools.unwrap_or_default().is_empty())
-    }
-
-    /// Creates a pool without reservations and limits.
-    pub(in crate::vsphere) async fn create_pool(
-        &self,
-        parent: &Ref<mo::ResourcePool>,
-        name: &str,
-        resource: &Resource,
-    ) -> Result<Ref<mo::ResourcePool>> {
-        let allocation = || ResourceAllocationInfo {
-            reservation: Some(0),
-            expandable_reservation: Some(true),
-            limit: Some(-1),
-            shares: Some(Box::new(SharesInfo {
-                level: SharesLevel::Normal,
-                ..SharesInfo::default()
-            })),
-            ..ResourceAllocationInfo::default()
-        };
-        let spec = ResourceConfigSpec {
-            cpu_allocation: allocation(),
-            memory_allocation: allocation(),
-            ..ResourceConfigSpec::default()
-        };
-        self.call(parent.create_resource_pool(name, &spec), resource)
-            .await
-    }
-
-    /// Destroys a pool; the machines in it move to its parent.
-    pub(in crate::vsphere) async fn destroy_pool(
-        &self,
-        pool: &Ref<mo::ResourcePool>,
-        resource: &Resource,
-    ) -> Result<()> {
-        self.run(pool.destroy(), resource).await
     }
 
     /// Returns the location of a machine in the inventory.

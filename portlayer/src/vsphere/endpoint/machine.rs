@@ -2,14 +2,15 @@
 
 use uuid::Uuid;
 use vim25::types::{
-    OptionValue, ResourceAllocationInfo, SharesLevel, VirtualDevice, VirtualMachineConfigSpec,
+    OptionValue, ResourceAllocationInfo, VirtualDevice, VirtualMachineConfigSpec,
     VirtualMachineConnectionState, VirtualMachinePowerState,
 };
 use vim25::{Poly, Property, Ref, mo, props};
 use vsphere_client::{DatastorePath, ObjectProperties, Query};
 
 use super::Endpoint;
-use crate::exec::{Allocation, Resources, Shares};
+use crate::exec::Resources;
+use crate::vsphere::allocation::from_info;
 use crate::vsphere::derive_state::Power;
 use crate::vsphere::fault;
 use crate::vsphere::record::Keys;
@@ -116,8 +117,8 @@ impl Machine {
                         .and_then(|mib| mib.try_into().ok())
                         .unwrap_or(0),
                 )
-                .cpu(allocation(properties.value(CPU_ALLOCATION)))
-                .memory(allocation(properties.value(MEMORY_ALLOCATION))),
+                .cpu(from_info(properties.value(CPU_ALLOCATION).as_ref()))
+                .memory(from_info(properties.value(MEMORY_ALLOCATION).as_ref())),
             tasks: properties.value(TASKS).unwrap_or_default(),
         }
     }
@@ -126,32 +127,6 @@ impl Machine {
     pub(in crate::vsphere) fn directory(&self) -> String {
         let file = self.path.parse::<DatastorePath>();
         file.map_or_else(|_| String::new(), |file| file.parent().to_string())
-    }
-}
-
-/// Converts an allocation; unreadable values become the defaults.
-fn allocation(info: Option<ResourceAllocationInfo>) -> Allocation {
-    let Some(info) = info else {
-        return Allocation::new();
-    };
-    let shares = match info.shares.as_deref() {
-        None => Shares::Normal,
-        Some(shares) => match shares.level {
-            SharesLevel::Low => Shares::Low,
-            SharesLevel::High => Shares::High,
-            SharesLevel::Custom => Shares::Custom(shares.shares.try_into().unwrap_or(0)),
-            _ => Shares::Normal,
-        },
-    };
-    let allocation = Allocation::new().shares(shares).reservation(
-        info.reservation
-            .and_then(|r| r.try_into().ok())
-            .unwrap_or(0),
-    );
-    // -1 means no limit.
-    match info.limit.and_then(|limit| u64::try_from(limit).ok()) {
-        Some(limit) => allocation.limit(limit),
-        None => allocation,
     }
 }
 

@@ -16,6 +16,7 @@ mod machine;
 mod network;
 mod network_users;
 mod placement;
+mod pool;
 mod power;
 mod protection;
 mod survey;

@@ -151,6 +151,10 @@ impl Shared {
             let vm = unfinished.machine.vm.clone();
             let home = self.endpoint.home(&vm, host).await;
             let home = home.map_err(|error| (InstallStep::ResourcePool, error))?;
+            if home.own_pool(&spec.name).is_some() {
+                let limited = self.allocate(&home.pool, job).await;
+                limited.map_err(|error| (InstallStep::ResourcePool, error))?;
+            }
             (home.pool, unfinished.record.folder.clone(), vm)
         } else {
             let pool = if resolved.has_pools {
@@ -245,15 +249,31 @@ impl Shared {
             if !self.endpoint.is_empty_pool(&pool, &resource).await? {
                 return Err(Error::already_exists(resource));
             }
+            self.allocate(&pool, job).await?;
             return Ok(pool);
         }
-        match self.endpoint.create_pool(parent, name, &resource).await {
+        let pool = self
+            .endpoint
+            .create_pool(parent, name, &job.spec.pool, &resource)
+            .await;
+        match pool {
             Ok(pool) => {
                 made.pool = Some(pool.clone());
                 Ok(pool)
             }
             Err(error) => Err(made.note(resource, error)),
         }
+    }
+
+    /// Limits a pool that exists already, if limits are requested.
+    async fn allocate(&self, pool: &Ref<mo::ResourcePool>, job: &Job<'_>) -> Result<()> {
+        if job.spec.pool.is_default() {
+            return Ok(());
+        }
+        let resource = Resource::new(kind::RESOURCE_POOL, &job.spec.name);
+        self.endpoint
+            .allocate(pool, &job.spec.pool, &resource)
+            .await
     }
 
     /// Creates the inventory folder. An empty folder of this name, which an interrupted installation

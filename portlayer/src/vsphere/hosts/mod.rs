@@ -7,6 +7,7 @@ mod info;
 mod install;
 mod lookup;
 mod plan;
+mod pool;
 mod progress;
 mod remove_containers;
 mod spec;
@@ -25,6 +26,7 @@ use vsphere_client::Client;
 pub use finding::{Finding, Severity};
 pub use info::{ContainerPolicy, Deletion, HostInfo, HostState};
 pub use plan::{Plan, PlannedStep};
+pub use pool::PoolAllocation;
 pub use progress::{InstallError, InstallProgress, InstallStatus, InstallStep, ObserveInstall};
 pub use spec::{HostSpec, Iso};
 
@@ -170,6 +172,21 @@ impl Hosts {
             .endpoint
             .addresses(&found.machine.vm, &host)
             .await
+    }
+
+    /// Returns the limits, reservations and shares that the host's resource pool currently has;
+    /// `None` if the host has no pool of its own.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound) if no host has this name.
+    pub async fn pool(&self, name: &str) -> Result<Option<PoolAllocation>> {
+        let found = self.shared.find(name).await?;
+        let (endpoint, host) = (&self.shared.endpoint, kind::host(name));
+        let home = endpoint.home(&found.machine.vm, &host).await?;
+        match home.own_pool(name) {
+            Some(pool) => Ok(Some(endpoint.allocation(pool, &host).await?)),
+            None => Ok(None),
+        }
     }
 
     /// Returns all hosts on the endpoint that have a resource pool or an inventory folder of their

@@ -517,7 +517,10 @@ fn steps(
     };
     let mut steps = Vec::new();
     if survey.has_pools() {
-        let text = format!("resource pool {name:?} in {compute:?}");
+        let mut text = format!("resource pool {name:?} in {compute:?}");
+        if !spec.pool.is_default() {
+            text = format!("{text}, {}", spec.pool);
+        }
         steps.push((InstallStep::ResourcePool, text, is_made));
     }
     // An unfinished host of an earlier version has no folder, and gets none.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::PoolAllocation;
 use crate::exec::{refused_cpus, refused_memory};
 use crate::network::BridgeRange;
 use crate::vsphere::kind;
@@ -81,6 +82,9 @@ pub struct HostSpec {
     pub appliance_iso: Iso,
     /// The image that containers boot.
     pub bootstrap_iso: Iso,
+    /// The limits, reservations and shares of the host's resource pool. A cluster without DRS has no
+    /// pools, so there only the default is valid.
+    pub pool: PoolAllocation,
     /// The number of virtual processors of the appliance.
     pub cpus: u32,
     /// The memory of the appliance in MiB.
@@ -108,6 +112,7 @@ impl HostSpec {
             address: None,
             appliance_iso,
             bootstrap_iso,
+            pool: PoolAllocation::new(),
             cpus: 1,
             memory_mib: 2048,
         }
@@ -205,6 +210,13 @@ impl HostSpec {
         self
     }
 
+    /// Sets the limits, reservations and shares of the host's resource pool.
+    #[must_use]
+    pub fn pool(mut self, pool: PoolAllocation) -> Self {
+        self.pool = pool;
+        self
+    }
+
     /// Sets the number of virtual processors of the appliance.
     #[must_use]
     pub fn cpus(mut self, cpus: u32) -> Self {
@@ -298,6 +310,14 @@ impl HostSpec {
         if let (Some(vlans), Some(network)) = (self.scope_vlans, self.scope_networks.first()) {
             let reason = format!("{vlans}: scopes already get {network:?}: use one of the two");
             refuse("scope_vlans", &reason);
+        }
+        for (field, allocation) in [
+            ("pool.cpu", &self.pool.cpu),
+            ("pool.memory", &self.pool.memory),
+        ] {
+            if let Some(reason) = allocation.refusal() {
+                refuse(field, reason);
+            }
         }
         if let Some(reason) = refused_cpus(self.cpus) {
             refuse("cpus", reason);
