@@ -16,7 +16,9 @@ pub enum Reaction {
     Fault(Fault),
     /// The call's task ends with this fault and has no effect.
     TaskFault(Fault),
-    /// The call waits before it is carried out.
+    /// The call waits before it is carried out. Methods of the API are then carried out even if the
+    /// client has gone in the meantime, except waits for updates. A transfer of a file ends with its
+    /// connection.
     Delay(Duration),
     /// The call's task stays in the state `running` for this time before it acts.
     SlowTask(Duration),

@@ -1,5 +1,6 @@
 //! Handles SOAP requests over HTTP.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::Bytes;
@@ -8,7 +9,7 @@ use axum::http::header::{CONTENT_TYPE, COOKIE, SET_COOKIE, USER_AGENT};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt as _;
-use std::panic::AssertUnwindSafe;
+use tokio::sync::oneshot;
 use vim25::soap::{self, Request};
 use vim25::{Fault, Limits};
 
@@ -46,20 +47,49 @@ pub(super) async fn serve(
     {
         return unsupported(namespace);
     }
+    let waits = matches!(
+        request.method.as_str(),
+        "WaitForUpdates" | "WaitForUpdatesEx"
+    );
+    let handled = handle(Arc::clone(&shared), peer.clone(), headers, request);
+    let response = if waits {
+        // A wait has no effect, and ends with its client.
+        handled.await
+    } else {
+        // A call that has arrived is carried out, even if its client goes.
+        let (sender, receiver) = oneshot::channel();
+        shared.spawn(async move {
+            let _ = sender.send(handled.await);
+        });
+        receiver.await.unwrap_or_default()
+    };
+    match response {
+        Some(response) => response,
+        None => hang_up(&peer).await,
+    }
+}
+
+/// Reacts to a call as the script says, and carries it out. Returns `None` if the connection is to
+/// be closed instead of a response.
+async fn handle(
+    shared: Arc<Shared>,
+    peer: Peer,
+    headers: HeaderMap,
+    request: Request,
+) -> Option<Response> {
     let method = request.method.clone();
     let reactions = shared.script.react(&method);
     let (mut lose_answer, mut held) = (false, None);
     for reaction in &reactions {
         match reaction {
             Reaction::Delay(time) => tokio::time::sleep(*time).await,
-            Reaction::Disconnect => return hang_up(&peer).await,
+            Reaction::Disconnect => return None,
             Reaction::LoseAnswer => lose_answer = true,
             Reaction::Hold => held = Some(shared.script.held()),
             Reaction::HttpStatus(status) => {
                 let status = StatusCode::from_u16(*status);
-                return status
-                    .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
-                    .into_response();
+                let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+                return Some(status.into_response());
             }
             Reaction::LoseSession => {
                 if let Some(key) = authenticate(&shared, &headers) {
@@ -94,14 +124,14 @@ pub(super) async fn serve(
             }
             later.script.answered(&method);
         });
-        return hang_up(&peer).await;
+        return None;
     }
     let answer = match scripted {
         Some(fault) => Err(fault),
         None => answer(&shared, caller.clone(), request, reactions).await,
     };
     if lose_answer {
-        return hang_up(&peer).await;
+        return None;
     }
     shared.script.answered(&method);
     let mut response = respond(&answer, &method);
@@ -116,7 +146,7 @@ pub(super) async fn serve(
     {
         response.headers_mut().insert(SET_COOKIE, value);
     }
-    response
+    Some(response)
 }
 
 /// Namespace of undocumented methods.

@@ -133,6 +133,46 @@ async fn scripted_trouble_happens_as_told() {
 }
 
 #[tokio::test]
+async fn a_call_that_has_arrived_is_carried_out_without_its_client() {
+    let simulator = Simulator::builder().start().await.unwrap();
+    let client = Client::login(&simulator).await;
+    let other = Client::login(&simulator).await;
+    let root: Ref<mo::ResourcePool> = Ref::new("ha-root-pool");
+    let script = simulator.script();
+    script.next(
+        "CreateResourcePool",
+        Reaction::Delay(Duration::from_millis(200)),
+    );
+    let arrived = async {
+        while script.pending() > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let spec = Default::default();
+    tokio::select! {
+        created = client.call(root.create_resource_pool("late", &spec)) => {
+            panic!("{created:?} before the delay")
+        }
+        () = arrived => {}
+    }
+    drop(client);
+    let pools = async || {
+        other
+            .get::<Vec<Ref<mo::ResourcePool>>>(&root, "resourcePool")
+            .await
+    };
+    assert!(pools().await.is_empty());
+    let is_created = async {
+        while pools().await.is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let limit = Duration::from_secs(30);
+    tokio::time::timeout(limit, is_created).await.unwrap();
+    simulator.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_session_that_nobody_uses_ends() {
     let simulator = Simulator::builder()
         .session_idle(Duration::ZERO)
