@@ -250,7 +250,12 @@ impl Model {
                 if given.is_some_and(|m| self.containers.values().any(|c| c.has_card(mac(m)))) {
                     expected.must_fail("in use");
                 }
-                for (scope, last) in distinct(connections) {
+                let connections = distinct(connections);
+                if given.is_some() && connections.len() > 1 {
+                    // Scopes with networks of their own need several cards.
+                    expected.errors.push("invalid argument");
+                }
+                for (scope, last) in connections {
                     self.expect_address(&mut expected, id(*n), scope, last);
                 }
             }
