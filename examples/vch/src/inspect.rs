@@ -9,7 +9,7 @@ use portlayer::vsphere::{HostInfo, PoolAllocation};
 use serde_json::json;
 use tabwriter::TabWriter;
 
-use crate::Context;
+use crate::{Context, addresses};
 
 pub(crate) async fn list(context: &Context<'_>) -> Result<()> {
     let hosts = context.hosts.list().await?;
@@ -54,6 +54,22 @@ pub(crate) async fn inspect(context: &Context<'_>, name: &str) -> Result<()> {
     writeln!(table, "Files:\t[{}] {}", host.datastore, host.directory)?;
     writeln!(table, "Bridge network:\t{}", host.bridge_network)?;
     writeln!(table, "Container networks:\t{}", scopes(&host))?;
+    for network in &host.networks.roles {
+        let address = match &network.address {
+            Some(address) => address.address.to_string(),
+            None => "DHCP".to_owned(),
+        };
+        writeln!(
+            table,
+            "Network of role {}:\t{}, {address}",
+            network.role, network.network
+        )?;
+    }
+    if !host.networks.name_servers.is_empty() {
+        let servers = host.networks.name_servers.iter();
+        let servers: Vec<_> = servers.map(ToString::to_string).collect();
+        writeln!(table, "Name servers:\t{}", servers.join(", "))?;
+    }
     if let Some(pool) = pool {
         writeln!(table, "Resource pool:\t{pool}")?;
     }
@@ -114,6 +130,9 @@ fn command(context: &Context<'_>, host: &HostInfo, pool: Option<&PoolAllocation>
     }
     for network in &host.scope_networks {
         option("scope-network", network);
+    }
+    for (name, value) in addresses::options(&host.networks) {
+        option(&name, &value);
     }
     for (name, allocation) in pool
         .iter()

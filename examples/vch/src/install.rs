@@ -113,6 +113,7 @@ pub(crate) async fn machine(context: &Context<'_>, create: &Create) -> Result<()
     spec.public_network = public(&create.public_network, spec.bridge_network.as_deref());
     spec.client_network = create.client_network.clone();
     spec.management_network = create.management_network.clone();
+    create.addresses.apply(&mut spec)?;
     spec.address = create.line_address.clone();
     spec.pool = create.pool.allocation();
     spec.cpus = create.appliance_cpu;

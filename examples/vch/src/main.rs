@@ -19,6 +19,7 @@
     reason = "a command talks to its user through standard output and standard error"
 )]
 
+mod addresses;
 mod delete;
 mod finish;
 mod firewall;

@@ -11,6 +11,8 @@ use portlayer::exec::Shares;
 use portlayer::network::{BridgeRange, BridgeRangeError};
 use portlayer::vsphere::{PoolAllocation, VlanRange};
 
+use crate::addresses::Addresses;
+
 /// Installs, lists, inspects and deletes virtual container hosts.
 #[derive(Parser)]
 #[command(name = "vch", version)]
@@ -199,6 +201,8 @@ pub(crate) struct Create {
     /// The network on which the appliance reaches the endpoint. Default: the public network.
     #[arg(long)]
     pub(crate) management_network: Option<String>,
+    #[command(flatten)]
+    pub(crate) addresses: Addresses,
     /// The address that the serial ports of containers connect to: `HOST[:PORT]`. Default: the
     /// host's name.
     #[arg(long)]
@@ -367,14 +371,11 @@ const REFUSED: &[&str] = &[
     "--base-image-size",
     "--container-name-convention",
     "--container-network",
-    "--dns-server",
     "--http-proxy",
     "--https-proxy",
     "--insecure-registry",
     "--ops-grant-perms",
     "--ops-user",
-    "--public-network-ip",
-    "--public-network-gateway",
     "--registry-ca",
     "--syslog-address",
     "--tls-ca",

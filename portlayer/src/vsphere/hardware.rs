@@ -139,16 +139,7 @@ pub(super) fn log_file(devices: &[Poly<VirtualDevice>]) -> Option<String> {
     })
 }
 
-/// Adds the `position`th network card of a specification, on the network of this backing, in any
-/// PCI slot.
-pub(super) fn appliance_nic(
-    position: i32,
-    backing: Poly<VirtualDeviceBackingInfo>,
-) -> Poly<VirtualDeviceConfigSpec> {
-    add_card(position, connected(0, backing), None)
-}
-
-/// Adds the `position`th network card of a container's specification.
+/// Adds the `position`th network card of a machine's specification.
 pub(super) fn nic(position: i32, card: &Card) -> Poly<VirtualDeviceConfigSpec> {
     let mut base = connected(0, card.backing.clone());
     base.slot_info = Some(Poly::new(VirtualDevicePciBusSlotInfo {

@@ -8,6 +8,8 @@ use guestinfo::{Dialect, EncodeError, GoUrl, GuestInfo, decode, encode};
 use ipnet::IpNet;
 use jiff::Timestamp;
 
+use super::appliance_cards::{Positions, endpoints};
+use super::hosts::ApplianceNetworks;
 use super::record::Keys;
 use super::vlan_range::VlanRange;
 use crate::ContainerId;
@@ -53,6 +55,8 @@ pub(super) struct HostRecord {
     /// The containers that the deletion of the host is removing. If it is interrupted, files may
     /// remain of those that have no machine anymore.
     pub(super) removing: Vec<ContainerId>,
+    /// The networks and static addresses of the appliance.
+    pub(super) networks: ApplianceNetworks,
 }
 
 /// Additional records of a new host, which the programs in its appliance read.
@@ -68,6 +72,8 @@ pub(super) struct Particulars {
     /// The image that containers boot: `[datastore] path`.
     pub(super) bootstrap_iso: String,
     pub(super) created: Timestamp,
+    /// The positions of the appliance's cards.
+    pub(super) positions: Positions,
 }
 
 /// Fields that VIC does not have; for example, VIC asks the appliance's guest for its address each
@@ -105,6 +111,9 @@ struct HostOnly {
     /// spaces.
     #[guestinfo(key = "removing", scope = "hidden")]
     removing: Option<String>,
+    /// The networks of the appliance by role, as JSON. VIC's keys contain no names of networks.
+    #[guestinfo(key = "networks", scope = "hidden")]
+    networks: Option<String>,
 }
 
 impl HostRecord {
@@ -151,7 +160,15 @@ impl HostRecord {
         bridge.common.name = BRIDGE.into();
         bridge.kind = BRIDGE.into();
         let config = VirtualContainerHostConfig {
-            executor: executor(&self.name, id, more.created),
+            executor: ExecutorConfig {
+                networks: endpoints(
+                    &self.bridge_network,
+                    &self.networks,
+                    &more.positions,
+                    dialect,
+                ),
+                ..executor(&self.name, id, more.created)
+            },
             connection: Connection {
                 target: Target(more.target.clone()),
                 ..Connection::default()
@@ -190,6 +207,7 @@ impl HostRecord {
                 scope_vlans: self.scope_vlans.map(|vlans| vlans.to_string()),
                 folder: self.folder.clone(),
                 removing: None,
+                networks: serde_json::to_string(&self.networks).ok(),
             },
         };
         keys.extend(encode(&extra, dialect)?);
@@ -248,6 +266,7 @@ impl HostRecord {
             scope_vlans,
             folder,
             removing,
+            networks,
         } = decode::<Extra>(keys).value.host;
         Some(Self {
             unfinished: installing.as_deref() == Some(INSTALLING),
@@ -274,6 +293,9 @@ impl HostRecord {
                 .flat_map(|ids| ids.split_whitespace())
                 .filter_map(|id| id.parse().ok())
                 .collect(),
+            networks: networks
+                .and_then(|text| serde_json::from_str(&text).ok())
+                .unwrap_or_default(),
         })
     }
 }
@@ -311,6 +333,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a panic is the failure of a test")]
 
     use super::*;
+    use crate::vsphere::hosts::NetworkRole;
 
     fn record() -> HostRecord {
         HostRecord {
@@ -327,7 +350,23 @@ mod tests {
             probed: None,
             folder: Some("group-v7".into()),
             removing: Vec::new(),
+            networks: networks(),
         }
+    }
+
+    fn networks() -> ApplianceNetworks {
+        let text = r#"{
+            "roles": [
+                {
+                    "role": "public",
+                    "network": "lan",
+                    "address": { "address": "10.0.0.7/24", "gateway": "10.0.0.1" }
+                },
+                { "role": "client", "network": "lan" }
+            ],
+            "name_servers": ["10.0.0.2"]
+        }"#;
+        serde_json::from_str(text).unwrap()
     }
 
     fn particulars() -> Particulars {
@@ -338,6 +377,10 @@ mod tests {
             pool: "resgroup-9".into(),
             bootstrap_iso: "[fast] vch-1/bootstrap.iso".into(),
             created: Timestamp::from_second(1_467_000_000).unwrap(),
+            positions: Positions {
+                bridge: 0,
+                roles: vec![(NetworkRole::Public, 1), (NetworkRole::Client, 1)],
+            },
         }
     }
 
@@ -391,6 +434,9 @@ mod tests {
             ("guestinfo./init/common/id", "vm-7"),
             ("guestinfo./init/common/name", "vch-1"),
             ("guestinfo./target/Host", "esx.example"),
+            ("guestinfo./init/networks|bridge/Common/id", "192"),
+            ("guestinfo./init/networks|external/Common/id", "224"),
+            ("guestinfo./init/networks|client/Common/id", "224"),
             ("guestinfo./image_stores", "0"),
             ("guestinfo./image_stores|0/Scheme", "ds"),
             ("guestinfo./image_stores|0/Host", "fast"),
@@ -408,6 +454,9 @@ mod tests {
             ("guestinfo.vice./init/common/id", "vm-7"),
             ("guestinfo.vice./connect/target", "https://esx.example/sdk"),
             ("guestinfo.vice./storage/image_stores|0/Host", "fast"),
+            ("guestinfo.vice./init/networks|public/Common/id", "1216"),
+            ("guestinfo.vice./init/networks|public/static", "true"),
+            ("guestinfo.vice./init/networks|client/static", "false"),
             ("guestinfo.vice./network/bridge_network", "VM Network"),
             ("guestinfo.vice./network/bridge-net-width", "////AA=="),
             (

@@ -3,8 +3,7 @@
 use guestinfo::vic::Redacted;
 use uuid::Uuid;
 use vim25::types::{
-    OptionValue, VirtualDeviceBackingInfo, VirtualDiskMode, VirtualMachineConfigSpec,
-    VirtualMachineFileInfo,
+    OptionValue, VirtualDiskMode, VirtualMachineConfigSpec, VirtualMachineFileInfo,
 };
 use vim25::{Poly, Ref, mo};
 
@@ -146,12 +145,12 @@ pub(super) fn appliance(
     name: &str,
     datastore: &str,
     resources: Resources,
-    networks: impl IntoIterator<Item = Poly<VirtualDeviceBackingInfo>>,
+    cards: impl IntoIterator<Item = Card>,
     keys: impl IntoIterator<Item = (String, String)>,
 ) -> VirtualMachineConfigSpec {
     let nics = (0..)
-        .zip(networks)
-        .map(|(position, backing)| hardware::appliance_nic(position, backing));
+        .zip(cards)
+        .map(|(position, card)| hardware::nic(position, &card));
     VirtualMachineConfigSpec {
         device_change: std::iter::once(hardware::add(hardware::ide_controller()))
             .chain(nics)

@@ -98,6 +98,7 @@
 //! `Signals` is also missing if the endpoint does not support guest operations.
 
 mod allocation;
+mod appliance_cards;
 mod derive_state;
 mod disks;
 mod endpoint;
@@ -127,9 +128,9 @@ mod vlan_range;
 pub use exec::{Inconsistency, Problem, Repaired, VsphereExec};
 pub use guestinfo::Dialect;
 pub use hosts::{
-    ContainerPolicy, Deletion, Finding, HostInfo, HostSpec, HostState, Hosts, InstallError,
-    InstallProgress, InstallStatus, InstallStep, Iso, ObserveInstall, Plan, PlannedStep,
-    PoolAllocation, Severity,
+    ApplianceNetworks, ContainerPolicy, Deletion, Finding, HostInfo, HostSpec, HostState, Hosts,
+    InstallError, InstallProgress, InstallStatus, InstallStep, Iso, NetworkRole, ObserveInstall,
+    Plan, PlannedStep, PoolAllocation, RoleNetwork, Severity, StaticAddress,
 };
 pub use images::VsphereImages;
 pub use networks::VsphereNetworks;

@@ -66,6 +66,22 @@ async fn wrong_options_are_named_each() {
             "--volume-store of vic-machine",
         ),
         (
+            &["create", "--public-network-ip", "10.0.0.7/24", "vch-1"][..],
+            "--public-network-gateway <ADDRESS>",
+        ),
+        (
+            &["create", "--client-network-ip", "lan", "vch-1"][..],
+            "invalid IP address syntax",
+        ),
+        (
+            &["create", "--dns-server", "lan", "vch-1"][..],
+            "invalid IP address syntax",
+        ),
+        (
+            &["create", "--client-network-gateway", "10.0.0.1", "vch-1"][..],
+            "--client-network-ip",
+        ),
+        (
             &["create", "--cpu-shares", "most", "vch-1"][..],
             "is not low, normal, high or a number",
         ),

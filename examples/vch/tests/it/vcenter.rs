@@ -1,7 +1,10 @@
 //! Tests of sessions on a vCenter with a cluster.
 
 use simulator::Topology;
-use vim25::types::SharesLevel;
+use vim25::types::{
+    DVPortgroupConfigSpec, OptionValue, SharesLevel, VirtualDevicePciBusSlotInfo,
+    VirtualEthernetCard,
+};
 use vim25::{mo, props};
 
 use crate::scene::Scene;
@@ -170,6 +173,106 @@ async fn the_resource_pool_is_limited_as_vic_machine_did_it() {
     let before = scene.inventory().await;
     let said = scene.vch(&create).await.failed();
     said.has(&["enable DRS first, or omit the limits of the pool"]);
+    assert_eq!(scene.inventory().await, before);
+}
+
+#[tokio::test]
+async fn the_appliance_gets_static_addresses() {
+    let scene = Scene::vcenter(true).await;
+    let switch = scene
+        .client
+        .inventory()
+        .find_as::<mo::DistributedVirtualSwitch>("/DC0/network/DVS0")
+        .await
+        .unwrap();
+    let group = DVPortgroupConfigSpec {
+        name: Some("DC0_DVPG1".to_owned()),
+        type_: Some("earlyBinding".to_owned()),
+        ..Default::default()
+    };
+    let add = switch.add_dv_portgroup(&[group]);
+    scene.client.run(add).await.unwrap();
+    let create = ["create", "--no-tls", "-b", "DC0_DVPG0", "vch-1"];
+    let addresses = [
+        "--public-network-ip",
+        "10.0.0.7/24",
+        "--public-network-gateway",
+        "10.0.0.1",
+        "--management-network",
+        "DC0_DVPG1",
+        "--management-network-ip",
+        "10.1.0.7/24",
+        "--management-network-gateway",
+        "10.2.0.0/16:10.1.0.1",
+        "--dns-server",
+        "10.0.0.2",
+    ];
+    scene.vch(&[&create[..], &addresses].concat()).await.ok();
+    let said = scene.vch(&["inspect", "vch-1"]).await.ok();
+    let rows = [
+        "VM Network, 10.0.0.7/24",
+        "DC0_DVPG1, 10.1.0.7/24",
+        "10.0.0.2",
+    ];
+    said.has(&[rows[0], rows[0], rows[1], rows[2]]);
+    let command = format!("{} vch-1", addresses.join(" "));
+    assert!(said.stdout.contains(&command), "{said:#?}");
+
+    let root = &scene.client.service_content().root_folder;
+    let machines = scene.client.retrieve::<mo::VirtualMachine>();
+    let machines = machines.property(props::virtual_machine::CONFIG);
+    let machines = machines.within(root).collect().await.unwrap();
+    let config = machines[0].value(props::virtual_machine::CONFIG).unwrap();
+    let value = |key: &str| {
+        let mut options = config.extra_config.iter();
+        let found = options.find_map(|option| {
+            let option = option.view::<OptionValue>()?;
+            (option.key == format!("guestinfo.vice./init/networks|{key}")).then(|| option.text())
+        });
+        found.flatten().unwrap_or_default()
+    };
+    let slots: Vec<_> = config
+        .hardware
+        .device
+        .iter()
+        .filter_map(|device| device.base::<VirtualEthernetCard>().ok()?)
+        .filter_map(|card| {
+            let slot = card.base.slot_info.as_ref()?;
+            Some(
+                slot.get::<VirtualDevicePciBusSlotInfo>()
+                    .ok()??
+                    .pci_slot_number
+                    .to_string(),
+            )
+        })
+        .collect();
+    let roles = ["bridge", "public", "client", "management"];
+    let of_roles = roles.map(|role| value(&format!("{role}/Common/id")));
+    let [bridge, public, client, management] = &of_roles;
+    assert_eq!(
+        [bridge, public, management].map(String::as_str)[..],
+        slots[..]
+    );
+    assert_eq!(client, public, "they share a card");
+    assert_eq!(value("public/ip/IP"), value("client/ip/IP"));
+    for (key, expected) in [
+        ("public/static", "true"),
+        ("public/network/default", "true"),
+        ("management/network/default", "false"),
+    ] {
+        assert_eq!(value(key), expected, "{key}");
+    }
+    scene.vch(&["delete", "vch-1"]).await.ok();
+
+    let before = scene.inventory().await;
+    let wrong = [
+        "--public-network-ip",
+        "10.0.0.7/24",
+        "--public-network-gateway",
+        "10.0.1.1",
+    ];
+    let said = scene.vch(&[&create[..], &wrong].concat()).await.failed();
+    said.has(&["give a gateway in the network of the address"]);
     assert_eq!(scene.inventory().await, before);
 }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::ApplianceNetworks;
 use crate::Resource;
 use crate::network::BridgeRange;
 use crate::vsphere::vlan_range::VlanRange;
@@ -30,6 +31,9 @@ pub struct HostInfo {
     /// The VLANs of the port groups that are created for bridge scopes; `None` if none are created.
     #[serde(default)]
     pub scope_vlans: Option<VlanRange>,
+    /// The networks and static addresses of its appliance.
+    #[serde(default)]
+    pub networks: ApplianceNetworks,
     /// The name or address that its containers' serial lines connect to.
     pub address: String,
 }

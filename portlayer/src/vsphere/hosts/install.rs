@@ -15,6 +15,7 @@ use super::{
     ObserveInstall,
 };
 use crate::exec::Resources;
+use crate::vsphere::appliance_cards::cards;
 use crate::vsphere::derive_state::Power;
 use crate::vsphere::endpoint::{BRIDGE_VLAN, PortGroup, Switches};
 use crate::vsphere::hardware;
@@ -314,9 +315,12 @@ impl Shared {
         let recorded = own_folder.map(Ref::value);
         let keys = HostRecord::creating(&spec.name, creates, recorded, self.options.dialect)
             .map_err(|error| Error::internal(job.host.clone(), error))?;
-        let networks = bridge.into_iter().chain(resolved.others.iter().cloned());
+        let networks = bridge
+            .into_iter()
+            .chain(resolved.others.backings.iter().cloned());
+        let cards = cards(networks, 0, self.options.dialect);
         let size = Resources::new().cpus(spec.cpus).memory_mib(spec.memory_mib);
-        let config = appliance(&spec.name, resolved.datastore.name(), size, networks, keys);
+        let config = appliance(&spec.name, resolved.datastore.name(), size, cards, keys);
         let resource = Resource::new(kind::VIRTUAL_MACHINE, &spec.name);
         let folder = own_folder.unwrap_or_else(|| resolved.datacenter.vm_folder());
         let vm = match self.endpoint.create(folder, pool, &config, &job.host).await {
@@ -418,7 +422,9 @@ impl Shared {
             probed: None,
             folder,
             removing: Vec::new(),
+            networks: spec.appliance_networks(&resolved.bridge_name),
         };
+        let positions = resolved.others.positions(created_bridge);
         let particulars = Particulars {
             target: self.endpoint.url(),
             datastore: resolved.datastore.name().to_owned(),
@@ -426,6 +432,7 @@ impl Shared {
             pool: pool.value().to_owned(),
             bootstrap_iso: format!("{directory}/{BOOTSTRAP_ISO}"),
             created: Timestamp::now(),
+            positions,
         };
         let keys = record
             .keys(&particulars, self.options.dialect)
@@ -444,7 +451,8 @@ impl Shared {
                 .endpoint
                 .network(&resolved.datacenter, &resolved.bridge_name)
                 .await?;
-            device_change.push(hardware::appliance_nic(0, bridge));
+            let card = cards([bridge], particulars.positions.bridge, self.options.dialect);
+            device_change.extend(card.map(|card| hardware::nic(0, &card)));
         }
         let change = VirtualMachineConfigSpec {
             change_version: machine.change_version,

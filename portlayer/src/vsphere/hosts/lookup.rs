@@ -57,6 +57,7 @@ impl Found {
             bridge_range: self.record.bridge_range,
             scope_networks: self.record.scope_networks.clone(),
             scope_vlans: self.record.scope_vlans,
+            networks: self.record.networks.clone(),
             address: self.record.address.clone(),
         }
     }

@@ -1,5 +1,6 @@
 //! Virtual container hosts, on which containers run.
 
+mod appliance_networks;
 mod checks;
 mod delete;
 mod finding;
@@ -23,6 +24,7 @@ use vim25::types::VirtualMachineConfigSpec;
 use vim25::{Ref, mo};
 use vsphere_client::Client;
 
+pub use appliance_networks::{ApplianceNetworks, NetworkRole, RoleNetwork, StaticAddress};
 pub use finding::{Finding, Severity};
 pub use info::{ContainerPolicy, Deletion, HostInfo, HostState};
 pub use plan::{Plan, PlannedStep};

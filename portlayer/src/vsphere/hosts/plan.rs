@@ -10,8 +10,9 @@ use vsphere_client::{Datacenter, Datastore};
 use super::checks::Survey;
 use super::finding::{Finding, Severity};
 use super::lookup::{APPLIANCE_ISO, BOOTSTRAP_ISO, Found, datastore_path};
-use super::{HostSpec, HostState, InstallStep, Iso, Shared};
-use crate::vsphere::endpoint::{NetworkFacts, Switches};
+use super::{HostSpec, HostState, InstallStep, Iso, NetworkRole, Shared};
+use crate::vsphere::appliance_cards::Positions;
+use crate::vsphere::endpoint::Switches;
 use crate::vsphere::kind;
 use crate::{Error, ErrorKind, Resource, Result};
 
@@ -54,9 +55,43 @@ pub(super) struct Resolved {
     pub(super) datastore: Datastore,
     pub(super) bridge_name: String,
     pub(super) bridge: Bridge,
-    /// The other networks of the appliance, without duplicates.
-    pub(super) others: Vec<Poly<VirtualDeviceBackingInfo>>,
+    /// The other networks of the appliance.
+    pub(super) others: Others,
     pub(super) unfinished: Option<Found>,
+}
+
+/// The networks of the appliance besides the bridge network.
+#[derive(Debug, Default)]
+pub(super) struct Others {
+    /// The networks, without duplicates.
+    pub(super) backings: Vec<Poly<VirtualDeviceBackingInfo>>,
+    /// The named roles with the positions of their networks.
+    named: Vec<(NetworkRole, usize)>,
+}
+
+impl Others {
+    /// Returns the positions of the appliance's cards. A bridge network that the installation
+    /// creates gets the last card, any other the first one.
+    pub(super) fn positions(&self, creates_bridge: bool) -> Positions {
+        let (bridge, first) = if creates_bridge {
+            (self.backings.len(), 0)
+        } else {
+            (0, 1)
+        };
+        let of = |role| {
+            let mut named = self.named.iter();
+            let found = named.find(|(named, _)| *named == role);
+            found.map(|(_, position)| first + position)
+        };
+        let public = of(NetworkRole::Public).unwrap_or(bridge);
+        let roles = NetworkRole::ALL.into_iter();
+        Positions {
+            bridge,
+            roles: roles
+                .map(|role| (role, of(role).unwrap_or(public)))
+                .collect(),
+        }
+    }
 }
 
 /// The bridge network.
@@ -366,8 +401,9 @@ impl Shared {
         datacenter: &Datacenter,
         survey: &mut Survey,
         found: &mut Findings,
-    ) -> Result<Vec<Poly<VirtualDeviceBackingInfo>>> {
-        let mut backings = Vec::new();
+    ) -> Result<Others> {
+        let mut others = Others::default();
+        let mut known: Vec<String> = Vec::new();
         for (role, name) in spec.roles() {
             let remedy = format!("name an existing network with --{role}-network");
             let network = self.endpoint.find_network(datacenter, Some(name)).await;
@@ -375,16 +411,22 @@ impl Shared {
                 continue;
             };
             let facts = &network.facts;
-            let is_known = |(_, known): &(&str, NetworkFacts)| known.name == facts.name;
             let is_bridge = survey
                 .bridge
                 .as_ref()
                 .is_some_and(|bridge| bridge.name == facts.name);
-            if !is_bridge && !survey.others.iter().any(is_known) {
+            let position = known.iter().position(|name| *name == facts.name);
+            if let Some(position) = position {
+                others.named.push((role, position));
+            } else if !is_bridge {
                 let backing = self.endpoint.backing(&network).await;
-                backings.extend(found.keep(backing, &remedy)?);
+                if let Some(backing) = found.keep(backing, &remedy)? {
+                    others.named.push((role, others.backings.len()));
+                    others.backings.push(backing);
+                    known.push(facts.name.clone());
+                }
             }
-            survey.others.push((role, network.facts));
+            survey.others.push((role.name(), network.facts));
         }
         for name in &spec.scope_networks {
             let remedy = "name existing networks for the scopes";
@@ -393,7 +435,7 @@ impl Shared {
                 survey.others.push(("scopes'", network.facts));
             }
         }
-        Ok(backings)
+        Ok(others)
     }
 
     /// Returns whether the pool below this parent, if any, and the folder can be created. Empty ones

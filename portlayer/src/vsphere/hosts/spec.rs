@@ -1,12 +1,13 @@
 //! The specification of an installation.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::PoolAllocation;
+use super::{ApplianceNetworks, NetworkRole, PoolAllocation, RoleNetwork, StaticAddress};
 use crate::exec::{refused_cpus, refused_memory};
 use crate::network::BridgeRange;
 use crate::vsphere::kind;
@@ -66,6 +67,16 @@ pub struct HostSpec {
     /// The name of the network on which the appliance reaches the endpoint. `None`: the public
     /// network.
     pub management_network: Option<String>,
+    /// The appliance's static address on the public network. `None`: by DHCP.
+    pub public_address: Option<StaticAddress>,
+    /// The appliance's static address on the client network. `None`: that of the public network if
+    /// they are the same, or by DHCP.
+    pub client_address: Option<StaticAddress>,
+    /// The appliance's static address on the management network. `None`: that of the public network
+    /// if they are the same, or by DHCP.
+    pub management_address: Option<StaticAddress>,
+    /// The name servers of the appliance. Empty: by DHCP.
+    pub name_servers: Vec<IpAddr>,
     /// Whether to create the bridge network if it does not exist: a virtual switch without uplinks
     /// and a port group, both with the name of the network. Without a
     /// [`bridge_network`](Self::bridge_network), that is the host's name. Only supported on a
@@ -107,6 +118,10 @@ impl HostSpec {
             public_network: None,
             client_network: None,
             management_network: None,
+            public_address: None,
+            client_address: None,
+            management_address: None,
+            name_servers: Vec::new(),
             create_bridge: false,
             address_timeout: None,
             address: None,
@@ -188,6 +203,34 @@ impl HostSpec {
         self
     }
 
+    /// Sets the appliance's static address on the public network.
+    #[must_use]
+    pub fn public_address(mut self, address: StaticAddress) -> Self {
+        self.public_address = Some(address);
+        self
+    }
+
+    /// Sets the appliance's static address on the client network.
+    #[must_use]
+    pub fn client_address(mut self, address: StaticAddress) -> Self {
+        self.client_address = Some(address);
+        self
+    }
+
+    /// Sets the appliance's static address on the management network.
+    #[must_use]
+    pub fn management_address(mut self, address: StaticAddress) -> Self {
+        self.management_address = Some(address);
+        self
+    }
+
+    /// Adds a name server of the appliance.
+    #[must_use]
+    pub fn name_server(mut self, address: IpAddr) -> Self {
+        self.name_servers.push(address);
+        self
+    }
+
     /// Sets whether the bridge network is created if it does not exist.
     #[must_use]
     pub fn create_bridge(mut self, create_bridge: bool) -> Self {
@@ -245,12 +288,56 @@ impl HostSpec {
             .then(|| self.bridge_network.as_deref().unwrap_or(&self.name))
     }
 
+    /// Returns the static address of a role.
+    pub(super) fn address_of(&self, role: NetworkRole) -> Option<&StaticAddress> {
+        match role {
+            NetworkRole::Public => self.public_address.as_ref(),
+            NetworkRole::Client => self.client_address.as_ref(),
+            NetworkRole::Management => self.management_address.as_ref(),
+        }
+    }
+
+    /// Returns the name of a role's network; `None` is the bridge network.
+    pub(super) fn network_of(&self, role: NetworkRole) -> Option<&str> {
+        let own = match role {
+            NetworkRole::Public => None,
+            NetworkRole::Client => self.client_network.as_deref(),
+            NetworkRole::Management => self.management_network.as_deref(),
+        };
+        own.or(self.public_network.as_deref())
+    }
+
+    /// Returns the networks and addresses of the appliance's roles, as they are recorded.
+    pub(super) fn appliance_networks(&self, bridge: &str) -> ApplianceNetworks {
+        let role = |role| {
+            let network = self.network_of(role);
+            // Roles on one network share a card, and thus the address.
+            let mut sharing = NetworkRole::ALL.into_iter();
+            let address = self.address_of(role).or_else(|| {
+                sharing
+                    .find(|other| {
+                        self.network_of(*other) == network && self.address_of(*other).is_some()
+                    })
+                    .and_then(|other| self.address_of(other))
+            });
+            RoleNetwork {
+                role,
+                network: network.unwrap_or(bridge).to_owned(),
+                address: address.cloned(),
+            }
+        };
+        ApplianceNetworks {
+            roles: NetworkRole::ALL.into_iter().map(role).collect(),
+            name_servers: self.name_servers.clone(),
+        }
+    }
+
     /// Returns the named networks of the appliance with their roles, except the bridge network.
-    pub(super) fn roles(&self) -> impl Iterator<Item = (&'static str, &str)> {
+    pub(super) fn roles(&self) -> impl Iterator<Item = (NetworkRole, &str)> {
         [
-            ("public", &self.public_network),
-            ("client", &self.client_network),
-            ("management", &self.management_network),
+            (NetworkRole::Public, &self.public_network),
+            (NetworkRole::Client, &self.client_network),
+            (NetworkRole::Management, &self.management_network),
         ]
         .into_iter()
         .filter_map(|(role, name)| Some((role, name.as_deref()?)))

@@ -24,7 +24,7 @@ pub(in crate::vsphere) struct Card {
 }
 
 /// Iterates over the PCI slots of a container's cards, which differ between VIC 0.4 and 1.x.
-pub(super) fn slots(dialect: Dialect) -> impl Iterator<Item = i32> {
+pub(in crate::vsphere) fn slots(dialect: Dialect) -> impl Iterator<Item = i32> {
     let first = match dialect {
         Dialect::Vic04 => 192,
         Dialect::Vic1 => 0x4a0,

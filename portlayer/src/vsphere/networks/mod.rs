@@ -21,7 +21,7 @@ use std::net::IpAddr;
 
 use async_trait::async_trait;
 
-pub(super) use self::cards::{Card, card_changes};
+pub(super) use self::cards::{Card, card_changes, slots};
 pub(super) use self::guest_keys::{filed_as, guest_networks};
 pub(super) use self::host::HostNetworks;
 pub(super) use self::pending::Pending;

@@ -1,6 +1,7 @@
 //! The checks before an installation. Each check is a function of the objects that were read from
 //! the endpoint, and returns all its findings.
 
+mod addresses;
 mod datastore;
 mod drs;
 mod firewall;
@@ -40,6 +41,7 @@ impl Survey {
             target::check,
             datastore::check,
             networks::check,
+            addresses::check,
             firewall::check,
             licence::check,
             drs::check,
