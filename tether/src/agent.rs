@@ -113,6 +113,11 @@ impl<R: GuestRpc + Send> Agent<R> {
                         endpoint.assigned = Some(address.into());
                     }
                 }
+                for (network, leased) in prepared.leased {
+                    if let Some(endpoint) = container.networks.get_mut(&network) {
+                        endpoint.network.assigned = Some(leased);
+                    }
+                }
                 for note in prepared.notes {
                     tracing::info!(container = container.common.id, note, "a missing feature");
                     container.diagnostics.exit_logs.push(ExitLog {
@@ -248,6 +253,14 @@ impl<R: GuestRpc + Send> Agent<R> {
         loop {
             let report = tokio::select! {
                 report = incoming.recv() => report,
+                change = platform.network_changed() => {
+                    if let Some(endpoint) = container.networks.get_mut(&change.network) {
+                        endpoint.assigned = change.address.map(Into::into);
+                        endpoint.network.assigned = change.leased;
+                    }
+                    self.write(container)?;
+                    continue;
+                }
                 () = platform.shutdown_requested(), if !asked => {
                     asked = true;
                     stop_all(&self.sessions, container).await;

@@ -39,7 +39,11 @@ pub fn container_files(config: &ExecutorConfig) -> Vec<(String, Vec<u8>)> {
         ("/etc/hosts".to_owned(), hosts.into_bytes()),
     ];
     let networks = || config.networks.values().map(|endpoint| &endpoint.network);
-    let servers = distinct(networks().flat_map(|network| &network.nameservers));
+    let servers = distinct(networks().flat_map(|network| match &network.assigned {
+        // Those that were assigned by DHCP.
+        Some(assigned) if network.nameservers.is_empty() => &assigned.nameservers,
+        _ => &network.nameservers,
+    }));
     let domains = distinct(networks().filter_map(|network| network.search_domain.as_deref()));
     let mut resolver = String::new();
     if !domains.is_empty() {

@@ -28,11 +28,18 @@
 //! | control line | the first serial port, `ttyS0` |
 //! | log line | the last serial port, if there are several |
 //! | root file system | the ext4 file system with the label `containerfs`; the agent stays in the initramfs |
-//! | network | fixed addresses, routes and MTUs; a card is found by its PCI slot |
+//! | network | fixed addresses, or else DHCP (IPv4), routes and MTUs; a card is found by its PCI slot |
 //! | shutdown | the power button |
 //!
 //! The program that the machine runs cannot reach the agent's files, but it is root of the machine.
-//! Unsupported settings, such as DHCP and volumes, are reported in the container's diagnostics.
+//! Unsupported settings, such as volumes, are reported in the container's diagnostics.
+//!
+//! A card without a fixed address obtains one by DHCP. The start of the processes waits 20 seconds
+//! for it; after that, the missing network is noted in the diagnostics, and the agent keeps asking.
+//! The lease is extended while the machine runs. The address, gateway and name servers are reported
+//! in the keys `assigned` of the endpoint and of its network, also when they change. Name servers
+//! and the search domain reach `/etc/resolv.conf` if they were leased before the processes start
+//! and the keys have none.
 //!
 //! # Features
 //!
@@ -78,7 +85,7 @@ pub use agent::{Agent, AgentError};
 pub use files::{container_files, host_name};
 pub use lines::{Line, Lines};
 pub use machine::run_machine;
-pub use platform::{Platform, PlatformError, Prepared};
+pub use platform::{NetworkChange, Platform, PlatformError, Prepared};
 pub use process::{Process, ProcessInput, ProcessOutput};
 pub use session::{Attachment, Output, Session, SessionError, Sessions};
 pub use signal::signal_number;

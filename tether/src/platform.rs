@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use async_trait::async_trait;
-use guestinfo::vic::ExecutorConfig;
+use guestinfo::vic::{AssignedNetwork, ExecutorConfig};
 use ipnet::IpNet;
 use tether_sys::Launch;
 
@@ -34,6 +34,12 @@ pub trait Platform: fmt::Debug + Send + Sync + 'static {
     /// Fails when the process or the platform has ended.
     async fn signal(&self, pid: i32, signal: i32) -> Result<(), PlatformError>;
 
+    /// Waits until an address changes that was leased by DHCP. Cancel-safe. By default, addresses do
+    /// not change.
+    async fn network_changed(&self) -> NetworkChange {
+        std::future::pending().await
+    }
+
     /// Waits until the host requests a shutdown of the machine.
     async fn shutdown_requested(&self);
 
@@ -47,9 +53,22 @@ pub trait Platform: fmt::Debug + Send + Sync + 'static {
 pub struct Prepared {
     /// The assigned addresses, by the name of the network.
     pub addresses: BTreeMap<String, IpNet>,
+    /// The other values that DHCP assigned, by the name of the network.
+    pub leased: BTreeMap<String, AssignedNetwork>,
     /// One sentence for each missing feature of the container. They are
     /// stored in the container's diagnostics.
     pub notes: Vec<String>,
+}
+
+/// A change of what DHCP assigned for a network.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NetworkChange {
+    /// The name of the network.
+    pub network: String,
+    /// The address; `None` if the lease has ended.
+    pub address: Option<IpNet>,
+    /// The other values.
+    pub leased: Option<AssignedNetwork>,
 }
 
 /// The reason why an operation of the platform failed, in words for the user of the container.

@@ -1,7 +1,9 @@
 //! Runs the agent as the first process of a machine.
 
 mod button;
+mod dhcp;
 mod keys;
+mod leased_card;
 mod lines;
 mod network;
 mod platform;

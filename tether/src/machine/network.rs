@@ -2,35 +2,113 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use guestinfo::vic::{ExecutorConfig, NetworkEndpoint};
 use ipnet::IpNet;
 use tether_sys::{LinkSetup, configure_link, configure_loopback};
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
 
 use super::causes;
+use super::dhcp::{Client, Lease, Mac, Socket};
+use super::leased_card::Card;
+use crate::platform::NetworkChange;
 
-/// Configures all cards. Returns the addresses by the name of the network. A failure is added to
-/// the notes, and does not stop the container.
-pub(super) fn configure(
-    config: &ExecutorConfig,
+/// How long the start of the container waits for DHCP.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The configured network cards. Leases are extended until this is dropped.
+#[derive(Debug)]
+pub(super) struct Networks {
+    changes: Mutex<mpsc::Receiver<NetworkChange>>,
+    _leased: JoinSet<()>,
+}
+
+/// Configures all cards, and writes what DHCP assigned into `config`. Returns the networks, and the
+/// addresses by the name of the network. A failure is added to the notes, and does not stop the
+/// container.
+pub(super) async fn configure(
+    config: &mut ExecutorConfig,
+    host_name: &str,
     notes: &mut Vec<String>,
-) -> BTreeMap<String, IpNet> {
+) -> (Networks, BTreeMap<String, IpNet>) {
     let mut addresses = BTreeMap::new();
     if let Err(error) = configure_loopback() {
         notes.push(causes(&error));
     }
+    let (changes, changed) = mpsc::channel(config.networks.len().max(1));
+    let (mut leased, mut firsts) = (JoinSet::new(), Vec::new());
     for (name, endpoint) in &config.networks {
-        let done = link(endpoint).and_then(|(mut link, address)| {
+        let address = endpoint.address.and_then(|address| address.net());
+        let gateway = endpoint.network.gateway.map(|gateway| gateway.addr());
+        let done = link(endpoint, address, gateway).and_then(|mut link| {
             link.mtu = mtu(config, &endpoint.common.id);
-            configure_link(&link).map_err(|error| causes(&error))?;
-            address.ok_or_else(|| "it has no fixed address, and DHCP is not supported".to_owned())
+            let device = configure_link(&link).map_err(|error| causes(&error))?;
+            if address.is_none() {
+                let card = Card::new(name.clone(), endpoint.clone(), link.mtu);
+                let client = client(&device, host_name)?;
+                let (first, obtained) = oneshot::channel();
+                leased.spawn(card.run(client, first, changes.clone()));
+                firsts.push((name.clone(), obtained));
+            }
+            Ok(())
         });
-        match done {
-            Ok(address) => drop(addresses.insert(name.clone(), address)),
-            Err(reason) => notes.push(format!("the network {name} is not connected: {reason}")),
+        match (done, address) {
+            (Ok(()), Some(address)) => drop(addresses.insert(name.clone(), address)),
+            (Ok(()), None) => {}
+            (Err(reason), _) => notes.push(not_connected(name, &reason)),
         }
     }
-    addresses
+    let deadline = Instant::now() + PATIENCE;
+    for (name, obtained) in firsts {
+        let obtained = timeout_at(deadline, obtained).await;
+        let done = match obtained {
+            Ok(Ok(done)) => done,
+            _ => Err(format!(
+                "no DHCP server has leased an address within {} s; the agent keeps asking",
+                PATIENCE.as_secs()
+            )),
+        };
+        match done {
+            Ok(lease) => {
+                addresses.insert(name.clone(), lease.net());
+                if let Some(endpoint) = config.networks.get_mut(&name) {
+                    apply(endpoint, &lease);
+                }
+            }
+            Err(reason) => notes.push(not_connected(&name, &reason)),
+        }
+    }
+    let networks = Networks {
+        changes: Mutex::new(changed),
+        _leased: leased,
+    };
+    (networks, addresses)
+}
+
+impl Networks {
+    /// Waits until the address of a card changes. Never returns without DHCP. Cancel-safe.
+    pub(super) async fn changed(&self) -> NetworkChange {
+        match self.changes.lock().await.recv().await {
+            Some(change) => change,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+fn not_connected(network: &str, reason: &str) -> String {
+    format!("the network {network} is not connected: {reason}")
+}
+
+/// Records in the keys of a network what DHCP assigned.
+fn apply(endpoint: &mut NetworkEndpoint, lease: &Lease) {
+    endpoint.assigned = Some(lease.net().into());
+    endpoint.network.assigned = Some(lease.assigned());
+    if endpoint.network.search_domain.is_none() {
+        endpoint.network.search_domain = lease.domain().map(str::to_owned);
+    }
 }
 
 /// Returns the MTU of a card: the smallest of the networks that share it.
@@ -40,19 +118,22 @@ fn mtu(config: &ExecutorConfig, card: &str) -> Option<u32> {
     sharing.filter_map(|endpoint| endpoint.network.mtu).min()
 }
 
-/// Returns the card of an endpoint with its addresses and routes, and the fixed address.
-fn link(endpoint: &NetworkEndpoint) -> Result<(LinkSetup, Option<IpNet>), String> {
+/// Returns the configuration of an endpoint's card with this address, and with routes by this
+/// gateway.
+pub(super) fn link(
+    endpoint: &NetworkEndpoint,
+    address: Option<IpNet>,
+    gateway: Option<IpAddr>,
+) -> Result<LinkSetup, String> {
     let slot = endpoint.common.id.parse();
     let slot = slot.map_err(|_| format!("{:?} is not a PCI slot", endpoint.common.id))?;
     let mut link = LinkSetup::new(slot);
     let network = &endpoint.network;
-    let address = endpoint.address.and_then(|address| address.net());
     let Some(own) = address else {
-        return Ok((link, None));
+        return Ok(link);
     };
     link.addresses.push((own.addr(), own.prefix_len()));
-    if let Some(gateway) = &network.gateway {
-        let gateway = gateway.addr();
+    if let Some(gateway) = gateway {
         let same_family = |other: IpAddr| other.is_ipv4() == gateway.is_ipv4();
         let destinations = network.destinations.iter();
         let mut routes: Vec<_> = destinations
@@ -68,7 +149,23 @@ fn link(endpoint: &NetworkEndpoint) -> Result<(LinkSetup, Option<IpNet>), String
         routes.retain(|(network, _)| same_family(*network));
         link.routes = routes.into_iter().map(|route| (route, gateway)).collect();
     }
-    Ok((link, Some(own)))
+    Ok(link)
+}
+
+/// Creates the DHCP client of a device.
+fn client(device: &str, host_name: &str) -> Result<Client<Socket>, String> {
+    let failed = |error: std::io::Error| format!("DHCP on the device {device}: {error}");
+    let path = format!("/sys/class/net/{device}/address");
+    let text = std::fs::read_to_string(path).map_err(failed)?;
+    let mac = parse_mac(text.trim())
+        .ok_or_else(|| format!("DHCP on the device {device}: it is not an Ethernet card"))?;
+    let socket = Socket::open(device).map_err(failed)?;
+    Ok(Client::new(socket, mac, host_name.to_owned()))
+}
+
+fn parse_mac(text: &str) -> Option<Mac> {
+    let octets = text.split(':').map(|octet| u8::from_str_radix(octet, 16));
+    octets.collect::<Result<Vec<_>, _>>().ok()?.try_into().ok()
 }
 
 #[cfg(test)]
@@ -102,18 +199,25 @@ mod tests {
         let mut endpoint = NetworkEndpoint::default();
         endpoint.common.id = "160".to_owned();
         let net: IpNet = "172.16.0.2/16".parse().expect("an address");
-        endpoint.address = Some(net.into());
-        endpoint.network.gateway = Some("172.16.0.1/16".parse().expect("a gateway"));
         endpoint.network.destinations = vec!["10.0.0.0/8".parse().expect("a network")];
-        let (setup, address) = link(&endpoint).expect("a card");
-        assert_eq!((setup.slot, address), (160, Some(net)));
-        assert_eq!(setup.routes.len(), 1);
-        endpoint.network.is_default = true;
-        let (setup, _) = link(&endpoint).expect("a card");
         let gateway: IpAddr = "172.16.0.1".parse().expect("an address");
+        let setup = |endpoint: &NetworkEndpoint| link(endpoint, Some(net), Some(gateway));
+        let fixed = setup(&endpoint).expect("a card");
+        assert_eq!((fixed.slot, fixed.addresses.len()), (160, 1));
+        assert_eq!(fixed.routes.len(), 1);
+        endpoint.network.is_default = true;
+        let fixed = setup(&endpoint).expect("a card");
         let everything: IpAddr = "0.0.0.0".parse().expect("an address");
-        assert!(setup.routes.contains(&((everything, 0), gateway)));
+        assert!(fixed.routes.contains(&((everything, 0), gateway)));
         endpoint.common.id = "eth0".to_owned();
-        assert!(link(&endpoint).is_err_and(|reason| reason.contains("eth0")));
+        assert!(setup(&endpoint).is_err_and(|reason| reason.contains("eth0")));
+    }
+
+    #[test]
+    fn only_the_address_of_an_ethernet_card_is_one() {
+        let mac = [0x52, 0x54, 0, 0x12, 0x34, 0x56];
+        assert_eq!(parse_mac("52:54:00:12:34:56"), Some(mac));
+        assert_eq!(parse_mac("80:00:02:08:fe:80:00:00"), None);
+        assert_eq!(parse_mac(""), None);
     }
 }

@@ -1,16 +1,17 @@
 //! The platform of an agent that is the first process of a machine.
 
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use async_trait::async_trait;
 use guestinfo::vic::ExecutorConfig;
 use tether_sys::{ContainerSetup, Isolation, Launch, RootDirectory, set_host_name};
 
 use super::button::PowerButton;
-use super::{causes, network};
+use super::causes;
+use super::network::{self, Networks};
 use crate::files::{container_files, host_name};
-use crate::platform::{Platform, PlatformError, Prepared};
+use crate::platform::{NetworkChange, Platform, PlatformError, Prepared};
 use crate::process::Process;
 use crate::supervisor::{Supervisor, SupervisorError};
 
@@ -27,6 +28,7 @@ pub(super) struct OwnMachine {
     button: PowerButton,
     /// The failures during boot.
     notes: Mutex<Vec<String>>,
+    networks: OnceLock<Networks>,
 }
 
 impl OwnMachine {
@@ -35,6 +37,7 @@ impl OwnMachine {
             supervisor,
             button,
             notes: Mutex::new(notes),
+            networks: OnceLock::new(),
         }
     }
 
@@ -54,7 +57,18 @@ impl Platform for OwnMachine {
         if let Err(error) = set_host_name(&name, &config.domainname) {
             prepared.notes.push(causes(&error));
         }
-        prepared.addresses = network::configure(config, &mut prepared.notes);
+        // With what DHCP assigns.
+        let mut config = config.clone();
+        let (networks, addresses) =
+            network::configure(&mut config, &name, &mut prepared.notes).await;
+        prepared.addresses = addresses;
+        for (name, endpoint) in &config.networks {
+            if let (None, Some(leased)) = (endpoint.address, &endpoint.network.assigned) {
+                prepared.leased.insert(name.clone(), leased.clone());
+            }
+        }
+        // Prepared only once.
+        let _ = self.networks.set(networks);
         for volume in config.mounts.keys() {
             let note = format!("the volume {volume} is not mounted: volumes are not supported");
             prepared.notes.push(note);
@@ -71,7 +85,7 @@ impl Platform for OwnMachine {
         };
         let mut setup = ContainerSetup::new("/", root, MOUNT_POINT, STAGE);
         setup.isolation = Isolation::Machine;
-        setup.files = container_files(config);
+        setup.files = container_files(&config);
         let notes = self.supervisor.set_up(setup).await.map_err(refused)?;
         prepared.notes.extend(notes);
         Ok(prepared)
@@ -88,6 +102,13 @@ impl Platform for OwnMachine {
 
     async fn shutdown_requested(&self) {
         self.button.pressed().await;
+    }
+
+    async fn network_changed(&self) -> NetworkChange {
+        match self.networks.get() {
+            Some(networks) => networks.changed().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Does nothing: the supervisor switches the machine off when the agent has ended.

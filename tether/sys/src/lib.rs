@@ -18,6 +18,7 @@
 mod account;
 mod capability;
 mod container;
+mod dhcp;
 mod disk;
 mod error;
 mod fork;
@@ -35,10 +36,11 @@ mod terminal;
 mod wire;
 
 pub use container::run_container;
+pub use dhcp::dhcp_socket;
 pub use error::SysError;
 pub use hostname::set_host_name;
 pub use launch::Launch;
-pub use link::{LinkSetup, configure_link, configure_loopback};
+pub use link::{LinkSetup, configure_link, configure_loopback, remove_address};
 pub use machine::run_machine;
 pub use message::{Event, Exit, Request, TerminalSize, Transport};
 pub use setup::{Bind, ContainerSetup, Isolation, RootDirectory};

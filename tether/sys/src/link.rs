@@ -61,6 +61,16 @@ pub fn configure_link(setup: &LinkSetup) -> Result<String, SysError> {
     Ok(name)
 }
 
+/// Removes an address, with its prefix length, from a network card. The system also removes the
+/// routes to the address's network and by gateways in it.
+///
+/// # Errors
+/// Fails when there is no card in the slot, and with the system's error.
+pub fn remove_address(slot: u32, address: IpAddr, prefix: u8) -> Result<(), SysError> {
+    let (_, index) = find(slot)?;
+    Netlink::open()?.remove_address(index, address, prefix)
+}
+
 fn find(slot: u32) -> Result<(String, u32), SysError> {
     let action = format!("find the network card in the PCI slot {slot}");
     let entries = fs::read_dir("/sys/class/net").step(&action)?;

@@ -16,6 +16,7 @@ pub(crate) const LOOPBACK: u32 = 1;
 // linux/rtnetlink.h, linux/netlink.h, linux/if.h, linux/if_addr.h
 const RTM_NEWLINK: u16 = 16;
 const RTM_NEWADDR: u16 = 20;
+const RTM_DELADDR: u16 = 21;
 const RTM_NEWROUTE: u16 = 24;
 const NLMSG_ERROR: u16 = 2;
 const NLM_F_REQUEST: u16 = 0x1;
@@ -76,15 +77,21 @@ impl Netlink {
         address: IpAddr,
         prefix: u8,
     ) -> Result<(), SysError> {
-        let (family, bytes) = octets(address);
-        // struct ifaddrmsg: family, prefixlen, flags, scope, index
-        let mut body = vec![family, prefix, 0, 0];
-        body.extend(link.to_ne_bytes());
-        for kind in [IFA_LOCAL, IFA_ADDRESS] {
-            attribute(&mut body, kind, &bytes);
-        }
+        let body = address_message(link, address, prefix);
         self.call(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, &body)
             .step(format_args!("add the address {address}/{prefix}"))
+    }
+
+    /// Removes an address from a link.
+    pub(crate) fn remove_address(
+        &mut self,
+        link: u32,
+        address: IpAddr,
+        prefix: u8,
+    ) -> Result<(), SysError> {
+        let body = address_message(link, address, prefix);
+        self.call(RTM_DELADDR, 0, &body)
+            .step(format_args!("remove the address {address}/{prefix}"))
     }
 
     /// Adds a route to a network; the default route if its prefix is 0.
@@ -144,6 +151,17 @@ impl Netlink {
             )),
         }
     }
+}
+
+fn address_message(link: u32, address: IpAddr, prefix: u8) -> Vec<u8> {
+    let (family, bytes) = octets(address);
+    // struct ifaddrmsg: family, prefixlen, flags, scope, index
+    let mut body = vec![family, prefix, 0, 0];
+    body.extend(link.to_ne_bytes());
+    for kind in [IFA_LOCAL, IFA_ADDRESS] {
+        attribute(&mut body, kind, &bytes);
+    }
+    body
 }
 
 fn octets(address: IpAddr) -> (u8, Vec<u8>) {

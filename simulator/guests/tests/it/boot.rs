@@ -37,6 +37,8 @@ struct Machine {
     keys: Keys,
     host_key: PrivateKey,
     client_key: PrivateKey,
+    /// The options of the machine's network in QEMU.
+    network: &'static str,
 }
 
 impl Machine {
@@ -77,7 +79,38 @@ impl Machine {
             keys: Arc::new(Mutex::new(Memory::from_iter(keys))),
             host_key,
             client_key,
+            network: "user,id=n0,restrict=on",
         }
+    }
+
+    /// Creates a machine whose program starts at once, changed by `change`.
+    fn running(path: &str, change: impl FnOnce(&mut ExecutorConfig)) -> Self {
+        let command = Command {
+            path: path.to_owned(),
+            ..Command::default()
+        };
+        let machine = Self::new(command);
+        let mut config = machine.config();
+        config.key = Redacted(machine.host_key.to_openssh().expect("a key").into_bytes());
+        if let Some(session) = config.sessions.get_mut("main") {
+            (session.run_block, session.open_stdin) = (false, false);
+        }
+        change(&mut config);
+        let keys = encode(&config, Dialect::Vic1).expect("keys");
+        *machine.keys.lock().expect("keys") = Memory::from_iter(keys);
+        machine
+    }
+
+    /// Boots the machine with its disk, and waits until it is off. Returns what it reported.
+    async fn run(&self) -> ExecutorConfig {
+        make_disk(self.folder.path());
+        let _control = UnixListener::bind(self.path("control")).expect("a socket");
+        let port = UnixListener::bind(self.path("keys")).expect("a socket");
+        let qemu = self.start(true);
+        let (port, _) = port.accept().await.expect("a port");
+        tokio::spawn(serve_keys(port, Arc::clone(&self.keys)));
+        self.off(qemu).await;
+        self.config()
     }
 
     fn path(&self, name: &str) -> String {
@@ -114,7 +147,7 @@ impl Machine {
             qemu.args(["-device", "scsi-hd,bus=scsi0.0,drive=d0"]);
         }
         let card = format!("vmxnet3,netdev=n0,addr={SLOT:#x}");
-        qemu.args(["-netdev", "user,id=n0,restrict=on", "-device", &card]);
+        qemu.args(["-netdev", self.network, "-device", &card]);
         qemu.arg("-kernel")
             .arg(kernel)
             .arg("-initrd")
@@ -323,4 +356,55 @@ async fn a_machine_without_its_disk_says_so_and_powers_off() {
         panic!("{:?}", machine.config().sessions["main"].started);
     };
     assert!(reason.contains("containerfs"), "{reason}");
+}
+
+#[tokio::test]
+#[ignore = "needs QEMU, a kernel and the agent's static binary"]
+async fn a_machine_without_a_fixed_address_obtains_one_by_dhcp() {
+    let mut machine = Machine::running("/echo", |config| {
+        let endpoint = config.networks.get_mut("bridge").expect("a network");
+        endpoint.address = None;
+        endpoint.network.gateway = None;
+        endpoint.network.nameservers.clear();
+    });
+    // The server of a restricted network names no gateway.
+    machine.network = "user,id=n0";
+    let config = machine.run().await;
+    let notes = &config.diagnostics.exit_logs;
+    assert!(notes.is_empty(), "{notes:?}");
+    let endpoint = &config.networks["bridge"];
+    let address = endpoint.assigned.and_then(|address| address.net());
+    let address = address.expect("an address");
+    let network: ipnet::IpNet = "10.0.2.0/24".parse().expect("a network");
+    assert_eq!(address.trunc(), network, "{address}");
+    let leased = endpoint.network.assigned.as_ref().expect("a lease");
+    assert_eq!(
+        leased.gateway,
+        Some("10.0.2.2/24".parse().expect("a gateway"))
+    );
+    assert_eq!(
+        leased.nameservers,
+        ["10.0.2.3".parse::<std::net::IpAddr>().expect("an address")]
+    );
+    assert_eq!(config.sessions["main"].exit_status, Some(7));
+}
+
+#[tokio::test]
+#[ignore = "needs QEMU, a kernel and the agent's static binary"]
+async fn a_machine_whose_program_cannot_start_says_why_and_powers_off() {
+    let missing_program = Machine::running("/missing", |_| {});
+    let missing_user = Machine::running("/echo", |config| {
+        let session = config.sessions.get_mut("main").expect("a session");
+        session.user = "nobody-here".to_owned();
+    });
+    for (machine, wanted) in [
+        (missing_program, "no such file"),
+        (missing_user, "nobody-here"),
+    ] {
+        let config = machine.run().await;
+        let Started::Failed(reason) = &config.sessions["main"].started else {
+            panic!("{:?}", config.sessions["main"].started);
+        };
+        assert!(reason.contains(wanted), "{reason}");
+    }
 }
