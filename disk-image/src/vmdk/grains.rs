@@ -137,8 +137,9 @@ impl Grains {
         }
         let mut packed = vec![0; size as usize];
         self.file.read_exact_at(&mut packed, packed_at)?;
-        let plain = Inflater::new().inflate(&packed, self.grain_bytes() as usize);
-        let plain = plain.ok_or_else(damaged)?;
+        let mut plain = vec![0; self.grain_bytes() as usize];
+        let inflated = Inflater::new().inflate(&packed, &mut plain);
+        inflated.ok_or_else(damaged)?;
         let plain: Arc<[u8]> = plain.into();
         let mut cache = lock();
         if cache.len() >= CACHED_GRAINS {

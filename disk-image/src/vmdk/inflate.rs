@@ -16,25 +16,37 @@ pub(super) struct Packed {
     pub(super) at: u64,
     /// The marker, the compressed data, and padding.
     pub(super) record: Vec<u8>,
+    /// A buffer for the decompressed data, with any content.
+    pub(super) buffer: Vec<u8>,
 }
 
 /// A decompressed grain.
 pub(super) struct Plain {
     pub(super) offset: u64,
     pub(super) at: u64,
-    /// `None` if the compressed data is damaged.
-    pub(super) data: Option<Vec<u8>>,
+    /// Whether the compressed data was valid.
+    pub(super) is_valid: bool,
+    pub(super) data: Vec<u8>,
+    /// The record, for reuse.
+    pub(super) spare: Vec<u8>,
 }
 
 /// Starts threads that decompress grains.
 pub(super) fn pool(threads: usize) -> io::Result<Pool<Packed, Plain>> {
     Pool::new("inflate", threads, || {
         let mut inflater = Inflater::new();
-        move |Packed { offset, at, record }| Plain {
-            offset,
-            at,
-            data: marker::grain_data(&record)
-                .and_then(|packed| inflater.inflate(packed, GRAIN as usize)),
+        move |packed: Packed| {
+            let mut data = packed.buffer;
+            data.resize(GRAIN as usize, 0);
+            let inflated = marker::grain_data(&packed.record)
+                .and_then(|compressed| inflater.inflate(compressed, &mut data));
+            Plain {
+                offset: packed.offset,
+                at: packed.at,
+                is_valid: inflated.is_some(),
+                data,
+                spare: packed.record,
+            }
         }
     })
 }
@@ -48,13 +60,43 @@ impl Inflater {
     }
 
     /// Decompresses exactly one grain. The last grain of a disk may be shorter and is padded with
-    /// zeros.
-    pub(super) fn inflate(&mut self, packed: &[u8], size: usize) -> Option<Vec<u8>> {
+    /// zeros. Returns `None` if the compressed data is damaged.
+    pub(super) fn inflate(&mut self, packed: &[u8], plain: &mut [u8]) -> Option<()> {
         self.0.reset(true);
-        let mut plain = vec![0; size];
-        let status = self
-            .0
-            .decompress(packed, &mut plain, FlushDecompress::Finish);
-        matches!(status, Ok(Status::StreamEnd)).then_some(plain)
+        let status = self.0.decompress(packed, plain, FlushDecompress::Finish);
+        if !matches!(status, Ok(Status::StreamEnd)) {
+            return None;
+        }
+        let length = usize::try_from(self.0.total_out()).ok()?;
+        plain.get_mut(length..)?.fill(0);
+        Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is the failure of a test")]
+
+    use std::io::Write as _;
+
+    use flate2::Compression;
+    use flate2::write::ZlibEncoder;
+
+    use super::*;
+
+    #[test]
+    fn nothing_of_an_earlier_grain_remains_in_a_buffer() {
+        let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(b"short").unwrap();
+        let short = encoder.finish().unwrap();
+        let mut plain = vec![0xff; 64];
+        let mut inflater = Inflater::new();
+        inflater.inflate(&short, &mut plain).unwrap();
+        assert_eq!(plain[..5], *b"short");
+        assert_eq!(plain[5..], [0; 59]);
+        // A damaged grain does not affect the next one.
+        assert_eq!(inflater.inflate(&short[..4], &mut plain), None);
+        inflater.inflate(&short, &mut plain).unwrap();
+        assert_eq!(plain[..6], *b"short\0");
     }
 }

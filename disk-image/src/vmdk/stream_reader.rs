@@ -120,6 +120,7 @@ impl<R: Read> StreamReader<R> {
             capacity: self.capacity(),
             sink,
             monitor,
+            spare: Vec::new(),
             has_failed: false,
         };
         let read = self.read(&mut grains);
@@ -168,10 +169,16 @@ impl<R: Read> StreamReader<R> {
             if u64::from(size) > 4 * GRAIN {
                 return Err(damaged("grain size"));
             }
-            let mut record = vec![0; (12 + size as usize).next_multiple_of(SECTOR as usize)];
+            let (mut record, buffer) = grains.spare.pop().unwrap_or_default();
+            record.resize((12 + size as usize).next_multiple_of(SECTOR as usize), 0);
             record[..SECTOR as usize].copy_from_slice(&block);
             self.fill(&mut record[SECTOR as usize..])?;
-            grains.push(Packed { offset, at, record })?;
+            grains.push(Packed {
+                offset,
+                at,
+                record,
+                buffer,
+            })?;
             next = offset + GRAIN;
         }
         if !had_footer && self.header.directory == AT_END {
@@ -212,6 +219,8 @@ struct Grains<'a> {
     capacity: u64,
     sink: &'a mut dyn Sink,
     monitor: &'a Monitor,
+    /// Buffers of grains that were put: of the record and of the decompressed data.
+    spare: Vec<(Vec<u8>, Vec<u8>)>,
     has_failed: bool,
 }
 
@@ -234,14 +243,24 @@ impl Grains<'_> {
     }
 
     fn put(&mut self, plain: Plain) -> Result<(), crate::Error> {
-        let Plain { offset, at, data } = plain;
+        let Plain {
+            offset,
+            at,
+            is_valid,
+            data,
+            spare,
+        } = plain;
         self.monitor.check()?;
-        let data = data.ok_or(Error::Damaged {
-            what: "compressed grain",
-            offset: at,
-        })?;
+        if !is_valid {
+            return Err(Error::Damaged {
+                what: "compressed grain",
+                offset: at,
+            }
+            .into());
+        }
         let len = GRAIN.min(self.capacity - offset);
         self.sink.put(offset, &data[..len as usize])?;
+        self.spare.push((spare, data));
         self.monitor.add_bytes(len);
         Ok(())
     }
