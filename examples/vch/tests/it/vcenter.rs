@@ -2,8 +2,8 @@
 
 use simulator::Topology;
 use vim25::types::{
-    DVPortgroupConfigSpec, OptionValue, SharesLevel, VirtualDevicePciBusSlotInfo,
-    VirtualEthernetCard,
+    DVPortgroupConfigSpec, OptionValue, ResourceConfigSpec, SharesLevel,
+    VirtualDevicePciBusSlotInfo, VirtualEthernetCard,
 };
 use vim25::{mo, props};
 
@@ -174,6 +174,24 @@ async fn the_resource_pool_is_limited_as_vic_machine_did_it() {
     let said = scene.vch(&create).await.failed();
     said.has(&["enable DRS first, or omit the limits of the pool"]);
     assert_eq!(scene.inventory().await, before);
+}
+
+/// An installation uses an empty pool with the host's name, such as the one that an earlier one left
+/// behind, and limits it, too.
+#[tokio::test]
+async fn an_empty_pool_that_exists_is_limited() {
+    let scene = Scene::vcenter(true).await;
+    let inventory = scene.client.inventory();
+    let root = inventory.find_as::<mo::ResourcePool>("/DC0/host/DC0_C0/Resources");
+    let root = root.await.unwrap();
+    let spec = ResourceConfigSpec::default();
+    let create = root.create_resource_pool("vch-1", &spec);
+    scene.client.call(create).await.unwrap();
+    let create = ["create", "--no-tls", "-b", "DC0_DVPG0", "--cpu", "4000"];
+    scene.vch(&[&create[..], &["vch-1"]].concat()).await.ok();
+    let said = scene.vch(&["inspect", "vch-1"]).await.ok();
+    said.has(&["CPU: at most 4000 MHz"]);
+    scene.vch(&["delete", "vch-1"]).await.ok();
 }
 
 #[tokio::test]
