@@ -37,6 +37,7 @@ impl Fixture for Memory {
 
 impl random_networks::World for Memory {
     const FORGETS: bool = false;
+    const CARD_PER_SCOPE: bool = false;
 
     async fn open(&self) -> PortLayer {
         Fixture::open(self).await.unwrap()

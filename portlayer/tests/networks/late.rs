@@ -372,6 +372,7 @@ impl Vlans {
 
 impl World for Vlans {
     const FORGETS: bool = true;
+    const CARD_PER_SCOPE: bool = true;
 
     async fn open(&self) -> PortLayer {
         self.recover().await;

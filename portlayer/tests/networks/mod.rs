@@ -564,6 +564,7 @@ async fn scopes_have_a_network_each_where_the_host_is_configured_so() {
 
 impl World for Endpoint {
     const FORGETS: bool = true;
+    const CARD_PER_SCOPE: bool = false;
 
     async fn open(&self) -> PortLayer {
         self.another().await
