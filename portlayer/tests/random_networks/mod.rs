@@ -531,7 +531,14 @@ impl<W: World> Run<'_, W> {
         let before = addresses(&self.model);
         self.perform(op, fate).await;
         let after = addresses(&self.model);
-        self.model.freed.extend(before.difference(&after));
+        let ends = matches!(
+            fate,
+            Fate::EndsAt(_) | Fate::EndsBeforeLate | Fate::EndsAfter
+        );
+        // The next program does not know what the one that ended released.
+        if !(W::FORGETS && ends) {
+            self.model.freed.extend(before.difference(&after));
+        }
         self.model.freed.retain(|address| !after.contains(address));
     }
 
