@@ -160,6 +160,24 @@ impl Endpoint {
         }
     }
 
+    /// Lists the disks in the directory at `[datastore] path`, each as `[datastore] path`.
+    pub(in crate::vsphere) async fn disks_in(
+        &self,
+        datastore: &Datastore,
+        directory: &str,
+        resource: &Resource,
+    ) -> Result<Vec<String>> {
+        let path = on(datastore, directory, resource)?;
+        let entries = match self.client.files(datastore).list(path.path()).await {
+            Err(ClientError::NotFound { .. }) => Vec::new(),
+            listed => listed.map_err(|error| fault::error(resource, error))?,
+        };
+        let disks = entries.iter().filter(|file| is_disk(&file.name));
+        Ok(disks
+            .map(|file| format!("{directory}/{}", file.name))
+            .collect())
+    }
+
     /// Returns whether the directory contains no machine and nothing in it changed for this long,
     /// by the endpoint's clock. Returns `false` if that cannot be determined.
     pub(in crate::vsphere) async fn is_abandoned(
@@ -219,6 +237,13 @@ impl Endpoint {
 /// Returns whether a file is the configuration file of a machine.
 fn is_machine(file: &FileEntry) -> bool {
     file.name.ends_with(".vmx")
+}
+
+/// Returns whether a file is the descriptor of a disk, not one of the files with its content.
+fn is_disk(name: &str) -> bool {
+    const CONTENTS: [&str; 4] = ["-flat", "-delta", "-sesparse", "-ctk"];
+    let stem = name.strip_suffix(".vmdk");
+    stem.is_some_and(|stem| CONTENTS.iter().all(|content| !stem.ends_with(content)))
 }
 
 /// Returns the path if it is on this datastore, an error if it is on another one.

@@ -1,13 +1,14 @@
 //! Removes a container.
 
-use vim25::types::VirtualMachineConfigSpec;
+use vim25::Poly;
+use vim25::types::{VirtualDevice, VirtualMachineConfigSpec};
 
 use super::{Shared, Snapshot};
-use crate::vsphere::disks::disks;
-use crate::vsphere::hardware::detach;
+use crate::vsphere::disks::{Disk, disks};
+use crate::vsphere::hardware::{detach, log_file};
 use crate::vsphere::machine_spec::options;
-use crate::vsphere::record::REMOVING;
-use crate::{ContainerId, Error, ErrorKind, Resource, Result, StateKind};
+use crate::vsphere::record::{REMOVING, is_half_removed};
+use crate::{ContainerId, Error, ErrorKind, Resource, Result, State, StateKind};
 
 impl Shared {
     pub(super) async fn remove(&self, id: &ContainerId) -> Result<()> {
@@ -20,18 +21,33 @@ impl Shared {
     /// Destroying a machine deletes the files of its disks together with their parents, which other
     /// containers use. So this detaches shared disks, checks that they are detached, and then
     /// destroys the machine.
+    ///
+    /// The files that the endpoint does not delete together with the machine are deleted before it:
+    /// without the machine, nothing tells whose they are. So a program that dies here leaves either
+    /// the machine, with which the removal is finished, or nothing.
     pub(super) async fn remove_now(&self, id: &ContainerId) -> Result<()> {
         let resource = Resource::container(id);
         let _removing = self.in_progress.mark(*id, StateKind::Removing);
         let mut own = Vec::new();
+        let mut log = None;
         let mut tries = 0;
         let machine = loop {
             let snapshot = self.look_for_edit(id).await?;
             self.require(id, &snapshot, StateKind::REMOVABLE)?;
-            match self.detach_shared(&snapshot, &resource, &mut own).await {
-                Ok(true) => break snapshot.machine,
+            let devices = self.endpoint.devices(&snapshot.machine.vm, &resource);
+            let devices = devices.await?;
+            let is_marked = is_half_removed(&snapshot.machine.keys);
+            if is_marked && log.is_none() {
+                own = self.detached_disks(id, &snapshot, &devices).await?;
+            }
+            // Marking the machine changes its state, so the state before counts.
+            let log = log.get_or_insert_with(|| log_of(&snapshot, &devices));
+            if shared_disks(&snapshot, &devices).is_empty() && (is_marked || log.is_none()) {
+                break snapshot.machine;
+            }
+            match self.mark(&snapshot, &devices, &resource, &mut own).await {
                 // The next iteration reads the machine again to check that all disks are detached.
-                Ok(false) => {}
+                Ok(()) => {}
                 Err(Error {
                     kind: ErrorKind::Conflict { .. },
                     ..
@@ -40,6 +56,16 @@ impl Shared {
             }
         };
         self.log_readers.done(id).await;
+        for disk in own {
+            self.endpoint
+                .delete_disk(&self.objects.datacenter, &disk, &resource)
+                .await?;
+        }
+        if let Some(log) = log.flatten() {
+            self.endpoint
+                .delete_file(&self.objects.datastore, &log, &resource)
+                .await?;
+        }
         match self.endpoint.destroy(&machine.vm, &resource).await {
             // Another program finished the removal concurrently.
             Err(error) if error.is_not_found() => {}
@@ -49,12 +75,7 @@ impl Shared {
         self.networks.removed(id, &machine.vm);
         self.ended_tasks.forget(id);
         self.heard_exits.forget_all(id);
-        for disk in own {
-            self.endpoint
-                .delete_disk(&self.objects.datacenter, &disk, &resource)
-                .await?;
-        }
-        // This includes disks that an earlier attempt detached but did not delete.
+        // Deletes what else is there, such as core dumps.
         let directory = machine.directory();
         if directory == self.objects.defaults.directory(id) {
             self.endpoint
@@ -65,25 +86,18 @@ impl Shared {
         Ok(())
     }
 
-    /// Detaches the disks that must survive the removal. Returns whether there were none left.
-    /// Disks that belong to this container alone, which are child disks in its directory, are added
-    /// to `own`.
-    async fn detach_shared(
+    /// Marks the machine as half removed, and detaches the disks that must survive. Disks that belong
+    /// to this container alone, which are child disks in its directory, are added to `own`.
+    async fn mark(
         &self,
         snapshot: &Snapshot,
+        devices: &[Poly<VirtualDevice>],
         resource: &Resource,
         own: &mut Vec<String>,
-    ) -> Result<bool> {
+    ) -> Result<()> {
         let vm = &snapshot.machine.vm;
         let directory = snapshot.machine.directory();
-        let devices = self.endpoint.devices(vm, resource).await?;
-        let shared: Vec<_> = disks(&devices)
-            .into_iter()
-            .filter(|disk| disk.must_be_detached(&directory))
-            .collect();
-        if shared.is_empty() {
-            return Ok(true);
-        }
+        let shared = shared_disks(snapshot, devices);
         let change = VirtualMachineConfigSpec {
             change_version: snapshot.machine.change_version.clone(),
             device_change: shared.iter().map(|disk| detach(disk.device)).collect(),
@@ -97,6 +111,44 @@ impl Shared {
                 .filter(|d| d.is_in(&directory))
                 .map(|disk| disk.file.clone()),
         );
-        Ok(false)
+        Ok(())
     }
+
+    /// Returns the disks in the container's directory that an earlier attempt detached but did not
+    /// delete.
+    async fn detached_disks(
+        &self,
+        id: &ContainerId,
+        snapshot: &Snapshot,
+        devices: &[Poly<VirtualDevice>],
+    ) -> Result<Vec<String>> {
+        let directory = snapshot.machine.directory();
+        if directory != self.objects.defaults.directory(id) {
+            return Ok(Vec::new());
+        }
+        let attached = disks(devices);
+        let resource = Resource::container(id);
+        let datastore = &self.objects.datastore;
+        let found = self.endpoint.disks_in(datastore, &directory, &resource);
+        let mut found = found.await?;
+        found.retain(|file| attached.iter().all(|disk| disk.file != *file));
+        Ok(found)
+    }
+}
+
+/// Returns the disks that must be detached before the machine is destroyed.
+fn shared_disks<'d>(snapshot: &Snapshot, devices: &'d [Poly<VirtualDevice>]) -> Vec<Disk<'d>> {
+    let directory = snapshot.machine.directory();
+    let mut disks = disks(devices);
+    disks.retain(|disk| disk.must_be_detached(&directory));
+    disks
+}
+
+/// Returns the log of a container: `[datastore] path`. One that was never started has none.
+fn log_of(snapshot: &Snapshot, devices: &[Poly<VirtualDevice>]) -> Option<String> {
+    let file = log_file(devices)?;
+    let is_own = file
+        .strip_prefix(&snapshot.machine.directory())?
+        .starts_with('/');
+    (is_own && snapshot.state != State::Created).then_some(file)
 }
