@@ -216,3 +216,17 @@ pub fn shows_size() -> Vec<u8> {
     code.push(0xc3); // ret
     file(Machine::X86_64, &code, b"")
 }
+
+/// Returns a program that uses more and more memory, until it is killed.
+#[must_use]
+pub fn fills_memory() -> Vec<u8> {
+    let mut code = vec![0x31, 0xff]; // xor edi, edi
+    code.extend([0xbe, 0, 0, 0x10, 0]); // mov esi, 1 MiB
+    code.extend([0xba, 3, 0, 0, 0]); // mov edx, 3 (PROT_READ | PROT_WRITE)
+    code.extend([0x41, 0xba, 0x22, 0x80, 0, 0]); // mov r10d, MAP_PRIVATE, _ANONYMOUS, _POPULATE
+    code.extend([0x49, 0xc7, 0xc0, 0xff, 0xff, 0xff, 0xff]); // mov r8, -1
+    code.extend([0x45, 0x31, 0xc9]); // xor r9d, r9d
+    code.extend([0xb8, 9, 0, 0, 0, 0x0f, 0x05]); // mmap
+    code.extend([0xeb, 0xdb]); // jmp to the beginning
+    file(Machine::X86_64, &code, b"")
+}

@@ -19,6 +19,9 @@ pub enum ExitStatus {
     /// number is reported as the signal. If the port layer switches the machine off, the exit
     /// status is the signal `KILL`.
     Signal(Option<Signal>),
+    /// The kernel killed the process with the signal `KILL`, because the machine's memory ran out.
+    /// The project's agent reports this; with other guests it is an ordinary signal `KILL`.
+    OutOfMemory,
     /// The guest could not launch the process. The reason is in
     /// [`ContainerInfo::failure`](crate::exec::ContainerInfo::failure).
     NotLaunched,
@@ -41,6 +44,7 @@ impl ExitStatus {
         match self {
             Self::Code(code) => Some(code),
             Self::Signal(Some(signal)) => Some(128 + i32::from(signal.number())),
+            Self::OutOfMemory => Self::KILLED.code(),
             Self::Signal(None) | Self::NotLaunched | Self::NeverOn | Self::Lost => None,
         }
     }
@@ -58,6 +62,7 @@ impl fmt::Display for ExitStatus {
             Self::Code(code) => write!(f, "exit code {code}"),
             Self::Signal(None) => f.write_str("a signal"),
             Self::Signal(Some(signal)) => write!(f, "signal {signal}"),
+            Self::OutOfMemory => f.write_str("out of memory"),
             Self::NotLaunched => f.write_str("not launched"),
             Self::NeverOn => f.write_str("never on"),
             Self::Lost => f.write_str("exit lost"),
@@ -254,6 +259,12 @@ mod tests {
                     exit: ExitStatus::Lost,
                 },
                 r#"{"state":"stopped","exit":"lost"}"#,
+            ),
+            (
+                State::Stopped {
+                    exit: ExitStatus::OutOfMemory,
+                },
+                r#"{"state":"stopped","exit":"out_of_memory"}"#,
             ),
             (
                 State::Stopped {

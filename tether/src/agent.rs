@@ -9,7 +9,7 @@ use guestinfo::Dialect;
 use guestinfo::rpc::{GuestRpc, GuestStore, RpcError};
 use guestinfo::vic::{ExecutorConfig, ExitLog, SessionConfig, Started};
 use jiff::Timestamp;
-use tether_sys::{Exit, Launch};
+use tether_sys::{Exit, Launch, Limit};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -279,21 +279,24 @@ impl<R: GuestRpc + Send> Agent<R> {
         }
     }
 
-    /// Writes the signal that ended a process, or 0 if it exited by itself. The status alone does
-    /// not distinguish an exit with 143 from an end by `TERM`. VIC has no such key. It is written
-    /// before the status, so that it exists when a reader sees the status.
+    /// Writes the signal that ended a process, or 0 if it exited by itself, and whether memory ran
+    /// out. The status alone does not distinguish an exit with 143 from an end by `TERM`. VIC has no
+    /// such keys. They are written before the status, so that they exist when a reader sees the
+    /// status.
     fn write_signal(&mut self, report: &Report, dialect: Dialect) -> Result<(), AgentError> {
         let Report::Ended { id, exit } = report else {
             return Ok(());
         };
-        let signal = match exit {
-            Exit::Code(_) => 0,
-            Exit::Signal(signal) => *signal,
-        };
-        let key = format!("{}.sessions|{id}.signal", dialect.base());
-        let rpc = self.store.rpc_mut();
-        rpc.set(&key, &signal.to_string())
-            .map_err(AgentError::Write)
+        let out_of_memory = *exit == Exit::OutOfMemory;
+        for (name, value) in [
+            ("signal", exit.signal().unwrap_or(0).to_string()),
+            ("oom", out_of_memory.to_string()),
+        ] {
+            let key = format!("{}.sessions|{id}.{name}", dialect.base());
+            let written = self.store.rpc_mut().set(&key, &value);
+            written.map_err(AgentError::Write)?;
+        }
+        Ok(())
     }
 
     fn write(&mut self, container: &ExecutorConfig) -> Result<(), AgentError> {
@@ -345,6 +348,14 @@ fn launch(config: &SessionConfig) -> Launch {
     launch.dir.clone_from(&command.dir);
     launch.user.clone_from(&config.user);
     launch.group.clone_from(&config.group);
+    let limits = config.limits.iter().flat_map(|limits| &limits.0);
+    launch.limits = limits
+        .map(|limit| Limit {
+            name: limit.name.clone(),
+            soft: limit.soft,
+            hard: limit.hard,
+        })
+        .collect();
     launch
 }
 

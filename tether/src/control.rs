@@ -136,9 +136,9 @@ async fn feed(session: Session, mut from: Stdin) {
 }
 
 fn exit_of(exit: Exit) -> guest_io::ssh::Exit {
-    match exit {
-        Exit::Code(code) => guest_io::ssh::Exit::Code(code.unsigned_abs()),
-        Exit::Signal(signal) => guest_io::ssh::Exit::Signal {
+    match exit.signal() {
+        None => guest_io::ssh::Exit::Code(exit.status().unsigned_abs()),
+        Some(signal) => guest_io::ssh::Exit::Signal {
             name: signal_name(signal),
             core_dumped: false,
         },

@@ -51,7 +51,15 @@
 //!
 //! The key `status` of a session has the exit code, or 128 plus the number of the signal
 //! that ended the process, as with VIC. The key `signal` next to it, which VIC does not
-//! have, is the number of that signal, or 0 if the process exited by itself.
+//! have, is the number of that signal, or 0 if the process exited by itself. The key `oom`, also
+//! ours, is `true` if the kernel killed the process because the machine's memory ran out. Only the
+//! first process of a machine can tell; elsewhere that is the signal `KILL`. The agent itself is
+//! exempt from being killed.
+//!
+//! # Limits
+//!
+//! The key `limits` of a session, which VIC does not have, is a list of limits of the process, such
+//! as `nofile=1024:4096 core=0:0`. A limit that cannot be set is a failed start.
 //!
 //! # Keys of the control line
 //!

@@ -89,13 +89,12 @@ impl Process {
             let text = "the supervisor reported a process without streams";
             return Err(io::Error::new(io::ErrorKind::InvalidData, text));
         };
-        let outlet = |file| Pollable::new(file).map(|file| ProcessOutput(Arc::new(file)));
         let stdin = files.pop().map(Pollable::new).transpose()?;
         Ok(Self::new(
             pid,
             stdin.map(|file| ProcessInput(Arc::new(file), false)),
-            outlet(stdout)?,
-            Some(outlet(stderr)?),
+            ProcessOutput::new(stdout)?,
+            Some(ProcessOutput::new(stderr)?),
             exit,
         ))
     }
@@ -139,6 +138,17 @@ impl Terminal {
 /// The output of a process: a pipe, or its terminal.
 #[derive(Debug)]
 pub struct ProcessOutput(Arc<Pollable>);
+
+impl ProcessOutput {
+    /// Creates the output of a process from the read end of a pipe, or from the master of its
+    /// terminal.
+    ///
+    /// # Errors
+    /// Fails when the file cannot be registered with the runtime.
+    pub fn new(file: OwnedFd) -> io::Result<Self> {
+        Pollable::new(file).map(|file| Self(Arc::new(file)))
+    }
+}
 
 impl AsyncRead for ProcessOutput {
     fn poll_read(

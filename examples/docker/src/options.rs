@@ -90,6 +90,16 @@ pub(crate) struct HostConfig {
     pub(crate) cpu_period: i64,
     pub(crate) links: Option<Vec<String>>,
     pub(crate) console_size: Option<(u16, u16)>,
+    pub(crate) ulimits: Option<Vec<Ulimit>>,
+}
+
+/// A limit of a process; -1 is unlimited.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub(crate) struct Ulimit {
+    pub(crate) name: String,
+    pub(crate) soft: i64,
+    pub(crate) hard: i64,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, serde::Serialize)]
@@ -126,6 +136,7 @@ const OPTIONS: &[(&str, &str, Treatment)] = &[
     ("CpuCount", "--cpu-count", Carried),
     ("CpuQuota", "--cpu-quota", Carried),
     ("CpuPeriod", "--cpu-period", Carried),
+    ("Ulimits", "--ulimit", Carried),
     ("Links", "--link", Carried),
     ("ConsoleSize", "the terminal's size", Carried),
     ("Binds", "--volume", Refused),
@@ -148,7 +159,6 @@ const OPTIONS: &[(&str, &str, Treatment)] = &[
     ("Sysctls", "--sysctl", Refused),
     ("StorageOpt", "--storage-opt", Refused),
     ("PidsLimit", "--pids-limit", Refused),
-    ("Ulimits", "--ulimit", Refused),
     ("PidMode", "--pid", Refused),
     ("IpcMode", "--ipc", Refused),
     ("UTSMode", "--uts", Refused),

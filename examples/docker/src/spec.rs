@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use portlayer::ContainerId;
-use portlayer::exec::{Command, ContainerSpec, Resources, RootFs, Signal};
+use portlayer::exec::{Command, ContainerSpec, Limit, LimitKind, Resources, RootFs, Signal};
 use portlayer::image::ImageInfo;
 
 use crate::error::{ApiError, Result};
-use crate::options::{CreateBody, HostConfig, PortBinding, Words};
+use crate::options::{CreateBody, HostConfig, PortBinding, Ulimit, Words};
 use crate::view::{ANNOTATION, Attached, Extras};
 use crate::{connections, ports};
 
@@ -99,6 +99,9 @@ pub(crate) fn request(
             .map_err(|_| ApiError::bad_request(format!("invalid signal: {signal}")))?;
         command = command.stop_signal(parsed);
     }
+    for ulimit in host.ulimits.iter().flatten() {
+        command = command.limit(limit(ulimit)?);
+    }
     let mut labels: BTreeMap<String, String> = process.labels.clone();
     labels.extend(body.labels.unwrap_or_default());
     let mut exposed = process.exposed_ports.clone();
@@ -147,6 +150,23 @@ pub(crate) fn request(
     spec.endpoints = endpoints;
     spec.labels = labels;
     Ok(spec)
+}
+
+/// Returns a limit of the process.
+fn limit(ulimit: &Ulimit) -> Result<Limit> {
+    let kind: LimitKind = ulimit
+        .name
+        .parse()
+        .map_err(|_| ApiError::bad_request(format!("invalid ulimit type: {}", ulimit.name)))?;
+    let amount = |number: i64| match number {
+        -1 => Ok(None),
+        number => u64::try_from(number).map(Some).map_err(|_| {
+            ApiError::bad_request(format!("invalid ulimit {kind}: {number} is negative"))
+        }),
+    };
+    let mut limit = Limit::unlimited(kind);
+    (limit.soft, limit.hard) = (amount(ulimit.soft)?, amount(ulimit.hard)?);
+    Ok(limit)
 }
 
 /// Returns the image's environment variables, overridden and extended by the user's, and those that

@@ -98,6 +98,7 @@
 
 mod container;
 mod host;
+mod limits;
 mod migrate;
 mod network;
 mod redacted;
@@ -109,6 +110,7 @@ pub use host::{
     Certificates, ComputeResource, Connection, Containers, HostNetworks, RawCertificate,
     Registries, Storage, Target, VirtualContainerHostConfig,
 };
+pub use limits::{Limit, Limits, ParseLimitError};
 pub use migrate::migrate;
 pub use network::{AssignedNetwork, ContainerNetwork, IpRange, NetworkEndpoint, TrustLevel};
 pub use redacted::Redacted;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use super::limits::Limits;
 use crate::GuestInfo;
 
 /// The id and name of a session, endpoint or network.
@@ -131,6 +132,9 @@ pub struct SessionConfig {
     /// When the session was created, started and stopped.
     #[guestinfo(vic1(key = "detail", scope = "read-write"), default)]
     pub detail: SessionDetail,
+    /// The limits of the process. Our extension.
+    #[guestinfo(key = "limits", scope = "read-only")]
+    pub limits: Option<Limits>,
 }
 
 /// When a session was created, started and stopped, in seconds since 1970; 0 for never.

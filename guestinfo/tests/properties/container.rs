@@ -2,8 +2,8 @@
 
 use guestinfo::vic::{
     AssignedNetwork, Build, Command, Common, ContainerNetwork, CopyMode, CreateTime, Diagnostics,
-    ExecutorConfig, ExitLog, Identity, IpRange, MountSpec, NetworkEndpoint, NicAddress, Redacted,
-    SessionConfig, SessionDetail, Started, SyslogConfig, TrustLevel,
+    ExecutorConfig, ExitLog, Identity, IpRange, Limit, Limits, MountSpec, NetworkEndpoint,
+    NicAddress, Redacted, SessionConfig, SessionDetail, Started, SyslogConfig, TrustLevel,
 };
 use jiff::Timestamp;
 use proptest::collection::{btree_map, vec};
@@ -41,18 +41,20 @@ fn session() -> impl Strategy<Value = SessionConfig> + Clone {
             dir,
         },
     );
+    let limit = ("[a-z]{1,9}", any::<[Option<u64>; 2]>());
+    let limit = limit.prop_map(|(name, [soft, hard])| Limit { name, soft, hard });
     (
         common(),
         command,
         any::<[bool; 6]>(),
-        option::of(any::<i32>()),
+        (option::of(any::<i32>()), option::of(vec(limit, 0..3))),
         started,
         (vec(log, 0..3), option::of(syslog), any::<i32>()),
         text(),
         any::<[i64; 3]>(),
     )
         .prop_map(
-            |(common, command, flags, exit_status, started, diagnostics, user, times)| {
+            |(common, command, flags, (exit_status, limits), started, diagnostics, user, times)| {
                 SessionConfig {
                     common,
                     command,
@@ -78,6 +80,7 @@ fn session() -> impl Strategy<Value = SessionConfig> + Clone {
                         start_time: times[1],
                         stop_time: times[2],
                     },
+                    limits: limits.map(Limits),
                 }
             },
         )

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::Signal;
+use super::{Limit, Signal};
 
 /// The process to run in a container, and its user.
 ///
@@ -44,6 +44,10 @@ pub struct Command {
     /// The signal that asks the process to exit. `None`: `TERM`.
     #[serde(default)]
     pub stop_signal: Option<Signal>,
+    /// The limits of the process's resources. Those that are not listed are the guest's. Guests of
+    /// VIC ignore them.
+    #[serde(default)]
+    pub limits: Vec<Limit>,
 }
 
 impl Command {
@@ -60,6 +64,7 @@ impl Command {
             tty: false,
             open_stdin: false,
             stop_signal: None,
+            limits: Vec::new(),
         }
     }
 
@@ -123,6 +128,13 @@ impl Command {
     #[must_use]
     pub fn stop_signal(mut self, signal: Signal) -> Self {
         self.stop_signal = Some(signal);
+        self
+    }
+
+    /// Adds a limit of the process's resources. If the guest cannot set it, the start fails.
+    #[must_use]
+    pub fn limit(mut self, limit: Limit) -> Self {
+        self.limits.push(limit);
         self
     }
 }

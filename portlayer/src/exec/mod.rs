@@ -4,6 +4,7 @@ mod command;
 mod edit;
 mod ext;
 mod info;
+mod limit;
 mod options;
 mod resources;
 mod root;
@@ -16,6 +17,7 @@ pub use command::Command;
 pub use edit::Edit;
 pub use ext::ExecExt;
 pub use info::{ContainerInfo, Listing, Quarantined};
+pub use limit::{Limit, LimitKind, ParseLimitKindError};
 pub use options::{StartOptions, StopOptions};
 pub use resources::{Allocation, Resources, Shares};
 #[cfg(feature = "vsphere")]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Command, Resources, RootFs};
+use super::{Command, Limit, Resources, RootFs};
 use crate::network::{EndpointSpec, Refusal, clashing_ports, refuse_endpoint};
 use crate::volume::Mount;
 use crate::{ContainerId, Error, Resource, Result};
@@ -318,6 +318,9 @@ pub(super) fn refuse_command(command: &Command) -> Option<(&'static str, &'stati
              together",
         ));
     }
+    if let Some(reason) = Limit::refusal(&command.limits) {
+        return Some(("command.limits", reason));
+    }
     for (field, value) in [
         ("command.user", &command.user),
         ("command.group", &command.group),
@@ -374,7 +377,7 @@ mod tests {
 
     use super::*;
     use crate::ErrorKind;
-    use crate::exec::{Allocation, Signal};
+    use crate::exec::{Allocation, LimitKind, Signal};
     use crate::image::{Digest, ImageId};
     use crate::volume::MountSource;
 
@@ -416,6 +419,11 @@ mod tests {
         let less = Resources::new().cpu(Allocation::new().limit(1).reservation(2));
         refused(&spec().resources(less), "resources.cpu");
         let command = Command::new("/x");
+        let limit = Limit::new(LimitKind::NoFile, 10).hard(9);
+        refused(
+            &spec().command(command.clone().limit(limit)),
+            "command.limits",
+        );
         refused(
             &spec().command(command.clone().env("A=B", "c")),
             "command.env",

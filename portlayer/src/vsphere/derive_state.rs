@@ -80,9 +80,17 @@ impl Observed {
 }
 
 /// Returns the exit status for the number and the signal that a guest reported; signal 0 means
-/// none. A guest that does not report signals encodes them in the number, like a shell: 128 plus
+/// none. `oom` is its report that the kernel killed the process because memory ran out. A guest that does not report signals encodes them in the number, like a shell: 128 plus
 /// the signal's number. `-1` is what VIC's guest writes for any signal, so the signal is unknown.
-pub(crate) fn exit_of(status: i32, signal: Option<i32>) -> ExitStatus {
+pub(crate) fn exit_of(status: i32, signal: Option<i32>, oom: bool) -> ExitStatus {
+    let exit = exit_by_number(status, signal);
+    if oom && exit == ExitStatus::KILLED {
+        return ExitStatus::OutOfMemory;
+    }
+    exit
+}
+
+fn exit_by_number(status: i32, signal: Option<i32>) -> ExitStatus {
     match signal.map(u8::try_from) {
         Some(Ok(0)) => return ExitStatus::Code(status),
         Some(Ok(number)) => return ExitStatus::Signal(Signal::new(number).ok()),
@@ -121,7 +129,7 @@ mod tests {
             begun: !started.is_empty(),
             recorded: None,
             started: started.into(),
-            status: status.map(|status| exit_of(status, None)),
+            status: status.map(|status| exit_of(status, None, false)),
         }
     }
 
@@ -178,8 +186,19 @@ mod tests {
             (3, Some(-1), ExitStatus::Code(3)),
             (137, Some(1 << 20), ExitStatus::KILLED),
         ] {
-            assert_eq!(exit_of(status, signal), expected, "{status} {signal:?}");
+            assert_eq!(
+                exit_of(status, signal, false),
+                expected,
+                "{status} {signal:?}"
+            );
         }
+    }
+
+    #[test]
+    fn only_a_killed_process_ran_out_of_memory() {
+        assert_eq!(exit_of(137, Some(9), true), ExitStatus::OutOfMemory);
+        assert_eq!(exit_of(137, Some(0), true), ExitStatus::Code(137));
+        assert_eq!(exit_of(0, None, true), ExitStatus::Code(0));
     }
 
     #[test]

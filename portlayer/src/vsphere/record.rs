@@ -7,7 +7,7 @@ use guestinfo::{Dialect, EncodeError, GuestInfo, decode, encode};
 use jiff::Timestamp;
 
 use crate::ContainerId;
-use crate::exec::{Command, ContainerSpec, RootFs};
+use crate::exec::{Command, ContainerSpec, Limit, RootFs};
 use crate::image::ImageId;
 use crate::network::{EndpointInfo, EndpointSpec};
 use crate::vsphere::networks::filed_as;
@@ -189,6 +189,7 @@ impl Record {
             group: command.group.clone().unwrap_or_default(),
             stop_signal: stop_signal.clone().unwrap_or_default(),
             active: true,
+            limits: limits(command),
             ..SessionConfig::default()
         };
         let image = spec.root.image_id();
@@ -327,7 +328,26 @@ fn command(session: &SessionConfig, ours: &OursOnly) -> Command {
     command.stop_signal = text(session.stop_signal.clone())
         .or_else(|| ours.stop_signal.clone())
         .and_then(|signal| signal.parse().ok());
+    let stored = session.limits.iter().flat_map(|limits| &limits.0);
+    command.limits = stored
+        .filter_map(|stored| {
+            let mut limit = Limit::unlimited(stored.name.parse().ok()?);
+            (limit.soft, limit.hard) = (stored.soft, stored.hard);
+            Some(limit)
+        })
+        .collect();
     command
+}
+
+/// Returns the limits of a process as the guest reads them.
+fn limits(command: &Command) -> Option<vic::Limits> {
+    let limits = command.limits.iter().map(|limit| vic::Limit {
+        name: limit.kind.to_string(),
+        soft: limit.soft,
+        hard: limit.hard,
+    });
+    let limits = vic::Limits(limits.collect());
+    (!limits.0.is_empty()).then_some(limits)
 }
 
 /// Returns the image of the container. VIC 1.x and the port layer stored the image id. Containers

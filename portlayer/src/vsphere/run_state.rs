@@ -31,6 +31,10 @@ struct Session {
     /// key.
     #[guestinfo(key = "signal", scope = "read-write")]
     signal: Option<i32>,
+    /// Whether the kernel killed the process because memory ran out. VIC's guest does not write this
+    /// key.
+    #[guestinfo(key = "oom", scope = "read-write")]
+    oom: Option<bool>,
     /// Whether the process waits for a client to attach.
     #[guestinfo(vic1(key = "runblock", scope = "read-write"))]
     run_block: Option<bool>,
@@ -69,6 +73,7 @@ impl Session {
             started: Started::No,
             status: (dialect == Dialect::Vic04).then_some(NOT_ENDED),
             signal: None,
+            oom: None,
             run_block: Some(false),
             detail: Detail {
                 start_time: None,
@@ -82,7 +87,7 @@ impl Session {
             return None;
         }
         let status = self.status.filter(|status| *status != NOT_ENDED)?;
-        Some(exit_of(status, self.signal))
+        Some(exit_of(status, self.signal, self.oom == Some(true)))
     }
 }
 
@@ -220,6 +225,7 @@ fn exit_to_text(exit: ExitStatus) -> String {
         ExitStatus::Code(code) => format!("code {code}"),
         ExitStatus::Signal(Some(signal)) => format!("signal {}", signal.number()),
         ExitStatus::Signal(None) => "signal 0".to_owned(),
+        ExitStatus::OutOfMemory => "out of memory".to_owned(),
         ExitStatus::NotLaunched => "not launched".to_owned(),
         ExitStatus::NeverOn => "never on".to_owned(),
         ExitStatus::Lost => "lost".to_owned(),
@@ -235,6 +241,7 @@ fn exit_from_text(text: &str) -> Option<ExitStatus> {
             .parse()
             .ok()
             .map(|signal| ExitStatus::Signal(Some(signal))),
+        Some(("out", "of memory")) => Some(ExitStatus::OutOfMemory),
         Some(("not", "launched")) => Some(ExitStatus::NotLaunched),
         Some(("never", "on")) => Some(ExitStatus::NeverOn),
         Some(_) => None,
@@ -287,7 +294,12 @@ mod tests {
             keys.insert(key("signal"), "15".into());
             let ended = RunState::read(&keys).status(&id);
             assert_eq!(ended, Some(ExitStatus::Signal(Some(Signal::TERM))));
+            keys.insert(key("signal"), "9".into());
+            keys.insert(key("oom"), "true".into());
+            let ended = RunState::read(&keys).status(&id);
+            assert_eq!(ended, Some(ExitStatus::OutOfMemory));
             keys.insert(key("signal"), "0".into());
+            keys.insert(key("oom"), "false".into());
             let ran = RunState::read(&keys);
             let ended = ran.ended(ExitStatus::Code(3));
             assert_eq!(
@@ -300,6 +312,7 @@ mod tests {
                 ("portlayer/exit".to_owned(), String::new()),
                 (key("started"), "<nil>".to_owned()),
                 (key("signal"), String::new()),
+                (key("oom"), String::new()),
             ]
             .into();
             expected.extend(match dialect {
@@ -320,6 +333,7 @@ mod tests {
         for exit in [
             ExitStatus::Code(-3),
             ExitStatus::KILLED,
+            ExitStatus::OutOfMemory,
             ExitStatus::Signal(None),
             ExitStatus::NotLaunched,
             ExitStatus::NeverOn,

@@ -17,6 +17,7 @@ use nix::unistd::{Gid, Pid, Uid, chdir, chroot, pipe2, setgid, setgroups, setuid
 use crate::capability;
 use crate::error::{Step, SysError};
 use crate::fork::{Forked, SingleThreaded, leave};
+use crate::kernel_log::KernelLog;
 use crate::message::{Event, Request};
 use crate::netlink::{LOOPBACK, Netlink};
 use crate::rootfs;
@@ -107,9 +108,11 @@ fn enter_machine(
     };
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let proc = Dir::open("/proc", flags, Mode::empty()).step("open /proc")?;
+    let log = KernelLog::open().step("report processes that run out of memory as such");
     unshare(CloneFlags::CLONE_NEWNS).step("make a mount namespace")?;
-    let notes = rootfs::enter(setup, false)?;
-    Ok((Reach::Machine { agent, proc }, notes))
+    let mut notes = rootfs::enter(setup, false)?;
+    let log = log.map_err(|error| notes.push(error.line())).ok();
+    Ok((Reach::Machine { agent, proc, log }, notes))
 }
 
 /// The ids of this process, and those that it may map into a namespace.

@@ -19,6 +19,7 @@ use nix::unistd::{
 use crate::account::Account;
 use crate::error::{Step, SysError, reason};
 use crate::fork::{Forked, SingleThreaded};
+use crate::limit::Limit;
 use crate::message::TerminalSize;
 use crate::terminal;
 use crate::wire::{Reader, Writer};
@@ -49,6 +50,8 @@ pub struct Launch {
     pub terminal: Option<TerminalSize>,
     /// Whether standard input is a pipe; otherwise it is empty. Ignored with a terminal.
     pub open_stdin: bool,
+    /// The limits of its resources; those that are not listed are the supervisor's.
+    pub limits: Vec<Limit>,
 }
 
 impl Launch {
@@ -77,6 +80,7 @@ impl Launch {
         let size = self.terminal.unwrap_or_default();
         to.u32(size.columns.into()).u32(size.rows.into());
         to.bool(self.open_stdin);
+        to.list(&self.limits, |to, limit| limit.encode(to));
     }
 
     pub(crate) fn decode(from: &mut Reader<'_>) -> Option<Self> {
@@ -96,6 +100,7 @@ impl Launch {
                 there.then_some(size)
             },
             open_stdin: from.bool()?,
+            limits: from.list(Limit::decode)?,
         })
     }
 
@@ -203,7 +208,9 @@ impl Launch {
             Ok(()) => {}
             Err(error) => return error.line(),
         }
-        if let Err(text) = self.impersonate(account) {
+        // As root, who may raise them.
+        let limited = self.limits.iter().try_for_each(Limit::set);
+        if let Err(text) = limited.and_then(|()| self.impersonate(account)) {
             return text;
         }
         self.execute(prepared)

@@ -73,13 +73,19 @@ pub fn run_machine(
 
 fn run_agent(
     agent: impl FnOnce(OwnedFd, Vec<String>) -> i32,
-    notes: Vec<String>,
+    mut notes: Vec<String>,
 ) -> Result<(), SysError> {
     let alone = SingleThreaded::verify()?;
     let (ours, theirs) = pair().step("make a pair of sockets")?;
     match alone.fork().step("start the agent")? {
         Forked::Child => {
             drop(ours);
+            // When memory runs out, the kernel kills a process of the container instead.
+            let exempt = fs::write("/proc/self/oom_score_adj", "-1000");
+            note(
+                &mut notes,
+                exempt.step("protect the agent when memory runs out"),
+            );
             leave(agent(theirs, notes))
         }
         Forked::Parent(child) => {

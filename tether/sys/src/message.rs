@@ -31,6 +31,9 @@ pub enum Exit {
     Code(i32),
     /// The process was ended by this signal, by its Linux number.
     Signal(i32),
+    /// The kernel killed the process because the machine's memory ran out. Only the first process
+    /// of a machine reports this; it is the signal `KILL` elsewhere.
+    OutOfMemory,
 }
 
 impl Exit {
@@ -44,8 +47,21 @@ impl Exit {
         match self {
             Self::Code(code) => code,
             Self::Signal(signal) => signal.saturating_add(128),
+            Self::OutOfMemory => 128 + Self::KILL,
         }
     }
+
+    /// Returns the Linux number of the signal that ended the process, if one did.
+    #[must_use]
+    pub const fn signal(self) -> Option<i32> {
+        match self {
+            Self::Code(_) => None,
+            Self::Signal(signal) => Some(signal),
+            Self::OutOfMemory => Some(Self::KILL),
+        }
+    }
+
+    const KILL: i32 = 9;
 }
 
 /// The transport of a connection from inside the container.
@@ -213,6 +229,7 @@ impl Event {
                 let (kind, number) = match exit {
                     Exit::Code(code) => (0, *code),
                     Exit::Signal(signal) => (1, *signal),
+                    Exit::OutOfMemory => (2, 0),
                 };
                 to.u8(4).i32(*pid).u8(kind).i32(number);
             }
@@ -240,6 +257,7 @@ impl Event {
                 exit: match (from.u8()?, from.i32()?) {
                     (0, code) => Exit::Code(code),
                     (1, signal) => Exit::Signal(signal),
+                    (2, 0) => Exit::OutOfMemory,
                     _ => return None,
                 },
             },

@@ -19,6 +19,7 @@ use nix::unistd::Pid;
 
 use crate::error::reason;
 use crate::fork::SingleThreaded;
+use crate::kernel_log::KernelLog;
 use crate::launch::Launch;
 use crate::message::{Event, Exit, Request, Transport};
 use crate::socket::{receive_request, send_event};
@@ -30,10 +31,16 @@ pub(crate) enum Reach {
     /// The process groups of the sessions that the supervisor started.
     Sessions,
     /// Everything in the machine except the supervisor and the agent. The directory is a `/proc`
-    /// that the container cannot unmount.
-    Machine { agent: i32, proc: Dir },
+    /// that the container cannot unmount. Without a log, it is unknown which processes the kernel
+    /// killed because memory ran out.
+    Machine {
+        agent: i32,
+        proc: Dir,
+        log: Option<KernelLog>,
+    },
 }
 
+const KILL: i32 = Signal::SIGKILL as i32;
 /// How often the processes are listed and killed again, because they may start others.
 const ROUNDS: usize = 10;
 
@@ -100,6 +107,16 @@ impl Supervisor<'_> {
             };
             if self.sessions.remove(&pid.as_raw()) {
                 let pid = pid.as_raw();
+                let exit = match &mut self.reach {
+                    Reach::Machine { log: Some(log), .. } if exit == Exit::Signal(KILL) => {
+                        if log.has_killed(pid) {
+                            Exit::OutOfMemory
+                        } else {
+                            exit
+                        }
+                    }
+                    _ => exit,
+                };
                 send_event(self.socket, &Event::Exited { pid, exit }, &[])?;
             }
         }
@@ -130,6 +147,10 @@ impl Supervisor<'_> {
     }
 
     fn launch(&mut self, launch: &Launch) -> Result<(i32, Vec<OwnedFd>), String> {
+        if let Reach::Machine { log: Some(log), .. } = &mut self.reach {
+            // Best effort: an earlier process that had the same id may be mistaken for this one.
+            let _ = log.skip();
+        }
         let (pid, files) = launch.start(self.alone)?;
         self.sessions.insert(pid.as_raw());
         Ok((pid.as_raw(), files))
@@ -152,7 +173,7 @@ impl Supervisor<'_> {
                     done => done,
                 };
             }
-            Reach::Machine { agent, proc } => {
+            Reach::Machine { agent, proc, .. } => {
                 let rounds = if signal == Signal::SIGKILL as i32 {
                     ROUNDS
                 } else {

@@ -27,6 +27,11 @@ impl Writer {
         self
     }
 
+    pub(crate) fn u64(&mut self, value: u64) -> &mut Self {
+        self.0.extend(value.to_le_bytes());
+        self
+    }
+
     pub(crate) fn i32(&mut self, value: i32) -> &mut Self {
         self.0.extend(value.to_le_bytes());
         self
@@ -77,6 +82,10 @@ impl Reader<'_> {
 
     pub(crate) fn u32(&mut self) -> Option<u32> {
         self.take().map(u32::from_le_bytes)
+    }
+
+    pub(crate) fn u64(&mut self) -> Option<u64> {
+        self.take().map(u64::from_le_bytes)
     }
 
     pub(crate) fn i32(&mut self) -> Option<i32> {

@@ -10,8 +10,11 @@ use guest_io::log::{Decoder, Format, Item};
 use guestinfo::rpc::{GuestRpc, Memory, RpcError};
 use guestinfo::vic::{Command, ExecutorConfig, SessionConfig, Started};
 use guestinfo::{Dialect, decode, encode};
-use tether::sys::Launch;
-use tether::{Agent, Line, Lines, Output, Platform, PlatformError, Prepared, Process, Supervisor};
+use tether::sys::{Exit, Launch};
+use tether::{
+    Agent, Line, Lines, Output, Platform, PlatformError, Prepared, Process, ProcessOutput,
+    Supervisor,
+};
 use tokio::io::{AsyncReadExt as _, AsyncWrite, DuplexStream};
 use tokio::sync::{Notify, watch};
 
@@ -19,15 +22,15 @@ use crate::container::{Directories, Running, start};
 
 /// Keys in memory, which the test shares with the agent.
 #[derive(Clone, Debug)]
-struct Keys(Arc<Mutex<Memory>>);
+pub(crate) struct Keys(Arc<Mutex<Memory>>);
 
 impl Keys {
-    fn new(config: &ExecutorConfig, dialect: Dialect) -> Self {
+    pub(crate) fn new(config: &ExecutorConfig, dialect: Dialect) -> Self {
         let keys = encode(config, dialect).expect("keys");
         Self(Arc::new(Mutex::new(Memory::from_iter(keys))))
     }
 
-    fn session(&self, id: &str) -> SessionConfig {
+    pub(crate) fn session(&self, id: &str) -> SessionConfig {
         let keys = self.0.lock().expect("keys").keys().clone();
         decode::<ExecutorConfig>(&keys).value.sessions[id].clone()
     }
@@ -45,7 +48,7 @@ impl GuestRpc for Keys {
 
 /// The machine of a container that already exists.
 #[derive(Debug)]
-struct Machine {
+pub(crate) struct Machine {
     supervisor: Supervisor,
     shutdown: Notify,
     off: watch::Sender<bool>,
@@ -77,9 +80,18 @@ impl Platform for Machine {
 }
 
 #[derive(Debug, Default)]
-struct Wires {
+pub(crate) struct Wires {
     control: Mutex<Option<DuplexStream>>,
     log: Mutex<Option<DuplexStream>>,
+}
+
+#[cfg(feature = "ssh")]
+impl Wires {
+    pub(crate) fn with_control(line: DuplexStream) -> Self {
+        let wires = Self::default();
+        *wires.control.lock().expect("a line") = Some(line);
+        wires
+    }
 }
 
 #[async_trait]
@@ -95,7 +107,7 @@ impl Lines for Wires {
     }
 }
 
-fn container(script: &str) -> ExecutorConfig {
+pub(crate) fn container(script: &str) -> ExecutorConfig {
     let session = SessionConfig {
         command: Command {
             path: "/bin/sh".to_owned(),
@@ -112,7 +124,7 @@ fn container(script: &str) -> ExecutorConfig {
     }
 }
 
-async fn machine() -> Option<(Directories, Arc<Machine>)> {
+pub(crate) async fn machine() -> Option<(Directories, Arc<Machine>)> {
     let directories = Directories::new();
     let Running { supervisor, .. } = start(directories.setup_with_programs()).await?;
     let machine = Machine {
@@ -185,6 +197,69 @@ async fn a_signal_is_distinguished_from_an_exit_code() {
             let written = keys.0.lock().expect("keys").keys().get(&key).cloned();
             assert_eq!(written.as_deref(), Some(signal), "{script}");
         }
+    }
+}
+
+/// A machine whose process ends at once.
+#[derive(Debug)]
+struct Ends(Exit);
+
+#[async_trait]
+impl Platform for Ends {
+    async fn prepare(&self, _: &ExecutorConfig) -> Result<Prepared, PlatformError> {
+        Ok(Prepared::default())
+    }
+
+    async fn launch(&self, _: Launch) -> Result<Process, PlatformError> {
+        let (output, _) = io::pipe().expect("a pipe");
+        let output = ProcessOutput::new(output.into()).expect("a pipe");
+        let (ended, exit) = tokio::sync::oneshot::channel();
+        ended.send(self.0).expect("a process");
+        Ok(Process::new(1, None, output, None, exit))
+    }
+
+    async fn signal(&self, _: i32, _: i32) -> Result<(), PlatformError> {
+        Ok(())
+    }
+
+    async fn shutdown_requested(&self) {
+        std::future::pending::<()>().await;
+    }
+
+    async fn power_off(&self) {}
+}
+
+#[tokio::test]
+async fn a_process_that_ran_out_of_memory_is_distinguished_from_a_killed_one() {
+    for dialect in Dialect::ALL {
+        for (exit, oom) in [(Exit::OutOfMemory, "true"), (Exit::Signal(9), "false")] {
+            let keys = Keys::new(&container(""), dialect);
+            let wires = Arc::new(Wires::default());
+            let agent = Agent::new(Arc::new(Ends(exit)), wires, keys.clone());
+            agent.run().await.expect("the agent succeeds");
+            assert_eq!(keys.session("main").exit_status, Some(137));
+            for (name, expected) in [("signal", "9"), ("oom", oom)] {
+                let key = format!("{}.sessions|main.{name}", dialect.base());
+                let written = keys.0.lock().expect("keys").keys().get(&key).cloned();
+                assert_eq!(written.as_deref(), Some(expected), "{key}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_limits_in_the_keys_reach_the_process() {
+    let Some((_place, machine)) = machine().await else {
+        return;
+    };
+    for (limits, status) in [(None, 0), (Some("nofile=20:30"), 20)] {
+        let mut config = container("test $(ulimit -n) != 20 || exit 20");
+        let session = config.sessions.get_mut("main").expect("it");
+        session.limits = limits.map(|limits| limits.parse().expect("limits"));
+        let keys = Keys::new(&config, Dialect::Vic1);
+        let agent = Agent::new(machine.clone(), Arc::new(Wires::default()), keys.clone());
+        agent.run().await.expect("the agent succeeds");
+        assert_eq!(keys.session("main").exit_status, Some(status));
     }
 }
 
@@ -287,8 +362,7 @@ async fn a_client_on_the_control_line_receives_all_output_and_the_exit() {
         keys.insert("guestinfo.vice./clientkey".to_owned(), text);
     }
     let (line, ours) = tokio::io::duplex(1 << 12);
-    let wires = Wires::default();
-    *wires.control.lock().expect("a line") = Some(line);
+    let wires = Wires::with_control(line);
     let agent = Agent::new(machine.clone(), Arc::new(wires), keys.clone());
     let agent = tokio::spawn(agent.run());
     let expected = host_key.fingerprint();

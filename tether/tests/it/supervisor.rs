@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::time::Duration;
 
 use tether::SupervisorError;
-use tether::sys::{Exit, Launch, TerminalSize};
+use tether::sys::{Exit, Launch, Limit, TerminalSize};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -123,6 +123,47 @@ async fn a_failed_start_is_reported_with_its_reason() {
             "chdir to the working directory \"/hello/x\": not a directory",
         ),
     ] {
+        let error = running.supervisor.launch(launch).await.expect_err(reason);
+        assert_eq!(error.to_string(), reason);
+    }
+    end(running);
+}
+
+#[tokio::test]
+async fn a_process_has_its_limits_and_its_children_inherit_them() {
+    let directories = Directories::new();
+    let Some(running) = start(directories.setup_with_programs()).await else {
+        return;
+    };
+    let limit = |name: &str, soft, hard| Limit {
+        name: name.to_owned(),
+        soft: Some(soft),
+        hard: Some(hard),
+    };
+    let mut launch =
+        shell("ulimit -Sn; ulimit -Hn; sh -c 'ulimit -c'; ulimit -n 31 || echo refused");
+    launch.limits = vec![limit("nofile", 20, 30), limit("core", 0, 0)];
+    let (exit, out, err) = run(&running, launch).await;
+    assert_eq!(
+        (exit, &*out),
+        (Exit::Code(0), "20\n30\n0\nrefused\n"),
+        "{err}"
+    );
+    // Neither the supervisor nor the next process has them.
+    let (_, out, _) = run(&running, shell("ulimit -Sn")).await;
+    assert_ne!(out, "20\n");
+    for (limit, reason) in [
+        (
+            limit("files", 1, 1),
+            "set the limit files: there is no such limit",
+        ),
+        (
+            limit("nofile", 2, 1),
+            "set the limit nofile: invalid argument",
+        ),
+    ] {
+        let mut launch = Launch::new("/hello", []);
+        launch.limits = vec![limit];
         let error = running.supervisor.launch(launch).await.expect_err(reason);
         assert_eq!(error.to_string(), reason);
     }

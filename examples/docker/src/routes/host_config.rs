@@ -10,11 +10,23 @@ use crate::view::View;
 pub(super) fn shown(container: &View) -> Value {
     let (info, extras) = (&container.info, &container.extras);
     let mut shown = defaults();
+    let amount = |amount: Option<u64>| match amount {
+        Some(amount) => i64::try_from(amount).unwrap_or(i64::MAX),
+        None => -1,
+    };
+    let limits = info.command.limits.iter().map(|limit| {
+        json!({
+            "Name": limit.kind.to_string(),
+            "Soft": amount(limit.soft),
+            "Hard": amount(limit.hard),
+        })
+    });
     let carried = json!({
         "AutoRemove": extras.auto_remove,
         "NetworkMode": container.network(),
         "PortBindings": extras.port_bindings,
         "Memory": info.resources.memory_mib << 20,
+        "Ulimits": limits.collect::<Vec<_>>(),
         "NanoCpus": u64::from(info.resources.cpus) * 1_000_000_000,
     });
     if let (Some(shown), Value::Object(carried)) = (shown.as_object_mut(), carried) {

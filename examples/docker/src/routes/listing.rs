@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use portlayer::ContainerId;
 use portlayer::network::PortMapping;
+use portlayer::{ContainerId, ExitStatus};
 use regex::bytes::{Regex, RegexBuilder};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -367,7 +367,7 @@ pub(crate) async fn inspect(front_end: &FrontEnd, name: &str, query: &Query) -> 
             "Running": container.is_running(),
             "Paused": phase == Phase::Paused,
             "Restarting": false,
-            "OOMKilled": false,
+            "OOMKilled": info.state.exit() == Some(ExitStatus::OutOfMemory),
             "Dead": phase == Phase::Dead,
             "Pid": i32::from(container.is_running()),
             "ExitCode": container.exit_code(),

@@ -92,3 +92,24 @@ async fn two_hundred_idle_clients_get_the_output() {
         assert!(output.ends_with(b"seen\n"));
     }
 }
+
+#[tokio::test]
+async fn the_limits_of_a_process_are_shown_as_they_were_requested() {
+    let server = Server::start().await;
+    let create =
+        |ulimit: Value| json!({ "Image": "hello-world", "HostConfig": { "Ulimits": [ulimit] } });
+    let limits = json!({ "Name": "nofile", "Soft": 1024, "Hard": -1 });
+    let (status, created) = server
+        .post("/containers/create", &create(limits.clone()))
+        .await;
+    assert_eq!(status, 201, "{created}");
+    let path = format!("/containers/{}/json", created["Id"].as_str().unwrap());
+    let (_, seen) = server.get(&path).await;
+    assert_eq!(seen["HostConfig"]["Ulimits"], json!([limits]));
+    assert_eq!(seen["State"]["OOMKilled"], false);
+    for (name, soft, hard) in [("files", 1, 1), ("nofile", -2, 1), ("nofile", 2, 1)] {
+        let limits = json!({ "Name": name, "Soft": soft, "Hard": hard });
+        let (status, _) = server.post("/containers/create", &create(limits)).await;
+        assert_eq!(status, 400, "{name} {soft} {hard}");
+    }
+}

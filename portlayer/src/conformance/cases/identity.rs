@@ -3,8 +3,8 @@
 use crate::conformance::Process;
 use crate::conformance::check::{Bench, Check, Failure, ensure, ensure_eq};
 use crate::exec::{
-    Allocation, Command, ContainerInfo, ContainerSpec, Resources, Shares, Signal, StartOptions,
-    StopOptions,
+    Allocation, Command, ContainerInfo, ContainerSpec, Limit, LimitKind, Resources, Shares, Signal,
+    StartOptions, StopOptions,
 };
 use crate::network::EndpointSpec;
 use crate::{ContainerId, Error, ErrorKind, Resource, State, StateKind};
@@ -21,7 +21,9 @@ pub(super) async fn what_was_asked_for_is_read_back(bench: &Bench<'_>) -> Check 
         .group("100")
         .tty(true)
         .open_stdin(true)
-        .stop_signal(Signal::INT);
+        .stop_signal(Signal::INT)
+        .limit(Limit::new(LimitKind::NoFile, 1024).hard(4096))
+        .limit(Limit::unlimited(LimitKind::Core));
     let image = super::images::stored(bench).await?;
     let resources = Resources::new().cpus(2).memory_mib(256).memory(
         Allocation::new()

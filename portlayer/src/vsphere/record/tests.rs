@@ -4,7 +4,7 @@
 
 use super::*;
 use crate::ExitStatus;
-use crate::exec::Signal;
+use crate::exec::{Limit, LimitKind, Signal};
 use crate::image::Digest;
 use proptest::prelude::*;
 
@@ -182,7 +182,9 @@ fn everything_that_a_specification_names_is_read_back() {
         .group("100")
         .tty(true)
         .open_stdin(true)
-        .stop_signal(Signal::INT);
+        .stop_signal(Signal::INT)
+        .limit(Limit::new(LimitKind::NoFile, 1024).hard(4096))
+        .limit(Limit::unlimited(LimitKind::Core));
     let mut record = record(command);
     let mut endpoint = EndpointInfo::new(EndpointSpec::new("backend").alias("db"));
     endpoint.address = Some("172.16.0.2/20".parse().unwrap());

@@ -190,6 +190,7 @@ fn make_disk(folder: &Path) {
         tar.append_data(&mut header, path, content).expect("a file");
     };
     add("echo", &guest_programs::x86_64::echoes());
+    add("fill", &guest_programs::x86_64::fills_memory());
     add("etc/hostname", b"image\n");
     tar.finish().expect("a layer");
     let monitor = Monitor::new();
@@ -406,5 +407,24 @@ async fn a_machine_whose_program_cannot_start_says_why_and_powers_off() {
             panic!("{:?}", config.sessions["main"].started);
         };
         assert!(reason.contains(wanted), "{reason}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs QEMU, a kernel and the agent's static binary"]
+async fn a_process_that_uses_all_memory_is_reported_as_out_of_memory() {
+    let machine = Machine::running("/fill", |config| {
+        let session = config.sessions.get_mut("main").expect("a session");
+        // More than the default, so that only root may set it.
+        session.limits = Some("nofile=20000:20000".parse().expect("limits"));
+    });
+    let config = machine.run().await;
+    let session = &config.sessions["main"];
+    assert_eq!(session.started, Started::Yes, "{}", machine.console());
+    assert_eq!(session.exit_status, Some(137), "{}", machine.console());
+    let keys = machine.keys.lock().expect("keys");
+    for (name, expected) in [("signal", "9"), ("oom", "true")] {
+        let key = format!("guestinfo.vice..sessions|main.{name}");
+        assert_eq!(keys.keys().get(&key).map(String::as_str), Some(expected));
     }
 }

@@ -45,7 +45,6 @@ const OPTIONS: &[(&[&str], &str)] = &[
         "The option --security-opt",
     ),
     (&["--pids-limit", "10"], "The option --pids-limit"),
-    (&["--ulimit", "nofile=10"], "The option --ulimit"),
     (&["--sysctl", "net.core.somaxconn=1"], "The option --sysctl"),
     (&["--pid", "host"], "The option --pid"),
     (&["--ipc", "host"], "The option --ipc"),
