@@ -9,6 +9,7 @@ mod folders;
 mod host_outage;
 mod images;
 mod index;
+mod installing;
 mod interrupted;
 mod networks;
 mod random_networks;

@@ -7,6 +7,7 @@ use guestinfo::vic::{
 use guestinfo::{Dialect, EncodeError, GoUrl, GuestInfo, decode, encode};
 use ipnet::IpNet;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::appliance_cards::{Positions, endpoints};
 use super::hosts::ApplianceNetworks;
@@ -57,6 +58,21 @@ pub(super) struct HostRecord {
     pub(super) removing: Vec<ContainerId>,
     /// The networks and static addresses of the appliance.
     pub(super) networks: ApplianceNetworks,
+    /// The installation that is in progress. Each run of the installer has an id of its own.
+    pub(super) installer: Option<String>,
+    /// The boot images that an unfinished installation has uploaded.
+    pub(super) uploaded: Vec<Uploaded>,
+}
+
+/// A boot image that was uploaded completely.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Uploaded {
+    /// The name of the file in the host's directory.
+    pub(super) file: String,
+    /// The size of the file in bytes.
+    pub(super) size: u64,
+    /// The SHA-256 checksum of the file, in hexadecimal digits.
+    pub(super) sha256: String,
 }
 
 /// Additional records of a new host, which the programs in its appliance read.
@@ -114,6 +130,12 @@ struct HostOnly {
     /// The networks of the appliance by role, as JSON. VIC's keys contain no names of networks.
     #[guestinfo(key = "networks", scope = "hidden")]
     networks: Option<String>,
+    /// The id of the installation in progress.
+    #[guestinfo(key = "installer", scope = "hidden")]
+    installer: Option<String>,
+    /// The boot images that were uploaded, as JSON.
+    #[guestinfo(key = "uploaded", scope = "hidden")]
+    uploaded: Option<String>,
 }
 
 impl HostRecord {
@@ -123,6 +145,7 @@ impl HostRecord {
         name: &str,
         creates_bridge: Option<&str>,
         folder: Option<&str>,
+        installer: &str,
         dialect: Dialect,
     ) -> Result<Keys, EncodeError> {
         let config = VirtualContainerHostConfig {
@@ -135,15 +158,12 @@ impl HostRecord {
             ..VirtualContainerHostConfig::default()
         };
         let mut keys = encode(&config, dialect)?;
-        if let Some(folder) = folder {
-            let host = HostOnly {
-                folder: Some(folder.to_owned()),
-                ..HostOnly::default()
-            };
-            let mut own = encode(&Extra { host }, dialect)?;
-            own.retain(|key, _| key.ends_with("/folder"));
-            keys.extend(own);
-        }
+        let host = HostOnly {
+            folder: folder.map(str::to_owned),
+            installer: Some(installer.to_owned()),
+            ..HostOnly::default()
+        };
+        keys.extend(only(host, &["folder", "installer"], dialect)?);
         Ok(keys)
     }
 
@@ -208,22 +228,46 @@ impl HostRecord {
                 folder: self.folder.clone(),
                 removing: None,
                 networks: serde_json::to_string(&self.networks).ok(),
+                installer: self.installer.clone(),
+                uploaded: None,
             },
         };
         keys.extend(encode(&extra, dialect)?);
         Ok(keys)
     }
 
-    /// Returns the key that marks the installation as finished.
+    /// Returns the keys that mark the installation as finished, and end it.
     pub(super) fn finished_key(dialect: Dialect) -> Result<Keys, EncodeError> {
         let host = HostOnly {
             installing: Some(INSTALLING.into()),
+            installer: Some(INSTALLING.into()),
+            uploaded: Some(INSTALLING.into()),
             ..HostOnly::default()
         };
-        let mut keys = encode(&Extra { host }, dialect)?;
-        keys.retain(|key, _| key.ends_with("/installing"));
+        let mut keys = only(host, &["installing", "installer", "uploaded"], dialect)?;
         keys.values_mut().for_each(String::clear);
         Ok(keys)
+    }
+
+    /// Returns the key with the installation that is in progress.
+    pub(super) fn installer_key(installer: &str, dialect: Dialect) -> Result<Keys, EncodeError> {
+        let host = HostOnly {
+            installer: Some(installer.to_owned()),
+            ..HostOnly::default()
+        };
+        only(host, &["installer"], dialect)
+    }
+
+    /// Returns the key with the boot images that were uploaded.
+    pub(super) fn uploaded_key(
+        uploaded: &[Uploaded],
+        dialect: Dialect,
+    ) -> Result<Keys, EncodeError> {
+        let host = HostOnly {
+            uploaded: serde_json::to_string(uploaded).ok(),
+            ..HostOnly::default()
+        };
+        only(host, &["uploaded"], dialect)
     }
 
     /// Returns the key with the result of a probe.
@@ -232,9 +276,7 @@ impl HostRecord {
             probed: Some(probed),
             ..HostOnly::default()
         };
-        let mut keys = encode(&Extra { host }, dialect)?;
-        keys.retain(|key, _| key.ends_with("/probed"));
-        Ok(keys)
+        only(host, &["probed"], dialect)
     }
 
     /// Returns the key with the containers that are about to be removed together with the host.
@@ -244,9 +286,12 @@ impl HostRecord {
             removing: Some(ids.join(" ")),
             ..HostOnly::default()
         };
-        let mut keys = encode(&Extra { host }, dialect)?;
-        keys.retain(|key, _| key.ends_with("/removing"));
-        Ok(keys)
+        only(host, &["removing"], dialect)
+    }
+
+    /// Returns whether the installation of the host was finished.
+    pub(super) fn is_finished(&self) -> bool {
+        self.appliance.is_some() && !self.unfinished
     }
 
     /// Reads the keys of a machine; returns `None` if it is not the appliance of a host.
@@ -267,6 +312,8 @@ impl HostRecord {
             folder,
             removing,
             networks,
+            installer,
+            uploaded,
         } = decode::<Extra>(keys).value.host;
         Some(Self {
             unfinished: installing.as_deref() == Some(INSTALLING),
@@ -296,8 +343,22 @@ impl HostRecord {
             networks: networks
                 .and_then(|text| serde_json::from_str(&text).ok())
                 .unwrap_or_default(),
+            installer: installer.filter(|id| !id.is_empty()),
+            uploaded: uploaded
+                .and_then(|text| serde_json::from_str(&text).ok())
+                .unwrap_or_default(),
         })
     }
+}
+
+/// Returns only these keys of the host, which may be empty.
+fn only(host: HostOnly, names: &[&str], dialect: Dialect) -> Result<Keys, EncodeError> {
+    let mut keys = encode(&Extra { host }, dialect)?;
+    keys.retain(|key, _| {
+        let name = key.rsplit('/').next().unwrap_or_default();
+        names.contains(&name)
+    });
+    Ok(keys)
 }
 
 /// Reads the range in VIC's format: a network, and the mask of one subnet.
@@ -351,6 +412,8 @@ mod tests {
             folder: Some("group-v7".into()),
             removing: Vec::new(),
             networks: networks(),
+            installer: None,
+            uploaded: Vec::new(),
         }
     }
 
@@ -389,8 +452,9 @@ mod tests {
         for dialect in Dialect::ALL {
             let keys = record().keys(&particulars(), dialect).unwrap();
             assert_eq!(HostRecord::read(&keys), Some(record()));
-            let keys = HostRecord::creating("vch-1", None, Some("group-v7"), dialect).unwrap();
-            let creating = HostRecord::read(&keys).unwrap();
+            let keys = HostRecord::creating("vch-1", None, Some("group-v7"), "a1", dialect);
+            let creating = HostRecord::read(&keys.unwrap()).unwrap();
+            assert_eq!(creating.installer.as_deref(), Some("a1"));
             assert_eq!(creating.appliance, None);
             assert_eq!(creating.folder, record().folder);
         }
@@ -404,6 +468,25 @@ mod tests {
             keys.extend(HostRecord::removing_key(&ids, dialect).unwrap());
             assert_eq!(HostRecord::read(&keys).unwrap().removing, ids);
             keys.extend(HostRecord::removing_key(&[], dialect).unwrap());
+            assert_eq!(HostRecord::read(&keys), Some(record()));
+        }
+    }
+
+    #[test]
+    fn an_installation_is_recorded_until_it_is_finished() {
+        let uploaded = [Uploaded {
+            file: "appliance.iso".into(),
+            size: 7,
+            sha256: "00ff".into(),
+        }];
+        for dialect in Dialect::ALL {
+            let mut keys = record().keys(&particulars(), dialect).unwrap();
+            keys.extend(HostRecord::installer_key("a1", dialect).unwrap());
+            keys.extend(HostRecord::uploaded_key(&uploaded, dialect).unwrap());
+            let read = HostRecord::read(&keys).unwrap();
+            assert_eq!(read.installer.as_deref(), Some("a1"));
+            assert_eq!(read.uploaded, uploaded);
+            keys.extend(HostRecord::finished_key(dialect).unwrap());
             assert_eq!(HostRecord::read(&keys), Some(record()));
         }
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use vim25::types::NoDiskSpace;
+use vsphere_client::Datastore;
 
 use super::endpoint::Endpoint;
 use super::host_objects::HostObjects;
@@ -32,6 +33,20 @@ pub(super) async fn explain(
     objects: &HostObjects,
     resource: &Resource,
     needed: Option<u64>,
+    error: Error,
+) -> Error {
+    let remedy = "removing containers or unused images makes room, and prune removes incomplete \
+                  images";
+    let datastore = &objects.datastore;
+    explain_on(endpoint, datastore, resource, (needed, remedy), error).await
+}
+
+/// Like [`explain`], for files on this datastore, with another remedy.
+pub(super) async fn explain_on(
+    endpoint: &Endpoint,
+    datastore: &Datastore,
+    resource: &Resource,
+    (needed, remedy): (Option<u64>, &str),
     mut error: Error,
 ) -> Error {
     let is_named = is_named(&error);
@@ -42,7 +57,7 @@ pub(super) async fn explain(
     if !is_named && !is_vague {
         return error;
     }
-    let free = endpoint.free_space(&objects.datastore, resource);
+    let free = endpoint.free_space(datastore, resource);
     let free = match tokio::time::timeout(LIMIT, free).await {
         Ok(Ok(free)) => free,
         Ok(Err(unknown)) => {
@@ -54,13 +69,13 @@ pub(super) async fn explain(
     let is_full = free.is_some_and(|free| free < FULL);
     if is_named || is_full {
         error.kind = ErrorKind::Exhausted {
-            what: text(&objects.defaults.datastore_name, needed, free).into(),
+            what: text(datastore.name(), needed, free, remedy).into(),
         };
     }
     error
 }
 
-fn text(datastore: &str, needed: Option<u64>, free: Option<u64>) -> String {
+fn text(datastore: &str, needed: Option<u64>, free: Option<u64>, remedy: &str) -> String {
     let needs = needed.map(|bytes| format!("its files need {}", Size(bytes)));
     // The space that a failed upload occupied may already be free again.
     let free = free.filter(|free| needed.is_none_or(|needed| *free < needed));
@@ -70,10 +85,7 @@ fn text(datastore: &str, needed: Option<u64>, free: Option<u64>) -> String {
         [] => String::new(),
         known => format!("{}; ", known.join(", ")),
     };
-    format!(
-        "space on datastore {datastore:?} ({known}removing containers or unused images makes room, \
-         and prune removes incomplete images)"
-    )
+    format!("space on datastore {datastore:?} ({known}{remedy})")
 }
 
 /// Prints a number of bytes in KiB or MiB.
@@ -95,20 +107,21 @@ mod tests {
 
     #[test]
     fn the_text_says_what_is_known() {
-        let known = text("ds", Some(300 << 20), Some(3 << 19));
+        let remedy = "removing images makes room";
+        let known = text("ds", Some(300 << 20), Some(3 << 19), remedy);
         assert_eq!(
             known,
             "space on datastore \"ds\" (its files need 300.0 MiB, 1.5 MiB are free; removing \
-             containers or unused images makes room, and prune removes incomplete images)"
+             images makes room)"
         );
-        let freed = text("ds", Some(1 << 20), Some(2 << 20));
+        let freed = text("ds", Some(1 << 20), Some(2 << 20), remedy);
         assert!(
             freed.contains("(its files need 1.0 MiB; removing"),
             "{freed}"
         );
-        let small = text("ds", Some(700), None);
+        let small = text("ds", Some(700), None, remedy);
         assert!(small.contains("(its files need 1 KiB; removing"), "{small}");
-        let unknown = text("ds", None, None);
+        let unknown = text("ds", None, None, remedy);
         assert!(unknown.starts_with("space on datastore \"ds\" (removing"));
     }
 }

@@ -296,8 +296,7 @@ pub(crate) async fn a_failed_installation_leaves_nothing(flow: &Flow<'_>) {
     let failed = flow
         .hosts
         .install(spec.clone(), &|progress: InstallProgress| {
-            if (progress.step, progress.status)
-                == (InstallStep::ApplianceIso, InstallStatus::Finished)
+            if (progress.step, progress.status) == (InstallStep::Appliance, InstallStatus::Finished)
             {
                 std::fs::remove_file(&image).unwrap();
             }

@@ -160,6 +160,21 @@ impl Endpoint {
         }
     }
 
+    /// Returns the size of the file at `[datastore] path`; `None` if there is none, or the endpoint
+    /// does not report its size.
+    pub(in crate::vsphere) async fn file_size(
+        &self,
+        datastore: &Datastore,
+        path: &str,
+        resource: &Resource,
+    ) -> Result<Option<u64>> {
+        let path = on(datastore, path, resource)?;
+        match self.client.files(datastore).stat(path.path()).await {
+            Err(ClientError::NotFound { .. }) => Ok(None),
+            found => Ok(found.map_err(|error| fault::error(resource, error))?.size),
+        }
+    }
+
     /// Lists the disks in the directory at `[datastore] path`, each as `[datastore] path`.
     pub(in crate::vsphere) async fn disks_in(
         &self,

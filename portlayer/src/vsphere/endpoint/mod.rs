@@ -36,6 +36,7 @@ pub(super) use experience::Written;
 pub(super) use fence::Fence;
 pub(super) use host_folder::MachineFolder;
 pub(super) use inventory::Home;
+pub(super) use leftovers::Identified;
 pub(super) use machine::{Machine, Members, Parent};
 pub(super) use network::NetworkFacts;
 #[cfg(test)]

@@ -1,11 +1,14 @@
 //! Deletes a host.
 
+use std::collections::BTreeSet;
+
 use vim25::{Ref, mo};
-use vsphere_client::{Datacenter, Datastore};
+use vsphere_client::Datacenter;
 
 use super::ContainerPolicy;
 use super::Deletion;
 use super::Shared;
+use super::leftovers::Traces;
 use super::lookup::{APPLIANCE_ISO, BOOTSTRAP_ISO, Found, datastore_path};
 use crate::vsphere::endpoint::MachineFolder;
 use crate::vsphere::exec::VsphereExec;
@@ -34,6 +37,7 @@ impl Shared {
         let (pool, datacenter) = (home.pool.clone(), home.datacenter.clone());
         let own_pool = home.own_pool(name).cloned();
         let own_folder = self.own_folder(&found, &home).await?;
+        let mut containers_removed = BTreeSet::new();
         if own_pool.is_some() || own_folder.is_some() {
             let mut objects = self.objects_of(&found, home, own_folder.clone()).await?;
             let image_folder = self
@@ -50,7 +54,8 @@ impl Shared {
             probe::sweep(&self.endpoint, &objects).await?;
             let (endpoint, options) = (self.endpoint.clone(), self.options.clone());
             let exec = VsphereExec::new(endpoint, objects, options, capabilities, None);
-            self.remove_containers(&exec, &found, &datastore, containers)
+            containers_removed = self
+                .remove_containers(&exec, &found, &datastore, containers)
                 .await?;
             exec.images().remove_all().await?;
             if let Some(folder) = image_folder {
@@ -93,10 +98,15 @@ impl Shared {
             foreign = self.endpoint.delete_empty_folder(folder, &host).await?;
         }
         let deleted_folder = own_folder.is_some() && foreign.is_empty();
-        let mut left = self.left_of(name, &datastore, &directory).await?;
-        if deleted_folder {
-            left.extend(self.folders_named(name).await?.iter().map(|_| folder(name)));
-        }
+        let traces = Traces {
+            found: &found,
+            place: (&datacenter, &pool),
+            datastore: &datastore,
+            directory: &directory,
+            containers: containers_removed,
+            deleted_folder,
+        };
+        let left = self.left_of(&traces).await?;
         Ok(Deletion {
             kept_network: (!found.record.created_bridge).then(|| bridge.clone()),
             deleted_pool,
@@ -108,7 +118,7 @@ impl Shared {
 
     /// Returns the port groups on the switch of the bridge network that were created for the host's
     /// scopes, whether a scope has them or not.
-    async fn marked_networks(
+    pub(super) async fn marked_networks(
         &self,
         found: &Found,
         datacenter: &Datacenter,
@@ -158,7 +168,7 @@ impl Shared {
     }
 
     /// Finds the folders with this name at the places where folders of hosts are created.
-    async fn folders_named(&self, name: &str) -> Result<Vec<Ref<mo::Folder>>> {
+    pub(super) async fn folders_named(&self, name: &str) -> Result<Vec<Ref<mo::Folder>>> {
         if !self.endpoint.has_folders() {
             return Ok(Vec::new());
         }
@@ -170,36 +180,8 @@ impl Shared {
         let found = folders.iter().filter(is_placed);
         Ok(found.map(|folder| folder.folder.clone()).collect())
     }
-
-    /// Finds leftovers of the host by name and path.
-    async fn left_of(
-        &self,
-        name: &str,
-        datastore: &Datastore,
-        directory: &str,
-    ) -> Result<Vec<Resource>> {
-        let mut left = Vec::new();
-        let host = kind::host(name);
-        let folders = self.endpoint.machine_folders().await?;
-        let machines = self.endpoint.machines_named(&folders, name, &host).await?;
-        left.extend(
-            machines
-                .iter()
-                .map(|_| Resource::new(kind::VIRTUAL_MACHINE, name)),
-        );
-        let pools = self.endpoint.pools_named(name).await?;
-        left.extend(
-            pools
-                .iter()
-                .map(|_| Resource::new(kind::RESOURCE_POOL, name)),
-        );
-        if self.endpoint.has_file(datastore, directory).await? {
-            left.push(Resource::new(kind::FILE, directory));
-        }
-        Ok(left)
-    }
 }
 
-fn folder(name: &str) -> Resource {
+pub(super) fn folder(name: &str) -> Resource {
     Resource::new(kind::FOLDER, name)
 }

@@ -64,7 +64,11 @@ pub struct Deletion {
     /// The names of the machines and folders of others in the host's inventory folder. If there are
     /// any, the folder was kept.
     pub foreign: Vec<String>,
-    /// Leftovers, found by name and path. Empty if nothing was left.
+    /// Leftovers, by name. Empty if nothing was left. They are found by the names of the host's
+    /// objects, by the paths of its files and those of its containers, and by what marks an object as
+    /// the host's: the UUIDs of the machines of containers, which are derived from that of the
+    /// appliance, and the descriptions of distributed port groups. The API has no tags that a client
+    /// can set.
     pub left: Vec<Resource>,
 }
 

@@ -1,18 +1,20 @@
 //! Carries out the plan of an installation.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use guestinfo::Dialect;
 use jiff::Timestamp;
+use uuid::Uuid;
 use vim25::types::VirtualMachineConfigSpec;
 use vim25::{Ref, mo};
 
 use super::Shared;
 use super::finding::Severity;
-use super::lookup::{APPLIANCE_ISO, BOOTSTRAP_ISO, datastore_path};
+use super::lookup::{APPLIANCE_ISO, BOOTSTRAP_ISO, Found, datastore_path};
 use super::plan::{Bridge, Plan, Resolved};
 use super::undo::Made;
 use super::{
-    HostInfo, HostSpec, InstallError, InstallProgress, InstallStatus, InstallStep, Iso,
-    ObserveInstall,
+    HostInfo, HostSpec, InstallError, InstallProgress, InstallStatus, InstallStep, ObserveInstall,
 };
 use crate::exec::Resources;
 use crate::vsphere::appliance_cards::cards;
@@ -26,17 +28,34 @@ use crate::vsphere::machine_spec::{appliance, options};
 use crate::vsphere::record::Keys;
 use crate::{Error, ErrorKind, Resource, Result};
 
-/// Maximum number of attempts of an upload, as in VIC's installer.
-const UPLOADS: u32 = 5;
+pub(super) struct Reporter<'a> {
+    observer: &'a dyn ObserveInstall,
+    /// The step that was started last.
+    current: Mutex<InstallStep>,
+}
 
-pub(super) struct Reporter<'a>(pub(super) &'a dyn ObserveInstall);
+impl<'a> Reporter<'a> {
+    fn new(observer: &'a dyn ObserveInstall) -> Self {
+        Self {
+            observer,
+            current: Mutex::new(InstallStep::Validate),
+        }
+    }
+}
 
 impl Reporter<'_> {
     pub(super) fn tell(&self, step: InstallStep, status: InstallStatus) {
-        self.0.observe(InstallProgress { step, status });
+        if status == InstallStatus::Started {
+            *self.current() = step;
+        }
+        self.observer.observe(InstallProgress { step, status });
     }
 
-    async fn step<T>(
+    fn current(&self) -> MutexGuard<'_, InstallStep> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) async fn step<T>(
         &self,
         step: InstallStep,
         work: impl Future<Output = Result<T>>,
@@ -56,10 +75,21 @@ impl Reporter<'_> {
 }
 
 /// The state that the steps share.
-struct Job<'a> {
-    spec: &'a HostSpec,
-    host: Resource,
-    resolved: &'a Resolved,
+pub(super) struct Job<'a> {
+    pub(super) spec: &'a HostSpec,
+    pub(super) host: Resource,
+    pub(super) resolved: &'a Resolved,
+    /// The id of this run of the installer.
+    pub(super) installer: String,
+}
+
+/// The objects of a host that has an appliance.
+struct Placed {
+    pool: Ref<mo::ResourcePool>,
+    /// The id of the inventory folder that was created for the host.
+    folder: Option<String>,
+    vm: Ref<mo::VirtualMachine>,
+    is_configured: bool,
 }
 
 impl Shared {
@@ -69,7 +99,7 @@ impl Shared {
         observer: &dyn ObserveInstall,
     ) -> Result<HostInfo, InstallError> {
         let _turn = self.names.turn(spec.name.clone()).await;
-        let report = Reporter(observer);
+        let report = Reporter::new(observer);
         let name = spec.name.clone();
         let step = InstallStep::Validate;
         report.tell(step, InstallStatus::Started);
@@ -96,7 +126,7 @@ impl Shared {
         if let Some(error) = plan.refusal() {
             return Err(refused(plan, error));
         }
-        self.carry_out(plan, &Reporter(observer)).await
+        self.carry_out(plan, &Reporter::new(observer)).await
     }
 
     async fn carry_out(&self, plan: Plan, report: &Reporter<'_>) -> Result<HostInfo, InstallError> {
@@ -114,6 +144,7 @@ impl Shared {
             spec: &plan.spec,
             host: kind::host(&name),
             resolved,
+            installer: Uuid::new_v4().simple().to_string(),
         };
         let mut made = Made::default();
         match Box::pin(self.build(&job, report, &mut made)).await {
@@ -123,7 +154,7 @@ impl Shared {
                 Err(InstallError::new(&name, step, error, vec![job.host]))
             }
             Err((step, error)) => {
-                let left = self.undo(made, &job.host, report).await;
+                let left = self.undo(made, &job, report).await;
                 Err(InstallError::new(&name, step, error, left))
             }
         }
@@ -135,109 +166,151 @@ impl Shared {
         report: &Reporter<'_>,
         made: &mut Made,
     ) -> Result<HostInfo, (InstallStep, Error)> {
-        let Job {
-            spec,
-            host,
-            resolved,
-        } = job;
+        let Job { spec, resolved, .. } = job;
         made.datastore = Some(resolved.datastore.clone());
-        let mut is_configured = false;
-        let (pool, folder, vm) = if let Some(unfinished) = &resolved.unfinished {
-            made.resumed = Some(host.clone());
-            made.appliance = Some((
-                unfinished.machine.vm.clone(),
-                unfinished.machine.directory(),
-            ));
-            is_configured = unfinished.record.appliance.is_some();
-            let vm = unfinished.machine.vm.clone();
-            let home = self.endpoint.home(&vm, host).await;
-            let home = home.map_err(|error| (InstallStep::ResourcePool, error))?;
-            if home.own_pool(&spec.name).is_some() {
-                let limited = self.allocate(&home.pool, job).await;
-                limited.map_err(|error| (InstallStep::ResourcePool, error))?;
-            }
-            (home.pool, unfinished.record.folder.clone(), vm)
-        } else {
-            let pool = if resolved.has_pools {
-                report
-                    .step(InstallStep::ResourcePool, self.make_pool(job, made))
-                    .await?
-            } else {
-                resolved.parent.clone()
-            };
-            let folder = if self.endpoint.has_folders() {
-                let folder = report
-                    .step(InstallStep::Folder, self.make_folder(job, made))
-                    .await?;
-                Some(folder)
-            } else {
-                None
-            };
-            let vm = report
-                .step(
-                    InstallStep::Appliance,
-                    self.make_appliance(job, (&pool, folder.as_ref()), made),
-                )
-                .await?;
-            let folder = folder.map(|folder| folder.value().to_owned());
-            (pool, folder, vm)
+        let placed = match &resolved.unfinished {
+            Some(unfinished) => self
+                .resume(job, unfinished, made)
+                .await
+                .map_err(|error| (InstallStep::Validate, error))?,
+            None => self.place(job, report, made).await?,
         };
-        if let Bridge::Missing(switches) = &resolved.bridge {
-            report
-                .step(
-                    InstallStep::BridgeNetwork,
-                    self.make_bridge(job, switches, &vm, made),
-                )
-                .await?;
+        let vm = placed.vm.clone();
+        // Another installation may take over at any time; then this one must not change anything
+        // more.
+        let ready = tokio::select! {
+            biased;
+            ready = Box::pin(self.complete(job, &placed, report, made)) => Ok(ready?),
+            error = self.taken_over(&vm, job) => Err(error),
+        };
+        if let Err(error) = ready {
+            let step = *report.current();
+            report.tell(step, InstallStatus::Failed);
+            return Err((step, error));
         }
-        if !is_configured {
-            for (step, file, iso) in [
-                (
-                    InstallStep::ApplianceIso,
-                    APPLIANCE_ISO,
-                    &spec.appliance_iso,
-                ),
-                (
-                    InstallStep::BootstrapIso,
-                    BOOTSTRAP_ISO,
-                    &spec.bootstrap_iso,
-                ),
-            ] {
-                report
-                    .step(step, self.upload(job, (step, file, iso), report, made))
-                    .await?;
-            }
-            report
-                .step(
-                    InstallStep::Configure,
-                    self.configure(job, (&pool, folder), &vm, made),
-                )
-                .await?;
-        }
-        let waits = spec.address_timeout.is_some();
-        report
-            .step(InstallStep::PowerOn, async {
-                self.switch_on(&vm, host).await?;
-                if waits {
-                    Ok(())
-                } else {
-                    self.finish(&vm, host).await
-                }
-            })
-            .await?;
-        if let Some(limit) = spec.address_timeout {
-            report
-                .step(InstallStep::Address, async {
-                    self.endpoint.wait_for_address(&vm, limit, host).await?;
-                    self.finish(&vm, host).await
-                })
-                .await?;
-        }
+        let last = match spec.address_timeout {
+            Some(_) => InstallStep::Address,
+            None => InstallStep::PowerOn,
+        };
+        let finished = self.finish(&vm, job).await;
+        report.tell(
+            last,
+            match finished {
+                Ok(()) => InstallStatus::Finished,
+                Err(_) => InstallStatus::Failed,
+            },
+        );
+        finished.map_err(|error| (last, error))?;
         let found = self
             .find(&spec.name)
             .await
             .map_err(|error| (InstallStep::PowerOn, error))?;
         Ok(found.info())
+    }
+
+    /// Takes over the objects of an unfinished installation.
+    async fn resume(&self, job: &Job<'_>, unfinished: &Found, made: &mut Made) -> Result<Placed> {
+        let vm = unfinished.machine.vm.clone();
+        self.take_over(&vm, job).await?;
+        made.resumed = Some(job.host.clone());
+        made.appliance = Some((vm.clone(), unfinished.machine.directory()));
+        let home = self.endpoint.home(&vm, &job.host).await?;
+        if home.own_pool(&job.spec.name).is_some() {
+            self.allocate(&home.pool, job).await?;
+        }
+        Ok(Placed {
+            pool: home.pool,
+            folder: unfinished.record.folder.clone(),
+            vm,
+            is_configured: unfinished.record.appliance.is_some(),
+        })
+    }
+
+    /// Creates the pool, the folder and the appliance.
+    async fn place(
+        &self,
+        job: &Job<'_>,
+        report: &Reporter<'_>,
+        made: &mut Made,
+    ) -> Result<Placed, (InstallStep, Error)> {
+        let pool = if job.resolved.has_pools {
+            report
+                .step(InstallStep::ResourcePool, self.make_pool(job, made))
+                .await?
+        } else {
+            job.resolved.parent.clone()
+        };
+        let folder = if self.endpoint.has_folders() {
+            let folder = report
+                .step(InstallStep::Folder, self.make_folder(job, made))
+                .await?;
+            Some(folder)
+        } else {
+            None
+        };
+        let vm = report
+            .step(
+                InstallStep::Appliance,
+                self.make_appliance(job, (&pool, folder.as_ref()), made),
+            )
+            .await?;
+        Ok(Placed {
+            pool,
+            folder: folder.map(|folder| folder.value().to_owned()),
+            vm,
+            is_configured: false,
+        })
+    }
+
+    /// Does everything from the bridge network on, but does not mark the installation as finished.
+    /// The last step is not reported as finished.
+    async fn complete(
+        &self,
+        job: &Job<'_>,
+        placed: &Placed,
+        report: &Reporter<'_>,
+        made: &mut Made,
+    ) -> Result<(), (InstallStep, Error)> {
+        let Job {
+            spec,
+            host,
+            resolved,
+            ..
+        } = job;
+        let vm = &placed.vm;
+        if let Bridge::Missing(switches) = &resolved.bridge {
+            report
+                .step(
+                    InstallStep::BridgeNetwork,
+                    self.make_bridge(job, switches, vm, made),
+                )
+                .await?;
+        }
+        if !placed.is_configured {
+            self.upload_images(job, vm, report, made).await?;
+            report
+                .step(
+                    InstallStep::Configure,
+                    self.configure(job, (&placed.pool, placed.folder.clone()), vm, made),
+                )
+                .await?;
+        }
+        let failed = |step| {
+            move |error| {
+                report.tell(step, InstallStatus::Failed);
+                (step, error)
+            }
+        };
+        report.tell(InstallStep::PowerOn, InstallStatus::Started);
+        let on = self.switch_on(vm, job).await;
+        on.map_err(failed(InstallStep::PowerOn))?;
+        if let Some(limit) = spec.address_timeout {
+            report.tell(InstallStep::PowerOn, InstallStatus::Finished);
+            report.tell(InstallStep::Address, InstallStatus::Started);
+            let address = self.endpoint.wait_for_address(vm, limit, host).await;
+            address.map_err(failed(InstallStep::Address))?;
+        }
+        Ok(())
     }
 
     /// Creates the pool. An empty pool of this name, which an interrupted installation may have
@@ -246,11 +319,7 @@ impl Shared {
         let name = &job.spec.name;
         let parent = &job.resolved.parent;
         let resource = Resource::new(kind::RESOURCE_POOL, name);
-        if let Some(pool) = self.endpoint.child_pool(parent, name, &resource).await? {
-            if !self.endpoint.is_empty_pool(&pool, &resource).await? {
-                return Err(Error::already_exists(resource));
-            }
-            self.allocate(&pool, job).await?;
+        if let Some(pool) = self.empty_pool(job, &resource).await? {
             return Ok(pool);
         }
         let pool = self
@@ -262,8 +331,32 @@ impl Shared {
                 made.pool = Some(pool.clone());
                 Ok(pool)
             }
+            // Another installation created it. The first appliance decides whose the host is.
+            Err(error) if error.kind == ErrorKind::AlreadyExists => {
+                let pool = self.empty_pool(job, &resource).await?;
+                pool.ok_or(error)
+            }
             Err(error) => Err(made.note(resource, error)),
         }
+    }
+
+    /// Returns the pool of this name if it exists and is empty, with the limits of the host.
+    async fn empty_pool(
+        &self,
+        job: &Job<'_>,
+        resource: &Resource,
+    ) -> Result<Option<Ref<mo::ResourcePool>>> {
+        let (parent, name) = (&job.resolved.parent, &job.spec.name);
+        let Some(pool) = self.endpoint.child_pool(parent, name, resource).await? else {
+            return Ok(None);
+        };
+        if !self.endpoint.is_empty_pool(&pool, resource).await? {
+            return Err(self
+                .rival(Error::already_exists(resource.clone()), job)
+                .await);
+        }
+        self.allocate(&pool, job).await?;
+        Ok(Some(pool))
     }
 
     /// Limits a pool that exists already, if limits are requested.
@@ -283,20 +376,41 @@ impl Shared {
         let name = &job.spec.name;
         let parent = job.resolved.datacenter.vm_folder();
         let resource = Resource::new(kind::FOLDER, name);
-        if let Some(child) = self.endpoint.child_named(parent, name, &resource).await? {
-            return match child.downcast::<mo::Folder>() {
-                Some(folder) if self.endpoint.names_in(&folder, &resource).await?.is_empty() => {
-                    Ok(folder)
-                }
-                _ => Err(Error::already_exists(resource)),
-            };
+        if let Some(folder) = self.empty_folder(job, &resource).await? {
+            return Ok(folder);
         }
         match self.endpoint.create_folder(parent, name, &resource).await {
             Ok(folder) => {
                 made.folder = Some(folder.clone());
                 Ok(folder)
             }
+            // Another installation created it. The first appliance decides whose the host is.
+            Err(error) if error.kind == ErrorKind::AlreadyExists => {
+                let folder = self.empty_folder(job, &resource).await?;
+                folder.ok_or(error)
+            }
             Err(error) => Err(made.note(resource, error)),
+        }
+    }
+
+    /// Returns the inventory folder of this name if it exists and is empty.
+    async fn empty_folder(
+        &self,
+        job: &Job<'_>,
+        resource: &Resource,
+    ) -> Result<Option<Ref<mo::Folder>>> {
+        let parent = job.resolved.datacenter.vm_folder();
+        let name = &job.spec.name;
+        let Some(child) = self.endpoint.child_named(parent, name, resource).await? else {
+            return Ok(None);
+        };
+        match child.downcast::<mo::Folder>() {
+            Some(folder) if self.endpoint.names_in(&folder, resource).await?.is_empty() => {
+                Ok(Some(folder))
+            }
+            _ => Err(self
+                .rival(Error::already_exists(resource.clone()), job)
+                .await),
         }
     }
 
@@ -313,7 +427,8 @@ impl Shared {
             Bridge::Missing(_) => (None, Some(resolved.bridge_name.as_str())),
         };
         let recorded = own_folder.map(Ref::value);
-        let keys = HostRecord::creating(&spec.name, creates, recorded, self.options.dialect)
+        let (id, dialect) = (&*job.installer, self.options.dialect);
+        let keys = HostRecord::creating(&spec.name, creates, recorded, id, dialect)
             .map_err(|error| Error::internal(job.host.clone(), error))?;
         let networks = bridge
             .into_iter()
@@ -325,6 +440,11 @@ impl Shared {
         let folder = own_folder.unwrap_or_else(|| resolved.datacenter.vm_folder());
         let vm = match self.endpoint.create(folder, pool, &config, &job.host).await {
             Ok(vm) => vm,
+            Err(error) if error.kind == ErrorKind::AlreadyExists => {
+                // The pool and the folder that this installation created are the other one's now.
+                made.is_shared = true;
+                return Err(self.rival(error, job).await);
+            }
             Err(error) => return Err(made.note(resource, error)),
         };
         made.appliance = Some((vm.clone(), String::new()));
@@ -347,10 +467,17 @@ impl Shared {
         {
             let folder = unfinished.record.folder.as_deref();
             let dialect = self.options.dialect;
-            let keys = HostRecord::creating(&job.spec.name, Some(name), folder, dialect)
-                .map_err(|error| Error::internal(job.host.clone(), error))?;
-            self.write_keys(vm, keys, &job.host).await?;
+            let keys =
+                HostRecord::creating(&job.spec.name, Some(name), folder, &job.installer, dialect)
+                    .map_err(|error| Error::internal(job.host.clone(), error))?;
+            self.write_owned(vm, keys, job).await?;
         }
+        // The installation that this one took over may have created the switch after planning.
+        let now = match made.resumed {
+            Some(_) => Some(self.endpoint.switches(&job.resolved.parent).await?),
+            None => None,
+        };
+        let switches = now.as_ref().unwrap_or(switches);
         if !switches.has_switch(name) {
             let switch = Resource::new(kind::VIRTUAL_SWITCH, name);
             let added = self.endpoint.add_switch(switches, name).await;
@@ -363,35 +490,10 @@ impl Shared {
             switch: name.to_owned(),
             vlan: BRIDGE_VLAN,
         };
-        self.endpoint.add_port_group(switches, &group).await
-    }
-
-    async fn upload(
-        &self,
-        job: &Job<'_>,
-        (step, file, iso): (InstallStep, &str, &Iso),
-        report: &Reporter<'_>,
-        made: &mut Made,
-    ) -> Result<()> {
-        let path = format!("{}/{file}", made.directory());
-        // From here on, the file or a part of it may exist.
-        made.files.push((step, path.clone()));
-        let progress = |done, total| report.tell(step, InstallStatus::Transferred { done, total });
-        let datastore = &job.resolved.datastore;
-        for _ in 1..UPLOADS {
-            match self.endpoint.upload(datastore, &path, iso, &progress).await {
-                Err(error)
-                    if matches!(
-                        error.kind,
-                        ErrorKind::Unavailable { .. } | ErrorKind::Timeout { .. }
-                    ) =>
-                {
-                    tracing::warn!(path, %error, "retrying the upload");
-                }
-                uploaded => return uploaded,
-            }
+        if made.resumed.is_some() && switches.port_group(name) == Some(&group) {
+            return Ok(());
         }
-        self.endpoint.upload(datastore, &path, iso, &progress).await
+        self.endpoint.add_port_group(switches, &group).await
     }
 
     async fn configure(
@@ -423,6 +525,8 @@ impl Shared {
             folder,
             removing: Vec::new(),
             networks: spec.appliance_networks(&resolved.bridge_name),
+            installer: Some(job.installer.clone()),
+            uploaded: Vec::new(),
         };
         let positions = resolved.others.positions(created_bridge);
         let particulars = Particulars {
@@ -438,6 +542,7 @@ impl Shared {
             .keys(&particulars, self.options.dialect)
             .map_err(|error| Error::internal(job.host.clone(), error))?;
         let machine = self.endpoint.machine(vm, &job.host).await?;
+        job.must_own(&machine)?;
         let devices = self.endpoint.devices(vm, &job.host).await?;
         let image = format!("{directory}/{APPLIANCE_ISO}");
         let datastore = resolved.datastore.reference();
@@ -465,26 +570,28 @@ impl Shared {
 
     /// Powers on the appliance. Already on counts as success: an earlier installation may have done
     /// it.
-    async fn switch_on(&self, vm: &Ref<mo::VirtualMachine>, host: &Resource) -> Result<()> {
-        if self.endpoint.machine(vm, host).await?.power == Power::On {
+    async fn switch_on(&self, vm: &Ref<mo::VirtualMachine>, job: &Job<'_>) -> Result<()> {
+        let machine = self.endpoint.machine(vm, &job.host).await?;
+        job.must_own(&machine)?;
+        if machine.power == Power::On {
             return Ok(());
         }
-        self.endpoint.power_on(vm, host).await
+        self.endpoint.power_on(vm, &job.host).await
     }
 
     /// Records that the installation is complete. On a vCenter, nobody else can destroy the appliance
     /// from then on.
-    async fn finish(&self, vm: &Ref<mo::VirtualMachine>, host: &Resource) -> Result<()> {
+    async fn finish(&self, vm: &Ref<mo::VirtualMachine>, job: &Job<'_>) -> Result<()> {
         // An earlier installation may have used the other dialect, so the keys of both are written;
         // a key that is absent stays absent.
         let mut all = Keys::new();
         for dialect in Dialect::ALL {
             let keys = HostRecord::finished_key(dialect)
-                .map_err(|error| Error::internal(host.clone(), error))?;
+                .map_err(|error| Error::internal(job.host.clone(), error))?;
             all.extend(keys);
         }
-        self.write_keys(vm, all, host).await?;
-        self.endpoint.disable_destroy(vm, host).await;
+        self.write_owned(vm, all, job).await?;
+        self.endpoint.disable_destroy(vm, &job.host).await;
         Ok(())
     }
 

@@ -37,17 +37,13 @@ impl Found {
         Some(Self { record, machine })
     }
 
-    fn is_finished(&self) -> bool {
-        self.record.appliance.is_some() && !self.record.unfinished
-    }
-
     pub(super) fn info(&self) -> HostInfo {
         let directory = self.machine.directory();
         let directory = datastore_path(&directory);
         HostInfo {
             name: self.machine.name.clone(),
             state: match self.machine.power {
-                _ if !self.is_finished() => HostState::Unfinished,
+                _ if !self.record.is_finished() => HostState::Unfinished,
                 Power::On => HostState::Running,
                 Power::Off | Power::Suspended | Power::Unknown => HostState::Off,
             },
@@ -151,7 +147,7 @@ impl Shared {
     /// Returns a host with the objects that its containers use.
     pub(super) async fn objects(&self, name: &str) -> Result<(Found, HostObjects)> {
         let found = self.find(name).await?;
-        if !found.is_finished() {
+        if !found.record.is_finished() {
             return Err(
                 Error::invalid_state(kind::host(name), StateKind::Broken, &[]).with_source(
                     "its installation was not finished: install it again to resume, or delete it",

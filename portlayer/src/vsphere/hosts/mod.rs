@@ -2,10 +2,12 @@
 
 mod appliance_networks;
 mod checks;
+mod claim;
 mod delete;
 mod finding;
 mod info;
 mod install;
+mod leftovers;
 mod lookup;
 mod plan;
 mod pool;
@@ -13,6 +15,7 @@ mod progress;
 mod remove_containers;
 mod spec;
 mod undo;
+mod uploads;
 
 use std::collections::HashMap;
 use std::net::IpAddr;

@@ -473,6 +473,12 @@ impl Shared {
             refusals.extend(self.folder_in_use(spec, datacenter).await?);
         }
         let is_free = refusals.is_empty();
+        if !is_free && self.find(&spec.name).await.is_ok() {
+            // Its machine was created after the first look.
+            let error = Error::already_exists(kind::host(&spec.name));
+            let remedy = "another program has installed it, or is installing it";
+            refusals = vec![Finding::refusal(error, remedy)];
+        }
         found.0.extend(refusals);
         Ok(is_free)
     }

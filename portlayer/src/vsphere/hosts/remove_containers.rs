@@ -28,24 +28,24 @@ const RECORDED: usize = 64;
 
 impl Shared {
     /// Removes the containers of a host, and the files of those whose machines an earlier call has
-    /// already destroyed.
+    /// already destroyed. Returns all of them.
     pub(super) async fn remove_containers(
         &self,
         exec: &VsphereExec,
         found: &Found,
         datastore: &Datastore,
         policy: ContainerPolicy,
-    ) -> Result<()> {
+    ) -> Result<BTreeSet<ContainerId>> {
         let host = kind::host(&found.machine.name);
-        let ids = removable(exec, &host, policy).await?;
+        let mut ids = removable(exec, &host, policy).await?;
         for id in &found.record.removing {
             if !ids.contains(id) {
                 self.delete_files_of(id, datastore).await?;
             }
         }
         let dialect = Dialect::detect(found.machine.keys.keys()).unwrap_or(self.options.dialect);
-        let ids: Vec<_> = ids.into_iter().collect();
-        for ids in ids.chunks(RECORDED) {
+        let all: Vec<_> = ids.iter().copied().collect();
+        for ids in all.chunks(RECORDED) {
             let keys = HostRecord::removing_key(ids, dialect)
                 .map_err(|error| Error::internal(host.clone(), error))?;
             self.write_keys(&found.machine.vm, keys, &host).await?;
@@ -61,7 +61,8 @@ impl Shared {
                 })
                 .await?;
         }
-        Ok(())
+        ids.extend(&found.record.removing);
+        Ok(ids)
     }
 
     /// Deletes the files of a container that has no machine in the host.

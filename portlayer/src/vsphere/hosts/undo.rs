@@ -4,7 +4,7 @@ use vim25::{Ref, mo};
 use vsphere_client::Datastore;
 
 use super::Shared;
-use super::install::Reporter;
+use super::install::{Job, Reporter};
 use super::lookup::datastore_path;
 use super::{InstallStatus, InstallStep};
 use crate::vsphere::hardware;
@@ -23,6 +23,9 @@ pub(super) struct Made {
     /// The common name of the switch and the port group, and the parent pool of their host.
     pub(super) bridge: Option<(String, Ref<mo::ResourcePool>)>,
     pub(super) files: Vec<(InstallStep, String)>,
+    /// Whether another installation of the host uses the pool and the folder, too. Then they are
+    /// removed only if they are empty.
+    pub(super) is_shared: bool,
     /// Objects that may have been created although the response was lost.
     pub(super) unknown: Vec<Resource>,
 }
@@ -59,9 +62,16 @@ impl Shared {
     pub(super) async fn undo(
         &self,
         made: Made,
-        host: &Resource,
+        job: &Job<'_>,
         report: &Reporter<'_>,
     ) -> Vec<Resource> {
+        let host = &job.host;
+        if let Some((vm, _)) = &made.appliance
+            && self.is_taken(vm, job).await
+        {
+            // Everything belongs to the other installation now.
+            return Vec::new();
+        }
         let mut undo = Undo {
             report,
             left: made.unknown,
@@ -101,16 +111,34 @@ impl Shared {
             let content = self.endpoint.delete_empty_folder(folder, host).await;
             let result = content.and_then(|content| match content.as_slice() {
                 [] => Ok(()),
+                _ if made.is_shared => Ok(()),
                 content => Err(Error::in_use(resource.clone(), content.join(", "))),
             });
             undo.note(InstallStep::Folder, resource, result);
         }
         if let Some(pool) = &made.pool {
-            let result = self.endpoint.destroy_pool(pool, host).await;
+            let result = self.remove_pool(pool, made.is_shared, host).await;
             let pool = Resource::new(kind::RESOURCE_POOL, &host.id);
             undo.note(InstallStep::ResourcePool, pool, result);
         }
         undo.left
+    }
+
+    /// Destroys the pool of a failed installation, unless it contains something.
+    async fn remove_pool(
+        &self,
+        pool: &Ref<mo::ResourcePool>,
+        is_shared: bool,
+        host: &Resource,
+    ) -> Result<()> {
+        match self.endpoint.is_empty_pool(pool, host).await? {
+            true => self.endpoint.destroy_pool(pool, host).await,
+            false if is_shared => Ok(()),
+            false => {
+                let resource = Resource::new(kind::RESOURCE_POOL, &host.id);
+                Err(Error::in_use(resource, "its machines"))
+            }
+        }
     }
 
     /// Removes the switch and the port group that the installation created, both with this name,

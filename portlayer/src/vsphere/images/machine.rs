@@ -23,7 +23,7 @@ pub(super) fn name(host: &str, chain: &ChainId) -> String {
 
 /// Returns whether a directory has the name that endpoints give to the directory of an image's
 /// machine: the machine's name, with a number if a directory of that name existed.
-pub(super) fn is_directory(host: &str, directory: &str) -> bool {
+pub(in crate::vsphere) fn is_directory(host: &str, directory: &str) -> bool {
     let host: String = host.chars().take(HOST_NAME_MAX).collect();
     let rest = directory
         .strip_prefix(&host)

@@ -22,6 +22,7 @@ use tokio::sync::Semaphore;
 use vim25::{Ref, mo};
 
 use self::lookup::Roots;
+pub(in crate::vsphere) use self::machine::is_directory as is_image_directory;
 use super::endpoint::Endpoint;
 use super::host_objects::HostObjects;
 use super::index::Index;

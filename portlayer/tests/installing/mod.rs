@@ -1,0 +1,218 @@
+//! Installations that other installations, a full datastore or the end of their program interrupt.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use portlayer::ErrorKind;
+use portlayer::exec::Allocation;
+use portlayer::vsphere::{
+    ContainerPolicy, Dialect, HostInfo, HostSpec, HostState, Hosts, InstallError, InstallProgress,
+    InstallStatus, InstallStep, Iso, Options, PoolAllocation, kind,
+};
+use simulator::{Platform, Simulator};
+use tokio::sync::Notify;
+
+use crate::folders::cluster;
+use crate::interrupted::inventory;
+use crate::{Endpoint, spec};
+
+fn quiet(_: InstallProgress) {}
+
+impl Endpoint {
+    /// Returns access to the hosts as another program would have it.
+    fn program(&self) -> Hosts {
+        Hosts::new(self.client.clone(), Options::default())
+    }
+
+    /// Starts an installation, and ends its program when a step reports this status.
+    async fn interrupted(&self, spec: HostSpec, step: InstallStep, status: InstallStatus) {
+        let reached = Notify::new();
+        let observer = |progress: InstallProgress| {
+            if (progress.step, progress.status) == (step, status) {
+                reached.notify_one();
+            }
+        };
+        let hosts = self.program();
+        tokio::select! {
+            biased;
+            () = reached.notified() => {}
+            installed = hosts.install(spec, &observer) => panic!("not interrupted: {installed:?}"),
+        }
+    }
+}
+
+async fn endpoints() -> [Endpoint; 3] {
+    [
+        Endpoint::start(Dialect::Vic1, Platform::default()).await,
+        cluster(true).await,
+        cluster(false).await,
+    ]
+}
+
+type Installed = Result<HostInfo, InstallError>;
+
+/// Starts one installation, and the other when the first starts this step.
+async fn race(endpoint: &Endpoint, spec: &HostSpec, at: Option<InstallStep>) -> [Installed; 2] {
+    let (first, second) = (endpoint.program(), endpoint.program());
+    let reached = Arc::new(Notify::new());
+    let observer = |progress: InstallProgress| {
+        if Some(progress.step) == at && progress.status == InstallStatus::Started {
+            reached.notify_one();
+        }
+    };
+    let late = async {
+        if at.is_some() {
+            reached.notified().await;
+        }
+        second.install(spec.clone(), &quiet).await
+    };
+    let (one, other) = tokio::join!(first.install(spec.clone(), &observer), late);
+    [one, other]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_installations_at_once_exactly_one_wins_and_the_other_leaves_nothing() {
+    for endpoint in endpoints().await {
+        let before = inventory(&endpoint).await;
+        let spec = endpoint.spec("twice");
+        let spec = match endpoint.client.is_vcenter() {
+            true => spec,
+            false => spec.create_bridge(true).public_network("VM Network"),
+        };
+        let has_pool = endpoint.has_pools().await;
+        let starts = InstallStep::ALL.into_iter().filter(|step| match step {
+            InstallStep::Address => false,
+            InstallStep::BridgeNetwork => !endpoint.client.is_vcenter(),
+            InstallStep::Folder => endpoint.client.is_vcenter(),
+            _ => has_pool,
+        });
+        for at in starts.map(Some).chain([None; 2]) {
+            let ended = race(&endpoint, &spec, at).await;
+            let won = ended.iter().filter(|ended| ended.is_ok()).count();
+            assert_eq!(won, 1, "{at:?}: {ended:#?}");
+            let lost = ended.into_iter().find_map(Result::err).unwrap();
+            let says_so = matches!(
+                lost.error().kind,
+                ErrorKind::AlreadyExists | ErrorKind::InUse { .. }
+            );
+            assert!(says_so, "{at:?}: {lost:?}");
+            assert_eq!(lost.error().resource().kind, kind::HOST, "{at:?}: {lost:?}");
+            assert_eq!(lost.left_behind(), [], "{at:?}: {lost:?}");
+
+            let hosts = endpoint.program();
+            let found = hosts.find("twice").await.unwrap();
+            assert_eq!(found.state, HostState::Running, "{at:?}");
+            hosts.open("twice").await.unwrap();
+            let deleted = hosts.delete("twice", ContainerPolicy::Refuse).await;
+            assert_eq!(deleted.unwrap().left, [], "{at:?}");
+            let now = inventory(&endpoint).await;
+            let left: Vec<_> = now.difference(&before).collect();
+            assert!(left.is_empty(), "{at:?}: {left:?}");
+        }
+    }
+}
+
+impl Endpoint {
+    async fn has_pools(&self) -> bool {
+        let plan = self.hosts.plan(self.spec("any")).await.unwrap();
+        let mut steps = plan.steps().iter();
+        steps.any(|step| step.step == InstallStep::ResourcePool)
+    }
+}
+
+#[tokio::test]
+async fn a_datastore_that_fills_up_during_the_uploads_is_named_and_nothing_is_left() {
+    const MIB: usize = 1 << 20;
+    let simulator = Simulator::builder().datastore_capacity(64 << 20).start();
+    let endpoint = Endpoint::install(simulator.await.unwrap(), Dialect::Vic1, spec("vch")).await;
+    let mut spec = endpoint.spec("full");
+    spec.appliance_iso = Iso::bytes(Bytes::from(vec![1; 8 * MIB]));
+    let plan = endpoint.hosts.plan(spec).await.unwrap();
+    assert!(plan.is_ready(), "{plan}");
+    // Somebody else uses the space in the meantime.
+    let filler = endpoint.simulator.datastore_directory().join("filler");
+    std::fs::write(filler, vec![7; 60 * MIB]).unwrap();
+    let before = inventory(&endpoint).await;
+    let failed = endpoint.hosts.apply(plan, &quiet).await.unwrap_err();
+    assert_eq!(failed.step(), InstallStep::ApplianceIso, "{failed:?}");
+    let ErrorKind::Exhausted { what } = &failed.error().kind else {
+        panic!("{failed:?}");
+    };
+    let needed = "space on datastore \"datastore1\" (its files need 8.0 MiB, ";
+    assert!(what.starts_with(needed), "{what}");
+    let remedy = " MiB are free; free space on it, or choose another with --image-store)";
+    assert!(what.ends_with(remedy), "{what}");
+    assert_eq!(failed.left_behind(), [], "{failed}");
+    assert_eq!(inventory(&endpoint).await, before);
+}
+
+#[tokio::test]
+async fn the_pool_of_a_resumed_installation_is_limited() {
+    let endpoint = cluster(true).await;
+    let (step, status) = (InstallStep::Appliance, InstallStatus::Finished);
+    endpoint
+        .interrupted(endpoint.spec("limited"), step, status)
+        .await;
+    let hosts = endpoint.program();
+    let unlimited = hosts.pool("limited").await.unwrap().unwrap();
+    assert!(unlimited.is_default(), "{unlimited}");
+    let pool = PoolAllocation::new().cpu(Allocation::new().limit(4000));
+    let resumed = hosts.install(endpoint.spec("limited").pool(pool), &quiet);
+    assert_eq!(resumed.await.unwrap().state, HostState::Running);
+    assert_eq!(hosts.pool("limited").await.unwrap(), Some(pool));
+}
+
+impl Endpoint {
+    fn uploads(&self) -> u64 {
+        let calls = self.simulator.script().calls();
+        calls.get("PUT /folder").copied().unwrap_or(0)
+    }
+}
+
+#[tokio::test]
+async fn images_that_were_uploaded_are_not_sent_again() {
+    let endpoint = Endpoint::start(Dialect::Vic1, Platform::default()).await;
+    let files = tempfile::tempdir().unwrap();
+    let image = files.path().join("bootstrap.iso");
+    std::fs::write(&image, "bootstrap").unwrap();
+    let mut spec = endpoint.spec("resumed");
+    spec.bootstrap_iso = Iso::file(&image);
+    let (step, status) = (InstallStep::Configure, InstallStatus::Started);
+    let before = endpoint.uploads();
+    endpoint.interrupted(spec.clone(), step, status).await;
+    assert_eq!(endpoint.uploads() - before, 2);
+
+    // The files are complete; only the first run sent them.
+    endpoint.interrupted(spec.clone(), step, status).await;
+    assert_eq!(endpoint.uploads() - before, 2);
+
+    // One has another content, although its size is the same.
+    std::fs::write(&image, "bootstrip").unwrap();
+    endpoint.interrupted(spec.clone(), step, status).await;
+    assert_eq!(endpoint.uploads() - before, 3);
+
+    // One is incomplete on the datastore.
+    let uploaded = endpoint.simulator.datastore_directory().join("resumed");
+    std::fs::write(uploaded.join("appliance.iso"), "app").unwrap();
+    let told = AtomicBool::new(false);
+    let observer = |progress: InstallProgress| {
+        if let (InstallStep::BootstrapIso, InstallStatus::Transferred { done, total }) =
+            (progress.step, progress.status)
+        {
+            assert_eq!((done, total), (9, Some(9)));
+            told.store(true, Ordering::Relaxed);
+        }
+    };
+    let hosts = endpoint.program();
+    hosts.install(spec, &observer).await.unwrap();
+    assert_eq!(endpoint.uploads() - before, 4);
+    assert!(told.into_inner(), "the progress of a file that is not sent");
+    for (file, content) in [
+        ("appliance.iso", "appliance"),
+        ("bootstrap.iso", "bootstrip"),
+    ] {
+        let found = std::fs::read_to_string(uploaded.join(file)).unwrap();
+        assert_eq!(found, content);
+    }
+}
