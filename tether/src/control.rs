@@ -1,6 +1,6 @@
 //! Serves clients on the control line over SSH.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use guest_io::handshake;
@@ -10,6 +10,7 @@ use guest_io::ssh::server::{
 use guest_io::ssh::{ClientPublicKey, KeyError, PrivateKey, server};
 use guestinfo::Dialect;
 use tether_sys::{Exit, TerminalSize};
+use tokio::task::AbortHandle;
 
 use crate::lines::Lines;
 use crate::session::{self, Session, SessionError, Sessions};
@@ -27,7 +28,7 @@ pub(crate) fn server(
 ) -> Result<Server, KeyError> {
     let host_key = PrivateKey::from_openssh(host_key)?;
     let client_key: ClientPublicKey = client_key.parse()?;
-    let server = Server::new(host_key, client_key, Arc::new(Guest(sessions)));
+    let server = Server::new(host_key, client_key, Arc::new(Guest::new(sessions)));
     Ok(server.handshake(match dialect {
         Dialect::Vic04 => handshake::Dialect::Vic04,
         Dialect::Vic1 => handshake::Dialect::Vic1,
@@ -50,30 +51,79 @@ pub(crate) async fn serve(server: Server, lines: Arc<dyn Lines>) {
     }
 }
 
+/// The maximum number of attachments that have ended, but whose input the processes have not read
+/// yet. The input of each is at most [`WINDOW`](guest_io::ssh::WINDOW) bytes. Beyond that, the oldest
+/// is discarded.
+const MAX_UNREAD: usize = 16;
+
 /// Adapts the sessions to the SSH server.
 #[derive(Debug)]
-struct Guest(Sessions);
+struct Guest {
+    sessions: Sessions,
+    attachments: Mutex<Vec<Copying>>,
+}
+
+/// The tasks of an attachment.
+#[derive(Debug)]
+struct Copying {
+    session: String,
+    output: AbortHandle,
+    input: AbortHandle,
+}
+
+impl Guest {
+    fn new(sessions: Sessions) -> Self {
+        Self {
+            sessions,
+            attachments: Mutex::default(),
+        }
+    }
+
+    /// Adds an attachment, and discards the oldest input that its process does not read if there is
+    /// too much.
+    fn add(&self, copying: Copying) {
+        let attachments = self.attachments.lock();
+        let mut attachments = attachments.unwrap_or_else(PoisonError::into_inner);
+        attachments.retain(|copying| !copying.input.is_finished());
+        let is_unread = |copying: &Copying| copying.output.is_finished();
+        let unread = attachments.iter().filter(|copying| is_unread(copying));
+        if unread.count() >= MAX_UNREAD
+            && let Some(oldest) = attachments.iter().position(is_unread)
+        {
+            let oldest = attachments.remove(oldest);
+            tracing::warn!(
+                session = oldest.session,
+                "input of a client that has detached is discarded: the process does not read"
+            );
+            oldest.input.abort();
+        }
+        attachments.push(copying);
+    }
+}
 
 impl GuestSessions for Guest {
     fn ids(&self) -> Vec<String> {
-        self.0.ids()
+        self.sessions.ids()
     }
 
     fn attach(&self, id: &str, attachment: Attachment) -> Result<(), Refused> {
         let session = self
-            .0
+            .sessions
             .get(id)
             .filter(Session::is_attachable)
             .ok_or(Refused)?;
         // Attach before unblocking, so that no output is lost.
         let from = session.attach();
-        tokio::spawn(forward(from, attachment.output));
-        tokio::spawn(feed(session, attachment.stdin));
+        self.add(Copying {
+            session: id.to_owned(),
+            output: tokio::spawn(forward(from, attachment.output)).abort_handle(),
+            input: tokio::spawn(feed(session, attachment.stdin)).abort_handle(),
+        });
         Ok(())
     }
 
     fn request(&self, id: &str, request: Request) -> bool {
-        let Some(session) = self.0.get(id).filter(Session::is_attachable) else {
+        let Some(session) = self.sessions.get(id).filter(Session::is_attachable) else {
             return false;
         };
         match request {

@@ -388,3 +388,59 @@ async fn a_client_on_the_control_line_receives_all_output_and_the_exit() {
     assert!(!keys.session("main").run_block);
     assert_eq!(keys.session("main").exit_status, Some(9));
 }
+
+#[cfg(feature = "ssh")]
+#[tokio::test]
+async fn detached_clients_whose_input_is_not_read_leave_a_bounded_number_of_tasks() {
+    use guest_io::ssh::PrivateKey;
+    use guest_io::ssh::client::Connector;
+
+    const CLIENTS: usize = 60;
+    let Some((_place, machine)) = machine().await else {
+        return;
+    };
+    let (host_key, client_key) = (PrivateKey::generate(), PrivateKey::generate());
+    let (host_key, client_key) = (host_key.expect("a key"), client_key.expect("a key"));
+    let mut config = container("trap 'exit 3' TERM; while :; do sleep 0.01; done");
+    config.key = guestinfo::vic::Redacted(host_key.to_openssh().expect("text").into_bytes());
+    config.client_key = Some(client_key.public().to_string());
+    config.sessions.get_mut("main").expect("it").open_stdin = true;
+    let keys = Keys::new(&config, Dialect::Vic1);
+    let (line, ours) = tokio::io::duplex(1 << 16);
+    let wires = Wires::with_control(line);
+    let agent = Agent::new(machine.clone(), Arc::new(wires), keys.clone());
+    let sessions = agent.sessions();
+    let agent = tokio::spawn(agent.run());
+    let connector = Connector::new(client_key);
+    let client = connector.connect(ours, |_| std::future::ready(true));
+    let client = client.await.expect("a connection");
+    let alive = || {
+        tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks()
+    };
+    let before = alive();
+    for _ in 0..CLIENTS {
+        let mut attached = client.attach("main").await.expect("an attachment");
+        // Half of what may be in flight: sending does not wait for the process.
+        for _ in 0..4 {
+            let piece = vec![b'x'; 32 << 10].into();
+            attached.input.send(piece).await.expect("input");
+        }
+    }
+    // The session still has a reader, and a client can still attach.
+    let last = client.attach("main").await.expect("an attachment");
+    let bounded = async {
+        while alive() > before + CLIENTS / 2 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let bounded = tokio::time::timeout(Duration::from_secs(20), bounded).await;
+    bounded.expect("a bounded number of tasks");
+    drop(last);
+    let session = sessions.get("main").expect("it");
+    session.signal(15).await.expect("a signal");
+    drop(client);
+    agent.await.expect("a task").expect("the agent succeeds");
+    assert_eq!(keys.session("main").exit_status, Some(3));
+}

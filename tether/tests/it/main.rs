@@ -7,4 +7,6 @@
 
 mod agent;
 mod container;
+#[cfg(feature = "ssh")]
+mod openssh;
 mod supervisor;

@@ -92,7 +92,8 @@ impl Output {
     }
 
     /// Reports how the session's process ended, after all of its output. Waits until the host
-    /// has received everything, but at most 5 seconds after the last byte was sent.
+    /// has received everything, but at most 5 seconds after the last byte was sent. A client that
+    /// has attached with `attach ID` has received everything when it disconnects.
     ///
     /// # Errors
     ///

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use russh::server::{Handle, Msg};
 use russh::{Channel, ChannelId, ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::attachment::{Attachment, Item, Output, Stdin, StdinEvent};
 use super::{GuestSessions, Request};
@@ -73,7 +73,13 @@ impl Attached {
     }
 
     /// Forwards data until the channel is closed.
-    pub(super) async fn run(mut self, channel: Channel<Msg>, handle: Handle) {
+    /// `connected` changes, or its sender is dropped, when the connection ends.
+    pub(super) async fn run(
+        mut self,
+        channel: Channel<Msg>,
+        handle: Handle,
+        mut connected: watch::Receiver<()>,
+    ) {
         let id = channel.id();
         let (mut reader, writer) = channel.split();
         let credit = &self.credit;
@@ -122,6 +128,18 @@ impl Attached {
             );
         }
         let _ = handle.close(id).await;
+        if held.is_some() && self.mode == Mode::Plain {
+            // The client disconnects when it has received everything. If the line ended first, it
+            // would report that instead of the exit.
+            let unread = async { while reader.wait().await.is_some() {} };
+            let disconnected = async {
+                tokio::select! {
+                    _ = connected.changed() => {}
+                    () = async { unread.await; std::future::pending().await } => {}
+                }
+            };
+            let _ = tokio::time::timeout(CONFIRMATION, disconnected).await;
+        }
         drop(held);
     }
 }

@@ -9,6 +9,7 @@ use russh::server::{
 };
 use russh::{Channel, ChannelId, ChannelOpenFailure};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
 
 use super::{Request, Shared, channel};
 use crate::ssh::transport::Lease;
@@ -23,6 +24,7 @@ where
         shared: Arc::clone(shared),
         idle: HashMap::new(),
         busy: Arc::new(()),
+        connected: watch::Sender::new(()),
     };
     let session = russh::server::run_stream(Arc::clone(&shared.config), lease, connection).await?;
     session.await
@@ -34,6 +36,8 @@ struct Connection {
     idle: HashMap<ChannelId, Idle>,
     /// Counts the channels that have requested a subsystem: each has a reference.
     busy: Arc<()>,
+    /// Dropped with the connection.
+    connected: watch::Sender<()>,
 }
 
 struct Idle {
@@ -81,8 +85,9 @@ impl Connection {
                 if mode == channel::Mode::Plain {
                     self.shared.sessions.request(argument, Request::Unblock);
                 }
+                let connected = self.connected.subscribe();
                 tokio::spawn(async move {
-                    attached.run(channel, handle).await;
+                    attached.run(channel, handle, connected).await;
                     drop(busy);
                 });
                 true
