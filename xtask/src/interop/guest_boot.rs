@@ -4,18 +4,19 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use super::boot::Kernel;
 use super::built::Built;
 use super::report::Report;
-use crate::process::{cargo, run};
+use crate::process::{capture, cargo, on_path, run};
 
-const CHECKS: [&str; 5] = [
+const CHECKS: [&str; 6] = [
     "a_machine_runs_its_program_is_attached_to_and_powers_off",
     "a_machine_without_its_disk_says_so_and_powers_off",
     "a_machine_without_a_fixed_address_obtains_one_by_dhcp",
     "a_machine_whose_program_cannot_start_says_why_and_powers_off",
+    "a_machine_whose_boot_fails_powers_off_without_a_report",
     "a_process_that_uses_all_memory_is_reported_as_out_of_memory",
 ];
 
@@ -31,8 +32,26 @@ const MODULES: [&str; 7] = [
     "evdev",
 ];
 
-/// Runs the checks if QEMU is installed, and a kernel is in `folder` or can be downloaded.
+const OPENSSH: &str = "openssh_attaches_to_a_pinned_machine_and_receives_all_output_and_the_exit";
+
+/// Runs the checks if QEMU is installed, and a kernel is in `folder` or can be downloaded, and
+/// attaches with OpenSSH's client if it is installed.
 pub(super) fn checks(report: &mut Report, built: &Built, folder: &Path) {
+    let name = format!("tether: {}", OPENSSH.replace('_', " "));
+    if on_path("ssh") {
+        report.check(&name, || {
+            let mut command = built.test("tether", "it")?;
+            let test = format!("openssh::{OPENSSH}");
+            let ran = capture(command.args(["--ignored", "--exact", &test]))?;
+            ensure!(ran.contains("1 passed"), "the test does not exist: {ran}");
+            Ok(())
+        });
+    } else {
+        report.not_run(
+            &name,
+            "ssh, of the package openssh-client, is not installed",
+        );
+    }
     let kernel = Kernel::get(folder);
     let mut initramfs = None;
     for check in CHECKS {

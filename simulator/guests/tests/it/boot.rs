@@ -39,6 +39,10 @@ struct Machine {
     client_key: PrivateKey,
     /// The options of the machine's network in QEMU.
     network: &'static str,
+    /// The machine's memory in MiB.
+    memory: u32,
+    /// Options for the kernel.
+    kernel_options: &'static str,
 }
 
 impl Machine {
@@ -80,6 +84,8 @@ impl Machine {
             host_key,
             client_key,
             network: "user,id=n0,restrict=on",
+            memory: 256,
+            kernel_options: "",
         }
     }
 
@@ -124,10 +130,9 @@ impl Machine {
         let mut qemu = tokio::process::Command::new("qemu-system-x86_64");
         // `-cpu max` has a random number generator. Without it, the kernel has too little entropy
         // for keys.
-        qemu.args(
-            "-accel tcg -cpu max -machine pc -m 256 -smp 1 -nodefaults -no-user-config".split(' '),
-        )
-        .args("-display none -no-reboot".split(' '));
+        qemu.args("-accel tcg -cpu max -machine pc -smp 1 -nodefaults -no-user-config".split(' '))
+            .args(["-m", &self.memory.to_string()])
+            .args("-display none -no-reboot".split(' '));
         for (id, device) in [("control", "socket"), ("console", "file"), ("log", "file")] {
             let more = if device == "socket" {
                 ",reconnect=1"
@@ -152,7 +157,8 @@ impl Machine {
             .arg(kernel)
             .arg("-initrd")
             .arg(initramfs);
-        qemu.args(["-append", "console=ttyS1 quiet panic=-1"]);
+        let options = format!("console=ttyS1 quiet panic=-1 {}", self.kernel_options);
+        qemu.args(["-append", &options]);
         qemu.stdin(Stdio::null()).kill_on_drop(true);
         qemu.spawn().expect("QEMU")
     }
@@ -426,5 +432,24 @@ async fn a_process_that_uses_all_memory_is_reported_as_out_of_memory() {
     for (name, expected) in [("signal", "9"), ("oom", "true")] {
         let key = format!("guestinfo.vice..sessions|main.{name}");
         assert_eq!(keys.keys().get(&key).map(String::as_str), Some(expected));
+    }
+}
+
+/// The port layer reports such a machine as `NeverOn`, as soon as it is off.
+#[tokio::test]
+#[ignore = "needs QEMU, a kernel and the agent's static binary"]
+async fn a_machine_whose_boot_fails_powers_off_without_a_report() {
+    for (memory, kernel_options, wanted) in [
+        // Without a first process and a disk for another one.
+        (256, "rdinit=/missing", "Kernel panic"),
+        // Too little memory for the kernel and its initramfs.
+        (48, "", ""),
+    ] {
+        let mut machine = Machine::running("/echo", |_| {});
+        (machine.memory, machine.kernel_options) = (memory, kernel_options);
+        let config = machine.run().await;
+        assert_eq!(config.sessions["main"].started, Started::No);
+        let console = machine.console();
+        assert!(console.contains(wanted), "{console}");
     }
 }
