@@ -118,13 +118,8 @@ impl<R: GuestRpc + Send> Agent<R> {
                         endpoint.network.assigned = Some(leased);
                     }
                 }
-                for note in prepared.notes {
-                    tracing::info!(container = container.common.id, note, "a missing feature");
-                    container.diagnostics.exit_logs.push(ExitLog {
-                        time: Timestamp::now(),
-                        exit_status: 0,
-                        message: note,
-                    });
+                for text in prepared.notes {
+                    note(&mut container, text);
                 }
             }
             Err(error) => {
@@ -254,6 +249,9 @@ impl<R: GuestRpc + Send> Agent<R> {
             let report = tokio::select! {
                 report = incoming.recv() => report,
                 change = platform.network_changed() => {
+                    if let Err(error) = platform.apply_network_change(&change).await {
+                        note(container, error.to_string());
+                    }
                     if let Some(endpoint) = container.networks.get_mut(&change.network) {
                         endpoint.assigned = change.address.map(Into::into);
                         endpoint.network.assigned = change.leased;
@@ -357,6 +355,16 @@ fn launch(config: &SessionConfig) -> Launch {
         })
         .collect();
     launch
+}
+
+/// Adds a missing feature to the container's diagnostics.
+fn note(container: &mut ExecutorConfig, note: String) {
+    tracing::info!(container = container.common.id, note, "a missing feature");
+    container.diagnostics.exit_logs.push(ExitLog {
+        time: Timestamp::now(),
+        exit_status: 0,
+        message: note,
+    });
 }
 
 /// A change of a session's keys.

@@ -37,9 +37,9 @@
 //! A card without a fixed address obtains one by DHCP. The start of the processes waits 20 seconds
 //! for it; after that, the missing network is noted in the diagnostics, and the agent keeps asking.
 //! The lease is extended while the machine runs. The address, gateway and name servers are reported
-//! in the keys `assigned` of the endpoint and of its network, also when they change. Name servers
-//! and the search domain reach `/etc/resolv.conf` if they were leased before the processes start
-//! and the keys have none.
+//! in the keys `assigned` of the endpoint and of its network, and in `/etc/hosts` and
+//! `/etc/resolv.conf`, also when they change. Name servers and a search domain in the keys take
+//! precedence.
 //!
 //! # Features
 //!

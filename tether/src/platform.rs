@@ -40,6 +40,16 @@ pub trait Platform: fmt::Debug + Send + Sync + 'static {
         std::future::pending().await
     }
 
+    /// Updates the container's files, such as `/etc/resolv.conf`, after a
+    /// [change](Self::network_changed). By default, there are none.
+    ///
+    /// # Errors
+    /// Fails when a file cannot be written. The error's text is stored in the container's
+    /// diagnostics.
+    async fn apply_network_change(&self, _: &NetworkChange) -> Result<(), PlatformError> {
+        Ok(())
+    }
+
     /// Waits until the host requests a shutdown of the machine.
     async fn shutdown_requested(&self);
 
@@ -69,6 +79,8 @@ pub struct NetworkChange {
     pub address: Option<IpNet>,
     /// The other values.
     pub leased: Option<AssignedNetwork>,
+    /// The search domain.
+    pub domain: Option<String>,
 }
 
 /// The reason why an operation of the platform failed, in words for the user of the container.

@@ -123,6 +123,17 @@ impl Supervisor {
         self.ask(order, None).await.map(drop)
     }
 
+    /// Replaces the content of one of the [files](ContainerSetup::files) of the container's setup.
+    /// Paths that the container has changed do not matter: the file itself is written.
+    ///
+    /// # Errors
+    /// Fails when the setup has no such file, or with the system's error.
+    pub async fn write_file(&self, path: &str, content: Vec<u8>) -> Result<(), SupervisorError> {
+        let path = path.to_owned();
+        let order = |id| Request::WriteFile { id, path, content };
+        self.ask(order, None).await.map(drop)
+    }
+
     /// Starts a TCP connection to an address from inside the container.
     ///
     /// # Errors

@@ -65,10 +65,13 @@ impl Card {
     }
 
     async fn report(&self, changes: &mpsc::Sender<NetworkChange>, lease: Option<&Lease>) {
-        let change = NetworkChange {
-            network: self.network.clone(),
-            address: lease.map(Lease::net),
-            leased: lease.map(Lease::assigned),
+        let network = self.network.clone();
+        let change = match lease {
+            Some(lease) => lease.change(network),
+            None => NetworkChange {
+                network,
+                ..NetworkChange::default()
+            },
         };
         // Fails only if the agent has ended.
         drop(changes.send(change).await);

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use super::causes;
-use super::dhcp::{Client, Lease, Mac, Socket};
+use super::dhcp::{Client, Mac, Socket};
 use super::leased_card::Card;
 use crate::platform::NetworkChange;
 
@@ -26,20 +26,27 @@ pub(super) struct Networks {
     _leased: JoinSet<()>,
 }
 
-/// Configures all cards, and writes what DHCP assigned into `config`. Returns the networks, and the
-/// addresses by the name of the network. A failure is added to the notes, and does not stop the
-/// container.
+/// The network cards after their configuration, by the name of the network.
+#[derive(Debug)]
+pub(super) struct Configured {
+    pub(super) networks: Networks,
+    pub(super) addresses: BTreeMap<String, IpNet>,
+    /// What DHCP assigned.
+    pub(super) leased: BTreeMap<String, NetworkChange>,
+}
+
+/// Configures all cards. A failure is added to the notes, and does not stop the container.
 pub(super) async fn configure(
-    config: &mut ExecutorConfig,
+    config: &ExecutorConfig,
     host_name: &str,
     notes: &mut Vec<String>,
-) -> (Networks, BTreeMap<String, IpNet>) {
+) -> Configured {
     let mut addresses = BTreeMap::new();
     if let Err(error) = configure_loopback() {
         notes.push(causes(&error));
     }
     let (changes, changed) = mpsc::channel(config.networks.len().max(1));
-    let (mut leased, mut firsts) = (JoinSet::new(), Vec::new());
+    let (mut cards, mut firsts) = (JoinSet::new(), Vec::new());
     for (name, endpoint) in &config.networks {
         let address = endpoint.address.and_then(|address| address.net());
         let gateway = endpoint.network.gateway.map(|gateway| gateway.addr());
@@ -50,7 +57,7 @@ pub(super) async fn configure(
                 let card = Card::new(name.clone(), endpoint.clone(), link.mtu);
                 let client = client(&device, host_name)?;
                 let (first, obtained) = oneshot::channel();
-                leased.spawn(card.run(client, first, changes.clone()));
+                cards.spawn(card.run(client, first, changes.clone()));
                 firsts.push((name.clone(), obtained));
             }
             Ok(())
@@ -61,6 +68,7 @@ pub(super) async fn configure(
             (Err(reason), _) => notes.push(not_connected(name, &reason)),
         }
     }
+    let mut leased = BTreeMap::new();
     let deadline = Instant::now() + PATIENCE;
     for (name, obtained) in firsts {
         let obtained = timeout_at(deadline, obtained).await;
@@ -74,18 +82,20 @@ pub(super) async fn configure(
         match done {
             Ok(lease) => {
                 addresses.insert(name.clone(), lease.net());
-                if let Some(endpoint) = config.networks.get_mut(&name) {
-                    apply(endpoint, &lease);
-                }
+                leased.insert(name.clone(), lease.change(name));
             }
             Err(reason) => notes.push(not_connected(&name, &reason)),
         }
     }
     let networks = Networks {
         changes: Mutex::new(changed),
-        _leased: leased,
+        _leased: cards,
     };
-    (networks, addresses)
+    Configured {
+        networks,
+        addresses,
+        leased,
+    }
 }
 
 impl Networks {
@@ -103,11 +113,11 @@ fn not_connected(network: &str, reason: &str) -> String {
 }
 
 /// Records in the keys of a network what DHCP assigned.
-fn apply(endpoint: &mut NetworkEndpoint, lease: &Lease) {
-    endpoint.assigned = Some(lease.net().into());
-    endpoint.network.assigned = Some(lease.assigned());
+pub(super) fn apply(endpoint: &mut NetworkEndpoint, change: &NetworkChange) {
+    endpoint.assigned = change.address.map(Into::into);
+    endpoint.network.assigned.clone_from(&change.leased);
     if endpoint.network.search_domain.is_none() {
-        endpoint.network.search_domain = lease.domain().map(str::to_owned);
+        endpoint.network.search_domain.clone_from(&change.domain);
     }
 }
 

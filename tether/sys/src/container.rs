@@ -20,7 +20,7 @@ use crate::fork::{Forked, SingleThreaded, leave};
 use crate::kernel_log::KernelLog;
 use crate::message::{Event, Request};
 use crate::netlink::{LOOPBACK, Netlink};
-use crate::rootfs;
+use crate::rootfs::{self, Files};
 use crate::setup::{ContainerSetup, Isolation, RootDirectory};
 use crate::socket::{receive_request, send_event};
 use crate::supervisor::{Reach, supervise};
@@ -60,12 +60,12 @@ pub(crate) fn serve(
     let made = match setup.isolation {
         Isolation::Chroot => enter_chroot(&setup).map(|notes| {
             ready(socket, notes);
-            supervise(socket, alone, Reach::Sessions);
+            supervise(socket, alone, Reach::Sessions, Files::default());
         }),
         Isolation::Namespaces => enter_namespaces(&setup, socket, alone),
-        Isolation::Machine => enter_machine(&setup, agent).map(|(reach, notes)| {
+        Isolation::Machine => enter_machine(&setup, agent).map(|(reach, files, notes)| {
             ready(socket, notes);
-            supervise(socket, alone, reach);
+            supervise(socket, alone, reach, files);
         }),
     };
     if let Err(error) = made {
@@ -101,7 +101,7 @@ fn enter_chroot(setup: &ContainerSetup) -> Result<Vec<String>, SysError> {
 fn enter_machine(
     setup: &ContainerSetup,
     agent: Option<i32>,
-) -> Result<(Reach, Vec<String>), SysError> {
+) -> Result<(Reach, Files, Vec<String>), SysError> {
     let Some(agent) = agent else {
         let other = std::io::Error::other("this is not the first process of a machine");
         return Err(SysError::new("use the machine as a container", other));
@@ -110,9 +110,9 @@ fn enter_machine(
     let proc = Dir::open("/proc", flags, Mode::empty()).step("open /proc")?;
     let log = KernelLog::open().step("report processes that run out of memory as such");
     unshare(CloneFlags::CLONE_NEWNS).step("make a mount namespace")?;
-    let mut notes = rootfs::enter(setup, false)?;
+    let (files, mut notes) = rootfs::enter(setup, false)?;
     let log = log.map_err(|error| notes.push(error.line())).ok();
-    Ok((Reach::Machine { agent, proc, log }, notes))
+    Ok((Reach::Machine { agent, proc, log }, files, notes))
 }
 
 /// The ids of this process, and those that it may map into a namespace.
@@ -241,7 +241,7 @@ fn first_process(
     mapper: Option<Mapper>,
 ) -> Result<(), SysError> {
     unshare(CloneFlags::CLONE_NEWNS).step("make a mount namespace")?;
-    let mut notes = rootfs::enter(setup, mapper.is_none())?;
+    let (files, mut notes) = rootfs::enter(setup, mapper.is_none())?;
     if let Some(mapper) = mapper {
         // The user namespace is created after the mounts, so that root in the container can
         // neither change them nor add others.
@@ -277,7 +277,7 @@ fn first_process(
     prctl::set_pdeathsig(Signal::SIGKILL).step("end with the parent")?;
     let _ = prctl::set_name(c"tether");
     ready(socket, notes);
-    supervise(socket, alone, Reach::Everything);
+    supervise(socket, alone, Reach::Everything, files);
     Ok(())
 }
 

@@ -97,6 +97,15 @@ pub enum Request {
         /// The Linux number of the signal.
         signal: i32,
     },
+    /// Replaces the content of one of [`ContainerSetup::files`].
+    WriteFile {
+        /// The id of the request, chosen by the agent.
+        id: u32,
+        /// The path, as in the setup.
+        path: String,
+        /// The new content.
+        content: Vec<u8>,
+    },
     /// Connects to an address from inside the container.
     Dial {
         /// The id of the request, chosen by the agent.
@@ -125,8 +134,8 @@ pub enum Event {
         /// The process id in the container.
         pid: i32,
     },
-    /// The signal was sent, or the connection was started. In the second case the message
-    /// contains a non-blocking socket, which becomes writable when the connection is established
+    /// The signal was sent, the file was written, or the connection was started. In the last case
+    /// the message contains a non-blocking socket, which becomes writable when the connection is established
     /// or has failed.
     Done {
         /// The id of the request.
@@ -175,6 +184,9 @@ impl Request {
                 to.u8(3).u32(*id).u8(transport);
                 to.text(&address.to_string());
             }
+            Self::WriteFile { id, path, content } => {
+                to.u8(4).u32(*id).text(path).bytes(content);
+            }
         }
         to.0
     }
@@ -200,6 +212,11 @@ impl Request {
                     _ => return None,
                 },
                 address: from.socket_address()?,
+            },
+            4 => Self::WriteFile {
+                id: from.u32()?,
+                path: from.text()?,
+                content: from.bytes()?,
             },
             _ => return None,
         };

@@ -1,8 +1,10 @@
 //! Creates the file systems of a container.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -52,18 +54,35 @@ const PROTECTED: MsFlags = MsFlags::MS_NOSUID
     .union(MsFlags::MS_NODEV)
     .union(MsFlags::MS_NOEXEC);
 
+/// The files that replace those of the image, by path. They are open, so that whatever the container
+/// does to their paths, nothing else is written.
+#[derive(Debug, Default)]
+pub(crate) struct Files(BTreeMap<String, File>);
+
+impl Files {
+    /// Replaces the content of a file.
+    pub(crate) fn write(&self, path: &str, content: &[u8]) -> io::Result<()> {
+        let missing = || io::Error::new(io::ErrorKind::NotFound, "it is a file of the image");
+        let file = self.0.get(path).ok_or_else(missing)?;
+        // A concurrent reader does not see an empty file.
+        file.write_all_at(content, 0)?;
+        file.set_len(content.len() as u64)
+    }
+}
+
 /// Mounts the root of a container and makes it the root of the calling process, which must be the
-/// first of its mount and process namespaces. Returns a note for each missing feature.
+/// first of its mount and process namespaces. Returns the files of the setup, and a note for each
+/// missing feature.
 pub(crate) fn enter(
     setup: &ContainerSetup,
     in_user_namespace: bool,
-) -> Result<Vec<String>, SysError> {
+) -> Result<(Files, Vec<String>), SysError> {
     let mut notes = Vec::new();
     let private = MsFlags::MS_REC | MsFlags::MS_SLAVE;
     mount(NONE, "/", NONE, private, NONE).step("keep mounts from the host")?;
     chdir(&setup.base).step(format_args!("enter {}", setup.base.display()))?;
     mount_root(setup, in_user_namespace)?;
-    prepare(setup, in_user_namespace, &mut notes)?;
+    let files = prepare(setup, in_user_namespace, &mut notes)?;
 
     let directory = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let old = open("/", directory, Mode::empty()).step("open the root directory")?;
@@ -106,7 +125,7 @@ pub(crate) fn enter(
         umount2(".", MntFlags::MNT_DETACH).step("unmount the old root")?;
     }
     chdir("/").step("enter the root")?;
-    Ok(notes)
+    Ok((files, notes))
 }
 
 fn mount_root(setup: &ContainerSetup, in_user_namespace: bool) -> Result<(), SysError> {
@@ -117,7 +136,7 @@ fn mount_root(setup: &ContainerSetup, in_user_namespace: bool) -> Result<(), Sys
                 .into_iter()
                 .all(|path| fits_options(path))
             {
-                let error = std::io::Error::from(std::io::ErrorKind::InvalidInput);
+                let error = io::Error::from(io::ErrorKind::InvalidInput);
                 return Err(SysError::new(
                     "mount an overlay of paths with , : or \\",
                     error,
@@ -163,16 +182,18 @@ fn prepare(
     setup: &ContainerSetup,
     in_user_namespace: bool,
     notes: &mut Vec<String>,
-) -> Result<(), SysError> {
+) -> Result<Files, SysError> {
     let stage = &setup.stage;
     let memory = Some("tmpfs");
     let flags = MsFlags::MS_NOSUID;
     mount(memory, stage, memory, flags, Some("mode=755,size=16m")).step("mount a tmpfs")?;
     let files = stage.join(FILES);
     fs::create_dir(&files).step("make a directory")?;
-    for (index, (_, content)) in setup.files.iter().enumerate() {
+    let mut made = Files::default();
+    for (index, (path, content)) in setup.files.iter().enumerate() {
         let mut file = File::create(files.join(index.to_string())).step("make a file")?;
         file.write_all(content).step("write a file")?;
+        made.0.insert(path.clone(), file);
     }
 
     for (index, bind) in setup.binds.iter().enumerate() {
@@ -216,7 +237,7 @@ fn prepare(
     if let Err(error) = mount(Some("mqueue"), &queues, Some("mqueue"), flags, NONE) {
         notes.push(format!("/dev/mqueue is empty: {}", error.desc()));
     }
-    Ok(())
+    Ok(made)
 }
 
 fn mount_proc(notes: &mut Vec<String>) -> Result<(), SysError> {
@@ -251,9 +272,9 @@ fn mount_sys(notes: &mut Vec<String>) {
 }
 
 /// Hides a file or a directory; does nothing if it does not exist.
-fn mask(path: &str) -> std::io::Result<()> {
+fn mask(path: &str) -> io::Result<()> {
     let done = match fs::metadata(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
         Ok(data) if data.is_dir() => {
             let flags = MsFlags::MS_RDONLY;
@@ -283,13 +304,13 @@ enum Kind {
 }
 
 /// Mounts a directory or file of the host over one of the container.
-fn attach(source: &Path, target: &Path, kind: Kind) -> std::io::Result<()> {
+fn attach(source: &Path, target: &Path, kind: Kind) -> io::Result<()> {
     make(target, kind)?;
     let flags = MsFlags::MS_BIND | MsFlags::MS_REC;
     Ok(mount(Some(source), target, NONE, flags, NONE)?)
 }
 
-fn make(path: &Path, kind: Kind) -> std::io::Result<()> {
+fn make(path: &Path, kind: Kind) -> io::Result<()> {
     if path.metadata().is_ok() {
         return Ok(());
     }

@@ -22,6 +22,7 @@ use crate::fork::SingleThreaded;
 use crate::kernel_log::KernelLog;
 use crate::launch::Launch;
 use crate::message::{Event, Exit, Request, Transport};
+use crate::rootfs::Files;
 use crate::socket::{receive_request, send_event};
 
 /// The processes that a signal to all processes reaches.
@@ -48,15 +49,17 @@ struct Supervisor<'a> {
     socket: &'a OwnedFd,
     alone: &'a SingleThreaded,
     reach: Reach,
+    files: Files,
     sessions: BTreeSet<i32>,
 }
 
-/// Serves until the agent closes its end.
-pub(crate) fn supervise(socket: &OwnedFd, alone: &SingleThreaded, reach: Reach) {
+/// Serves until the agent closes its end. `files` are those that the agent may change.
+pub(crate) fn supervise(socket: &OwnedFd, alone: &SingleThreaded, reach: Reach, files: Files) {
     let mut supervisor = Supervisor {
         socket,
         alone,
         reach,
+        files,
         sessions: BTreeSet::new(),
     };
     // An error of the socket or a signal means that the agent has ended.
@@ -133,6 +136,10 @@ impl Supervisor<'_> {
             Request::Signal { id, pid, signal } => match self.signal(pid, signal) {
                 Ok(()) => (Event::Done { id }, Vec::new()),
                 Err(error) => failed(id, format!("signal {signal}: {}", reason(&error.into()))),
+            },
+            Request::WriteFile { id, path, content } => match self.files.write(&path, &content) {
+                Ok(()) => (Event::Done { id }, Vec::new()),
+                Err(error) => failed(id, format!("write {path}: {}", reason(&error))),
             },
             Request::Dial {
                 id,

@@ -8,12 +8,12 @@ use async_trait::async_trait;
 use guest_io::Stream;
 use guest_io::log::{Decoder, Format, Item};
 use guestinfo::rpc::{GuestRpc, Memory, RpcError};
-use guestinfo::vic::{Command, ExecutorConfig, SessionConfig, Started};
+use guestinfo::vic::{Command, ExecutorConfig, NetworkEndpoint, SessionConfig, Started};
 use guestinfo::{Dialect, decode, encode};
 use tether::sys::{Exit, Launch};
 use tether::{
-    Agent, Line, Lines, Output, Platform, PlatformError, Prepared, Process, ProcessOutput,
-    Supervisor,
+    Agent, Line, Lines, NetworkChange, Output, Platform, PlatformError, Prepared, Process,
+    ProcessOutput, Supervisor,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWrite, DuplexStream};
 use tokio::sync::{Notify, watch};
@@ -227,6 +227,93 @@ impl Platform for Ends {
     }
 
     async fn power_off(&self) {}
+}
+
+/// A machine whose process ends when an address has changed. Its files cannot be written.
+#[derive(Debug)]
+struct Renewed {
+    changes: tokio::sync::Mutex<tokio::sync::mpsc::Receiver<NetworkChange>>,
+    exit: Mutex<Option<tokio::sync::oneshot::Sender<Exit>>>,
+}
+
+#[async_trait]
+impl Platform for Renewed {
+    async fn prepare(&self, _: &ExecutorConfig) -> Result<Prepared, PlatformError> {
+        Ok(Prepared::default())
+    }
+
+    async fn launch(&self, _: Launch) -> Result<Process, PlatformError> {
+        let (output, _) = io::pipe().expect("a pipe");
+        let output = ProcessOutput::new(output.into()).expect("a pipe");
+        let (ended, exit) = tokio::sync::oneshot::channel();
+        *self.exit.lock().expect("an exit") = Some(ended);
+        Ok(Process::new(1, None, output, None, exit))
+    }
+
+    async fn signal(&self, _: i32, _: i32) -> Result<(), PlatformError> {
+        Ok(())
+    }
+
+    async fn network_changed(&self) -> NetworkChange {
+        match self.changes.lock().await.recv().await {
+            Some(change) => change,
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn apply_network_change(&self, change: &NetworkChange) -> Result<(), PlatformError> {
+        assert_eq!(change.network, "lan");
+        let exit = self.exit.lock().expect("an exit").take();
+        exit.expect("a process")
+            .send(Exit::Code(0))
+            .expect("a process");
+        Err(PlatformError::new(
+            "write /etc/resolv.conf: the disk is full",
+        ))
+    }
+
+    async fn shutdown_requested(&self) {
+        std::future::pending::<()>().await;
+    }
+
+    async fn power_off(&self) {}
+}
+
+#[tokio::test]
+async fn a_changed_address_is_applied_and_a_failure_is_noted() {
+    let mut config = container("");
+    config
+        .networks
+        .insert("lan".to_owned(), NetworkEndpoint::default());
+    let keys = Keys::new(&config, Dialect::Vic1);
+    let (changes, changed) = tokio::sync::mpsc::channel(1);
+    let machine = Arc::new(Renewed {
+        changes: changed.into(),
+        exit: Mutex::default(),
+    });
+    let wires = Arc::new(Wires::default());
+    let agent = tokio::spawn(Agent::new(machine.clone(), wires, keys.clone()).run());
+    while keys.session("main").started != Started::Yes {
+        tokio::task::yield_now().await;
+    }
+    let address: ipnet::IpNet = "10.0.0.9/24".parse().expect("an address");
+    let change = NetworkChange {
+        network: "lan".to_owned(),
+        address: Some(address),
+        ..NetworkChange::default()
+    };
+    changes.send(change).await.expect("an agent");
+    agent.await.expect("a task").expect("the agent succeeds");
+    let keys = keys.0.lock().expect("keys").keys().clone();
+    let reported = decode::<ExecutorConfig>(&keys).value;
+    assert_eq!(reported.networks["lan"].assigned, Some(address.into()));
+    let notes = &reported.diagnostics.exit_logs;
+    assert!(
+        notes
+            .iter()
+            .any(|note| note.message.contains("the disk is full")),
+        "{notes:?}"
+    );
 }
 
 #[tokio::test]

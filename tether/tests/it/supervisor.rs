@@ -83,6 +83,35 @@ async fn a_container_has_its_own_host_name_processes_and_network() {
 }
 
 #[tokio::test]
+async fn a_file_of_the_setup_is_replaced_and_no_other_is() {
+    let directories = Directories::new();
+    let mut setup = directories.setup_with_programs();
+    let resolver = "/etc/resolv.conf".to_owned();
+    setup.files = vec![(resolver.clone(), b"nameserver 10.0.0.53\n".to_vec())];
+    let Some(running) = start(setup).await else {
+        return;
+    };
+    let supervisor = &running.supervisor;
+    let script = "cat /etc/resolv.conf; echo ready; read line; cat /etc/resolv.conf";
+    let mut launch = shell(script);
+    launch.open_stdin = true;
+    let mut process = supervisor.launch(launch).await.expect("it starts");
+    let mut seen = [0; 27];
+    process.stdout.read_exact(&mut seen).await.expect("output");
+    assert_eq!(&seen, b"nameserver 10.0.0.53\nready\n");
+    let content = b"nameserver 10.0.0.1\n".to_vec();
+    let written = supervisor.write_file(&resolver, content).await;
+    written.expect("a file");
+    let mut stdin = process.stdin.take().expect("a pipe");
+    stdin.write_all(b"go on\n").await.expect("input");
+    assert_eq!(output(&mut process).await.0, "nameserver 10.0.0.1\n");
+    let other = supervisor.write_file("/etc/passwd", Vec::new()).await;
+    let reason = other.expect_err("a file of the image").to_string();
+    assert_eq!(reason, "write /etc/passwd: it is a file of the image");
+    end(running);
+}
+
+#[tokio::test]
 async fn a_failed_start_is_reported_with_its_reason() {
     let directories = Directories::new();
     let lower = directories.path().join("lower");

@@ -8,6 +8,7 @@ use ipnet::{IpNet, Ipv4Net};
 use tokio::time::Instant;
 
 use super::message::Terms;
+use crate::platform::NetworkChange;
 
 /// The minimum duration of a lease. A server that grants less is asked this often only.
 const MIN_LEASE: Duration = Duration::from_secs(60);
@@ -59,12 +60,17 @@ impl Lease {
         self.terms.gateway.map(IpAddr::V4)
     }
 
-    pub(in super::super) fn domain(&self) -> Option<&str> {
-        self.terms.domain.as_deref()
+    /// Returns what the lease assigns for the network with this name.
+    pub(in super::super) fn change(&self, network: String) -> NetworkChange {
+        NetworkChange {
+            network,
+            address: Some(self.net()),
+            leased: Some(self.assigned()),
+            domain: self.terms.domain.clone(),
+        }
     }
 
-    /// Returns the values to report in the keys.
-    pub(in super::super) fn assigned(&self) -> AssignedNetwork {
+    fn assigned(&self) -> AssignedNetwork {
         let prefix = self.terms.prefix;
         let gateway = self.terms.gateway;
         let gateway = gateway.and_then(|address| Ipv4Net::new(address, prefix).ok());
