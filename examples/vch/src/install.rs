@@ -26,7 +26,8 @@ pub(crate) async fn script(context: &Context<'_>, install: &Install) -> Result<(
         }
         Some(files)
     } else {
-        given(install.certificate.as_deref(), install.key.as_deref())?
+        given(install.certificate.as_deref(), install.key.as_deref())
+            .context("name a pair with -x and -y")?
     };
     let mut spec = spec(
         context,
@@ -74,7 +75,8 @@ pub(crate) async fn machine(context: &Context<'_>, create: &Create) -> Result<()
         let files = given(
             create.tls_server_cert.as_deref(),
             create.tls_server_key.as_deref(),
-        )?;
+        )
+        .context("name a pair with --tls-server-cert and --tls-server-key")?;
         (files, None)
     } else {
         let directory = create
@@ -82,7 +84,14 @@ pub(crate) async fn machine(context: &Context<'_>, create: &Create) -> Result<()
             .clone()
             .unwrap_or_else(|| PathBuf::from(name));
         let cname = create.tls_cname.as_deref().unwrap_or(name);
-        let (mut files, generated) = certificates::directory(&directory, &[cname.to_owned()])?;
+        if !is_server_name(cname) {
+            bail!(
+                "{cname:?} cannot be the name of a server: set --tls-cname to its name or address"
+            );
+        }
+        let made = certificates::directory(&directory, &[cname.to_owned()]);
+        let (mut files, generated) =
+            made.context("name another directory with --tls-cert-path, or use --no-tls")?;
         if generated {
             let key = directory.join("server-key.pem");
             log.info(&format!(
@@ -107,7 +116,10 @@ pub(crate) async fn machine(context: &Context<'_>, create: &Create) -> Result<()
     spec.datastore = create.image_store.clone().or(place.datastore.clone());
     spec.bridge_network = create.bridge_network.clone().or(place.network.clone());
     spec.create_bridge = !context.client.is_vcenter();
-    spec.bridge_range = create.scopes.range().context("--bridge-network-range")?;
+    spec.bridge_range = create
+        .scopes
+        .range()
+        .context("correct --bridge-network-range or --bridge-network-width")?;
     spec.scope_networks = create.scopes.scope_network.clone();
     spec.scope_vlans = create.scopes.scope_vlans;
     spec.public_network = public(&create.public_network, spec.bridge_network.as_deref());
@@ -131,6 +143,13 @@ pub(crate) async fn machine(context: &Context<'_>, create: &Create) -> Result<()
 fn public(name: &str, bridge: Option<&str>) -> Option<String> {
     let is_default = name == DEFAULT_NETWORK && bridge == Some(name);
     (!is_default).then(|| name.to_owned())
+}
+
+/// Returns whether a certificate can contain this name: a DNS name, with or without a wildcard, or an
+/// address.
+fn is_server_name(name: &str) -> bool {
+    let is_known = |b: u8| b.is_ascii_alphanumeric() || b"-_.:*".contains(&b);
+    !name.is_empty() && name.bytes().all(is_known)
 }
 
 fn waits(timeout: Duration) -> Option<Duration> {

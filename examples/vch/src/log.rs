@@ -1,9 +1,10 @@
 //! The log, with lines in the style of VIC 0.1's script or of vic-machine.
 
+use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use portlayer::vsphere::{
     InstallProgress, InstallStatus, InstallStep, ObserveInstall, Plan, Severity,
@@ -18,12 +19,19 @@ pub(crate) enum Style {
     Machine,
 }
 
+/// The progress bars of the files that are being uploaded.
+#[derive(Debug, Default)]
+struct Bars {
+    all: MultiProgress,
+    of_steps: BTreeMap<InstallStep, ProgressBar>,
+}
+
 /// A log on standard output, or on standard error if standard output is JSON.
 #[derive(Debug)]
 pub(crate) struct Log {
     style: Style,
     to_stderr: bool,
-    bar: Mutex<Option<ProgressBar>>,
+    bars: Mutex<Bars>,
 }
 
 impl Log {
@@ -31,7 +39,7 @@ impl Log {
         Self {
             style,
             to_stderr,
-            bar: Mutex::default(),
+            bars: Mutex::default(),
         }
     }
 
@@ -76,13 +84,32 @@ impl Log {
     /// Writes the findings of a plan, in the words of vic-machine.
     pub(crate) fn findings(&self, plan: &Plan) {
         for finding in plan.findings() {
-            let text = finding.to_string();
+            let text = self.in_its_options(finding.to_string());
             match finding.severity {
                 Severity::Error => self.error(&text),
                 Severity::Warning => self.warn(&text),
                 _ if self.style == Style::Machine => self.info(&text),
                 _ => {}
             }
+        }
+    }
+
+    /// Names options as the user's sub-command does: those of the script have one letter.
+    fn in_its_options(&self, text: String) -> String {
+        const OF_SCRIPT: [(&str, &str); 7] = [
+            ("--compute-resource", "-r"),
+            ("--image-store", "-i"),
+            ("--bridge-network", "-b"),
+            ("--public-network", "-e"),
+            ("--management-network", "-m"),
+            ("--appliance-iso", "-a"),
+            ("--bootstrap-iso", "-c"),
+        ];
+        match self.style {
+            Style::Machine => text,
+            Style::Script => OF_SCRIPT
+                .iter()
+                .fold(text, |text, (long, short)| text.replace(long, short)),
         }
     }
 
@@ -94,25 +121,40 @@ impl Log {
         }
     }
 
-    fn transferred(&self, done: u64, total: Option<u64>) {
+    fn transferred(&self, step: InstallStep, done: u64, total: Option<u64>) {
         if !self.is_on_terminal() {
             return;
         }
-        let mut bar = self.bar.lock().unwrap_or_else(PoisonError::into_inner);
-        let bar = bar.get_or_insert_with(|| {
-            let template = "{wide_bar} {bytes}/{total_bytes}";
+        let mut bars = self.bars();
+        let Bars { all, of_steps } = &mut *bars;
+        let bar = of_steps.entry(step).or_insert_with(|| {
+            let template = "{msg:14} {wide_bar} {bytes}/{total_bytes}";
             let style = ProgressStyle::with_template(template);
-            ProgressBar::new(total.unwrap_or_default())
+            let bar = ProgressBar::new(total.unwrap_or_default())
                 .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+                .with_message(file(step));
+            all.add(bar)
         });
         bar.set_position(done);
     }
 
-    fn end_of_step(&self) {
-        let mut bar = self.bar.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(bar) = bar.take() {
+    fn end_of(&self, step: InstallStep) {
+        if let Some(bar) = self.bars().of_steps.remove(&step) {
             bar.finish_and_clear();
         }
+    }
+
+    fn bars(&self) -> MutexGuard<'_, Bars> {
+        self.bars.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns the name of the file that a step uploads.
+fn file(step: InstallStep) -> &'static str {
+    match step {
+        InstallStep::ApplianceIso => "appliance.iso",
+        InstallStep::BootstrapIso => "bootstrap.iso",
+        _ => "",
     }
 }
 
@@ -130,10 +172,12 @@ impl ObserveInstall for InstallLog<'_> {
         let log = self.log;
         match progress.status {
             InstallStatus::Started => self.started(progress.step),
-            InstallStatus::Transferred { done, total } => log.transferred(done, total),
+            InstallStatus::Transferred { done, total } => {
+                log.transferred(progress.step, done, total);
+            }
             InstallStatus::Undone => log.info(&format!("Undone: {}", progress.step)),
             InstallStatus::LeftBehind => log.warn(&format!("Left behind: {}", progress.step)),
-            _ => log.end_of_step(),
+            _ => log.end_of(progress.step),
         }
     }
 }

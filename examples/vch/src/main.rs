@@ -29,6 +29,9 @@ mod log;
 mod options;
 mod target;
 mod terminal;
+#[cfg(test)]
+#[path = "../tests/it/wrong_options.rs"]
+mod wrong_options;
 
 use std::process::ExitCode;
 
@@ -40,7 +43,7 @@ use portlayer::vsphere::Hosts;
 use vsphere_client::Client;
 
 use crate::log::{Log, Style};
-use crate::options::{Job, Options, Update};
+use crate::options::{Delete, Job, Options, Update};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -102,6 +105,23 @@ async fn run(options: &Options) -> Result<()> {
 }
 
 async fn job(context: &Context<'_>, job: &Job) -> Result<()> {
+    let done = carry_out(context, job).await;
+    let (Job::Inspect(named) | Job::Delete(Delete { named, .. })) = job else {
+        return done;
+    };
+    done.map_err(|error| {
+        let problem = error.downcast_ref::<portlayer::Error>();
+        match problem {
+            Some(problem) if problem.is_not_found() => error.context(format!(
+                "there is no host {:?}: `vch ls` lists the hosts",
+                named.name()
+            )),
+            _ => error,
+        }
+    })
+}
+
+async fn carry_out(context: &Context<'_>, job: &Job) -> Result<()> {
     match job {
         Job::Install(install) => install::script(context, install).await,
         Job::Create(create) => install::machine(context, create).await,

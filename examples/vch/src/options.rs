@@ -421,6 +421,10 @@ pub(crate) fn image(given: Option<&PathBuf>, name: &str) -> Result<PathBuf> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a panic is the failure of a test")]
 
+    use std::collections::BTreeSet;
+
+    use clap::CommandFactory as _;
+
     use super::*;
 
     fn create(arguments: &[&str]) -> Create {
@@ -429,6 +433,43 @@ mod tests {
             Job::Create(create) => *create,
             other => panic!("{other:?}"),
         }
+    }
+
+    /// Returns the sub-commands and options of a command, as the list of wrong options names them.
+    fn defined(command: &clap::Command, path: &str) -> BTreeSet<(String, String)> {
+        let mut all = BTreeSet::new();
+        for argument in command.get_arguments() {
+            let id = argument.get_id().as_str();
+            if ["help", "version"].contains(&id) {
+                continue;
+            }
+            let option = match (argument.get_long(), argument.get_short()) {
+                (Some(long), _) => format!("--{long}"),
+                (None, Some(short)) => format!("-{short}"),
+                (None, None) => id.to_uppercase(),
+            };
+            all.insert((path.to_owned(), option));
+        }
+        for inner in command.get_subcommands() {
+            let path = format!("{path} {}", inner.get_name());
+            all.extend(defined(inner, path.trim()));
+        }
+        all
+    }
+
+    #[test]
+    fn every_option_is_tested_with_a_wrong_value() {
+        let defined = defined(&Options::command(), "");
+        let tested = crate::wrong_options::all();
+        let tested: BTreeSet<_> = tested
+            .map(|wrong| {
+                assert!(!wrong.arguments.is_empty() && !wrong.says.is_empty());
+                (wrong.command.to_owned(), wrong.option.to_owned())
+            })
+            .collect();
+        let none = Vec::<&(String, String)>::new();
+        assert_eq!(defined.difference(&tested).collect::<Vec<_>>(), none);
+        assert_eq!(tested.difference(&defined).collect::<Vec<_>>(), none);
     }
 
     #[test]

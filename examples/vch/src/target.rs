@@ -63,9 +63,16 @@ fn endpoint_in(
         "GOVC_DATACENTER" => datacenter.clone().or_else(|| environment(name)),
         _ => environment(name),
     };
-    let mut endpoint = Endpoint::from_variables(variable)?
+    let source = match options.target {
+        Some(_) => "--target names no endpoint",
+        None => "VSPHERE_URL names no endpoint",
+    };
+    let mut endpoint = Endpoint::from_variables(variable)
+        .context(source)?
         .context("no endpoint is named: give --target, or set VSPHERE_URL")?;
     if let Some(thumbprint) = &options.thumbprint {
+        let parsed = thumbprint.parse::<vsphere_client::Thumbprint>();
+        parsed.context("correct --thumbprint")?;
         endpoint.trust = Trust::Thumbprint(thumbprint.clone());
     }
     Ok(endpoint)
@@ -125,8 +132,16 @@ pub(crate) async fn connect(endpoint: &mut Endpoint) -> Result<Stage> {
         .and_then(vsphere_client::Error::untrusted)
         .map(|certificate| certificate.thumbprint().to_owned());
     // Do not ask if a thumbprint is pinned and the certificate differs.
+    let is_untrusted = untrusted.is_some();
     let Some(thumbprint) = untrusted.filter(|_| endpoint.trust == Trust::Roots) else {
-        return Err(error);
+        let problem = error.downcast_ref::<vsphere_client::Error>();
+        return Err(match problem {
+            Some(vsphere_client::Error::NotAuthenticated { .. }) => {
+                error.context("correct --user and GOVC_PASSWORD (or --password)")
+            }
+            _ if is_untrusted => error.context("correct --thumbprint"),
+            _ => error,
+        });
     };
     let server = endpoint.url.host_str().unwrap_or_default();
     terminal::trust(server, &thumbprint)?;

@@ -381,3 +381,25 @@ async fn a_moved_appliance_keeps_its_containers() {
     assert_eq!(endpoint.content(&[]).await, ["other"]);
     assert_eq!(endpoint.content(&["other"]).await, [""; 0]);
 }
+
+/// Somebody moved the machine of a container out of the host's folder, so it was not removed with the
+/// host.
+#[tokio::test]
+async fn a_machine_that_was_moved_away_is_reported_when_its_host_is_deleted() {
+    let endpoint = cluster(false).await;
+    let exec = endpoint.hosts.exec("vch").await.unwrap();
+    let spec = ContainerSpec::new("one", Command::new("/exit"));
+    let id = exec.create(spec).await.unwrap();
+    drop(exec);
+    let name = format!("one-{}", id.short());
+    let vm = endpoint.machine_in(&["vch"], &name).await;
+    let root = endpoint.datacenter().await.vm_folder().clone();
+    let moved = root.move_into_folder(&[vm.upcast()]);
+    endpoint.client.run(moved).await.unwrap();
+
+    let hosts = endpoint.other_hosts();
+    let deletion = hosts.delete("vch", ContainerPolicy::Remove).await.unwrap();
+    let left: Vec<_> = deletion.left.iter().map(|left| &*left.id).collect();
+    assert_eq!(left, [&name], "{deletion:?}");
+    assert_eq!(endpoint.content(&[]).await, [name]);
+}

@@ -3,7 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a panic is the failure of a test")]
 
 mod esxi;
+mod killed;
 mod refusals;
 mod scene;
 mod vcenter;
 mod vcsim;
+mod walk;
+mod wrong_options;

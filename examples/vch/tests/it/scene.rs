@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::process::{Output, Stdio};
 
 use simulator::{Guest, GuestAddress, GuestMachine, GuestNicAddresses, Simulator, Topology};
 use tempfile::TempDir;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use vim25::{mo, props};
 use vsphere_client::{Client, Credentials};
 
@@ -85,35 +86,51 @@ impl Scene {
 
     /// Runs the command with arguments for target, user, password and thumbprint.
     pub(crate) async fn vch(&self, arguments: &[&str]) -> Said {
+        said(self.command(arguments).output().await.unwrap())
+    }
+
+    /// Starts the command, and does not wait for it.
+    pub(crate) fn spawn(&self, arguments: &[&str]) -> Child {
+        let mut command = self.command(arguments);
+        let (stdout, stderr) = (Stdio::null(), Stdio::null());
+        command.stdout(stdout).stderr(stderr).spawn().unwrap()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
         let server = self.server();
         let thumbprint = self.simulator.thumbprint();
         let mut all = arguments.to_vec();
         if !all.contains(&"-t") {
             all.extend(["--target", &server]);
         }
-        all.extend(["--thumbprint", thumbprint]);
+        if !all.contains(&"--thumbprint") {
+            all.extend(["--thumbprint", thumbprint]);
+        }
         let user = ("GOVC_USERNAME", self.simulator.user());
         let password = ("GOVC_PASSWORD", self.simulator.password());
-        self.bare(&all, &[user, password]).await
+        self.bare_command(&all, &[user, password])
     }
 
     /// Runs the command with only these arguments and environment variables.
     pub(crate) async fn bare(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Said {
-        let output = Command::new(env!("CARGO_BIN_EXE_vch"))
+        said(
+            self.bare_command(arguments, variables)
+                .output()
+                .await
+                .unwrap(),
+        )
+    }
+
+    fn bare_command(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vch"));
+        command
             .args(arguments)
             .current_dir(self.directory.path())
             .env_clear()
             .envs(variables.iter().copied())
-            .stdin(std::process::Stdio::null())
-            .kill_on_drop(true)
-            .output()
-            .await
-            .unwrap();
-        Said {
-            success: output.status.success(),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        command
     }
 
     /// Returns everything on the endpoint, read without the port layer: entities by type and
@@ -149,6 +166,14 @@ impl Scene {
         }
         files(self.simulator.datastore_directory(), &mut all);
         all
+    }
+}
+
+fn said(output: Output) -> Said {
+    Said {
+        success: output.status.success(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
     }
 }
 

@@ -200,7 +200,8 @@ impl Shared {
     pub(super) async fn plan(&self, spec: HostSpec) -> Result<Plan> {
         let mut found = Findings::default();
         for error in spec.problems() {
-            found.0.push(Finding::refusal(error, ""));
+            let remedy = remedy_of(&error);
+            found.0.push(Finding::refusal(error, remedy));
         }
         let sizes = self.image_sizes(&spec, &mut found).await;
         let unfinished = self.name_in_use(&spec, &mut found).await?;
@@ -232,6 +233,7 @@ impl Shared {
             ("appliance_iso", &spec.appliance_iso),
             ("bootstrap_iso", &spec.bootstrap_iso),
         ] {
+            let option = field.replace('_', "-");
             let size = match (self.endpoint.can_read(iso).await, iso) {
                 (Ok(()), Iso::Bytes(content)) => Ok(content.len().try_into().unwrap_or(u64::MAX)),
                 (Ok(()), Iso::File(path)) => tokio::fs::metadata(path).await.map(|file| file.len()),
@@ -241,9 +243,8 @@ impl Shared {
                 Ok(size) => sizes.push(size),
                 Err(error) => {
                     let error = Error::invalid_argument(kind::host(&spec.name), field, error);
-                    found
-                        .0
-                        .push(Finding::refusal(error, "name a readable file"));
+                    let remedy = format!("name a readable file with --{option}");
+                    found.0.push(Finding::refusal(error, remedy));
                     sizes.push(0);
                 }
             }
@@ -429,7 +430,7 @@ impl Shared {
             survey.others.push((role.name(), network.facts));
         }
         for name in &spec.scope_networks {
-            let remedy = "name existing networks for the scopes";
+            let remedy = "name existing networks with --scope-network";
             let network = self.endpoint.find_network(datacenter, Some(name)).await;
             if let Some(network) = found.keep(network, remedy)? {
                 survey.others.push(("scopes'", network.facts));
@@ -544,6 +545,32 @@ impl Shared {
         found.0.push(Finding::refusal(error, remedy));
         Ok(false)
     }
+}
+
+/// Returns the option of the installer that sets the field with this problem.
+fn remedy_of(error: &Error) -> String {
+    let ErrorKind::InvalidArgument { field } = error.kind else {
+        return String::new();
+    };
+    let option = match field {
+        "name" => return "choose another name".to_owned(),
+        "datacenter" => return "name a datacenter in the path of --target".to_owned(),
+        "compute" => "--compute-resource",
+        "datastore" => "--image-store",
+        "bridge_network" => "--bridge-network",
+        "public_network" => "--public-network",
+        "client_network" => "--client-network",
+        "management_network" => "--management-network",
+        "address" => "--line-address",
+        "scope_networks" => "--scope-network",
+        "scope_vlans" => "--scope-vlans or --scope-network",
+        "pool.cpu" => "--cpu, --cpu-reservation or --cpu-shares",
+        "pool.memory" => "--memory, --memory-reservation or --memory-shares",
+        "cpus" => "--appliance-cpu",
+        "memory_mib" => "--appliance-memory",
+        _ => return String::new(),
+    };
+    format!("correct {option}")
 }
 
 /// Lists the steps of an installation, with what each creates.
