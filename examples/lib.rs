@@ -1,6 +1,7 @@
 //! Code that the examples share: selecting the endpoint, and output for the user. Each example
 //! is a file next to this one.
 
+pub mod certificate_summary;
 pub mod certificates;
 pub mod endpoint;
 pub mod footprint;

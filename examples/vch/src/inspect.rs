@@ -3,6 +3,7 @@
 use std::io::Write as _;
 
 use anyhow::Result;
+use examples::certificate_summary::{Summary, summaries};
 use portlayer::exec::Shares;
 use portlayer::network::BridgeRange;
 use portlayer::vsphere::{HostInfo, PoolAllocation};
@@ -44,6 +45,7 @@ pub(crate) async fn inspect(context: &Context<'_>, name: &str) -> Result<()> {
         let mut shown = serde_json::to_value(&host)?;
         shown["addresses"] = json!(addresses);
         shown["pool"] = json!(pool);
+        shown["certificates"] = json!(certificates(&host));
         shown["command"] = json!(command);
         println!("{}", serde_json::to_string_pretty(&shown)?);
         return Ok(());
@@ -81,9 +83,33 @@ pub(crate) async fn inspect(context: &Context<'_>, name: &str) -> Result<()> {
         shown.join(", ")
     };
     writeln!(table, "Addresses:\t{shown}")?;
+    for line in certificates(&host) {
+        writeln!(table, "Certificate:\t{line}")?;
+    }
+    for component in &host.components {
+        writeln!(table, "Component:\t{component}")?;
+    }
     writeln!(table, "Created by:\t{command}")?;
     table.flush()?;
     Ok(())
+}
+
+/// Describes the certificates of a host: whose they are, and when they expire.
+fn certificates(host: &HostInfo) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (owner, pem) in [
+        ("appliance", &host.certificate),
+        ("authority of clients", &host.authorities),
+    ] {
+        match summaries(pem) {
+            Ok(found) => lines.extend(found.iter().map(|found| {
+                let Summary { subject, expires } = found;
+                format!("{owner}: {subject}, expires {expires}")
+            })),
+            Err(error) => lines.push(format!("{owner}: unreadable: {error:#}")),
+        }
+    }
+    lines
 }
 
 /// Describes the addresses and networks of the container networks that users create.
@@ -113,6 +139,14 @@ fn command(context: &Context<'_>, host: &HostInfo, pool: Option<&PoolAllocation>
         words.push(quoted(value));
     };
     option("target", &target);
+    let owner = summaries(&host.certificate).unwrap_or_default();
+    if let Some(owner) = owner.first() {
+        let names = owner.subject.split(", ");
+        let name = names.filter_map(|part| part.strip_prefix("CN=")).next();
+        if let Some(name) = name.filter(|name| *name != host.name) {
+            option("tls-cname", name);
+        }
+    }
     option("image-store", &host.datastore);
     option("bridge-network", &host.bridge_network);
     if host.bridge_range != BridgeRange::default() {
@@ -151,6 +185,11 @@ fn command(context: &Context<'_>, host: &HostInfo, pool: Option<&PoolAllocation>
     }
     if host.address != host.name {
         option("line-address", &host.address);
+    }
+    if host.certificate.is_empty() {
+        words.insert(2, "--no-tls".to_owned());
+    } else if host.authorities.is_empty() {
+        words.insert(2, "--no-tls-verify".to_owned());
     }
     words.push(quoted(&host.name));
     words.join(" ")

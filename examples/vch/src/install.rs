@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use portlayer::ErrorKind;
-use portlayer::vsphere::{ContainerPolicy, HostInfo, HostSpec, InstallStep, Iso, Plan};
+use portlayer::vsphere::{
+    ApplianceCertificates, ContainerPolicy, HostInfo, HostSpec, InstallStep, Iso, Plan,
+};
 
 use crate::Context;
 use crate::finish;
 use crate::log::InstallLog;
 use crate::options::{Create, DEFAULT_NETWORK, Install, image};
+use examples::certificate_summary::summaries;
 use examples::certificates::{self, Certificates};
 
 /// Runs `vch install`, which behaves like the script of VIC 0.1.
@@ -45,6 +48,12 @@ pub(crate) async fn script(context: &Context<'_>, install: &Install) -> Result<(
     spec.public_network = public(&install.external_network, spec.bridge_network.as_deref());
     spec.management_network = install.management_network.clone();
     spec.address_timeout = waits(install.timeout);
+    spec.component_timeout = spec.address_timeout.and(waits(install.component_timeout));
+    spec.components = components();
+    if let Some(files) = &files {
+        let pair = (&files.certificate, &files.key);
+        spec.certificates = Some(certificates_of(pair, &[])?);
+    }
     if install.force && !install.dry_run {
         log.info("Cleaning up prior VM if needed");
         let policy = ContainerPolicy::Remove;
@@ -69,6 +78,8 @@ pub(crate) async fn machine(context: &Context<'_>, create: &Create) -> Result<()
     let log = &context.log;
     let name = create.named.name();
     log.info("### Installing VCH ####");
+    let mut authorities = create.tls_ca.clone();
+    let mut server = None;
     let (files, directory) = if create.no_tls || create.dry_run {
         (None, None)
     } else if create.tls_server_cert.is_some() {
@@ -77,6 +88,9 @@ pub(crate) async fn machine(context: &Context<'_>, create: &Create) -> Result<()
             create.tls_server_key.as_deref(),
         )
         .context("name a pair with --tls-server-cert and --tls-server-key")?;
+        server = files
+            .as_ref()
+            .map(|files| (files.certificate.clone(), files.key.clone()));
         (files, None)
     } else {
         let directory = create
@@ -104,6 +118,11 @@ pub(crate) async fn machine(context: &Context<'_>, create: &Create) -> Result<()
         if create.no_tls_verify {
             files.authority = None;
         }
+        authorities.extend(files.authority.clone());
+        server = Some((
+            directory.join("server-cert.pem"),
+            directory.join("server-key.pem"),
+        ));
         (Some(files), Some(directory))
     };
     let mut spec = spec(
@@ -131,6 +150,13 @@ pub(crate) async fn machine(context: &Context<'_>, create: &Create) -> Result<()
     spec.cpus = create.appliance_cpu;
     spec.memory_mib = create.appliance_memory;
     spec.address_timeout = waits(create.timeout);
+    spec.component_timeout = spec.address_timeout.and(waits(create.component_timeout));
+    spec.components = components();
+    if let Some((certificate, key)) = &server {
+        spec.certificates = Some(certificates_of((certificate, key), &authorities)?);
+    } else {
+        authorities_in(&authorities)?;
+    }
     log.info("Validating supplied configuration");
     let Some(host) = carry_out(context, spec, "public", create.dry_run).await? else {
         return Ok(());
@@ -150,6 +176,41 @@ fn public(name: &str, bridge: Option<&str>) -> Option<String> {
 fn is_server_name(name: &str) -> bool {
     let is_known = |b: u8| b.is_ascii_alphanumeric() || b"-_.:*".contains(&b);
     !name.is_empty() && name.bytes().all(is_known)
+}
+
+/// The components of VIC's appliance.
+fn components() -> Vec<String> {
+    ["vicadmin", "docker-personality", "port-layer"]
+        .map(str::to_owned)
+        .into()
+}
+
+fn certificates_of(
+    (certificate, key): (&PathBuf, &PathBuf),
+    authorities: &[PathBuf],
+) -> Result<ApplianceCertificates> {
+    let read = |file: &PathBuf| {
+        std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
+    };
+    let certificates = ApplianceCertificates::new(read(certificate)?, read(key)?);
+    Ok(certificates.authorities(authorities_in(authorities)?))
+}
+
+/// Reads the certificates of authorities.
+///
+/// # Errors
+/// Fails if a file contains none.
+fn authorities_in(files: &[PathBuf]) -> Result<String> {
+    let mut all = String::new();
+    for file in files {
+        let wrong = || format!("name a file with certificates in PEM with --tls-ca, not {file:?}");
+        let text = std::fs::read_to_string(file).with_context(wrong)?;
+        if summaries(&text).with_context(wrong)?.is_empty() {
+            bail!(wrong());
+        }
+        all.push_str(&text);
+    }
+    Ok(all)
 }
 
 fn waits(timeout: Duration) -> Option<Duration> {
@@ -210,9 +271,14 @@ async fn carry_out(
     match context.hosts.apply(plan, &observer).await {
         Ok(host) => Ok(Some(host)),
         Err(error) => {
-            if error.step() == InstallStep::Address {
+            let missing = match error.step() {
+                InstallStep::Address => Some("reported no address in time"),
+                InstallStep::Components => Some("did not start all components"),
+                _ => None,
+            };
+            if let Some(missing) = missing {
                 log.error(&format!(
-                    "the appliance reported no address in time; {name} stays as it is: the same \
+                    "the appliance {missing}; {name} stays as it is: the same \
                      command waits again, `vch delete {name}` removes it"
                 ));
             }

@@ -222,6 +222,7 @@ impl InstallLog<'_> {
                 log.info("Powering on the Virtual Container Host");
             }
             InstallStep::Address => log.info("Waiting for IP information"),
+            InstallStep::Components => log.info("Waiting for major appliance components to launch"),
             _ => {}
         }
     }

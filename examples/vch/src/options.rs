@@ -165,9 +165,14 @@ pub(crate) struct Install {
     /// Delete an existing host with this name first, with its containers.
     #[arg(short)]
     pub(crate) force: bool,
-    /// How long to wait for the appliance's address, such as `3m`; 0 does not wait.
+    /// How long to wait for the appliance's address, such as `3m`; 0 does not wait, neither for
+    /// the address nor for components.
     #[arg(long, default_value = "3m", value_parser = time)]
     pub(crate) timeout: Duration,
+    /// How long to wait, after that, until the appliance has started its components; 0 does not
+    /// wait.
+    #[arg(long, default_value = "3m", value_parser = time)]
+    pub(crate) component_timeout: Duration,
     /// Print the plan and change nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -246,15 +251,24 @@ pub(crate) struct Create {
         requires = "tls_server_cert"
     )]
     pub(crate) tls_server_key: Option<PathBuf>,
+    /// A file with certificates of authorities whose clients the appliance accepts, besides the
+    /// generated authority. Repeat the option for each file.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["no_tls", "no_tls_verify"])]
+    pub(crate) tls_ca: Vec<PathBuf>,
     /// Do not use TLS, so that no certificates are needed.
     #[arg(long, conflicts_with_all = ["tls_server_cert", "tls_server_key", "tls_cname"])]
     pub(crate) no_tls: bool,
     /// Do not require certificates of clients.
     #[arg(long, visible_alias = "no-tlsverify")]
     pub(crate) no_tls_verify: bool,
-    /// How long to wait for the appliance's address, such as `3m`; 0 does not wait.
+    /// How long to wait for the appliance's address, such as `3m`; 0 does not wait, neither for
+    /// the address nor for components.
     #[arg(long, default_value = "3m", value_parser = time)]
     pub(crate) timeout: Duration,
+    /// How long to wait, after that, until the appliance has started its components; 0 does not
+    /// wait.
+    #[arg(long, default_value = "3m", value_parser = time)]
+    pub(crate) component_timeout: Duration,
     /// Print the plan and change nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -378,7 +392,6 @@ const REFUSED: &[&str] = &[
     "--ops-user",
     "--registry-ca",
     "--syslog-address",
-    "--tls-ca",
     "--volume-store",
     "--whitelist-registry",
 ];

@@ -4,13 +4,15 @@ use guestinfo::vic::{
     ComputeResource, Connection, ContainerNetwork, Containers, CreateTime, ExecutorConfig,
     HostNetworks, Identity, Redacted, Storage, Target, VirtualContainerHostConfig,
 };
-use guestinfo::{Dialect, EncodeError, GoUrl, GuestInfo, decode, encode};
+use guestinfo::{
+    Dialect, Encode, EncodeError, GoUrl, GuestInfo, SECRET_KEY_KEY, SecretKey, decode, encode,
+};
 use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::appliance_cards::{Positions, endpoints};
-use super::hosts::ApplianceNetworks;
+use super::hosts::{ApplianceCertificates, ApplianceNetworks, Component};
 use super::record::Keys;
 use super::vlan_range::VlanRange;
 use crate::ContainerId;
@@ -62,6 +64,12 @@ pub(super) struct HostRecord {
     pub(super) installer: Option<String>,
     /// The boot images that an unfinished installation has uploaded.
     pub(super) uploaded: Vec<Uploaded>,
+    /// The certificate of the appliance, and those of the authorities of its clients, in PEM. Empty
+    /// without TLS.
+    pub(super) certificate: String,
+    pub(super) authorities: String,
+    /// The components of the appliance.
+    pub(super) components: Vec<Component>,
 }
 
 /// A boot image that was uploaded completely.
@@ -90,6 +98,9 @@ pub(super) struct Particulars {
     pub(super) created: Timestamp,
     /// The positions of the appliance's cards.
     pub(super) positions: Positions,
+    pub(super) certificates: Option<ApplianceCertificates>,
+    /// The names of the components that the appliance starts.
+    pub(super) components: Vec<String>,
 }
 
 /// Fields that VIC does not have; for example, VIC asks the appliance's guest for its address each
@@ -187,8 +198,18 @@ impl HostRecord {
                     &more.positions,
                     dialect,
                 ),
+                sessions: more
+                    .components
+                    .iter()
+                    .map(|name| Component::session(name))
+                    .collect(),
                 ..executor(&self.name, id, more.created)
             },
+            certificates: more
+                .certificates
+                .as_ref()
+                .map(ApplianceCertificates::to_record)
+                .unwrap_or_default(),
             connection: Connection {
                 target: Target(more.target.clone()),
                 ..Connection::default()
@@ -215,7 +236,16 @@ impl HostRecord {
             create_bridge_network: self.created_bridge,
             ..VirtualContainerHostConfig::default()
         };
-        let mut keys = encode(&config, dialect)?;
+        let mut keys = match (&more.certificates, dialect) {
+            // The secret is read by the appliance's guest; endpoints do not return it to clients.
+            (Some(_), Dialect::Vic1) => {
+                let secret = SecretKey::generate();
+                let mut keys = Encode::new(dialect).secret_key(&secret).run(&config)?;
+                keys.insert(SECRET_KEY_KEY.to_owned(), secret.to_base64().to_string());
+                keys
+            }
+            _ => encode(&config, dialect)?,
+        };
         let extra = Extra {
             host: HostOnly {
                 address: self.address.clone(),
@@ -297,6 +327,9 @@ impl HostRecord {
     /// Reads the keys of a machine; returns `None` if it is not the appliance of a host.
     pub(super) fn read(keys: &Keys) -> Option<Self> {
         let config = decode::<VirtualContainerHostConfig>(keys).value;
+        let pem = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap_or_default();
+        let certificate = config.certificates.host.map(|host| pem(host.cert));
+        let components = config.executor.sessions.into_iter();
         let identity = config.executor.common;
         if identity.id.is_empty() {
             return None;
@@ -347,6 +380,9 @@ impl HostRecord {
             uploaded: uploaded
                 .and_then(|text| serde_json::from_str(&text).ok())
                 .unwrap_or_default(),
+            certificate: certificate.unwrap_or_default(),
+            authorities: pem(config.certificates.authorities),
+            components: components.map(Component::read).collect(),
         })
     }
 }
@@ -414,8 +450,13 @@ mod tests {
             networks: networks(),
             installer: None,
             uploaded: Vec::new(),
+            certificate: CERTIFICATE.into(),
+            authorities: CERTIFICATE.into(),
+            components: vec![Component::read(Component::session("port-layer"))],
         }
     }
+
+    const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\nYQ==\n-----END CERTIFICATE-----\n";
 
     fn networks() -> ApplianceNetworks {
         let text = r#"{
@@ -444,6 +485,10 @@ mod tests {
                 bridge: 0,
                 roles: vec![(NetworkRole::Public, 1), (NetworkRole::Client, 1)],
             },
+            certificates: Some(
+                ApplianceCertificates::new(CERTIFICATE, "secret").authorities(CERTIFICATE),
+            ),
+            components: vec!["port-layer".into()],
         }
     }
 
@@ -499,6 +544,20 @@ mod tests {
             let range = HostRecord::read(&keys).unwrap().bridge_range;
             assert_eq!(range.to_string(), "172.16.0.0/12 in subnets of /16");
         }
+    }
+
+    #[test]
+    fn the_private_key_is_sealed_where_the_dialect_can() {
+        let keys = record().keys(&particulars(), Dialect::Vic1).unwrap();
+        let key = "guestinfo.vice./cert/HostCertificate/Key@secret";
+        let sealed = keys.get(key).unwrap();
+        assert!(!sealed.contains("c2VjcmV0") && !sealed.contains("secret"));
+        let secret = SecretKey::from_base64(keys.get(SECRET_KEY_KEY).unwrap()).unwrap();
+        // The bytes are stored as base64, as Go writes them.
+        assert_eq!(secret.open(sealed).unwrap(), "c2VjcmV0");
+        let keys = record().keys(&particulars(), Dialect::Vic04).unwrap();
+        let key = "guestinfo./HostCertificate/Key";
+        assert_eq!(keys.get(key).map(String::as_str), Some("c2VjcmV0"));
     }
 
     #[test]

@@ -128,9 +128,10 @@ mod vlan_range;
 pub use exec::{Inconsistency, Problem, Repaired, VsphereExec};
 pub use guestinfo::Dialect;
 pub use hosts::{
-    ApplianceNetworks, ContainerPolicy, Deletion, Finding, HostInfo, HostSpec, HostState, Hosts,
-    InstallError, InstallProgress, InstallStatus, InstallStep, Iso, NetworkRole, ObserveInstall,
-    Plan, PlannedStep, PoolAllocation, RoleNetwork, Severity, StaticAddress,
+    ApplianceCertificates, ApplianceNetworks, Component, ComponentState, ContainerPolicy, Deletion,
+    Finding, HostInfo, HostSpec, HostState, Hosts, InstallError, InstallProgress, InstallStatus,
+    InstallStep, Iso, NetworkRole, ObserveInstall, Plan, PlannedStep, PoolAllocation, RoleNetwork,
+    Severity, StaticAddress,
 };
 pub use images::VsphereImages;
 pub use networks::VsphereNetworks;

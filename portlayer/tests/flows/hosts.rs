@@ -102,8 +102,12 @@ async fn each_step_is_told_and_the_host_is_found(bench: &HostBench<'_>) -> Check
     let name = spec.name.clone();
     let info = bench.hosts().install(spec, &observer).await?;
     let told = told.into_inner().unwrap_or_else(PoisonError::into_inner);
-    // Two steps run only if requested.
-    let optional = [InstallStep::BridgeNetwork, InstallStep::Address];
+    // These steps run only if requested.
+    let optional = [
+        InstallStep::BridgeNetwork,
+        InstallStep::Address,
+        InstallStep::Components,
+    ];
     let expected: Vec<_> = InstallStep::ALL
         .into_iter()
         .filter(|step| !optional.contains(step) && !bench.flow.skipped.contains(step))

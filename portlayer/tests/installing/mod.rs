@@ -82,7 +82,7 @@ async fn of_two_installations_at_once_exactly_one_wins_and_the_other_leaves_noth
         };
         let has_pool = endpoint.has_pools().await;
         let starts = InstallStep::ALL.into_iter().filter(|step| match step {
-            InstallStep::Address => false,
+            InstallStep::Address | InstallStep::Components => false,
             InstallStep::BridgeNetwork => !endpoint.client.is_vcenter(),
             InstallStep::Folder => endpoint.client.is_vcenter(),
             _ => has_pool,

@@ -132,6 +132,7 @@ async fn container_networks_get_vlans_from_an_option() {
     for expected in [
         "172.16.0.0/12 in subnets of /20, one each on a port group with a VLAN of 100-199",
         "--bridge-network vch-1 --scope-vlans 100-199 vch-1",
+        "vch create --no-tls --target ",
     ] {
         assert!(said.stdout.contains(expected), "{expected}: {said:#?}");
     }
@@ -179,6 +180,92 @@ async fn an_appliance_without_an_address_is_waited_for_again() {
     assert!(said.stdout.contains("\"running\""), "{said:#?}");
     scene.vch(&["delete", "-n", "vch-1"]).await.ok();
     assert_eq!(scene.inventory().await, before);
+}
+
+/// The phase of the components has its own time limit, and names those that are missing.
+#[tokio::test]
+async fn components_that_do_not_start_are_named() {
+    for (states, expected) in [
+        (&[("port-layer", "")][..], "not started: port-layer"),
+        (
+            &[("vicadmin", "no such file")][..],
+            "component vicadmin: no such file",
+        ),
+    ] {
+        let address = Some([192, 168, 1, 144]);
+        let scene = Scene::with_components(simulator::Topology::esx(), address, states).await;
+        let create = ["create", "--no-tls", "--component-timeout", "1s", "vch-1"];
+        let said = scene.vch(&create).await.failed();
+        let phase = "wait for the components failed";
+        assert!(said.stderr.contains(phase), "{said:#?}");
+        assert!(said.stderr.contains(expected), "{said:#?}");
+        said.has(&["`vch delete vch-1` removes it"]);
+        let said = scene.vch(&["inspect", "vch-1"]).await.ok();
+        assert!(
+            said.stdout.contains("docker-personality: started"),
+            "{said:#?}"
+        );
+        scene.vch(&["delete", "vch-1"]).await.ok();
+    }
+}
+
+/// The certificates are stored in the keys of the appliance, and shown without the private key.
+#[tokio::test]
+async fn certificates_are_stored_and_shown_without_their_keys() {
+    let scene = Scene::esxi().await;
+    scene
+        .vch(&["create", "--tls-cname", "docker.example", "vch-1"])
+        .await
+        .ok();
+    let files = scene.directory.path().join("vch-1");
+    let said = scene.vch(&["inspect", "vch-1"]).await.ok();
+    for expected in [
+        "appliance: CN=docker.example, expires ",
+        "authority of clients: CN=docker.example authority, expires ",
+        "--tls-cname docker.example",
+        "port-layer: started",
+        "192.168.1.144",
+    ] {
+        assert!(said.stdout.contains(expected), "{expected}: {said:#?}");
+    }
+    let said = scene.vch(&["inspect", "--json", "vch-1"]).await.ok();
+    assert!(said.stdout.contains("BEGIN CERTIFICATE"), "{said:#?}");
+    assert!(!said.stdout.contains("PRIVATE"), "{said:#?}");
+
+    let key = std::fs::read_to_string(files.join("server-key.pem")).unwrap();
+    let secret = key.lines().nth(1).unwrap();
+    let configuration = scene
+        .simulator
+        .datastore_directory()
+        .join("vch-1/vch-1.vmx");
+    let configuration = std::fs::read_to_string(configuration).unwrap();
+    assert!(
+        configuration.contains("cert/HostCertificate/Cert"),
+        "{configuration}"
+    );
+    assert!(
+        configuration.contains("cert/HostCertificate/Key@secret"),
+        "{configuration}"
+    );
+    assert!(!configuration.contains(secret), "{configuration}");
+
+    // Others may be authorities of clients, too.
+    let authority = files.join("ca.pem");
+    let authority = authority.to_str().unwrap();
+    let create = [
+        "create",
+        "--cert",
+        "vch-1/server-cert.pem",
+        "--key",
+        "vch-1/server-key.pem",
+    ];
+    scene
+        .vch(&[&create[..], &["--tls-ca", authority, "vch-2"]].concat())
+        .await
+        .ok();
+    let said = scene.vch(&["inspect", "vch-2"]).await.ok();
+    let expected = "authority of clients: CN=docker.example authority, expires ";
+    assert!(said.stdout.contains(expected), "{said:#?}");
 }
 
 async fn port_group(scene: &Scene, name: &str) {

@@ -10,10 +10,13 @@ use tokio::process::{Child, Command};
 use vim25::{mo, props};
 use vsphere_client::{Client, Credentials};
 
-/// A guest that plays the appliance: it reports an address, if it has one.
+/// A guest that plays the appliance: it reports an address, if it has one, and the states of its
+/// components.
 #[derive(Debug)]
 struct Appliance {
     address: Option<[u8; 4]>,
+    /// The states of the components, by name; all others are started.
+    components: &'static [(&'static str, &'static str)],
 }
 
 #[async_trait::async_trait]
@@ -23,6 +26,13 @@ impl Guest for Appliance {
         if let (Some(mac), Some(address)) = (card, self.address) {
             let address = GuestAddress::new(address.into(), 24);
             machine.set_network_info(&[GuestNicAddresses::new(mac).address(address)]);
+            for name in ["vicadmin", "docker-personality", "port-layer"] {
+                let mut states = self.components.iter();
+                let state = states.find(|(component, _)| *component == name);
+                let state = state.map_or("true", |(_, state)| state);
+                let key = format!("guestinfo.vice..init.sessions|{name}.started");
+                machine.set(&key, state).unwrap();
+            }
         }
         std::future::pending::<()>().await;
     }
@@ -53,9 +63,21 @@ impl Scene {
     }
 
     pub(crate) async fn start(topology: Topology, address: Option<[u8; 4]>) -> Self {
+        Self::with_components(topology, address, &[]).await
+    }
+
+    /// Starts an endpoint whose appliances report these states of components.
+    pub(crate) async fn with_components(
+        topology: Topology,
+        address: Option<[u8; 4]>,
+        components: &'static [(&'static str, &'static str)],
+    ) -> Self {
         let simulator = Simulator::builder()
             .topology(topology)
-            .guest(Appliance { address })
+            .guest(Appliance {
+                address,
+                components,
+            })
             .start()
             .await
             .unwrap();

@@ -64,6 +64,21 @@ const NAME: &[&str] = &[
 ];
 
 const CREATE: &[Wrong] = &[
+    wrong(
+        "create",
+        "--tls-ca",
+        &["--dry-run", "--tls-ca", "appliance.iso", "a"],
+        &["with --tls-ca, not \"appliance.iso\""],
+    ),
+    wrong(
+        "create",
+        "--component-timeout",
+        &["--component-timeout", "soon", "a"],
+        &[
+            "'--component-timeout <COMPONENT_TIMEOUT>'",
+            "is not a time: write 180s",
+        ],
+    ),
     wrong("create", "NAME", &["--no-tls", "not a name"], NAME),
     wrong(
         "create",
@@ -325,8 +340,22 @@ const CREATE: &[Wrong] = &[
 ];
 
 const INSTALL: &[Wrong] = &[
+    wrong(
+        "install",
+        "--component-timeout",
+        &["--component-timeout", "soon", "a"],
+        &[
+            "'--component-timeout <COMPONENT_TIMEOUT>'",
+            "is not a time: write 180s",
+        ],
+    ),
     wrong("install", "NAME", &["not a name"], NAME),
-    wrong("install", "-g", &["-g=yes", "a"], &["'-g'"]),
+    wrong(
+        "install",
+        "-g",
+        &["-g", "-x", "none.pem", "-y", "none-key.pem", "a"],
+        &["'-g' cannot be used with", "'-x <FILE>'"],
+    ),
     wrong(
         "install",
         "-i",
@@ -376,7 +405,12 @@ const INSTALL: &[Wrong] = &[
         &["-y", "none-key.pem", "a"],
         &["-x <FILE>"],
     ),
-    wrong("install", "-f", &["-f=yes", "a"], &["'-f'"]),
+    wrong(
+        "install",
+        "-f",
+        &["-f", "-f", "a"],
+        &["'-f' cannot be used multiple times"],
+    ),
     wrong(
         "install",
         "--timeout",

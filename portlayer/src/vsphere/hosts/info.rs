@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ApplianceNetworks;
+use super::{ApplianceNetworks, Component};
 use crate::Resource;
 use crate::network::BridgeRange;
 use crate::vsphere::vlan_range::VlanRange;
@@ -36,6 +36,15 @@ pub struct HostInfo {
     pub networks: ApplianceNetworks,
     /// The name or address that its containers' serial lines connect to.
     pub address: String,
+    /// The certificate of its appliance in PEM; empty without TLS, or if there is no record of it.
+    #[serde(default)]
+    pub certificate: String,
+    /// The certificates of the authorities whose clients its appliance accepts, in PEM.
+    #[serde(default)]
+    pub authorities: String,
+    /// The components of its appliance. Hosts of earlier versions have no record of them.
+    #[serde(default)]
+    pub components: Vec<Component>,
 }
 
 /// The state of a host.

@@ -149,8 +149,8 @@ impl Shared {
         let mut made = Made::default();
         match Box::pin(self.build(&job, report, &mut made)).await {
             Ok(info) => Ok(info),
-            // The host itself is complete; the appliance's log may show why it has no address.
-            Err((step @ InstallStep::Address, error)) => {
+            // The host itself is complete; the appliance's log may show what it lacks.
+            Err((step @ (InstallStep::Address | InstallStep::Components), error)) => {
                 Err(InstallError::new(&name, step, error, vec![job.host]))
             }
             Err((step, error)) => {
@@ -188,10 +188,7 @@ impl Shared {
             report.tell(step, InstallStatus::Failed);
             return Err((step, error));
         }
-        let last = match spec.address_timeout {
-            Some(_) => InstallStep::Address,
-            None => InstallStep::PowerOn,
-        };
+        let last = *report.current();
         let finished = self.finish(&vm, job).await;
         report.tell(
             last,
@@ -309,6 +306,13 @@ impl Shared {
             report.tell(InstallStep::Address, InstallStatus::Started);
             let address = self.endpoint.wait_for_address(vm, limit, host).await;
             address.map_err(failed(InstallStep::Address))?;
+        }
+        if let Some(limit) = spec.components_within() {
+            let last = *report.current();
+            report.tell(last, InstallStatus::Finished);
+            report.tell(InstallStep::Components, InstallStatus::Started);
+            let started = self.wait_for_components(vm, limit, host).await;
+            started.map_err(failed(InstallStep::Components))?;
         }
         Ok(())
     }
@@ -527,6 +531,9 @@ impl Shared {
             networks: spec.appliance_networks(&resolved.bridge_name),
             installer: Some(job.installer.clone()),
             uploaded: Vec::new(),
+            certificate: String::new(),
+            authorities: String::new(),
+            components: Vec::new(),
         };
         let positions = resolved.others.positions(created_bridge);
         let particulars = Particulars {
@@ -537,6 +544,8 @@ impl Shared {
             bootstrap_iso: format!("{directory}/{BOOTSTRAP_ISO}"),
             created: Timestamp::now(),
             positions,
+            certificates: spec.certificates.clone(),
+            components: spec.components.clone(),
         };
         let keys = record
             .keys(&particulars, self.options.dialect)

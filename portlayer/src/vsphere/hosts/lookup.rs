@@ -55,6 +55,9 @@ impl Found {
             scope_vlans: self.record.scope_vlans,
             networks: self.record.networks.clone(),
             address: self.record.address.clone(),
+            certificate: self.record.certificate.clone(),
+            authorities: self.record.authorities.clone(),
+            components: self.record.components.clone(),
         }
     }
 }

@@ -1,8 +1,10 @@
 //! Virtual container hosts, on which containers run.
 
 mod appliance_networks;
+mod certificates;
 mod checks;
 mod claim;
+mod components;
 mod delete;
 mod finding;
 mod info;
@@ -28,6 +30,8 @@ use vim25::{Ref, mo};
 use vsphere_client::Client;
 
 pub use appliance_networks::{ApplianceNetworks, NetworkRole, RoleNetwork, StaticAddress};
+pub use certificates::ApplianceCertificates;
+pub use components::{Component, ComponentState};
 pub use finding::{Finding, Severity};
 pub use info::{ContainerPolicy, Deletion, HostInfo, HostState};
 pub use plan::{Plan, PlannedStep};

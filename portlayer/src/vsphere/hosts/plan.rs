@@ -647,6 +647,11 @@ fn steps(
         let text = format!("reported by the appliance within {} s", limit.as_secs());
         steps.push((InstallStep::Address, text, false));
     }
+    if let Some(limit) = spec.components_within() {
+        let (names, limit) = (spec.components.join(", "), limit.as_secs());
+        let text = format!("{names} started by the appliance within {limit} s");
+        steps.push((InstallStep::Components, text, false));
+    }
     steps
         .into_iter()
         .map(|(step, description, done)| PlannedStep {

@@ -33,11 +33,14 @@ pub enum InstallStep {
     PowerOn,
     /// Waits for the appliance's address. Only if [requested](super::HostSpec::address_timeout).
     Address,
+    /// Waits until the appliance has started its components. Only if
+    /// [requested](super::HostSpec::component_timeout).
+    Components,
 }
 
 impl InstallStep {
     /// All steps, in order.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Validate,
         Self::ResourcePool,
         Self::Folder,
@@ -48,6 +51,7 @@ impl InstallStep {
         Self::Configure,
         Self::PowerOn,
         Self::Address,
+        Self::Components,
     ];
 }
 
@@ -64,6 +68,7 @@ impl fmt::Display for InstallStep {
             Self::Configure => "write the configuration",
             Self::PowerOn => "power on the appliance",
             Self::Address => "wait for the address",
+            Self::Components => "wait for the components",
         })
     }
 }

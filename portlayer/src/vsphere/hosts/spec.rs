@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{ApplianceNetworks, NetworkRole, PoolAllocation, RoleNetwork, StaticAddress};
+use super::{
+    ApplianceCertificates, ApplianceNetworks, NetworkRole, PoolAllocation, RoleNetwork,
+    StaticAddress,
+};
 use crate::exec::{refused_cpus, refused_memory};
 use crate::network::BridgeRange;
 use crate::vsphere::kind;
@@ -96,6 +99,14 @@ pub struct HostSpec {
     /// The limits, reservations and shares of the host's resource pool. A cluster without DRS has no
     /// pools, so there only the default is valid.
     pub pool: PoolAllocation,
+    /// The certificates with which the appliance serves its clients. `None`: no TLS.
+    pub certificates: Option<ApplianceCertificates>,
+    /// The names of the components that the appliance starts. With a
+    /// [`component_timeout`](Self::component_timeout), the installation waits for them.
+    pub components: Vec<String>,
+    /// How long to wait for the appliance's components, after the wait for its address. `None`: the
+    /// installation does not wait for them.
+    pub component_timeout: Option<Duration>,
     /// The number of virtual processors of the appliance.
     pub cpus: u32,
     /// The memory of the appliance in MiB.
@@ -128,6 +139,9 @@ impl HostSpec {
             appliance_iso,
             bootstrap_iso,
             pool: PoolAllocation::new(),
+            certificates: None,
+            components: Vec::new(),
+            component_timeout: None,
             cpus: 1,
             memory_mib: 2048,
         }
@@ -258,6 +272,33 @@ impl HostSpec {
     pub fn pool(mut self, pool: PoolAllocation) -> Self {
         self.pool = pool;
         self
+    }
+
+    /// Sets the certificates with which the appliance serves its clients.
+    #[must_use]
+    pub fn certificates(mut self, certificates: ApplianceCertificates) -> Self {
+        self.certificates = Some(certificates);
+        self
+    }
+
+    /// Adds a component that the appliance starts.
+    #[must_use]
+    pub fn component(mut self, name: impl Into<String>) -> Self {
+        self.components.push(name.into());
+        self
+    }
+
+    /// Sets how long to wait for the appliance's components.
+    #[must_use]
+    pub fn component_timeout(mut self, component_timeout: Duration) -> Self {
+        self.component_timeout = Some(component_timeout);
+        self
+    }
+
+    /// Returns how long to wait for components, if there are any to wait for.
+    pub(super) fn components_within(&self) -> Option<Duration> {
+        self.component_timeout
+            .filter(|_| !self.components.is_empty())
     }
 
     /// Sets the number of virtual processors of the appliance.
@@ -404,6 +445,15 @@ impl HostSpec {
         ] {
             if let Some(reason) = allocation.refusal() {
                 refuse(field, reason);
+            }
+        }
+        if let Some(reason) = self.certificates.as_ref().and_then(|c| c.refusal()) {
+            refuse("certificates", reason);
+        }
+        let is_word = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+        for name in &self.components {
+            if name.is_empty() || !name.bytes().all(is_word) {
+                refuse("components", "a name has letters, digits, '-' and '_' only");
             }
         }
         if let Some(reason) = refused_cpus(self.cpus) {
