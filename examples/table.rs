@@ -103,7 +103,7 @@ mod tests {
             exit: ExitStatus::Code(3),
         };
         let text = printed(&Listing::new(
-            vec![container("quick_otter", exited)],
+            vec![container("quick_otter", exited).into()],
             vec![],
         ));
         let lines: Vec<&str> = text.lines().collect();
@@ -123,7 +123,7 @@ mod tests {
         };
         let label = "vm\n1".to_owned();
         let quarantined = vec![Quarantined::new(None, label, "no id")];
-        let text = printed(&Listing::new(vec![container("a", state)], quarantined));
+        let text = printed(&Listing::new(vec![container("a", state).into()], quarantined));
         assert!(
             !text.contains('\u{1b}') && text.lines().count() == 3,
             "{text}"

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// Writes the 64 lower-case hexadecimal digits of an identifier at once: lists format thousands.
-pub(crate) fn write(bytes: &[u8; 32], to: &mut impl fmt::Write) -> fmt::Result {
+/// Returns the 64 lower-case hexadecimal digits of an identifier.
+pub(crate) fn digits(bytes: &[u8; 32]) -> [u8; 64] {
     const DIGITS: [u8; 16] = *b"0123456789abcdef";
     let mut text = [0_u8; 64];
     for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
@@ -11,7 +11,12 @@ pub(crate) fn write(bytes: &[u8; 32], to: &mut impl fmt::Write) -> fmt::Result {
             *digit = DIGITS[usize::from(value)];
         }
     }
-    to.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+    text
+}
+
+/// Writes the digits of an identifier at once: lists format thousands.
+pub(crate) fn write(bytes: &[u8; 32], to: &mut impl fmt::Write) -> fmt::Result {
+    to.write_str(std::str::from_utf8(&digits(bytes)).map_err(|_| fmt::Error)?)
 }
 
 #[cfg(test)]

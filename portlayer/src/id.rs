@@ -63,6 +63,13 @@ impl ContainerId {
     }
 }
 
+impl ContainerId {
+    /// Returns the 64 hexadecimal digits, without an allocation.
+    pub(crate) fn digits(&self) -> [u8; HEX] {
+        crate::hex::digits(&self.0)
+    }
+}
+
 impl fmt::Display for ContainerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         crate::hex::write(&self.0, f)

@@ -208,7 +208,7 @@ impl Exec for Breaking {
         listing.containers = listing
             .containers
             .into_iter()
-            .map(|info| self.spoil(info))
+            .map(|info| self.spoil(Arc::unwrap_or_clone(info)).into())
             .collect();
         Ok(listing)
     }

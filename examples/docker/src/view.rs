@@ -1,6 +1,7 @@
 //! A container as docker's clients see it: the port layer's description and docker's own options.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use portlayer::exec::ContainerInfo;
@@ -106,6 +107,12 @@ impl From<ContainerInfo> for View {
             extras,
             info,
         }
+    }
+}
+
+impl From<Arc<ContainerInfo>> for View {
+    fn from(info: Arc<ContainerInfo>) -> Self {
+        Arc::unwrap_or_clone(info).into()
     }
 }
 

@@ -1,8 +1,8 @@
 //! Building blocks of the cases.
 
 use std::fmt;
-use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::sync::{Arc, Mutex};
 
 use super::{Fixture, Process};
 use crate::event::Events;
@@ -183,7 +183,8 @@ impl<'a> Bench<'a> {
         Ok(listing
             .containers
             .into_iter()
-            .find(|container| container.id == *id))
+            .find(|container| container.id == *id)
+            .map(Arc::unwrap_or_clone))
     }
 
     pub(super) async fn clear(self) -> Check {

@@ -1,6 +1,7 @@
 //! Descriptions of containers.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -88,8 +89,10 @@ impl ContainerInfo {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Listing {
-    /// The containers that can be read, including [`Broken`](State::Broken) ones.
-    pub containers: Vec<ContainerInfo>,
+    /// The containers that can be read, including [`Broken`](State::Broken) ones. Successive lists
+    /// may share the descriptions of containers that did not change.
+    #[serde(with = "shared")]
+    pub containers: Vec<Arc<ContainerInfo>>,
     /// The containers that cannot be read.
     pub quarantined: Vec<Quarantined>,
 }
@@ -98,13 +101,37 @@ impl Listing {
     /// Creates a listing from containers, which it sorts by creation time and then id, and
     /// unreadable objects, which it sorts by label.
     #[must_use]
-    pub fn new(mut containers: Vec<ContainerInfo>, mut quarantined: Vec<Quarantined>) -> Self {
-        containers.sort_by_key(|container| (container.created, container.id));
+    pub fn new(mut containers: Vec<Arc<ContainerInfo>>, mut quarantined: Vec<Quarantined>) -> Self {
+        // Copies of the keys are compared faster than keys behind thousands of references.
+        containers.sort_by_cached_key(|container| (container.created, container.id));
         quarantined.sort_by(|a, b| a.label.cmp(&b.label));
         Self {
             containers,
             quarantined,
         }
+    }
+}
+
+/// Serializes shared descriptions like owned ones.
+mod shared {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::ContainerInfo;
+
+    pub(super) fn serialize<S: Serializer>(
+        containers: &[Arc<ContainerInfo>],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(containers.iter().map(Arc::as_ref))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<Arc<ContainerInfo>>, D::Error> {
+        let owned = Vec::<ContainerInfo>::deserialize(deserializer)?;
+        Ok(owned.into_iter().map(Arc::new).collect())
     }
 }
 

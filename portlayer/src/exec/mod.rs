@@ -11,6 +11,8 @@ mod root;
 mod signal;
 mod spec;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 pub use command::Command;
@@ -110,7 +112,7 @@ pub trait Exec: std::fmt::Debug + Send + Sync + 'static {
     /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) if several ids have the prefix.
     async fn resolve(&self, text: &str) -> Result<ContainerId> {
         let containers = self.list().await?.containers;
-        let is_it = |c: &&ContainerInfo| c.name == text || c.id.to_string() == text;
+        let is_it = |c: &&Arc<ContainerInfo>| c.name == text || c.id.to_string() == text;
         if let Some(found) = containers.iter().find(is_it) {
             return Ok(found.id);
         }

@@ -205,7 +205,9 @@ impl Exec for MemoryExec {
     }
 
     async fn list(&self) -> Result<Listing> {
-        Ok(Listing::new(self.shared.store.all(), Vec::new()))
+        let containers = self.shared.store.all();
+        let containers = containers.into_iter().map(Arc::new).collect();
+        Ok(Listing::new(containers, Vec::new()))
     }
 
     async fn wait(&self, id: &ContainerId) -> Result<ExitStatus> {

@@ -16,17 +16,17 @@ pub(crate) enum Power {
 /// A snapshot of a machine. The power state and the keys that only the host can write are
 /// trusted; everything else is reported by the guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Observed {
+pub(crate) struct Observed<'a> {
     pub(crate) power: Power,
     /// Why the endpoint cannot work with the machine, if it cannot.
-    pub(crate) unusable: Option<String>,
+    pub(crate) unusable: Option<&'a str>,
     /// Host only: whether a start was recorded. The first start may not be recorded.
     pub(crate) begun: bool,
     /// Host only: the exit status of the last run, persisted when the machine was seen off.
     pub(crate) recorded: Option<ExitStatus>,
     /// The guest's report of the launch: empty before the launch, `true` after a successful one,
     /// otherwise the reason of the failure.
-    pub(crate) started: String,
+    pub(crate) started: &'a str,
     /// The guest's report of the exit status.
     pub(crate) status: Option<ExitStatus>,
 }
@@ -34,11 +34,11 @@ pub(crate) struct Observed {
 /// The value of `started` after a successful launch.
 const STARTED: &str = "true";
 
-impl Observed {
+impl<'a> Observed<'a> {
     pub(crate) fn state(&self) -> State {
-        if let Some(reason) = &self.unusable {
+        if let Some(reason) = self.unusable {
             return State::Broken {
-                reason: reason.clone(),
+                reason: reason.to_owned(),
             };
         }
         match self.power {
@@ -59,8 +59,8 @@ impl Observed {
     }
 
     /// Returns why the process was not launched, as the guest reported it.
-    pub(crate) fn failure(&self) -> Option<&str> {
-        (!self.started.is_empty() && self.started != STARTED).then_some(&*self.started)
+    pub(crate) fn failure(&self) -> Option<&'a str> {
+        (!self.started.is_empty() && self.started != STARTED).then_some(self.started)
     }
 
     /// Returns the exit status that the guest reported, if any; the machine powers off next.
@@ -71,7 +71,7 @@ impl Observed {
     fn exit(&self) -> ExitStatus {
         self.recorded
             .or_else(|| self.ended())
-            .unwrap_or_else(|| match &*self.started {
+            .unwrap_or(match self.started {
                 "" => ExitStatus::NeverOn,
                 STARTED => ExitStatus::Lost,
                 _ => ExitStatus::NotLaunched,
@@ -122,13 +122,13 @@ pub(crate) fn without_guest(state: State, capabilities: Capabilities) -> State {
 mod tests {
     use super::*;
 
-    fn machine(power: Power, started: &str, status: Option<i32>) -> Observed {
+    fn machine(power: Power, started: &str, status: Option<i32>) -> Observed<'_> {
         Observed {
             power,
             unusable: None,
             begun: !started.is_empty(),
             recorded: None,
-            started: started.into(),
+            started,
             status: status.map(|status| exit_of(status, None, false)),
         }
     }
@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_machine_that_cannot_be_used_is_broken_whatever_its_keys_say() {
-        let unusable = Some("its files are inaccessible".to_owned());
+        let unusable = Some("its files are inaccessible");
         let observed = Observed {
             unusable,
             ..machine(Power::On, "true", None)

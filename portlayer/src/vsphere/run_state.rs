@@ -119,11 +119,11 @@ impl RunState {
     }
 
     /// Returns the guest's report of the launch: empty, `true`, or the reason of the failure.
-    pub(super) fn started(&self, id: &ContainerId) -> String {
+    pub(super) fn started(&self, id: &ContainerId) -> &str {
         match self.session(id).map(|session| &session.started) {
-            None | Some(Started::No) => String::new(),
-            Some(Started::Yes) => "true".to_owned(),
-            Some(Started::Failed(reason)) => reason.clone(),
+            None | Some(Started::No) => "",
+            Some(Started::Yes) => "true",
+            Some(Started::Failed(reason)) => reason,
         }
     }
 
@@ -216,7 +216,8 @@ impl RunState {
     }
 
     fn session(&self, id: &ContainerId) -> Option<&Session> {
-        self.sessions.get(&id.to_string())
+        let digits = id.digits();
+        self.sessions.get(std::str::from_utf8(&digits).ok()?)
     }
 }
 
@@ -265,7 +266,7 @@ mod tests {
             let mut keys = record.keys(dialect).unwrap();
             let key = |leaf: &str| format!("{}.sessions|{id}.{leaf}", dialect.base());
             let fresh = RunState::read(&keys);
-            assert_eq!((fresh.starts(), fresh.started(&id).as_str()), (1, ""));
+            assert_eq!((fresh.starts(), fresh.started(&id)), (1, ""));
             assert_eq!((fresh.begun(), fresh.status(&id)), (false, None));
             // The fresh keys are those of a first run, so the first start writes nothing.
             assert!(fresh.is_first(dialect));
@@ -280,10 +281,7 @@ mod tests {
                 keys.insert(key("detail.stoptime"), "0".into());
             }
             let running = RunState::read(&keys);
-            assert_eq!(
-                (running.started(&id).as_str(), running.status(&id)),
-                ("true", None)
-            );
+            assert_eq!((running.started(&id), running.status(&id)), ("true", None));
 
             keys.insert(key("status"), "3".into());
             if dialect == Dialect::Vic1 {

@@ -194,7 +194,9 @@ impl Exec for Breaking {
     async fn list(&self) -> Result<Listing> {
         let mut listing = self.exec.list().await?;
         let containers = listing.containers.into_iter();
-        listing.containers = containers.map(|info| self.spoil(info)).collect();
+        listing.containers = containers
+            .map(|info| self.spoil(Arc::unwrap_or_clone(info)).into())
+            .collect();
         Ok(listing)
     }
 

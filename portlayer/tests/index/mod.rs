@@ -3,9 +3,12 @@
 mod images;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use portlayer::exec::{Command, ContainerSpec, Edit, Exec, StartOptions, StopOptions};
+use portlayer::exec::{
+    Command, ContainerInfo, ContainerSpec, Edit, Exec, Listing, StartOptions, StopOptions,
+};
 use portlayer::vsphere::{Dialect, Hosts, Options, VsphereExec};
 use portlayer::{Capability, ContainerId, State, StateKind};
 use simulator::Platform;
@@ -115,6 +118,29 @@ async fn a_warm_index_answers_without_the_endpoint() {
         }
     }
     assert_eq!(calls_since(&endpoint, &before), calls(&[]));
+}
+
+#[tokio::test]
+async fn lists_share_the_descriptions_of_unchanged_containers() {
+    let endpoint = Endpoint::start(Dialect::Vic1, Platform::default()).await;
+    let exec = endpoint.hosts.exec("vch").await.unwrap();
+    let started = exec.create(run("started")).await.unwrap();
+    exec.create(run("idle")).await.unwrap();
+    let by_name = |listing: Listing| -> BTreeMap<String, Arc<ContainerInfo>> {
+        let containers = listing.containers.into_iter();
+        containers.map(|info| (info.name.clone(), info)).collect()
+    };
+    let before = by_name(exec.list().await.unwrap());
+    exec.start(&started, StartOptions::new()).await.unwrap();
+    let after = by_name(exec.list().await.unwrap());
+    assert!(Arc::ptr_eq(&before["idle"], &after["idle"]));
+    // The keys that the first description was decoded from have changed, and so has the state.
+    assert_eq!(before["started"].state, State::Created);
+    assert_eq!(after["started"].state, State::Running);
+    exec.stop(&started, StopOptions::AT_ONCE).await.unwrap();
+    let stopped = by_name(exec.list().await.unwrap());
+    assert!(matches!(stopped["started"].state, State::Stopped { .. }));
+    assert_eq!(after["started"].state, State::Running);
 }
 
 #[tokio::test]

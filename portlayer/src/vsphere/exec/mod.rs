@@ -101,7 +101,7 @@ struct Shared {
 /// A container's state, derived from one read of its machine.
 struct Snapshot {
     machine: Arc<Seen>,
-    run: RunState,
+    run: Arc<RunState>,
     state: State,
     failure: Option<String>,
     /// The exit status of the run, if the machine no longer shows it.
@@ -263,8 +263,8 @@ impl Shared {
 
     /// Returns a snapshot of the machine, ignoring this process's operations in progress.
     fn snapshot_unmarked(&self, id: &ContainerId, machine: &Arc<Seen>) -> Snapshot {
-        let run = machine.run().clone();
-        let mut observed = observed(id, machine, &run);
+        let run = machine.run();
+        let mut observed = observed(id, machine, run);
         let is_silent = observed.power == Power::Off
             && observed.recorded.is_none()
             && observed.started.is_empty();
@@ -292,7 +292,7 @@ impl Shared {
         };
         Snapshot {
             machine: Arc::clone(machine),
-            run,
+            run: Arc::clone(run),
             state,
             failure: observed.failure().map(str::to_owned),
             unwritten,
@@ -323,37 +323,31 @@ impl Shared {
     }
 
     /// Describes the container of a machine that does not belong to an image.
-    async fn info(&self, machine: &Arc<Seen>) -> Result<Result<ContainerInfo, NotAContainer>> {
-        let record = match machine.record() {
-            Some(Ok(record)) => record,
+    async fn info(&self, machine: &Arc<Seen>) -> Result<Result<Arc<ContainerInfo>, NotAContainer>> {
+        let id = match machine.record() {
+            Some(Ok(record)) => record.spec.id,
             Some(Err(broken)) => return Ok(Err(broken.clone())),
             None => return Ok(Err(NotAContainer::image())),
         };
-        let id = record.spec.id;
         let mut snapshot = self.snapshot(&id, machine);
         match self.see_power_on(&id, &mut snapshot).await {
             // The container was removed concurrently; the snapshot is still a valid result.
             Err(error) if !error.is_not_found() => return Err(error),
             _ => {}
         }
-        let mut info = ContainerInfo::new(record.spec.clone());
-        info.failure = match snapshot.state {
+        let failure = match snapshot.state {
             State::Stopped { .. } | State::Starting => snapshot.failure,
             _ => None,
         };
-        info.state = snapshot.state;
-        info.created = record.created;
-        info.endpoints = record.endpoints_seen();
-        (info.started, info.finished) = snapshot.run.times(&id);
-        info.resources = machine.resources;
-        Ok(Ok(info))
+        let info = machine.info(snapshot.state, failure);
+        Ok(info.ok_or_else(NotAContainer::image))
     }
 }
 
-fn observed(id: &ContainerId, machine: &Seen, run: &RunState) -> Observed {
+fn observed<'a>(id: &ContainerId, machine: &'a Seen, run: &'a RunState) -> Observed<'a> {
     Observed {
         power: machine.power,
-        unusable: machine.unusable.clone(),
+        unusable: machine.unusable.as_deref(),
         begun: run.begun(),
         recorded: run.exit(),
         started: run.started(id),
@@ -377,10 +371,11 @@ impl Exec for VsphereExec {
 
     async fn inspect(&self, id: &ContainerId) -> Result<ContainerInfo> {
         let machine = self.shared.indexed(id).await?;
-        self.shared.info(&machine).await?.map_err(|broken| {
+        let info = self.shared.info(&machine).await?.map_err(|broken| {
             Error::invalid_state(Resource::container(id), StateKind::Broken, &[])
                 .with_source(broken)
-        })
+        })?;
+        Ok(ContainerInfo::clone(&info))
     }
 
     async fn list(&self) -> Result<Listing> {
@@ -390,16 +385,16 @@ impl Exec for VsphereExec {
         networks.sync().await?;
         let machines = self.shared.containers().await?;
         for machine in machines {
-            let label = machine.machine.name.clone();
+            let label = || machine.machine.name.clone();
             match self.shared.info(&machine).await? {
                 Ok(info) => match networks.table().conflict(&info.id) {
                     Some(reason) => {
-                        quarantined.push(Quarantined::new(Some(info.id), label, reason));
+                        quarantined.push(Quarantined::new(Some(info.id), label(), reason));
                     }
                     None => containers.push(info),
                 },
                 Err(broken) => {
-                    quarantined.push(Quarantined::new(broken.id, label, broken.to_string()));
+                    quarantined.push(Quarantined::new(broken.id, label(), broken.to_string()));
                 }
             }
         }

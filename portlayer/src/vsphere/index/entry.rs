@@ -1,14 +1,15 @@
 //! One machine of a host, with its keys decoded.
 
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::ContainerId;
+use crate::exec::ContainerInfo;
 use crate::vsphere::endpoint::Machine;
 use crate::vsphere::images::ImageRecord;
 use crate::vsphere::machine_spec::container_name_in;
 use crate::vsphere::record::{Keys, NotAContainer, Record};
 use crate::vsphere::run_state::RunState;
+use crate::{ContainerId, State};
 
 /// A machine in the index, with its keys decoded once.
 #[derive(Clone, Debug)]
@@ -21,7 +22,9 @@ pub(in crate::vsphere) struct Seen {
 #[derive(Debug)]
 struct Decoded {
     role: Role,
-    run: RunState,
+    run: Arc<RunState>,
+    /// The last description of the container, which lists return until it changes.
+    info: Mutex<Option<Arc<ContainerInfo>>>,
 }
 
 /// The purpose of a machine.
@@ -60,7 +63,8 @@ impl Seen {
             Some(before) if before.machine.keys == machine.keys => Arc::clone(&before.decoded),
             _ => Arc::new(Decoded {
                 role: Role::read(&machine.keys),
-                run: RunState::read(&machine.keys),
+                run: Arc::new(RunState::read(&machine.keys)),
+                info: Mutex::default(),
             }),
         };
         Self { machine, decoded }
@@ -95,8 +99,43 @@ impl Seen {
     }
 
     /// Returns the state of the container's runs.
-    pub(in crate::vsphere) fn run(&self) -> &RunState {
+    pub(in crate::vsphere) fn run(&self) -> &Arc<RunState> {
         &self.decoded.run
+    }
+
+    /// Returns the description of the container in this state, with the reason why its process
+    /// could not be launched; `None` if the machine does not belong to a readable container.
+    /// Successive calls return the same value until something changes.
+    pub(in crate::vsphere) fn info(
+        &self,
+        state: State,
+        failure: Option<String>,
+    ) -> Option<Arc<ContainerInfo>> {
+        let Role::Container(record) = &self.decoded.role else {
+            return None;
+        };
+        let last = || {
+            self.decoded
+                .info
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
+        // All other fields depend on the keys only.
+        if let Some(info) = &*last()
+            && (&info.state, &info.failure) == (&state, &failure)
+            && info.resources == self.machine.resources
+        {
+            return Some(Arc::clone(info));
+        }
+        let mut info = ContainerInfo::new(record.spec.clone()).with_state(state);
+        info.failure = failure;
+        info.created = record.created;
+        info.endpoints = record.endpoints_seen();
+        (info.started, info.finished) = self.decoded.run.times(&record.spec.id);
+        info.resources = self.machine.resources;
+        let info = Arc::new(info);
+        *last() = Some(Arc::clone(&info));
+        Some(info)
     }
 
     /// Returns the container's id, as recorded in the keys.

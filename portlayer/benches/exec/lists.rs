@@ -1,0 +1,107 @@
+//! Lists of many containers.
+
+use std::process::Command as Process;
+use std::time::Instant;
+
+use futures_util::{StreamExt as _, stream};
+use portlayer::exec::{Command, ContainerSpec, Exec};
+
+use super::process::resident;
+use super::server::{self, Server};
+use super::{line, setting};
+
+const RUNS: usize = 5;
+/// Number of containers that are created concurrently.
+const AT_A_TIME: usize = 8;
+/// Bound of the index's memory in bytes.
+const MEMORY: u64 = 40 << 20;
+
+/// Creates containers, and lists them in processes of their own.
+pub(super) async fn measure() {
+    let containers = setting("CONTAINERS", 10_000);
+    let server = Server::start("esx");
+    let exec = server.open().await;
+    stream::iter(0..containers)
+        .for_each_concurrent(AT_A_TIME, |n| {
+            let exec = &exec;
+            async move {
+                let spec = ContainerSpec::new(format!("c{n}"), Command::new("/run").arg("word"));
+                let spec = spec
+                    .label("project", "bench")
+                    .annotation("note", "one of many");
+                exec.create(spec).await.unwrap();
+            }
+        })
+        .await;
+    let some = exec.list().await.unwrap().containers[0].id;
+    let vmx = exec.vmx(&some).await.unwrap();
+    let vmx = String::from_utf8_lossy(&vmx);
+    let is_key = |line: &&str| line.starts_with("guestinfo.") || line.starts_with("portlayer");
+    let keys = vmx.lines().filter(is_key).count();
+    drop(exec);
+
+    let mut runs: Vec<Vec<f64>> = (0..RUNS).map(|_| list(&server, containers)).collect();
+    let mut median = |column: usize| {
+        runs.sort_by(|a, b| a[column].total_cmp(&b[column]));
+        runs[RUNS / 2][column]
+    };
+    let (cold, warm, memory) = (median(0), median(1), median(2));
+    for (measure, target, seconds) in [
+        ("with an index to be filled", 0.3, cold),
+        ("with a warm index", 0.005, warm),
+    ] {
+        line(
+            &format!("list of {containers} containers {measure}"),
+            &format!("{:.0} ms", target * 1e3),
+            &format!("{:.1} ms", seconds * 1e3),
+            seconds <= target,
+        );
+    }
+    line(
+        &format!("memory of the index, {containers} containers of {keys} keys"),
+        &format!("{} MiB", MEMORY >> 20),
+        &format!("{:.1} MiB", memory / f64::from(1 << 20)),
+        memory <= MEMORY as f64,
+    );
+}
+
+/// Returns what [`run`] measures in another process.
+fn list(server: &Server, containers: usize) -> Vec<f64> {
+    let output = Process::new(std::env::current_exe().unwrap())
+        .args(["list", &server.url, &server.thumbprint])
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let numbers = printed.split_whitespace().map(|word| word.parse().unwrap());
+    let numbers: Vec<f64> = numbers.collect();
+    assert_eq!(numbers[3], containers as f64);
+    numbers
+}
+
+/// Runs in the child: lists with a new index and with a warm one, and prints both times, the
+/// additional memory, and the number of containers.
+#[tokio::main]
+pub(super) async fn run(url: &str, thumbprint: &str) {
+    let exec = server::open(url, thumbprint).await;
+    let before = resident();
+    let begun = Instant::now();
+    let count = exec.list().await.unwrap().containers.len();
+    let cold = begun.elapsed();
+    let mut warm = Vec::new();
+    for _ in 0..RUNS * 4 {
+        let begun = Instant::now();
+        let listing = exec.list().await.unwrap();
+        warm.push(begun.elapsed());
+        assert_eq!(listing.containers.len(), count);
+    }
+    warm.sort_unstable();
+    let warm = warm[warm.len() / 2];
+    let memory = resident().saturating_sub(before);
+    println!(
+        "{} {} {memory} {count}",
+        cold.as_secs_f64(),
+        warm.as_secs_f64()
+    );
+}

@@ -1,0 +1,116 @@
+//! Lives of containers: one after the other, and many at a time.
+
+use std::time::{Duration, Instant};
+
+use futures_util::{StreamExt as _, stream};
+use portlayer::exec::{Command, ContainerSpec, Exec, StartOptions, StopOptions};
+use portlayer::vsphere::VsphereExec;
+use portlayer::{ContainerId, State};
+
+use super::process::processor_time;
+use super::server::{Calls, Server};
+use super::{line, setting};
+
+/// Number of containers that are created and started concurrently.
+const IN_FLIGHT: usize = 64;
+
+/// Calls of the poll that all watches of a client share.
+const POLL: [&str; 2] = ["WaitForUpdatesEx", "CancelWaitForUpdates"];
+
+fn calls_since(server: &mut Server, before: &Calls) -> Calls {
+    let mut calls = server.calls();
+    for (method, count) in &mut calls {
+        *count -= before.get(method).copied().unwrap_or(0);
+    }
+    calls.retain(|_, count| *count > 0);
+    calls
+}
+
+async fn create(exec: &VsphereExec, name: String) -> ContainerId {
+    let spec = ContainerSpec::new(name, Command::new("/run"));
+    let id = exec.create(spec).await.unwrap();
+    let state = exec.start(&id, StartOptions::new()).await.unwrap();
+    assert_eq!(state, State::Running);
+    id
+}
+
+async fn end(exec: &VsphereExec, id: ContainerId) {
+    exec.stop(&id, StopOptions::AT_ONCE).await.unwrap();
+    exec.remove(&id).await.unwrap();
+}
+
+/// Counts the calls of creating and starting a container.
+pub(super) async fn calls(kind: &str, target: u64) {
+    let mut server = Server::start(kind);
+    let exec = server.open().await;
+    create(&exec, "warm".into()).await;
+    let before = server.calls();
+    create(&exec, "counted".into()).await;
+    let mut calls = calls_since(&mut server, &before);
+    calls.retain(|method, _| !POLL.contains(&method.as_str()));
+    let found: u64 = calls.values().sum();
+    line(
+        &format!("calls of create and start beyond the shared poll, {kind}"),
+        &target.to_string(),
+        &format!("{found}"),
+        found <= target,
+    );
+}
+
+/// Measures the processor time of lives one after the other.
+pub(super) async fn one_after_the_other() {
+    let lives = setting("LIVES", 500);
+    let server = Server::start("esx");
+    let exec = server.open().await;
+    create(&exec, "warm".into()).await;
+    let (before, begun) = (processor_time(), Instant::now());
+    for n in 0..lives {
+        let id = create(&exec, format!("c{n}")).await;
+        end(&exec, id).await;
+    }
+    let count = u32::try_from(lives).unwrap();
+    let (own, whole) = ((processor_time() - before) / count, begun.elapsed() / count);
+    line(
+        "own processor time of create, start, stop and remove",
+        "5 ms",
+        &format!("{own:.1?}, of {whole:.1?} that pass"),
+        own < Duration::from_millis(5),
+    );
+}
+
+/// Creates and starts many containers at a time.
+pub(super) async fn at_once() {
+    let containers = setting("AT_ONCE", 1_000);
+    let mut server = Server::start("esx");
+    let exec = server.open().await;
+    create(&exec, "warm".into()).await;
+    let before = server.calls();
+    let mut took: Vec<Duration> = stream::iter(0..containers)
+        .map(|n| {
+            let exec = &exec;
+            async move {
+                let begun = Instant::now();
+                create(exec, format!("c{n}")).await;
+                begun.elapsed()
+            }
+        })
+        .buffer_unordered(IN_FLIGHT)
+        .collect()
+        .await;
+    took.sort_unstable();
+    let calls: u64 = calls_since(&mut server, &before).values().sum();
+    let (median, longest) = (took[took.len() / 2], took[took.len() - 1]);
+    line(
+        &format!("{containers} containers created and started, {IN_FLIGHT} in flight"),
+        "none over 2 times the median",
+        &format!("median {median:.0?}, longest {longest:.0?}"),
+        longest <= median * 2,
+    );
+    let each = calls as f64 / containers as f64;
+    line(
+        "requests for each of them, the poll included",
+        "6",
+        &format!("{each:.1}"),
+        each <= 6.0,
+    );
+}

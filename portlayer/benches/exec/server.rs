@@ -1,0 +1,110 @@
+//! The endpoint, in a process of its own.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use portlayer::vsphere::{HostSpec, Hosts, InstallProgress, Iso, Options, VsphereExec};
+use simulator::{Program, Simulator, Tether, Topology};
+use vsphere_client::{Client, Credentials};
+
+/// Number of calls by method.
+pub(crate) type Calls = BTreeMap<String, u64>;
+
+/// A running simulator with a host; it ends when this value is dropped.
+pub(crate) struct Server {
+    pub(crate) url: String,
+    pub(crate) thumbprint: String,
+    program: Child,
+    stdin: Option<ChildStdin>,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Server {
+    /// Starts an endpoint: `esx`, or `vcenter` for a vCenter with a cluster of one host.
+    pub(crate) fn start(kind: &str) -> Self {
+        let mut program = Command::new(std::env::current_exe().unwrap())
+            .args(["serve", kind])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stdin = program.stdin.take();
+        let mut line = String::new();
+        let mut stdout = BufReader::new(program.stdout.take().unwrap());
+        stdout.read_line(&mut line).unwrap();
+        let (url, thumbprint) = line.trim().split_once(' ').expect("the server starts");
+        Self {
+            url: url.to_owned(),
+            thumbprint: thumbprint.to_owned(),
+            program,
+            stdin,
+            stdout,
+        }
+    }
+
+    /// Opens the host.
+    pub(crate) async fn open(&self) -> VsphereExec {
+        open(&self.url, &self.thumbprint).await
+    }
+
+    /// Returns how often each method was called so far.
+    pub(crate) fn calls(&mut self) -> Calls {
+        self.stdin.as_mut().unwrap().write_all(b"calls\n").unwrap();
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).unwrap();
+        let mut words = line.split_whitespace();
+        let mut calls = Calls::new();
+        while let (Some(method), Some(count)) = (words.next(), words.next()) {
+            calls.insert(method.to_owned(), count.parse().unwrap());
+        }
+        calls
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.stdin.take());
+        let _ = self.program.wait();
+    }
+}
+
+async fn connect(url: &str, thumbprint: &str) -> Client {
+    Client::builder(url)
+        .credentials(Credentials::password("root", "vmware"))
+        .thumbprint(thumbprint.parse().unwrap())
+        .connect()
+        .await
+        .unwrap()
+}
+
+/// Opens the host of a simulator.
+pub(crate) async fn open(url: &str, thumbprint: &str) -> VsphereExec {
+    let hosts = Hosts::new(connect(url, thumbprint).await, Options::default());
+    hosts.exec("vch").await.unwrap()
+}
+
+/// Runs in the child: serves until the standard input is closed.
+#[tokio::main]
+pub(crate) async fn run(kind: &str) {
+    let mut simulator =
+        Simulator::builder().guest(Tether::new().program("/run", Program::forever()));
+    if kind == "vcenter" {
+        simulator = simulator.topology(Topology::vcenter().standalone_hosts(0).cluster_hosts(1));
+    }
+    let simulator = simulator.start().await.unwrap();
+    let client = connect(simulator.url(), simulator.thumbprint()).await;
+    let hosts = Hosts::new(client, Options::default());
+    let spec = HostSpec::new("vch", Iso::bytes("appliance"), Iso::bytes("bootstrap"));
+    hosts.install(spec, &|_: InstallProgress| {}).await.unwrap();
+    println!("{} {}", simulator.url(), simulator.thumbprint());
+    tokio::task::block_in_place(|| {
+        for _request in std::io::stdin().lines() {
+            for (method, count) in simulator.script().calls() {
+                print!("{method} {count} ");
+            }
+            println!();
+        }
+    });
+    simulator.shutdown().await;
+}
