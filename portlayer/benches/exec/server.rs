@@ -53,7 +53,8 @@ impl Server {
         self.stdin.as_mut().unwrap().write_all(b"calls\n").unwrap();
         let mut line = String::new();
         self.stdout.read_line(&mut line).unwrap();
-        let mut words = line.split_whitespace();
+        // Transfers of files are counted too, by names that contain blanks.
+        let mut words = line.trim_end().split('\t');
         let mut calls = Calls::new();
         while let (Some(method), Some(count)) = (words.next(), words.next()) {
             calls.insert(method.to_owned(), count.parse().unwrap());
@@ -101,7 +102,7 @@ pub(crate) async fn run(kind: &str) {
     tokio::task::block_in_place(|| {
         for _request in std::io::stdin().lines() {
             for (method, count) in simulator.script().calls() {
-                print!("{method} {count} ");
+                print!("{method}\t{count}\t");
             }
             println!();
         }

@@ -2,6 +2,7 @@
 
 mod by_hand;
 mod capacity;
+mod destruction;
 mod export;
 mod faults;
 mod leases;

@@ -45,7 +45,7 @@ pub(super) async fn is_template(endpoint: &Endpoint, vm: &Ref<mo::VirtualMachine
     endpoint.client.get(vm, TEMPLATE).await.unwrap()
 }
 
-async fn create(exec: &VsphereExec, name: &str, image: &Image) -> ContainerId {
+pub(super) async fn create(exec: &VsphereExec, name: &str, image: &Image) -> ContainerId {
     let spec =
         ContainerSpec::new(name, Command::new("/exit")).root(RootFs::image(image.id(), "hello"));
     exec.create(spec).await.unwrap()

@@ -11,9 +11,9 @@ use portlayer::exec::{
 };
 use portlayer::vsphere::{Dialect, Hosts, Options, VsphereExec};
 use portlayer::{Capability, ContainerId, State, StateKind};
-use simulator::Platform;
+use simulator::{Platform, Simulator, Topology};
 
-use crate::Endpoint;
+use crate::{Endpoint, guest, spec};
 
 /// Calls of the poll that all watches of a client share.
 const POLL: [&str; 2] = ["WaitForUpdatesEx", "CancelWaitForUpdates"];
@@ -100,6 +100,32 @@ async fn a_first_start_writes_nothing() {
         let calls = calls_since(&endpoint, &before);
         assert_eq!(calls.get("ReconfigVM_Task"), Some(&1), "{calls:?}");
     }
+}
+
+#[tokio::test]
+async fn on_a_vcenter_one_call_protects_a_new_container() {
+    let simulator = Simulator::builder()
+        .topology(Topology::vcenter().standalone_hosts(0).cluster_hosts(1))
+        .guest(guest())
+        .start()
+        .await
+        .unwrap();
+    let spec = spec("vch").compute("DC0_C0").bridge_network("DC0_DVPG0");
+    let endpoint = Endpoint::install(simulator, Dialect::Vic1, spec).await;
+    let exec = endpoint.hosts.exec("vch").await.unwrap();
+    let warm = exec.create(run("warm")).await.unwrap();
+    exec.start(&warm, StartOptions::new()).await.unwrap();
+
+    let before = endpoint.simulator.script().calls();
+    let id = exec.create(run("counted")).await.unwrap();
+    exec.start(&id, StartOptions::new()).await.unwrap();
+    let expected = calls(&[
+        ("CreateVM_Task", 1),
+        ("DisableMethods", 1),
+        ("PowerOnVM_Task", 1),
+        ("ModifyListView", 2),
+    ]);
+    assert_eq!(calls_since(&endpoint, &before), expected);
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
-//! Learns whether the endpoint reports the changes that this process makes, and whether it chooses
-//! the hosts of machines.
+//! Learns whether the endpoint reports the changes that this process makes, whether it chooses the
+//! hosts of machines, and whether it can disable methods.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
@@ -32,6 +32,8 @@ pub(in crate::vsphere) struct Experience {
     missed: [AtomicU32; 3],
     /// Whether a machine was refused because no host was named.
     needs_hosts: AtomicBool,
+    /// Whether the endpoint answered that it has no method for disabling methods.
+    enables_everything: AtomicBool,
 }
 
 impl Experience {
@@ -61,6 +63,15 @@ impl Experience {
     /// Records that the endpoint did not choose a host.
     pub(super) fn host_was_missing(&self) {
         self.needs_hosts.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether the endpoint is expected to disable methods of entities.
+    pub(super) fn disables_methods(&self) -> bool {
+        !self.enables_everything.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn cannot_disable_methods(&self) {
+        self.enables_everything.store(true, Ordering::Relaxed);
     }
 
     const fn of(&self, kind: Written) -> &AtomicU32 {

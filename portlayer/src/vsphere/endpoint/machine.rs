@@ -318,12 +318,14 @@ impl Endpoint {
         self.run(vm.reconfig_vm(spec), resource).await
     }
 
-    /// Destroys a machine that is powered off, and deletes its files.
+    /// Destroys a machine that is powered off, and deletes its files. If its destruction is disabled
+    /// for other programs, it is enabled first.
     pub(in crate::vsphere) async fn destroy(
         &self,
         vm: &Ref<mo::VirtualMachine>,
         resource: &Resource,
     ) -> Result<()> {
+        self.enable_destroy(vm, resource).await;
         self.run(vm.destroy(), resource).await
     }
 }

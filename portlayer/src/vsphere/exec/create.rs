@@ -89,6 +89,7 @@ impl Shared {
         };
         self.shown(&vm, &resource, Written::New, |_| true).await;
         pending.commit(Some(vm.clone()));
+        self.endpoint.disable_destroy(&vm, &resource).await;
         tracing::debug!(container = %id, machine = %vm, "created");
         if let Some((image, root)) = &root
             && let Err(error) = self.images.confirm(image, root).await

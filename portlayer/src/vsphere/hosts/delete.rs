@@ -86,7 +86,6 @@ impl Shared {
             // Destroying the pool moves the appliance to the pool's parent.
             self.endpoint.destroy_pool(&pool, &host).await?;
         }
-        self.endpoint.enable_destroy(vm, &host).await;
         self.endpoint.destroy(vm, &host).await?;
         if datastore_path(&directory).path() == name {
             self.endpoint

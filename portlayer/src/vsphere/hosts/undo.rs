@@ -94,8 +94,6 @@ impl Shared {
                 let result = self.remove_bridge(name, parent, vm, host).await;
                 undo.note(InstallStep::BridgeNetwork, Resource::network(name), result);
             }
-            // The installation may have failed after it disabled the destruction.
-            self.endpoint.enable_destroy(vm, host).await;
             let result = self.endpoint.destroy(vm, host).await;
             let machine = Resource::new(kind::VIRTUAL_MACHINE, &host.id);
             let destroyed = undo.note(InstallStep::Appliance, machine, result);

@@ -308,6 +308,7 @@ impl Shared {
         };
         match self.mark(&vm, &writer, &resource).await {
             Ok(true) => {
+                self.endpoint.disable_destroy(&vm, &resource).await;
                 self.make_template(&vm, &resource).await;
                 tracing::debug!(image = %info.id, "imported");
                 Ok(Some(info))
