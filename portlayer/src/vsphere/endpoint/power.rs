@@ -14,6 +14,10 @@ const ADDRESS: Property<mo::VirtualMachine, String> = Property::new("guest.ipAdd
 const CARDS: Property<mo::VirtualMachine, Vec<GuestNicInfo>> = Property::new("guest.net");
 
 impl Endpoint {
+    /// Powers on a machine, on a vCenter with `PowerOnVM_Task` too. In a cluster, DRS chooses the
+    /// host with this method and with `PowerOnMultiVM_Task`, but only the task of this one belongs
+    /// to the machine, and by that task other programs see that the machine is being powered on.
+    /// According to the API reference, DRS neither moves other machines nor powers on hosts for it.
     pub(in crate::vsphere) async fn power_on(
         &self,
         vm: &Ref<mo::VirtualMachine>,
