@@ -88,15 +88,16 @@ pub(crate) async fn open(url: &str, thumbprint: &str) -> VsphereExec {
 /// Runs in the child: serves until the standard input is closed.
 #[tokio::main]
 pub(crate) async fn run(kind: &str) {
-    let mut simulator =
-        Simulator::builder().guest(Tether::new().program("/run", Program::forever()));
+    let guest = Tether::new().program("/run", Program::forever());
+    let mut simulator = Simulator::builder().guest(guest);
+    let mut spec = HostSpec::new("vch", Iso::bytes("appliance"), Iso::bytes("bootstrap"));
     if kind == "vcenter" {
         simulator = simulator.topology(Topology::vcenter().standalone_hosts(0).cluster_hosts(1));
+        spec = spec.compute("DC0_C0").bridge_network("DC0_DVPG0");
     }
     let simulator = simulator.start().await.unwrap();
     let client = connect(simulator.url(), simulator.thumbprint()).await;
     let hosts = Hosts::new(client, Options::default());
-    let spec = HostSpec::new("vch", Iso::bytes("appliance"), Iso::bytes("bootstrap"));
     hosts.install(spec, &|_: InstallProgress| {}).await.unwrap();
     println!("{} {}", simulator.url(), simulator.thumbprint());
     tokio::task::block_in_place(|| {

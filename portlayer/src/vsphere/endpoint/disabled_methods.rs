@@ -33,11 +33,7 @@ impl Endpoint {
 
     /// Enables the destruction of a machine again. Best effort: if it fails, the destruction fails
     /// with the reason.
-    pub(super) async fn enable_destroy(
-        &self,
-        vm: &Ref<mo::VirtualMachine>,
-        resource: &Resource,
-    ) {
+    pub(super) async fn enable_destroy(&self, vm: &Ref<mo::VirtualMachine>, resource: &Resource) {
         if !self.disables_methods() {
             return;
         }
