@@ -123,7 +123,10 @@ mod tests {
         };
         let label = "vm\n1".to_owned();
         let quarantined = vec![Quarantined::new(None, label, "no id")];
-        let text = printed(&Listing::new(vec![container("a", state).into()], quarantined));
+        let text = printed(&Listing::new(
+            vec![container("a", state).into()],
+            quarantined,
+        ));
         assert!(
             !text.contains('\u{1b}') && text.lines().count() == 3,
             "{text}"

@@ -340,6 +340,7 @@ impl SimulatorBuilder {
             script: Script::new(),
             guest: self.guest,
             saver: Saver::new(kept.filter(|_| is_host)),
+            resolver: Arc::default(),
             stop: CancellationToken::new(),
             tracker: TaskTracker::new(),
             runtime: tokio::runtime::Handle::current(),

@@ -17,7 +17,7 @@ use crate::device::Devices;
 use crate::guest::{Guest, Turn};
 use crate::saved::Saver;
 use crate::script::Script;
-use crate::serial::Ports;
+use crate::serial::{Ports, Resolver};
 use crate::task::Job;
 use crate::world::Registry;
 
@@ -30,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) script: Script,
     pub(crate) guest: Arc<dyn Guest>,
     pub(crate) saver: Saver,
+    /// Looks up the hosts of serial ports.
+    pub(crate) resolver: Arc<Resolver>,
     pub(crate) stop: CancellationToken,
     pub(crate) tracker: TaskTracker,
     pub(crate) runtime: Handle,

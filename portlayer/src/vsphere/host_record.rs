@@ -60,7 +60,8 @@ pub(super) struct HostRecord {
     pub(super) removing: Vec<ContainerId>,
     /// The networks and static addresses of the appliance.
     pub(super) networks: ApplianceNetworks,
-    /// The installation that is in progress. Each run of the installer has an id of its own.
+    /// The run of the installer that installs the host or has installed it. Each run has an id of
+    /// its own, which stays when it has finished: it may still have to undo what it did.
     pub(super) installer: Option<String>,
     /// The boot images that an unfinished installation has uploaded.
     pub(super) uploaded: Vec<Uploaded>,
@@ -266,20 +267,19 @@ impl HostRecord {
         Ok(keys)
     }
 
-    /// Returns the keys that mark the installation as finished, and end it.
+    /// Returns the keys that mark the installation as finished.
     pub(super) fn finished_key(dialect: Dialect) -> Result<Keys, EncodeError> {
         let host = HostOnly {
             installing: Some(INSTALLING.into()),
-            installer: Some(INSTALLING.into()),
             uploaded: Some(INSTALLING.into()),
             ..HostOnly::default()
         };
-        let mut keys = only(host, &["installing", "installer", "uploaded"], dialect)?;
+        let mut keys = only(host, &["installing", "uploaded"], dialect)?;
         keys.values_mut().for_each(String::clear);
         Ok(keys)
     }
 
-    /// Returns the key with the installation that is in progress.
+    /// Returns the key with the run of the installer that owns the host.
     pub(super) fn installer_key(installer: &str, dialect: Dialect) -> Result<Keys, EncodeError> {
         let host = HostOnly {
             installer: Some(installer.to_owned()),
@@ -532,7 +532,11 @@ mod tests {
             assert_eq!(read.installer.as_deref(), Some("a1"));
             assert_eq!(read.uploaded, uploaded);
             keys.extend(HostRecord::finished_key(dialect).unwrap());
-            assert_eq!(HostRecord::read(&keys), Some(record()));
+            let finished = HostRecord {
+                installer: Some("a1".into()),
+                ..record()
+            };
+            assert_eq!(HostRecord::read(&keys), Some(finished));
         }
     }
 

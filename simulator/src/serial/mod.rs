@@ -1,8 +1,10 @@
 //! Serial ports of machines that are on, and the tasks that connect them.
 
 mod line;
+mod resolver;
 
 pub(crate) use line::Line;
+pub(crate) use resolver::Resolver;
 
 use std::io;
 use std::path::PathBuf;
@@ -76,7 +78,8 @@ impl Ports {
     pub(crate) fn serve(&self, shared: &Shared) {
         for port in &*self.ports {
             let (line, backing) = (Arc::clone(&port.line), port.backing.subscribe());
-            shared.spawn(serve(line, backing, self.off.clone()));
+            let resolver = Arc::clone(&shared.resolver);
+            shared.spawn(serve(line, backing, resolver, self.off.clone()));
         }
     }
 
@@ -144,10 +147,15 @@ impl Backing {
 }
 
 /// Connects a port until its machine is powered off.
-async fn serve(line: Arc<Line>, mut backing: watch::Receiver<Backing>, off: CancellationToken) {
+async fn serve(
+    line: Arc<Line>,
+    mut backing: watch::Receiver<Backing>,
+    resolver: Arc<Resolver>,
+    off: CancellationToken,
+) {
     loop {
         let now = backing.borrow_and_update().clone();
-        let mut attached = Box::pin(attach(&line, now));
+        let mut attached = Box::pin(attach(&line, now, &resolver));
         tokio::select! {
             biased;
             () = off.cancelled() => {
@@ -165,7 +173,7 @@ async fn serve(line: Arc<Line>, mut backing: watch::Receiver<Backing>, off: Canc
 }
 
 /// Keeps a port connected to one backing. Returns after power-off, when all bytes are delivered.
-async fn attach(line: &Line, backing: Backing) {
+async fn attach(line: &Line, backing: Backing, resolver: &Arc<Resolver>) {
     match backing {
         Backing::Nothing => {
             line.set(End::Nobody);
@@ -182,7 +190,11 @@ async fn attach(line: &Line, backing: Backing) {
             line.closed().await;
         }
         Backing::Client(address) => loop {
-            match tokio::time::timeout(CONNECT, TcpStream::connect(&address)).await {
+            let connecting = async {
+                let addresses = resolver.resolve(&address).await?;
+                TcpStream::connect(&*addresses).await
+            };
+            match tokio::time::timeout(CONNECT, connecting).await {
                 Ok(Ok(stream)) => {
                     let _ = stream.set_nodelay(true);
                     line.set(End::Stream);
