@@ -118,7 +118,8 @@ async fn clients_that_leave_unread_input_behind_are_bounded_and_lose_none_of_it(
             }
         }
     };
-    attached.input.unwrap().write_all(b"more").await.unwrap();
+    let mut input = attached.input.unwrap();
+    input.write_all(b"more").await.unwrap();
     let more = timeout(LIMIT, read.recv()).await.unwrap().unwrap();
     assert_eq!(more, "more");
     endpoint.simulator.shutdown().await;
