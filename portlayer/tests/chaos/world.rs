@@ -72,6 +72,8 @@ impl World {
             .topology(topology)
             .platform(platform.clone())
             .guest(guest)
+            // Programs that are killed leave their sessions.
+            .session_limit(10_000)
             .start()
             .await
             .unwrap();
