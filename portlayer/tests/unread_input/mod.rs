@@ -118,8 +118,7 @@ async fn clients_that_leave_unread_input_behind_are_bounded_and_lose_none_of_it(
             }
         }
     };
-    let mut input = attached.input.unwrap();
-    input.write_all(b"more").await.unwrap();
+    attached.input.unwrap().write_all(b"more").await.unwrap();
     let more = timeout(LIMIT, read.recv()).await.unwrap().unwrap();
     assert_eq!(more, "more");
     endpoint.simulator.shutdown().await;

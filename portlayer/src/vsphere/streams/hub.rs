@@ -202,6 +202,9 @@ impl Hub {
         let mut must_unblock = false;
         loop {
             let news = tokio::select! {
+                // A client may have written its input and detached already. While a line is there,
+                // the input has to be sent before the client is forgotten.
+                biased;
                 member = self.joins.next() => News::Joined(member),
                 now = line.wait_for(|line| !matches!(line, Line::Absent)) => {
                     News::Line(now.ok()?.clone())
