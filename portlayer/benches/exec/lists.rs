@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use futures_util::{StreamExt as _, stream};
 use portlayer::exec::{Command, ContainerSpec, Exec};
+use portlayer::network::{EndpointSpec, Networks, ScopeSpec};
 
 use super::process::resident;
 use super::server::{self, Server};
@@ -13,6 +14,8 @@ use super::{line, setting};
 const RUNS: usize = 5;
 /// Number of containers that are created concurrently.
 const AT_A_TIME: usize = 8;
+/// Number of scopes: one has too few addresses.
+const SCOPES: usize = 8;
 /// Bound of the index's memory in bytes.
 const MEMORY: u64 = 40 << 20;
 
@@ -21,14 +24,19 @@ pub(super) async fn measure() {
     let containers = setting("CONTAINERS", 10_000);
     let server = Server::start("esx");
     let exec = server.open().await;
+    for n in 0..SCOPES {
+        let scope = ScopeSpec::bridge(format!("scope-{n}"));
+        exec.networks().create(scope).await.unwrap();
+    }
     stream::iter(0..containers)
         .for_each_concurrent(AT_A_TIME, |n| {
             let exec = &exec;
             async move {
-                let spec = ContainerSpec::new(format!("c{n}"), Command::new("/run").arg("word"));
-                let spec = spec
+                let endpoint = EndpointSpec::new(format!("scope-{}", n % SCOPES));
+                let spec = ContainerSpec::new(format!("c{n}"), Command::new("/run").arg("word"))
                     .label("project", "bench")
-                    .annotation("note", "one of many");
+                    .annotation("note", "one of many")
+                    .endpoint(endpoint);
                 exec.create(spec).await.unwrap();
             }
         })
