@@ -1,7 +1,8 @@
 //! Shows the progress of an installation, with one line and the time per step.
 
+use std::collections::VecDeque;
 use std::fmt::Write as _;
-use std::io::Write;
+use std::io::{self, Write};
 use std::sync::Mutex;
 use std::time::Instant;
 
@@ -19,9 +20,18 @@ pub struct Installer<W> {
 #[derive(Debug)]
 struct State<W> {
     out: W,
-    begun: Option<(InstallStep, Instant)>,
-    transferred: u64,
+    /// The steps whose lines are not complete, in the order in which they started. Only the name
+    /// of the first one is printed: steps that run at the same time do not share a line.
+    open: VecDeque<Open>,
     begun_making: bool,
+}
+
+#[derive(Debug)]
+struct Open {
+    step: InstallStep,
+    begun: Instant,
+    transferred: u64,
+    result: Option<String>,
 }
 
 impl<W: Write + Send> Installer<W> {
@@ -30,8 +40,7 @@ impl<W: Write + Send> Installer<W> {
         Self {
             state: Mutex::new(State {
                 out,
-                begun: None,
-                transferred: 0,
+                open: VecDeque::new(),
                 begun_making: false,
             }),
         }
@@ -55,33 +64,85 @@ impl<W: Write + Send> ObserveInstall for Installer<W> {
 }
 
 impl<W: Write> State<W> {
-    fn show(&mut self, InstallProgress { step, status }: InstallProgress) -> std::io::Result<()> {
+    fn show(&mut self, InstallProgress { step, status }: InstallProgress) -> io::Result<()> {
         match status {
             InstallStatus::Started => {
-                self.begun = Some((step, Instant::now()));
-                self.transferred = 0;
                 self.begun_making |= step != InstallStep::Validate;
-                write!(self.out, "  {:.<30} ", format!("{step} "))?;
+                self.open.push_back(Open {
+                    step,
+                    begun: Instant::now(),
+                    transferred: 0,
+                    result: None,
+                });
+                if self.open.len() == 1 {
+                    self.print_name(step)?;
+                }
             }
-            InstallStatus::Transferred { done, .. } => self.transferred = done,
+            InstallStatus::Transferred { done, .. } => {
+                if let Some(open) = self.find(step) {
+                    open.transferred = done;
+                }
+            }
             InstallStatus::Finished => {
-                let mut line = "done".to_owned();
-                if self.transferred > 0 {
-                    let _ = write!(line, ", {}", size(self.transferred));
+                if let Some(open) = self.find(step) {
+                    open.result = Some(open.success());
                 }
-                if let Some((_, begun)) = self.begun.take_if(|(begun, _)| *begun == step) {
-                    let _ = write!(line, ", {} ms", begun.elapsed().as_millis());
+                self.print_results()?;
+            }
+            InstallStatus::Failed => {
+                if let Some(open) = self.find(step) {
+                    open.result = Some("FAILED".to_owned());
                 }
-                writeln!(self.out, "{line}")?;
+                self.print_results()?;
             }
-            InstallStatus::Failed => writeln!(self.out, "FAILED")?,
-            InstallStatus::Undone => writeln!(self.out, "  {:.<30} undone", format!("{step} "))?,
-            InstallStatus::LeftBehind => {
-                writeln!(self.out, "  {:.<30} LEFT BEHIND", format!("{step} "))?;
-            }
+            InstallStatus::Undone => self.print_undone(step, "undone")?,
+            InstallStatus::LeftBehind => self.print_undone(step, "LEFT BEHIND")?,
             _ => {}
         }
         self.out.flush()
+    }
+
+    fn find(&mut self, step: InstallStep) -> Option<&mut Open> {
+        self.open.iter_mut().find(|open| open.step == step)
+    }
+
+    fn print_name(&mut self, step: InstallStep) -> io::Result<()> {
+        write!(self.out, "  {:.<30} ", format!("{step} "))
+    }
+
+    /// Completes the lines of the first steps that have ended, and begins the line of the next
+    /// one.
+    fn print_results(&mut self) -> io::Result<()> {
+        while let Some(result) = self.open.front_mut().and_then(|first| first.result.take()) {
+            self.open.pop_front();
+            writeln!(self.out, "{result}")?;
+            if let Some(next) = self.open.front().map(|next| next.step) {
+                self.print_name(next)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Prints what happened to the result of a step after a failure, and completes the lines of
+    /// steps that were stopped with the one that failed.
+    fn print_undone(&mut self, step: InstallStep, outcome: &str) -> io::Result<()> {
+        for open in &mut self.open {
+            open.result.get_or_insert_with(|| "stopped".to_owned());
+        }
+        self.print_results()?;
+        self.print_name(step)?;
+        writeln!(self.out, "{outcome}")
+    }
+}
+
+impl Open {
+    fn success(&self) -> String {
+        let mut text = "done".to_owned();
+        if self.transferred > 0 {
+            let _ = write!(text, ", {}", size(self.transferred));
+        }
+        let _ = write!(text, ", {} ms", self.begun.elapsed().as_millis());
+        text
     }
 }
 
@@ -138,6 +199,55 @@ mod tests {
         );
         assert_eq!(text.lines().count(), 1);
         assert!(making);
+    }
+
+    #[test]
+    fn steps_at_the_same_time_have_lines_of_their_own() {
+        let sent = InstallStatus::Transferred {
+            done: 28,
+            total: Some(28),
+        };
+        let (text, _) = shown(&[
+            (InstallStep::ApplianceIso, InstallStatus::Started),
+            (InstallStep::BootstrapIso, InstallStatus::Started),
+            (InstallStep::BootstrapIso, sent),
+            (InstallStep::BootstrapIso, InstallStatus::Finished),
+            (InstallStep::ApplianceIso, sent),
+            (InstallStep::ApplianceIso, InstallStatus::Finished),
+            (InstallStep::Configure, InstallStatus::Started),
+        ]);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 3, "{text}");
+        assert!(
+            lines[0].starts_with("  upload the appliance image ... done, 28 B, "),
+            "{text}"
+        );
+        assert!(
+            lines[1].starts_with("  upload the bootstrap image ... done, 28 B, "),
+            "{text}"
+        );
+        assert_eq!(lines[2], "  write the configuration ...... ");
+    }
+
+    #[test]
+    fn a_step_that_is_stopped_by_the_failure_of_another_ends_its_line() {
+        let (text, _) = shown(&[
+            (InstallStep::Appliance, InstallStatus::Started),
+            (InstallStep::Appliance, InstallStatus::Finished),
+            (InstallStep::ApplianceIso, InstallStatus::Started),
+            (InstallStep::BootstrapIso, InstallStatus::Started),
+            (InstallStep::BootstrapIso, InstallStatus::Failed),
+            (InstallStep::Appliance, InstallStatus::Undone),
+        ]);
+        let lines: Vec<&str> = text.lines().skip(1).collect();
+        assert_eq!(
+            lines,
+            [
+                "  upload the appliance image ... stopped",
+                "  upload the bootstrap image ... FAILED",
+                "  create the appliance ......... undone",
+            ]
+        );
     }
 
     #[test]

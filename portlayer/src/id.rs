@@ -63,6 +63,7 @@ impl ContainerId {
     }
 }
 
+#[cfg(feature = "vsphere")]
 impl ContainerId {
     /// Returns the 64 hexadecimal digits, without an allocation.
     pub(crate) fn digits(&self) -> [u8; HEX] {
