@@ -25,8 +25,8 @@ pub enum ExitStatus {
     /// The guest could not launch the process. The reason is in
     /// [`ContainerInfo::failure`](crate::exec::ContainerInfo::failure).
     NotLaunched,
-    /// A start was recorded, but the machine was never seen to be on: the starting program
-    /// was interrupted, or the machine was switched off before its guest reported anything.
+    /// A start was recorded, but the guest reported nothing: the starting program was interrupted,
+    /// the machine was switched off, or its boot failed, for example by a kernel panic.
     NeverOn,
     /// The process started, but it was not recorded how it ended: the machine or its host crashed,
     /// or the guest does not report exits.

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a panic is the failure of a test")]
 
 mod copied_machine;
+mod late_input;
+mod log_rotation;
 mod unread_input;
 mod without_runblock;
 
@@ -179,6 +181,26 @@ impl Endpoint {
     }
 
     async fn with(guest: impl Guest, dialect: Dialect) -> Self {
+        let options = Options {
+            dialect,
+            ..Options::default()
+        };
+        Self::with_options(guest, options).await
+    }
+
+    async fn with_options(guest: impl Guest, options: Options) -> Self {
+        let lines = LineServer::bind("127.0.0.1:0").await.unwrap();
+        let address = lines.local_addr().unwrap();
+        Self::with_lines(guest, options, lines, address).await
+    }
+
+    /// Starts an endpoint whose serial lines connect to `address`.
+    async fn with_lines(
+        guest: impl Guest,
+        options: Options,
+        lines: LineServer,
+        address: SocketAddr,
+    ) -> Self {
         let simulator = Simulator::builder().guest(guest).start().await.unwrap();
         let credentials = Credentials::password(simulator.user(), simulator.password());
         let client = Client::builder(simulator.url())
@@ -187,13 +209,7 @@ impl Endpoint {
             .connect()
             .await
             .unwrap();
-        let options = Options {
-            dialect,
-            ..Options::default()
-        };
         let hosts = Hosts::new(client.clone(), options);
-        let lines = LineServer::bind("127.0.0.1:0").await.unwrap();
-        let address = lines.local_addr().unwrap();
         let spec = HostSpec::new("vch", Iso::bytes("appliance"), Iso::bytes("bootstrap"));
         hosts
             .install(spec.address(address.to_string()), &|_: InstallProgress| {})

@@ -41,7 +41,7 @@ mod tail;
 
 pub use decode::{Decoder, Item};
 pub use record::{HEADER_LENGTH, MAX_DATA, Record, encode};
-pub use rotate::{Rename, Rotation};
+pub use rotate::{Rename, Rotation, part_name};
 pub use seek::Seek;
 pub use tail::{Start, Tail};
 

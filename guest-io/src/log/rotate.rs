@@ -66,7 +66,10 @@ impl Rotation {
     }
 }
 
-fn part_name(name: &str, part: u32) -> String {
+/// Returns the name of a part of the log `name`: part 0 is the log itself, part 1 the newest of the
+/// older parts.
+#[must_use]
+pub fn part_name(name: &str, part: u32) -> String {
     match part {
         0 => name.to_owned(),
         part => format!("{name}.{part}"),

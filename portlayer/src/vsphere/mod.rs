@@ -13,7 +13,7 @@
 //! | --- | --- |
 //! | `ide0:0` | a CD with the host's `bootstrap.iso` |
 //! | `serial0` | a network serial port that connects to `tcp://<host's address>:8080`, or to the port in the address, with hardware flow control |
-//! | `serial1` | the log: a file `<id>.log` in the machine's directory; absent in VIC 0.4 |
+//! | `serial1` | the log: a file `<id>.log` in the machine's directory; absent in VIC 0.4; older parts, if it is rotated ([`LogRotation`]), are `<id>.log.1` … |
 //! | `ethernet0` to `ethernet9` | a vmxnet3 card on the bridge network for all bridge scopes, and one per network of an external scope; each card has its own MAC address and a fixed PCI slot |
 //! | `scsi0` | a paravirtual controller with the container's disk: a child of the image's disk, or new, empty, thin, 8 GiB |
 //!
@@ -112,6 +112,7 @@ mod images;
 mod index;
 pub mod kind;
 mod line_keys;
+mod log_rotation;
 mod machine_spec;
 mod networks;
 mod options;
@@ -134,6 +135,7 @@ pub use hosts::{
     Severity, StaticAddress,
 };
 pub use images::VsphereImages;
+pub use log_rotation::LogRotation;
 pub use networks::VsphereNetworks;
 pub use options::Options;
 #[cfg(feature = "attach")]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use guestinfo::Dialect;
 
+use super::LogRotation;
 use crate::Capabilities;
 use crate::image::platform::AMD64;
 
@@ -47,6 +48,9 @@ pub struct Options {
     /// How long the writer of a host may take to answer a program that wants to take over the host.
     /// Default: 30 seconds.
     pub takeover_timeout: Duration,
+    /// The rotation of containers' logs. `None`, the default: logs are not rotated. The front end
+    /// that starts a container decides; logs with several parts are always read completely.
+    pub log_rotation: Option<LogRotation>,
     /// The directory for temporary files. An import writes the compressed disk of the image there
     /// before it sends it. `None`, the default: the system's directory, which on Unix is `TMPDIR` or
     /// `/tmp`.
@@ -73,6 +77,7 @@ impl Default for Options {
             left_behind_after: Duration::from_secs(3600),
             sole_writer: false,
             takeover_timeout: Duration::from_secs(30),
+            log_rotation: None,
             temporary_directory: None,
             architecture: AMD64.to_owned(),
             capabilities: None,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use portlayer::exec::{Command, ContainerSpec, Exec, ExecExt, StartOptions, StopOptions};
 use portlayer::vsphere::{Dialect, Hosts, Options, VsphereExec};
 use portlayer::{ContainerId, Error, ErrorKind, ExitStatus, State, StateKind};
-use simulator::{Platform, Reaction};
+use simulator::{Guest, GuestMachine, Platform, Reaction};
 
 use crate::{Endpoint, full};
 
@@ -165,4 +165,71 @@ async fn only_one_first_start_even_if_its_answer_is_lost() {
         "{again:?}"
     );
     assert_eq!(exec.wait(&id).await.unwrap(), ExitStatus::Code(3));
+}
+
+/// A guest whose boot hangs, or fails so that the machine goes off.
+#[derive(Clone, Copy, Debug)]
+enum Boot {
+    Hangs,
+    Fails,
+}
+
+#[async_trait::async_trait]
+impl Guest for Boot {
+    async fn run(&self, machine: GuestMachine) {
+        let is_container = machine
+            .get("guestinfo.vice./sessions")
+            .is_ok_and(|keys| keys.is_some());
+        if matches!(self, Self::Fails) && is_container {
+            machine.power_off();
+        }
+        std::future::pending::<()>().await;
+    }
+}
+
+#[tokio::test]
+async fn a_start_whose_boot_hangs_ends_with_the_reason_after_its_timeout() {
+    let endpoint = Endpoint::with(Dialect::Vic1, Platform::default(), Boot::Hangs).await;
+    let options = Options {
+        start_timeout: Duration::from_millis(300),
+        ..Options::default()
+    };
+    let hosts = Hosts::new(endpoint.client.clone(), options);
+    let exec = hosts.exec("vch").await.unwrap();
+    let id = exec
+        .create(ContainerSpec::new("job", Command::new("/run")))
+        .await
+        .unwrap();
+    for _ in 0..2 {
+        let error = exec.start(&id, StartOptions::new()).await.unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Timeout { .. }), "{error}");
+        let reason = std::error::Error::source(&error).unwrap().to_string();
+        assert!(reason.contains("the boot hangs"), "{reason}");
+        assert_eq!(state(&exec, &id).await, State::Starting);
+        // The container can be stopped, and started again.
+        exec.stop(&id, StopOptions::AT_ONCE).await.unwrap();
+    }
+    exec.remove(&id).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_start_whose_boot_panics_says_so() {
+    let endpoint = Endpoint::with(Dialect::Vic1, Platform::default(), Boot::Fails).await;
+    let exec = open(&endpoint).await;
+    let id = exec
+        .create(ContainerSpec::new("job", Command::new("/run")))
+        .await
+        .unwrap();
+    let stopped = State::Stopped {
+        exit: ExitStatus::NeverOn,
+    };
+    for _ in 0..2 {
+        let error = exec.start(&id, StartOptions::new()).await.unwrap_err();
+        let ErrorKind::GuestFailed { reason } = error.kind() else {
+            panic!("{error}");
+        };
+        assert!(reason.contains("kernel panic"), "{reason}");
+        assert_eq!(state(&exec, &id).await, stopped);
+    }
+    exec.remove(&id).await.unwrap();
 }

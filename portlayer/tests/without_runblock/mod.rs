@@ -17,7 +17,7 @@ const TWO: &[u8] = b"two\n";
 /// | `/until-told` | writes a line, and a second one when the test requests it; the line is never connected |
 /// | `/echo` | writes a line, and then echoes what it receives over the line |
 #[derive(Clone, Debug, Default)]
-struct OldAgent {
+pub(super) struct OldAgent {
     go_on: Arc<Notify>,
 }
 

@@ -12,6 +12,7 @@ use vsphere_client::{
 
 use super::Endpoint;
 use crate::vsphere::fault;
+use crate::vsphere::host_objects::HostObjects;
 use crate::vsphere::hosts::Iso;
 use crate::vsphere::kind;
 use crate::{Error, Resource, Result};
@@ -116,6 +117,55 @@ impl Endpoint {
         let part = files.read_part(path.path(), offset, length).await;
         let part = part.map_err(|error| fault::error(resource, error))?;
         Ok((part.bytes, part.total))
+    }
+
+    /// Returns the datastore of the file at `[datastore] path`, usually that of the host's machines.
+    pub(in crate::vsphere) async fn datastore_of(
+        &self,
+        objects: &HostObjects,
+        path: &str,
+        resource: &Resource,
+    ) -> Result<Datastore> {
+        let parsed: DatastorePath = path
+            .parse()
+            .map_err(|error| Error::internal(resource.clone(), error))?;
+        if parsed.datastore() == objects.datastore.name() {
+            return Ok(objects.datastore.clone());
+        }
+        let name = Some(parsed.datastore());
+        self.datastore(&objects.datacenter, name).await
+    }
+
+    /// Returns the length of the file at `[datastore] path`; `None` if it does not exist.
+    pub(in crate::vsphere) async fn length(
+        &self,
+        datastore: &Datastore,
+        path: &str,
+        resource: &Resource,
+    ) -> Result<Option<u64>> {
+        match self.read_part(datastore, path, (0, 1), resource).await {
+            Ok((_, length)) => Ok(Some(length)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Renames a file; both names are `[datastore] path`. A file that does not exist counts as
+    /// success, so that an interrupted call can be repeated.
+    pub(in crate::vsphere) async fn rename_file(
+        &self,
+        datastore: &Datastore,
+        from: &str,
+        to: &str,
+        resource: &Resource,
+    ) -> Result<()> {
+        self.fence.check(resource)?;
+        let (from, to) = (on(datastore, from, resource)?, on(datastore, to, resource)?);
+        let files = self.client.files(datastore);
+        match files.rename(from.path(), &to, false).await {
+            Err(ClientError::NotFound { .. }) => Ok(()),
+            renamed => renamed.map_err(|error| fault::error(resource, error)),
+        }
     }
 
     /// Deletes a file, or a directory with its content. An absent file counts as success.

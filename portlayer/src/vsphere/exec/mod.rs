@@ -13,6 +13,7 @@ mod machines;
 mod on_open;
 mod recover;
 mod remove;
+mod rotate_log;
 mod start;
 mod stop;
 mod suspend;
@@ -32,6 +33,7 @@ pub(in crate::vsphere) use self::log_readers::LogReaders;
 #[cfg(feature = "attach")]
 pub(in crate::vsphere) use self::log_readers::Reading;
 pub use self::recover::{Inconsistency, Problem, Repaired};
+pub(in crate::vsphere) use self::rotate_log::Rotations;
 use super::derive_state::{Observed, Power, without_guest};
 use super::endpoint::Endpoint;
 use super::host_objects::HostObjects;
@@ -93,6 +95,7 @@ struct Shared {
     heard_exits: HeardExits,
     blocking: Arc<Blocking>,
     log_readers: Arc<LogReaders>,
+    rotations: Arc<Rotations>,
     in_progress: InProgress,
     ids: Queues<ContainerId>,
     names: Queues<String>,
@@ -147,6 +150,7 @@ impl VsphereExec {
                 heard_exits: HeardExits::default(),
                 blocking: Arc::default(),
                 log_readers: Arc::default(),
+                rotations: Arc::default(),
                 in_progress: InProgress::default(),
                 ids: Queues::default(),
                 names: Queues::default(),
@@ -206,6 +210,12 @@ impl VsphereExec {
     #[cfg(feature = "attach")]
     pub(in crate::vsphere) fn log_readers(&self) -> &Arc<LogReaders> {
         &self.shared.log_readers
+    }
+
+    /// Returns the rotations of containers' logs.
+    #[cfg(feature = "attach")]
+    pub(in crate::vsphere) fn rotations(&self) -> &Arc<Rotations> {
+        &self.shared.rotations
     }
 
     pub(in crate::vsphere) fn endpoint(&self) -> &Endpoint {

@@ -1,5 +1,6 @@
 //! Removes a container.
 
+use guest_io::log::part_name;
 use vim25::Poly;
 use vim25::types::{VirtualDevice, VirtualMachineConfigSpec};
 
@@ -62,9 +63,12 @@ impl Shared {
                 .await?;
         }
         if let Some(log) = log.flatten() {
-            self.endpoint
-                .delete_file(&self.objects.datastore, &log, &resource)
-                .await?;
+            let older = self.options.log_rotation.map_or(0, |log| log.keep);
+            for part in (0..=older).map(|part| part_name(&log, part)) {
+                self.endpoint
+                    .delete_file(&self.objects.datastore, &part, &resource)
+                    .await?;
+            }
         }
         match self.endpoint.destroy(&machine.vm, &resource).await {
             // Another program finished the removal concurrently.
@@ -75,6 +79,7 @@ impl Shared {
         self.networks.removed(id, &machine.vm);
         self.ended_tasks.forget(id);
         self.heard_exits.forget_all(id);
+        self.rotations.forget(id);
         // Deletes what else is there, such as core dumps.
         let directory = machine.directory();
         if directory == self.objects.defaults.directory(id) {

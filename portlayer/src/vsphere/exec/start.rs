@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 
 use guestinfo::Dialect;
 use vim25::types::VirtualMachineConfigSpec;
+use vim25::{Ref, mo};
 
 use super::{Shared, Snapshot};
 use crate::exec::StartOptions;
@@ -12,7 +13,20 @@ use crate::vsphere::endpoint::Written;
 use crate::vsphere::index::Seen;
 use crate::vsphere::machine_spec::options as key_changes;
 use crate::vsphere::run_state::RunState;
-use crate::{Capability, ContainerId, Error, ErrorKind, Resource, Result, State, StateKind};
+use crate::{
+    Capability, ContainerId, Error, ErrorKind, ExitStatus, Resource, Result, State, StateKind,
+};
+
+/// The reason of a failed start if the machine went off before its guest reported anything.
+const BOOT_FAILED: &str = "its machine went off before its agent reported anything: the boot failed, \
+                           for example by a kernel panic, a damaged boot image or too little \
+                           memory, or the machine was switched off by another program; the \
+                           machine's console shows the reason of a failed boot";
+
+/// The explanation of a start that timed out.
+const BOOT_HANGS: &str = "its machine is on, but its agent has not reported: the boot hangs, the \
+                          kernel has panicked, or the process waits for a client to attach; the \
+                          machine's console shows what it does, and a stop switches it off";
 
 impl Shared {
     pub(super) async fn start(&self, id: &ContainerId, options: StartOptions) -> Result<State> {
@@ -22,6 +36,8 @@ impl Shared {
             self.networks.refuse_conflict(id).await?;
             let _rivals = self.refuse_rivals(id).await?;
             let _starting = self.in_progress.mark(*id, StateKind::Starting);
+            // Before the keys show the run, because clients then read its log.
+            self.rotate_log(id).await;
             let snapshot = self.begin_run(id, options).await?;
             self.blocking.written(id);
             self.switch_on(id, &snapshot, options).await?;
@@ -51,16 +67,42 @@ impl Shared {
         });
         match tokio::time::timeout(self.options.start_timeout, report).await {
             Ok(report) => {
-                let state = report??;
+                let mut state = report??;
+                if state.exit() == Some(ExitStatus::NeverOn) {
+                    state = self.went_off(id, &vm).await?;
+                }
                 if let State::Stopped { .. } = state {
                     self.write_down(id).await;
                 }
-                Ok(state)
+                match state.exit() {
+                    Some(ExitStatus::NeverOn) => Err(Error::guest_failed(resource, BOOT_FAILED)),
+                    _ => Ok(state),
+                }
             }
             Err(_elapsed) => Err(Error::timeout(
                 resource,
                 "the guest's report that the process started",
-            )),
+            )
+            .with_source(BOOT_HANGS)),
+        }
+    }
+
+    /// Returns the state of a container whose machine went off before its guest reported anything.
+    /// If another program has switched it off, that program records so after the power-off.
+    async fn went_off(&self, id: &ContainerId, vm: &Ref<mo::VirtualMachine>) -> Result<State> {
+        let resource = Resource::container(id);
+        let recorded = self.index.watch(vm, &resource, |machine| {
+            let state = self.snapshot(id, machine).state;
+            match state.exit() {
+                Some(ExitStatus::NeverOn) => ControlFlow::Continue(()),
+                _ => ControlFlow::Break(state),
+            }
+        });
+        match tokio::time::timeout(self.options.settle_timeout, recorded).await {
+            Ok(state) => state,
+            Err(_elapsed) => Ok(State::Stopped {
+                exit: ExitStatus::NeverOn,
+            }),
         }
     }
 

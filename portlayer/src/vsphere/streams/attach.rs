@@ -111,8 +111,11 @@ impl VsphereStreams {
         let Some(source) = self.log_source(machine, &resource).await? else {
             return Ok(None);
         };
-        let (stdout, stderr) = (options.stdout, options.stderr);
-        RunLog::from_now(source, stdout, stderr).await.map(Some)
+        let rotations = self.exec.rotations();
+        let wanted = (options.stdout, options.stderr);
+        RunLog::from_now(source, rotations, *target.hub.id(), wanted)
+            .await
+            .map(Some)
     }
 
     pub(super) async fn resize_terminal(&self, id: &ContainerId, size: WindowSize) -> Result<()> {

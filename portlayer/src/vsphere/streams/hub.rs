@@ -132,18 +132,21 @@ impl Hub {
         Resource::container(self.id)
     }
 
-    /// Copies data as long as any client is attached.
+    /// Copies data as long as any client is attached, or has left input.
     async fn run(&self) {
+        let mut left = Vec::new();
         loop {
-            let mut members = Members::new(self.id, Arc::clone(self.exec.log_readers()));
+            let readers = Arc::clone(self.exec.log_readers());
+            let mut members = Members::new(self.id, readers, left);
             while let Some(member) = self.joins.try_next() {
                 members.add(member);
             }
             self.run_once(&mut members).await;
             self.over.send_modify(|runs| *runs += 1);
+            left = members.take_left();
             drop(members);
             // A client may have joined concurrently.
-            if self.joins.end() {
+            if left.is_empty() && self.joins.end() {
                 return;
             }
         }
@@ -170,13 +173,17 @@ impl Hub {
                 End::Lost => {
                     tracing::debug!(container = %self.id, "its line was lost while attached");
                     let lost = || {
-                        Error::unavailable(self.resource(), None)
-                            .with_source("the line to the guest was lost: output may be missing")
+                        Error::unavailable(self.resource(), None).with_source(
+                            "the line to the guest was lost: output may be missing, and input \
+                                 that the process has not read may be lost; attach again",
+                        )
                     };
                     members.fail(lost).await;
                 }
             }
             drop(session);
+        } else if !members.take_left().is_empty() {
+            tracing::debug!(container = %self.id, "input was discarded: its run is over, or it has no line");
         }
         // The log may grow until the machine is off.
         while members.read_log() {
@@ -247,7 +254,7 @@ impl Hub {
                     return None;
                 }
                 News::Gone => {
-                    if members.is_empty() {
+                    if members.is_empty() && !members.have_left_input() {
                         must_unblock |= self.blocking.release(&self.id);
                         if !must_unblock {
                             return None;
@@ -281,17 +288,17 @@ impl Hub {
         members: &mut Members,
         run_events: &mut RunEvents,
     ) -> End {
-        let (inputs, unread) = unread::inputs();
+        let (inputs, queue) = unread::inputs();
         members.feed(&inputs);
         // A task of its own, so that input does not wait for a slow reader of the output.
         let mut feeding = JoinSet::new();
-        feeding.spawn(unread::feed(unread, attach.input));
+        feeding.spawn(unread::feed(queue.clone(), attach.input));
         let mut output = attach.output;
         let control = attach.control;
         let mut window = self.window.subscribe();
         // Set when the machine is off, because its line should end soon after that.
         let mut deadline: Option<Instant> = None;
-        loop {
+        let end = loop {
             let expired = async {
                 match deadline {
                     Some(deadline) => sleep_until(deadline).await,
@@ -306,9 +313,9 @@ impl Hub {
                 }
                 event = output.next() => match event {
                     Some(Event::Data(stream, bytes)) => members.deliver(stream, &bytes).await,
-                    Some(Event::Exit(_)) => return End::Done,
+                    Some(Event::Exit(_)) => break End::Done,
                     Some(_) => {}
-                    None => return End::Lost,
+                    None => break End::Lost,
                 },
                 event = run_events.next() => match event {
                     RunEvent::Begun => members.begin(),
@@ -323,9 +330,18 @@ impl Hub {
                 }
                 () = members.gone(), if !members.is_empty() => {}
                 // The line carries what the clients have left behind.
-                () = self.unread.consumed(), if members.is_empty() => return End::Done,
-                () = expired => return End::Lost,
+                () = self.unread.consumed(), if members.is_empty() => break End::Done,
+                () = expired => break End::Lost,
             }
+        };
+        if let End::Lost = end
+            && deadline.is_none()
+        {
+            // The next line carries the input that clients have left. What was sent already may have
+            // reached the guest, so it is not sent again.
+            feeding.shutdown().await;
+            members.keep(queue.left().await);
         }
+        end
     }
 }

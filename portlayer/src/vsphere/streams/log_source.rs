@@ -1,9 +1,10 @@
 //! Reads the file of a container's log in parts.
 
-use bytes::Bytes;
-use guest_io::log::{Decoder, Format, HEADER_LENGTH, Item, Seek, Start, Step, Tail};
+use bytes::{Bytes, BytesMut};
+use guest_io::log::{Decoder, Format, HEADER_LENGTH, Item, Seek, Start, Step, Tail, part_name};
 use vsphere_client::Datastore;
 
+use crate::vsphere::LogRotation;
 use crate::vsphere::endpoint::Endpoint;
 use crate::{Error, ErrorKind, Resource, Result};
 
@@ -17,23 +18,78 @@ pub(super) struct LogSource {
     pub(super) datastore: Datastore,
     /// The path of the log: `[datastore] path`.
     pub(super) path: String,
+    /// The paths and lengths of its older parts, oldest first. They are read before the log itself,
+    /// as if all were one file.
+    pub(super) older: Vec<(String, u64)>,
     pub(super) container: Resource,
 }
 
 impl LogSource {
-    /// Reads `length` bytes from an offset on. Also returns the length of the file. The log of a
-    /// container that never ran is empty.
-    pub(super) async fn read(&self, offset: u64, length: u64) -> Result<(Bytes, u64)> {
+    /// Looks for the older parts of a log that was rotated.
+    pub(super) async fn find_older(&mut self) -> Result<()> {
+        for part in 1..=LogRotation::MAX_KEEP {
+            let Some(length) = self.part_length(part).await? else {
+                break;
+            };
+            self.older.insert(0, (part_name(&self.path, part), length));
+        }
+        Ok(())
+    }
+
+    /// Returns the length of an older part; `None` if there is none.
+    pub(super) async fn part_length(&self, part: u32) -> Result<Option<u64>> {
+        let path = part_name(&self.path, part);
+        let (datastore, container) = (&self.datastore, &self.container);
+        self.endpoint.length(datastore, &path, container).await
+    }
+
+    /// Returns the length of the older parts.
+    pub(super) fn base(&self) -> u64 {
+        self.older.iter().map(|(_, length)| length).sum()
+    }
+
+    /// Reads `length` bytes from an offset on, fewer at the end of the log. The log of a container
+    /// that never ran is empty.
+    pub(super) async fn read(&self, offset: u64, length: u64) -> Result<Bytes> {
+        let mut start = 0;
+        let mut bytes = BytesMut::new();
+        let at = |bytes: &BytesMut| offset + bytes.len() as u64;
+        for (path, size) in &self.older {
+            let from = at(&bytes);
+            let left = length - bytes.len() as u64;
+            if left > 0 && from < start + size {
+                let (from, left) = (from - start, left.min(start + size - from));
+                let (piece, now) = self.read_file(path, from, left).await?;
+                if now != *size || piece.is_empty() {
+                    return Err(self.rotated());
+                }
+                bytes.extend_from_slice(&piece);
+            }
+            start += size;
+        }
+        let left = length - bytes.len() as u64;
+        // Without older parts, this is the only read, and nothing is copied.
+        if left == 0 || at(&bytes) < start {
+            return Ok(bytes.freeze());
+        }
+        let from = at(&bytes) - start;
+        let (piece, now) = self.read_file(&self.path, from, left).await?;
+        if from > now && now > 0 {
+            return Err(self.rotated());
+        }
+        if bytes.is_empty() {
+            return Ok(piece);
+        }
+        bytes.extend_from_slice(&piece);
+        Ok(bytes.freeze())
+    }
+
+    async fn read_file(&self, path: &str, offset: u64, length: u64) -> Result<(Bytes, u64)> {
+        let (datastore, container) = (&self.datastore, &self.container);
         let part = self
             .endpoint
-            .read_part(
-                &self.datastore,
-                &self.path,
-                (offset, length),
-                &self.container,
-            )
-            .await;
-        match part {
+            .read_part(datastore, path, (offset, length), container);
+        match part.await {
             Err(Error {
                 kind: ErrorKind::NotFound,
                 ..
@@ -42,16 +98,25 @@ impl LogSource {
         }
     }
 
+    fn rotated(&self) -> Error {
+        Error::conflict(self.container.clone(), [self.path.clone()])
+            .with_source("its log was rotated while it was read: read it again")
+    }
+
     /// Reads the next part from an offset on.
-    pub(super) async fn next(&self, offset: u64) -> Result<(Bytes, u64)> {
+    pub(super) async fn next(&self, offset: u64) -> Result<Bytes> {
         self.read(offset, PART).await
     }
 
     /// Returns the format and the length of the log. The format is `None` while the log is too
     /// short to tell.
     pub(super) async fn format(&self) -> Result<(Option<Format>, u64)> {
-        let (beginning, length) = self.read(0, HEADER_LENGTH as u64).await?;
-        Ok((Format::recognize(&beginning), length))
+        let header = HEADER_LENGTH as u64;
+        let (mut beginning, length) = self.read_file(&self.path, 0, header).await?;
+        if !self.older.is_empty() {
+            beginning = self.read(0, header).await?;
+        }
+        Ok((Format::recognize(&beginning), self.base() + length))
     }
 
     /// Finds the start of the last lines before `end`.
@@ -61,7 +126,7 @@ impl LogSource {
             match tail.step() {
                 Step::Done(start) => return Ok(start),
                 Step::Read(range) => {
-                    let (bytes, _) = self.read(range.start, range.end - range.start).await?;
+                    let bytes = self.read(range.start, range.end - range.start).await?;
                     tail.supply(&bytes);
                 }
             }
@@ -75,7 +140,7 @@ impl LogSource {
             match seek.step() {
                 Step::Done(offset) => break offset,
                 Step::Read(range) => {
-                    let (bytes, _) = self.read(range.start, range.end - range.start).await?;
+                    let bytes = self.read(range.start, range.end - range.start).await?;
                     seek.supply(&bytes);
                 }
             }
@@ -84,7 +149,7 @@ impl LogSource {
         let mut decoder = Decoder::new(Format::Records);
         let mut before = 0;
         while offset < end {
-            let (bytes, _) = self.next(offset).await?;
+            let bytes = self.next(offset).await?;
             if bytes.is_empty() {
                 break;
             }

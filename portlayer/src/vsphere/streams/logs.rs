@@ -8,7 +8,6 @@ use futures_util::stream;
 use guest_io::Stream;
 use guest_io::log::{Decoder, Format, Item, Record};
 use jiff::Timestamp;
-use vsphere_client::DatastorePath;
 
 use super::VsphereStreams;
 use super::log_source::LogSource;
@@ -27,16 +26,20 @@ impl VsphereStreams {
     ) -> Result<LogStream> {
         let resource = Resource::container(id);
         let machine = self.exec.machine(id).await?;
-        let source = self
+        let mut source = self
             .log_source(&machine, &resource)
             .await?
             .ok_or_else(|| Error::unsupported(resource, Capability::Logs))?;
         let follow = options.follow && machine.power == Power::On;
+        // Only the newest part grows.
         let following = follow.then(|| self.tailers.follow(&source, machine.vm.clone()));
+        source.find_older().await?;
+        let base = source.base();
         let reader = Reader {
             source,
             options,
             following,
+            base,
             decoder: None,
             offset: 0,
             end: 0,
@@ -68,19 +71,12 @@ impl VsphereStreams {
             return Ok(None);
         };
         let objects = self.exec.objects();
-        let parsed: DatastorePath = path
-            .parse()
-            .map_err(|error| Error::internal(container.clone(), error))?;
-        let datastore = if parsed.datastore() == objects.datastore.name() {
-            objects.datastore.clone()
-        } else {
-            let name = Some(parsed.datastore());
-            endpoint.datastore(&objects.datacenter, name).await?
-        };
+        let datastore = endpoint.datastore_of(objects, &path, container).await?;
         Ok(Some(LogSource {
             endpoint: endpoint.clone(),
             datastore,
             path,
+            older: Vec::new(),
             container: container.clone(),
         }))
     }
@@ -100,6 +96,8 @@ struct Reader {
     options: LogOptions,
     /// The follower of the log, if the log is still growing.
     following: Option<Following>,
+    /// The length of the older parts, which precede the part that grows.
+    base: u64,
     decoder: Option<Decoder>,
     /// The offset of the next byte to read.
     offset: u64,
@@ -131,11 +129,7 @@ impl Reader {
     async fn start(&mut self) -> Result<()> {
         let (mut format, mut end) = self.source.format().await?;
         while format.is_none() {
-            let grown = match &mut self.following {
-                Some(following) => following.grown(end).await?,
-                None => None,
-            };
-            let Some((_, now)) = grown else {
+            let Some((_, now)) = self.grown(end).await? else {
                 // A log that is too short for one record is in the raw format.
                 format = Some(Format::Raw);
                 break;
@@ -164,14 +158,22 @@ impl Reader {
         Ok(())
     }
 
+    /// Waits until the log is longer than `end`; see [`Following::grown`]. `None` if it does not
+    /// grow.
+    async fn grown(&mut self, end: u64) -> Result<Option<(Bytes, u64)>> {
+        let Some(following) = &mut self.following else {
+            return Ok(None);
+        };
+        let grown = following.grown(end.saturating_sub(self.base)).await?;
+        Ok(grown.map(|(bytes, length)| (bytes, length + self.base)))
+    }
+
     async fn read(&mut self) -> Result<()> {
         let mut bytes = Bytes::new();
         if self.offset < self.end {
-            (bytes, _) = self.source.next(self.offset).await?;
+            bytes = self.source.next(self.offset).await?;
             bytes.truncate(usize::try_from(self.end - self.offset).unwrap_or(usize::MAX));
-        } else if let Some(following) = &mut self.following
-            && let Some((news, end)) = following.grown(self.offset).await?
-        {
+        } else if let Some((news, end)) = self.grown(self.offset).await? {
             self.end = end;
             bytes = news;
             if bytes.is_empty() {

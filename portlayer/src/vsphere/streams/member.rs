@@ -58,6 +58,9 @@ pub(super) struct Members {
     id: ContainerId,
     readers: Arc<LogReaders>,
     members: Vec<Member>,
+    /// The inputs of clients that have detached before a line could carry them, oldest first. Their
+    /// number and length are limited.
+    left: Vec<UnreadInput>,
     /// Whether the run has started.
     begun: bool,
     /// Whether any output came over the line.
@@ -65,11 +68,13 @@ pub(super) struct Members {
 }
 
 impl Members {
-    pub(super) fn new(id: ContainerId, readers: Arc<LogReaders>) -> Self {
+    /// Creates an empty list. `left` is the input that earlier clients have left.
+    pub(super) fn new(id: ContainerId, readers: Arc<LogReaders>, left: Vec<UnreadInput>) -> Self {
         Self {
             id,
             readers,
             members: Vec::new(),
+            left,
             begun: false,
             heard: false,
         }
@@ -77,6 +82,21 @@ impl Members {
 
     pub(super) fn is_empty(&self) -> bool {
         self.members.is_empty()
+    }
+
+    /// Returns whether clients have left input that no line has carried yet.
+    pub(super) fn have_left_input(&self) -> bool {
+        !self.left.is_empty()
+    }
+
+    /// Keeps inputs for the next line.
+    pub(super) fn keep(&mut self, left: Vec<UnreadInput>) {
+        self.left.extend(left);
+    }
+
+    /// Returns the inputs that no line has carried.
+    pub(super) fn take_left(&mut self) -> Vec<UnreadInput> {
+        std::mem::take(&mut self.left)
     }
 
     /// Returns the run before the one that the clients are attached to; `None` if that run was
@@ -114,13 +134,20 @@ impl Members {
             .any(|member| member.reads_log && member.output.is_some())
     }
 
-    /// Waits until a client has detached, and removes all detached clients. Cancel-safe.
+    /// Waits until a client has detached, and removes all detached clients. Keeps their input that
+    /// no line has carried yet. Cancel-safe.
     pub(super) async fn gone(&mut self) {
+        let Self { members, left, .. } = self;
         std::future::poll_fn(|cx| {
-            let before = self.members.len();
-            self.members
-                .retain_mut(|member| member.present.poll_recv(cx).is_pending());
-            if self.members.len() < before {
+            let before = members.len();
+            members.retain_mut(|member| {
+                let is_present = member.present.poll_recv(cx).is_pending();
+                if !is_present {
+                    left.extend(member.input.take().and_then(UnreadInput::left));
+                }
+                is_present
+            });
+            if members.len() < before {
                 Poll::Ready(())
             } else {
                 Poll::Pending
@@ -175,8 +202,12 @@ impl Members {
         }
     }
 
-    /// Passes the inputs of new clients to `inputs`, which has room for all that are counted.
+    /// Passes the inputs that clients have left, and those of new clients, to `inputs`, which has
+    /// room for all that are counted.
     pub(super) fn feed(&mut self, inputs: &mpsc::Sender<UnreadInput>) {
+        for input in self.left.drain(..) {
+            let _ = inputs.try_send(input);
+        }
         for member in &mut self.members {
             if let Some(input) = member.input.take() {
                 let _ = inputs.try_send(input);

@@ -124,7 +124,7 @@ async fn tail(source: LogSource, vm: Ref<mo::VirtualMachine>, news: watch::Sende
         }
         loop {
             let bytes = match source.next(end).await {
-                Ok((bytes, _)) => bytes,
+                Ok(bytes) => bytes,
                 Err(error) => return fail(&news, &error),
             };
             if bytes.is_empty() {

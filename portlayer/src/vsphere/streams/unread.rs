@@ -1,9 +1,13 @@
 //! The clients whose input the process has not consumed yet.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
 use guest_io::ssh::client::Input;
 use tokio::io::AsyncReadExt;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Mutex, mpsc, watch};
+use tokio::task::unconstrained;
 
 use crate::stream::Source;
 
@@ -22,6 +26,8 @@ pub(super) struct Unread(watch::Sender<usize>);
 #[derive(Debug)]
 pub(super) struct UnreadInput {
     source: Source,
+    /// The data that was read from the client before the input could be sent.
+    kept: Bytes,
     _turn: Turn,
 }
 
@@ -64,20 +70,56 @@ impl Turn {
     pub(super) fn input(self, source: Source) -> UnreadInput {
         UnreadInput {
             source,
+            kept: Bytes::new(),
             _turn: self,
         }
     }
 }
 
+impl UnreadInput {
+    /// Returns the input of a client that has detached or has closed it, to be sent later. `None` if
+    /// there is nothing to send, or if the client may still write.
+    pub(super) fn left(mut self) -> Option<Self> {
+        let mut kept = BytesMut::from(&self.kept[..]);
+        // The client's end has a buffer of limited size.
+        while let Some(piece) = unconstrained(read(&mut self.source)).now_or_never()? {
+            kept.extend_from_slice(&piece);
+        }
+        self.kept = kept.freeze();
+        (!self.kept.is_empty() || self.source.closes()).then_some(self)
+    }
+}
+
+/// The inputs that were not sent yet.
+#[derive(Clone, Debug)]
+pub(super) struct Queue(Arc<Mutex<mpsc::Receiver<UnreadInput>>>);
+
+impl Queue {
+    /// Returns the inputs that clients have left, once nothing is [fed](feed) any more.
+    pub(super) async fn left(self) -> Vec<UnreadInput> {
+        let mut inputs = self.0.lock().await;
+        let unsent = std::iter::from_fn(|| inputs.try_recv().ok());
+        unsent.filter_map(UnreadInput::left).collect()
+    }
+}
+
 /// The inputs of the clients of a session, in the order in which they attached.
-pub(super) fn inputs() -> (mpsc::Sender<UnreadInput>, mpsc::Receiver<UnreadInput>) {
-    mpsc::channel(CLIENTS)
+pub(super) fn inputs() -> (mpsc::Sender<UnreadInput>, Queue) {
+    let (sender, receiver) = mpsc::channel(CLIENTS);
+    (sender, Queue(Arc::new(Mutex::new(receiver))))
 }
 
 /// Copies the inputs of clients to a session, one after the other. Each of them counts until the
-/// session has consumed it.
-pub(super) async fn feed(mut inputs: mpsc::Receiver<UnreadInput>, mut session: Input) {
+/// session has consumed it. If the session ends, the input that was being sent is lost.
+pub(super) async fn feed(inputs: Queue, mut session: Input) {
+    let mut inputs = inputs.0.lock().await;
     while let Some(mut input) = inputs.recv().await {
+        while !input.kept.is_empty() {
+            let piece = input.kept.split_to(input.kept.len().min(PIECE));
+            if session.send(piece).await.is_err() {
+                return;
+            }
+        }
         let source = &mut input.source;
         while let Some(piece) = read(source).await {
             if session.send(piece).await.is_err() {

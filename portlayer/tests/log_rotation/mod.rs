@@ -1,0 +1,179 @@
+//! Logs that are rotated between the runs of a container.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use jiff::Timestamp;
+use portlayer::vsphere::LogRotation;
+use simulator::Reaction;
+use vim25::Fault;
+use vim25::types::FileLocked;
+
+use super::*;
+
+/// The lines that each run writes.
+const LINES: i64 = 100;
+const SECOND: i64 = 1_000_000_000;
+
+/// A guest whose process writes numbered lines and exits. The time of line n is second n.
+#[derive(Clone, Debug, Default)]
+struct Counter {
+    next: Arc<AtomicI64>,
+}
+
+#[async_trait]
+impl Guest for Counter {
+    async fn run(&self, machine: GuestMachine) {
+        let mut store = GuestStore::new(machine.clone());
+        let config: ExecutorConfig = store.read().unwrap().value;
+        let Some(id) = config.sessions.keys().next() else {
+            machine.shutdown_requested().await;
+            return;
+        };
+        let mut log = machine.serial(1).unwrap();
+        for line in numbers(self.next.fetch_add(LINES, Ordering::Relaxed), LINES) {
+            let mut record = Vec::new();
+            let text = format!("{line}\n");
+            guest_io::log::encode(Stream::Stdout, line * SECOND, text.as_bytes(), &mut record);
+            log.write_all(&record).await.unwrap();
+        }
+        for (leaf, value) in [
+            ("started", "true"),
+            ("status", "0"),
+            ("detail.stoptime", "1"),
+        ] {
+            let key = format!("guestinfo.vice..sessions|{id}.{leaf}");
+            machine.set(&key, value).unwrap();
+        }
+        machine.power_off();
+    }
+}
+
+fn numbers(from: i64, count: i64) -> std::ops::Range<i64> {
+    from..from + count
+}
+
+async fn rotating(guest: impl Guest, dialect: Dialect, rotation: LogRotation) -> Endpoint {
+    let options = Options {
+        dialect,
+        log_rotation: Some(rotation),
+        ..Options::default()
+    };
+    Endpoint::with_options(guest, options).await
+}
+
+impl Endpoint {
+    async fn run_once(&self, id: &ContainerId) {
+        let exec = self.layer.exec();
+        exec.start(id, StartOptions::default()).await.unwrap();
+        exec.wait(id).await.unwrap();
+    }
+
+    async fn lines(&self, id: &ContainerId, options: LogOptions) -> Vec<i64> {
+        let lines = self.log(id, options).await.into_iter();
+        lines
+            .map(|(_, text)| text.trim().parse().unwrap())
+            .collect()
+    }
+
+    fn log_file(&self, id: &ContainerId, part: &str) -> u64 {
+        let path = format!("{id}/{id}.log{part}");
+        let path = self.simulator.datastore_directory().join(path);
+        std::fs::metadata(path).map_or(0, |file| file.len())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_of_many_runs_is_bounded_and_is_read_across_its_parts() {
+    let rotation = LogRotation::new(1000, 2);
+    let endpoint = rotating(Counter::default(), Dialect::Vic1, rotation).await;
+    let spec = ContainerSpec::new("counts", Command::new("/count"));
+    let id = endpoint.layer.exec().create(spec).await.unwrap();
+    for _ in 0..5 {
+        endpoint.run_once(&id).await;
+    }
+    // The runs 2, 3 and 4 are left, counted from 0.
+    let all: Vec<_> = numbers(2 * LINES, 3 * LINES).collect();
+    assert_eq!(endpoint.lines(&id, LogOptions::new()).await, all);
+    for count in [1, LINES, LINES + 1, 3 * LINES - 1, 5 * LINES] {
+        let tail = endpoint
+            .lines(&id, LogOptions::new().tail(count.unsigned_abs()))
+            .await;
+        let skipped = usize::try_from((3 * LINES - count).max(0)).unwrap();
+        assert_eq!(tail, all[skipped..], "the last {count}");
+    }
+    let time = |second| Timestamp::from_second(second).unwrap();
+    let since = LogOptions::new()
+        .since(time(3 * LINES - 1))
+        .until(time(4 * LINES + 1));
+    let middle: Vec<_> = (3 * LINES - 1..4 * LINES + 1).collect();
+    assert_eq!(endpoint.lines(&id, since).await, middle);
+    for part in ["", ".1", ".2"] {
+        assert!(endpoint.log_file(&id, part) > 0, "{part}");
+    }
+    assert_eq!(endpoint.log_file(&id, ".3"), 0);
+    // Another program, with other options, reads the same.
+    let other = Hosts::new(endpoint.client.clone(), Options::default());
+    let other = other.open("vch").await.unwrap();
+    let log = other.streams().logs(&id, LogOptions::new()).await.unwrap();
+    assert_eq!(log.count().await, all.len());
+    endpoint.layer.exec().remove(&id).await.unwrap();
+    for part in ["", ".1", ".2"] {
+        assert_eq!(endpoint.log_file(&id, part), 0, "{part}");
+    }
+    endpoint.simulator.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_short_log_is_not_rotated() {
+    let rotation = LogRotation::new(1 << 20, 2);
+    let endpoint = rotating(Counter::default(), Dialect::Vic1, rotation).await;
+    let spec = ContainerSpec::new("counts", Command::new("/count"));
+    let id = endpoint.layer.exec().create(spec).await.unwrap();
+    for _ in 0..3 {
+        endpoint.run_once(&id).await;
+    }
+    assert_eq!(endpoint.log_file(&id, ".1"), 0);
+    let all: Vec<_> = numbers(0, 3 * LINES).collect();
+    assert_eq!(endpoint.lines(&id, LogOptions::new()).await, all);
+    endpoint.simulator.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_cannot_be_rotated_does_not_prevent_the_start() {
+    let rotation = LogRotation::new(1, 1);
+    let endpoint = rotating(Counter::default(), Dialect::Vic1, rotation).await;
+    let spec = ContainerSpec::new("counts", Command::new("/count"));
+    let id = endpoint.layer.exec().create(spec).await.unwrap();
+    endpoint.run_once(&id).await;
+    let script = endpoint.simulator.script();
+    let locked = Fault::new("the file is in use", FileLocked::default());
+    script.next("MoveDatastoreFile_Task", Reaction::TaskFault(locked));
+    endpoint.run_once(&id).await;
+    let all: Vec<_> = numbers(0, 2 * LINES).collect();
+    assert_eq!(endpoint.lines(&id, LogOptions::new()).await, all);
+    endpoint.simulator.shutdown().await;
+}
+
+/// A client that attaches before the start reads the output of the run from the log.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_reads_the_log_of_a_run_misses_nothing_of_it() {
+    for keep in [0, 1] {
+        let agent = without_runblock::OldAgent::default();
+        let rotation = LogRotation::new(1, keep);
+        let endpoint = rotating(agent, Dialect::Vic04, rotation).await;
+        let spec = ContainerSpec::new("old", Command::new("/short").open_stdin(true));
+        let id = endpoint.layer.exec().create(spec).await.unwrap();
+        for _run in 0..3 {
+            let options = AttachOptions::interactive();
+            let attached = endpoint.layer.streams().attach(&id, options).await.unwrap();
+            let output = async {
+                let chunks = attached.output.map(|chunk| chunk.unwrap().bytes);
+                let chunks = timeout(LIMIT, chunks.collect::<Vec<_>>()).await.unwrap();
+                String::from_utf8(chunks.concat()).unwrap()
+            };
+            let (output, ()) = tokio::join!(output, endpoint.run_once(&id));
+            assert_eq!(output, "one\ntwo\n");
+        }
+        endpoint.simulator.shutdown().await;
+    }
+}
