@@ -1,0 +1,84 @@
+//! Measures guests and their streams, and compares the figures with their targets:
+//!
+//! ```console
+//! $ cargo bench -p vsphere-simulator-guests --features ssh --bench figures
+//! ```
+//!
+//! The first figure needs several minutes, because it builds the agent with the profile `tether`.
+//! `LIVES`, `SESSIONS` and `MEGABYTES` change the sizes. A figure can be selected by its name:
+//! `binary`, `lives`, `throughput`, `sessions`, `logs`. The memory of the agent inside a machine is
+//! asserted by a check of the interoperability suite, because it needs QEMU and a kernel.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a bench prints, and fails by panicking"
+)]
+#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
+
+mod binary;
+mod endpoint;
+mod lives;
+mod logs;
+mod process;
+mod sessions;
+mod throughput;
+
+fn main() {
+    simulator_guests::init();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.first().map(String::as_str) {
+        // `cargo test --benches` only checks that the bench builds.
+        Some("--test") | None => {}
+        Some("serve") => sessions::serve(&arguments[1]),
+        Some(_) => compare(&arguments),
+    }
+}
+
+fn compare(arguments: &[String]) {
+    let names: Vec<_> = arguments
+        .iter()
+        .filter(|name| !name.starts_with('-'))
+        .collect();
+    let wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| *wanted == name);
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    println!("{processors} processors, load before: {}", load());
+    println!("\n| measure | target | found | |\n| --- | --- | --- | --- |");
+    if wanted("binary") {
+        binary::measure();
+    }
+    if wanted("lives") {
+        runtime().block_on(lives::measure());
+    }
+    if wanted("throughput") {
+        throughput::measure();
+    }
+    if wanted("sessions") {
+        runtime().block_on(sessions::measure());
+    }
+    if wanted("logs") {
+        runtime().block_on(logs::measure());
+    }
+    println!("\nload after: {}", load());
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Runtime::new().unwrap()
+}
+
+/// Prints one line of the table.
+fn line(measure: &str, target: &str, found: &str, met: bool) {
+    let verdict = if met { "met" } else { "MISSED" };
+    println!("| {measure} | {target} | {found} | {verdict} |");
+}
+
+/// Returns a size from the environment.
+fn setting(name: &str, default: usize) -> usize {
+    std::env::var(name).map_or(default, |text| text.parse().unwrap())
+}
+
+fn load() -> String {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let words: Vec<&str> = load.split_whitespace().take(3).collect();
+    words.join(" ")
+}
