@@ -103,9 +103,51 @@ struct HostOnly {
     exit: Option<String>,
 }
 
+/// What the keys report about the last run of one container.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct LastRun {
+    /// See [`RunState::starts`].
+    pub(super) starts: i64,
+    /// Whether a start was recorded.
+    pub(super) begun: bool,
+    /// The exit status that the host persisted.
+    pub(super) recorded: Option<ExitStatus>,
+    /// The guest's report of the launch.
+    started: Started,
+    /// The exit status that the guest reported.
+    pub(super) status: Option<ExitStatus>,
+}
+
+impl LastRun {
+    /// Returns the guest's report of the launch: empty, `true`, or the reason of the failure.
+    pub(super) fn started(&self) -> &str {
+        launch(&self.started)
+    }
+}
+
+fn launch(started: &Started) -> &str {
+    match started {
+        Started::No => "",
+        Started::Yes => "true",
+        Started::Failed(reason) => reason,
+    }
+}
+
 impl RunState {
     pub(super) fn read(keys: &Keys) -> Self {
         decode::<Self>(keys).value
+    }
+
+    /// Returns what the keys report about the last run of a container.
+    pub(super) fn last(&self, id: &ContainerId) -> LastRun {
+        let session = self.session(id);
+        LastRun {
+            starts: self.starts(),
+            begun: self.begun(),
+            recorded: self.exit(),
+            started: session.map(|s| s.started.clone()).unwrap_or_default(),
+            status: session.and_then(Session::end),
+        }
     }
 
     /// Returns the keys of a session that describe the exit of its process.
@@ -120,16 +162,8 @@ impl RunState {
 
     /// Returns the guest's report of the launch: empty, `true`, or the reason of the failure.
     pub(super) fn started(&self, id: &ContainerId) -> &str {
-        match self.session(id).map(|session| &session.started) {
-            None | Some(Started::No) => "",
-            Some(Started::Yes) => "true",
-            Some(Started::Failed(reason)) => reason,
-        }
-    }
-
-    /// Returns the exit status that the guest reported.
-    pub(super) fn status(&self, id: &ContainerId) -> Option<ExitStatus> {
-        self.session(id)?.end()
+        self.session(id)
+            .map_or("", |session| launch(&session.started))
     }
 
     /// Returns when the process of the last run started and ended, as the guest reported it.
@@ -267,7 +301,7 @@ mod tests {
             let key = |leaf: &str| format!("{}.sessions|{id}.{leaf}", dialect.base());
             let fresh = RunState::read(&keys);
             assert_eq!((fresh.starts(), fresh.started(&id)), (1, ""));
-            assert_eq!((fresh.begun(), fresh.status(&id)), (false, None));
+            assert_eq!((fresh.begun(), fresh.last(&id).status), (false, None));
             // The fresh keys are those of a first run, so the first start writes nothing.
             assert!(fresh.is_first(dialect));
             // VIC 0.4 has no key that makes a process wait.
@@ -281,20 +315,23 @@ mod tests {
                 keys.insert(key("detail.stoptime"), "0".into());
             }
             let running = RunState::read(&keys);
-            assert_eq!((running.started(&id), running.status(&id)), ("true", None));
+            assert_eq!(
+                (running.started(&id), running.last(&id).status),
+                ("true", None)
+            );
 
             keys.insert(key("status"), "3".into());
             if dialect == Dialect::Vic1 {
                 keys.insert(key("detail.stoptime"), "1467000001".into());
             }
             let ran = RunState::read(&keys);
-            assert_eq!(ran.status(&id), Some(ExitStatus::Code(3)));
+            assert_eq!(ran.last(&id).status, Some(ExitStatus::Code(3)));
             keys.insert(key("signal"), "15".into());
-            let ended = RunState::read(&keys).status(&id);
+            let ended = RunState::read(&keys).last(&id).status;
             assert_eq!(ended, Some(ExitStatus::Signal(Some(Signal::TERM))));
             keys.insert(key("signal"), "9".into());
             keys.insert(key("oom"), "true".into());
-            let ended = RunState::read(&keys).status(&id);
+            let ended = RunState::read(&keys).last(&id).status;
             assert_eq!(ended, Some(ExitStatus::OutOfMemory));
             keys.insert(key("signal"), "0".into());
             keys.insert(key("oom"), "false".into());

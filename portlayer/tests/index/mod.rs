@@ -147,6 +147,28 @@ async fn a_warm_index_answers_without_the_endpoint() {
 }
 
 #[tokio::test]
+async fn the_first_list_of_a_program_costs_as_many_calls_for_ten_edited_containers_as_for_two() {
+    let endpoint = Endpoint::start(Dialect::Vic1, Platform::default()).await;
+    let exec = endpoint.hosts.exec("vch").await.unwrap();
+    let mut calls = Vec::new();
+    for range in [0..2, 2..12] {
+        for n in range {
+            let spec = run(&format!("c{n}"));
+            let id = exec.create(spec).await.unwrap();
+            let edit = Edit::new().label("number", n.to_string());
+            exec.update(&id, edit).await.unwrap();
+        }
+        let other = other(&endpoint).await;
+        let before = endpoint.simulator.script().calls();
+        let listed = other.list().await.unwrap().containers;
+        calls.push(calls_since(&endpoint, &before));
+        // The tasks of the edits have just ended, so the machines still report them.
+        assert!(listed.iter().all(|c| c.state == State::Created));
+    }
+    assert_eq!(calls[0], calls[1]);
+}
+
+#[tokio::test]
 async fn lists_share_the_descriptions_of_unchanged_containers() {
     let endpoint = Endpoint::start(Dialect::Vic1, Platform::default()).await;
     let exec = endpoint.hosts.exec("vch").await.unwrap();

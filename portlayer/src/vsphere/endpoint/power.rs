@@ -1,5 +1,6 @@
 //! Powers machines on and off, and reads their tasks and addresses.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -86,39 +87,51 @@ impl Endpoint {
         }
     }
 
-    /// Reads these tasks. Returns those that have not ended, and whether one of them powers on a
-    /// machine, no matter who started it.
-    pub(in crate::vsphere) async fn tasks(
+    /// Reads these tasks, and returns those that have not ended.
+    pub(in crate::vsphere) async fn running_tasks(
         &self,
         tasks: Vec<Ref<mo::Task>>,
         resource: &Resource,
-    ) -> Result<Tasks> {
+    ) -> Result<HashMap<Ref<mo::Task>, TaskKind>> {
         let found = self.client.retrieve::<mo::Task>().objects(tasks);
         let found = found
             .property(props::task::INFO)
             .collect()
             .await
             .map_err(|error| fault::error(resource, error))?;
-        let mut tasks = Tasks::default();
+        let mut running = HashMap::new();
         for task in found {
             let Some(info) = task.value(props::task::INFO) else {
                 continue;
             };
             if matches!(info.state, TaskInfoState::Queued | TaskInfoState::Running) {
-                tasks.power_on |= POWER_ON.contains(&info.description_id.as_str());
-                tasks.running.push(task.object().clone());
+                let kind = TaskKind::of(&info.description_id);
+                running.insert(task.object().clone(), kind);
             }
         }
-        Ok(tasks)
+        Ok(running)
     }
 }
 
-/// The tasks of a machine that have not ended.
-#[derive(Debug, Default)]
-pub(in crate::vsphere) struct Tasks {
-    pub(in crate::vsphere) running: Vec<Ref<mo::Task>>,
-    /// Whether one of these tasks powers on the machine.
-    pub(in crate::vsphere) power_on: bool,
+/// The kind of a task of a machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::vsphere) enum TaskKind {
+    PowerOn,
+    Other,
+}
+
+impl TaskKind {
+    fn of(description: &str) -> Self {
+        if POWER_ON.contains(&description) {
+            Self::PowerOn
+        } else {
+            Self::Other
+        }
+    }
+
+    pub(in crate::vsphere) fn is_power_on(self) -> bool {
+        self == Self::PowerOn
+    }
 }
 
 /// The `descriptionId`s of tasks that power on machines.

@@ -39,24 +39,36 @@ impl EndedTasks {
 }
 
 impl Shared {
-    /// Returns whether a task is powering on the machine, no matter who started it. Reads only
-    /// tasks that are not known to have ended.
-    pub(super) async fn is_powering_on(
+    /// Returns the containers among these whose machines are being powered on by a task, no matter
+    /// who started it. Reads only tasks that are not known to have ended, all of them at once.
+    pub(super) async fn powering_on<'m>(
         &self,
-        id: &ContainerId,
-        machine: &Arc<Seen>,
-    ) -> Result<bool> {
-        let recent = &machine.tasks;
-        let others = self.ended_tasks.others(id, recent);
-        if others.is_empty() {
-            return Ok(false);
+        machines: impl IntoIterator<Item = (ContainerId, &'m Arc<Seen>)>,
+        resource: &Resource,
+    ) -> Result<HashSet<ContainerId>> {
+        let mut unclear = Vec::new();
+        let mut others = Vec::new();
+        for (id, machine) in machines {
+            let open = self.ended_tasks.others(&id, &machine.tasks);
+            if !open.is_empty() {
+                others.extend(open);
+                unclear.push((id, machine));
+            }
         }
-        let tasks = self
-            .endpoint
-            .tasks(others, &Resource::container(id))
-            .await?;
-        let ended = recent.iter().filter(|task| !tasks.running.contains(task));
-        self.ended_tasks.insert(*id, ended.cloned());
-        Ok(tasks.power_on)
+        if unclear.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let running = self.endpoint.running_tasks(others, resource).await?;
+        let mut powering_on = HashSet::new();
+        for (id, machine) in unclear {
+            let is_power_on = |task| running.get(task).is_some_and(|kind| kind.is_power_on());
+            if machine.tasks.iter().any(is_power_on) {
+                powering_on.insert(id);
+            }
+            let ended = machine.tasks.iter();
+            let ended = ended.filter(|task| !running.contains_key(*task));
+            self.ended_tasks.insert(id, ended.cloned());
+        }
+        Ok(powering_on)
     }
 }

@@ -20,6 +20,7 @@ mod suspend;
 mod update;
 mod wait;
 
+use std::collections::HashSet;
 use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
@@ -41,8 +42,8 @@ use super::images::VsphereImages;
 use super::index::{Index, Seen};
 use super::networks::{HostNetworks, VsphereNetworks};
 use super::options::Options;
-use super::record::{NotAContainer, is_half_removed};
-use super::run_state::RunState;
+use super::record::NotAContainer;
+use super::run_state::{LastRun, RunState};
 use super::sole_writer::SoleWriter;
 use crate::exec::{
     ContainerInfo, ContainerSpec, Edit, Listing, Quarantined, Signal, StartOptions, StopOptions,
@@ -255,54 +256,53 @@ impl Shared {
     /// Reads the tasks of a machine that is off and has reported nothing. If the machine is being
     /// powered on, only its tasks show that.
     async fn see_power_on(&self, id: &ContainerId, snapshot: &mut Snapshot) -> Result<()> {
-        if snapshot.is_silent
-            && matches!(snapshot.state, State::Created | State::Stopped { .. })
-            && self.is_powering_on(id, &snapshot.machine).await?
-        {
-            snapshot.state = State::Starting;
+        if snapshot.may_be_powering_on() {
+            let machine = (*id, &snapshot.machine);
+            let resource = Resource::container(id);
+            if self.powering_on([machine], &resource).await?.contains(id) {
+                snapshot.state = State::Starting;
+            }
         }
         Ok(())
     }
 
     fn snapshot(&self, id: &ContainerId, machine: &Arc<Seen>) -> Snapshot {
         let mut snapshot = self.snapshot_unmarked(id, machine);
-        let reported = !snapshot.run.started(id).is_empty();
+        let reported = !machine.last_run(id).started().is_empty();
         snapshot.state = self.in_progress.apply(id, snapshot.state, reported);
         snapshot
     }
 
     /// Returns a snapshot of the machine, ignoring this process's operations in progress.
     fn snapshot_unmarked(&self, id: &ContainerId, machine: &Arc<Seen>) -> Snapshot {
-        let run = machine.run();
-        let mut observed = observed(id, machine, run);
+        let run = machine.last_run(id);
+        let mut observed = observed(machine, &run);
         let is_silent = observed.power == Power::Off
             && observed.recorded.is_none()
             && observed.started.is_empty();
         let unwritten = match observed.power {
             Power::Off if observed.recorded.is_none() && observed.ended().is_none() => {
-                let was_on = is_silent && self.heard_exits.was_on(id, run.starts());
-                let heard = self.heard_exits.recall(id, run.starts());
-                heard.or((was_on && !run.begun()).then_some(ExitStatus::NeverOn))
+                let was_on = is_silent && self.heard_exits.was_on(id, run.starts);
+                let heard = self.heard_exits.recall(id, run.starts);
+                heard.or((was_on && !run.begun).then_some(ExitStatus::NeverOn))
             }
             _ => None,
         };
         if observed.power == Power::On {
             if let Some(exit) = observed.ended() {
-                self.heard_exits.hear(*id, run.starts(), exit);
+                self.heard_exits.hear(*id, run.starts, exit);
             }
-            self.heard_exits.see_on(*id, run.starts());
+            self.heard_exits.see_on(*id, run.starts);
         }
         observed.recorded = observed.recorded.or(unwritten);
         let is_silent = is_silent && unwritten.is_none();
         let state = match without_guest(observed.state(), self.capabilities) {
-            State::Created | State::Stopped { .. } if is_half_removed(&machine.keys) => {
-                State::Removing
-            }
+            State::Created | State::Stopped { .. } if machine.is_half_removed() => State::Removing,
             state => state,
         };
         Snapshot {
             machine: Arc::clone(machine),
-            run: Arc::clone(run),
+            run: Arc::clone(machine.run()),
             state,
             failure: observed.failure().map(str::to_owned),
             unwritten,
@@ -332,36 +332,66 @@ impl Shared {
         })
     }
 
-    /// Describes the container of a machine that does not belong to an image.
-    async fn info(&self, machine: &Arc<Seen>) -> Result<Result<Arc<ContainerInfo>, NotAContainer>> {
-        let id = match machine.record() {
-            Some(Ok(record)) => record.spec.id,
-            Some(Err(broken)) => return Ok(Err(broken.clone())),
-            None => return Ok(Err(NotAContainer::image())),
+    /// Describes the containers of machines, in the same order.
+    async fn infos(
+        &self,
+        machines: &[Arc<Seen>],
+        resource: &Resource,
+    ) -> Result<Vec<Result<Arc<ContainerInfo>, NotAContainer>>> {
+        let mut snapshots: Vec<_> = machines
+            .iter()
+            .map(|machine| match machine.record() {
+                Some(Ok(record)) => Ok((record.spec.id, self.snapshot(&record.spec.id, machine))),
+                Some(Err(broken)) => Err(broken.clone()),
+                None => Err(NotAContainer::image()),
+            })
+            .collect();
+        let unclear = snapshots
+            .iter()
+            .flatten()
+            .filter(|(_, snapshot)| snapshot.may_be_powering_on())
+            .map(|(id, snapshot)| (*id, &snapshot.machine));
+        let powering_on = match self.powering_on(unclear, resource).await {
+            Ok(powering_on) => powering_on,
+            // A container was removed concurrently; its snapshot is still a valid result.
+            Err(error) if error.is_not_found() => HashSet::new(),
+            Err(error) => return Err(error),
         };
-        let mut snapshot = self.snapshot(&id, machine);
-        match self.see_power_on(&id, &mut snapshot).await {
-            // The container was removed concurrently; the snapshot is still a valid result.
-            Err(error) if !error.is_not_found() => return Err(error),
-            _ => {}
+        for (id, snapshot) in snapshots.iter_mut().flatten() {
+            if powering_on.contains(id) {
+                snapshot.state = State::Starting;
+            }
         }
-        let failure = match snapshot.state {
-            State::Stopped { .. } | State::Starting => snapshot.failure,
-            _ => None,
+        let describe = |(_, snapshot): (_, Snapshot)| {
+            let failure = match snapshot.state {
+                State::Stopped { .. } | State::Starting => snapshot.failure,
+                _ => None,
+            };
+            let info = snapshot.machine.info(snapshot.state, failure);
+            info.ok_or_else(NotAContainer::image)
         };
-        let info = machine.info(snapshot.state, failure);
-        Ok(info.ok_or_else(NotAContainer::image))
+        Ok(snapshots
+            .into_iter()
+            .map(|snapshot| snapshot.and_then(describe))
+            .collect())
     }
 }
 
-fn observed<'a>(id: &ContainerId, machine: &'a Seen, run: &'a RunState) -> Observed<'a> {
+impl Snapshot {
+    /// Returns whether the machine may be in the course of its power-on, which only its tasks show.
+    fn may_be_powering_on(&self) -> bool {
+        self.is_silent && matches!(self.state, State::Created | State::Stopped { .. })
+    }
+}
+
+fn observed<'a>(machine: &'a Seen, run: &'a LastRun) -> Observed<'a> {
     Observed {
         power: machine.power,
         unusable: machine.unusable.as_deref(),
-        begun: run.begun(),
-        recorded: run.exit(),
-        started: run.started(id),
-        status: run.status(id),
+        begun: run.begun,
+        recorded: run.recorded,
+        started: run.started(),
+        status: run.status,
     }
 }
 
@@ -381,9 +411,14 @@ impl Exec for VsphereExec {
 
     async fn inspect(&self, id: &ContainerId) -> Result<ContainerInfo> {
         let machine = self.shared.indexed(id).await?;
-        let info = self.shared.info(&machine).await?.map_err(|broken| {
-            Error::invalid_state(Resource::container(id), StateKind::Broken, &[])
-                .with_source(broken)
+        let resource = Resource::container(id);
+        let machine = std::slice::from_ref(&machine);
+        let mut infos = self.shared.infos(machine, &resource).await?;
+        let Some(info) = infos.pop() else {
+            return Err(Error::not_found(resource));
+        };
+        let info = info.map_err(|broken| {
+            Error::invalid_state(resource, StateKind::Broken, &[]).with_source(broken)
         })?;
         Ok(ContainerInfo::clone(&info))
     }
@@ -394,9 +429,11 @@ impl Exec for VsphereExec {
         networks.load().await?;
         networks.sync().await?;
         let machines = self.shared.containers().await?;
-        for machine in machines {
+        let host = self.shared.objects.host();
+        let infos = self.shared.infos(&machines, &host).await?;
+        for (machine, info) in machines.iter().zip(infos) {
             let label = || machine.machine.name.clone();
-            match self.shared.info(&machine).await? {
+            match info {
                 Ok(info) => match networks.table().conflict(&info.id) {
                     Some(reason) => {
                         quarantined.push(Quarantined::new(Some(info.id), label(), reason));

@@ -5,7 +5,6 @@ use std::fmt;
 use super::{Shared, VsphereExec};
 use crate::vsphere::kind;
 use crate::vsphere::networks::Unmatched;
-use crate::vsphere::record::is_half_removed;
 use crate::{ContainerId, Error, Resource, Result};
 
 /// An inconsistency that [`VsphereExec::check`] found.
@@ -144,7 +143,7 @@ impl Shared {
         let containers = self.containers().await?;
         let begun = containers
             .iter()
-            .filter(|machine| is_half_removed(&machine.keys));
+            .filter(|machine| machine.is_half_removed());
         Ok(begun
             .filter_map(|machine| Some((machine.id()?, machine.machine.name.clone())))
             .collect())
@@ -161,7 +160,7 @@ impl Shared {
         for machine in self.containers().await? {
             let label = &machine.machine.name;
             match (machine.id(), machine.record()) {
-                (Some(id), _) if is_half_removed(&machine.keys) => {
+                (Some(id), _) if machine.is_half_removed() => {
                     findings.push(finding(Problem::HalfRemoved(id), label));
                 }
                 (_, Some(Err(broken))) => {

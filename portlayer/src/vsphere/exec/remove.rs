@@ -8,7 +8,7 @@ use super::{Shared, Snapshot};
 use crate::vsphere::disks::{Disk, disks};
 use crate::vsphere::hardware::{detach, log_file};
 use crate::vsphere::machine_spec::options;
-use crate::vsphere::record::{REMOVING, is_half_removed};
+use crate::vsphere::record::REMOVING;
 use crate::{ContainerId, Error, ErrorKind, Resource, Result, State, StateKind};
 
 impl Shared {
@@ -37,7 +37,7 @@ impl Shared {
             self.require(id, &snapshot, StateKind::REMOVABLE)?;
             let devices = self.endpoint.devices(&snapshot.machine.vm, &resource);
             let devices = devices.await?;
-            let is_marked = is_half_removed(&snapshot.machine.keys);
+            let is_marked = snapshot.machine.is_half_removed();
             if is_marked && log.is_none() {
                 own = self.detached_disks(id, &snapshot, &devices).await?;
             }

@@ -1,5 +1,6 @@
 //! One machine of a host, with its keys decoded.
 
+use std::borrow::Cow;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,8 +8,8 @@ use crate::exec::ContainerInfo;
 use crate::vsphere::endpoint::Machine;
 use crate::vsphere::images::ImageRecord;
 use crate::vsphere::machine_spec::container_name_in;
-use crate::vsphere::record::{Keys, NotAContainer, Record};
-use crate::vsphere::run_state::RunState;
+use crate::vsphere::record::{Keys, NotAContainer, Record, is_half_removed};
+use crate::vsphere::run_state::{LastRun, RunState};
 use crate::{ContainerId, State};
 
 /// A machine in the index, with its keys decoded once.
@@ -23,6 +24,9 @@ pub(in crate::vsphere) struct Seen {
 struct Decoded {
     role: Role,
     run: Arc<RunState>,
+    /// What `run` reports about the container's last run: a list asks it of each container.
+    last_run: LastRun,
+    is_half_removed: bool,
     /// The last description of the container, which lists return until it changes.
     info: Mutex<Option<Arc<ContainerInfo>>>,
 }
@@ -46,6 +50,29 @@ impl Role {
             },
         }
     }
+
+    /// Returns the id of the container, as recorded in the keys.
+    fn container(&self) -> Option<ContainerId> {
+        match self {
+            Self::Container(record) => Some(record.spec.id),
+            Self::Unreadable(broken) => broken.id,
+            Self::Image(_) => None,
+        }
+    }
+}
+
+impl Decoded {
+    fn read(keys: &Keys) -> Self {
+        let (role, run) = (Role::read(keys), RunState::read(keys));
+        let last_run = role.container().map(|id| run.last(&id)).unwrap_or_default();
+        Self {
+            role,
+            run: Arc::new(run),
+            last_run,
+            is_half_removed: is_half_removed(keys),
+            info: Mutex::default(),
+        }
+    }
 }
 
 impl Deref for Seen {
@@ -61,11 +88,7 @@ impl Seen {
     pub(in crate::vsphere) fn new(machine: Machine, before: Option<&Self>) -> Self {
         let decoded = match before {
             Some(before) if before.machine.keys == machine.keys => Arc::clone(&before.decoded),
-            _ => Arc::new(Decoded {
-                role: Role::read(&machine.keys),
-                run: Arc::new(RunState::read(&machine.keys)),
-                info: Mutex::default(),
-            }),
+            _ => Arc::new(Decoded::read(&machine.keys)),
         };
         Self { machine, decoded }
     }
@@ -101,6 +124,20 @@ impl Seen {
     /// Returns the state of the container's runs.
     pub(in crate::vsphere) fn run(&self) -> &Arc<RunState> {
         &self.decoded.run
+    }
+
+    /// Returns what the keys report about the last run of a container.
+    pub(in crate::vsphere) fn last_run(&self, id: &ContainerId) -> Cow<'_, LastRun> {
+        if self.id().as_ref() == Some(id) {
+            Cow::Borrowed(&self.decoded.last_run)
+        } else {
+            Cow::Owned(self.decoded.run.last(id))
+        }
+    }
+
+    /// Returns whether the removal of the container has started.
+    pub(in crate::vsphere) fn is_half_removed(&self) -> bool {
+        self.decoded.is_half_removed
     }
 
     /// Returns the description of the container in this state, with the reason why its process
@@ -140,10 +177,7 @@ impl Seen {
 
     /// Returns the container's id, as recorded in the keys.
     pub(in crate::vsphere) fn id(&self) -> Option<ContainerId> {
-        match self.record()? {
-            Ok(record) => Some(record.spec.id),
-            Err(broken) => broken.id,
-        }
+        self.decoded.role.container()
     }
 
     /// Returns the container's name. If the container is unreadable, its name is derived from the
