@@ -1,5 +1,6 @@
 //! Finds inconsistencies on a host, and repairs them on request.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use super::{Shared, VsphereExec};
@@ -247,14 +248,14 @@ impl Shared {
         let (host, after) = (self.objects.host(), self.options.left_behind_after);
         let datastore = &self.objects.datastore;
         let known = self.containers().await?;
-        let is_known = |directory: &str| known.iter().any(|seen| seen.directory() == directory);
+        let known: HashSet<String> = known.iter().map(|seen| seen.directory()).collect();
         let mut found = self.images.left_behind().await?;
         for name in self.endpoint.directories(datastore, &host).await? {
             let Ok(id) = name.parse::<ContainerId>() else {
                 continue;
             };
             let directory = self.objects.defaults.directory(&id);
-            if !is_known(&directory)
+            if !known.contains(&directory)
                 && self
                     .endpoint
                     .is_abandoned(datastore, &name, after, &host)

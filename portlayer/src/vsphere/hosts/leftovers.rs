@@ -1,6 +1,6 @@
 //! Finds what a deleted host left on the endpoint.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use uuid::Uuid;
 use vim25::{Ref, mo};
@@ -81,6 +81,7 @@ impl Shared {
         let mut left = Vec::new();
         let file = |path: &str| Resource::new(kind::FILE, path);
         let directory = traces.directory;
+        let used: HashSet<&str> = machines.iter().map(|m| m.directory.as_str()).collect();
         if self.endpoint.has_file(traces.datastore, directory).await? {
             left.push(file(directory));
         }
@@ -90,8 +91,7 @@ impl Shared {
             let is_own = is_image_directory(traces.name(), &name)
                 || id.is_some_and(|id| traces.containers.contains(&id));
             let path = format!("[{}] {name}", traces.datastore.name());
-            let is_used = || machines.iter().any(|machine| machine.directory == path);
-            if is_own && !is_used() {
+            if is_own && !used.contains(path.as_str()) {
                 left.push(file(&path));
             }
         }

@@ -14,6 +14,8 @@ use crate::vsphere::index::Seen;
 #[derive(Debug, Default)]
 pub(super) struct Known {
     machines: HashMap<Ref<mo::VirtualMachine>, Entry>,
+    /// The machines of each container: more than one if a machine was copied.
+    of_container: HashMap<ContainerId, HashSet<Ref<mo::VirtualMachine>>>,
     /// The revision of the index that the table included last.
     synced: Option<u64>,
     /// Machines that this program created, changed or destroyed since. They are looked at once
@@ -66,16 +68,26 @@ impl Known {
             id: Some(id),
             seen: None,
         };
+        self.insert(vm, entry);
+    }
+
+    fn insert(&mut self, vm: Ref<mo::VirtualMachine>, entry: Entry) {
+        if self.machines.get(&vm).map(|known| known.id) != Some(entry.id) {
+            self.left(&vm);
+            if let Some(id) = entry.id {
+                self.of_container.entry(id).or_default().insert(vm.clone());
+            }
+        }
         self.machines.insert(vm, entry);
     }
 
     /// Records a change of a container by this program.
     pub(super) fn changed(&mut self, id: &ContainerId) {
-        for (vm, entry) in &mut self.machines {
-            if entry.id == Some(*id) {
+        for vm in self.of_container.get(id).into_iter().flatten() {
+            if let Some(entry) = self.machines.get_mut(vm) {
                 entry.seen = None;
-                self.again.insert(vm.clone());
             }
+            self.again.insert(vm.clone());
         }
     }
 
@@ -91,19 +103,26 @@ impl Known {
             id: id.or(known.and_then(|entry| entry.id)),
             seen: Some(Arc::clone(machine)),
         };
-        self.machines.insert(machine.vm.clone(), entry);
+        self.insert(machine.vm.clone(), entry);
         is_news
     }
 
     /// Records a machine that this program destroyed.
     pub(super) fn destroyed(&mut self, vm: Ref<mo::VirtualMachine>) {
-        self.machines.remove(&vm);
+        self.left(&vm);
         self.again.insert(vm);
     }
 
     /// Removes a machine that is missing. Returns its container.
     pub(super) fn left(&mut self, vm: &Ref<mo::VirtualMachine>) -> Option<ContainerId> {
-        self.machines.remove(vm)?.id
+        let id = self.machines.remove(vm)?.id?;
+        if let Some(machines) = self.of_container.get_mut(&id) {
+            machines.remove(vm);
+            if machines.is_empty() {
+                self.of_container.remove(&id);
+            }
+        }
+        Some(id)
     }
 
     /// Removes the machines that are missing from a complete list. Returns their containers.
@@ -111,21 +130,19 @@ impl Known {
         &mut self,
         is_listed: impl Fn(&Ref<mo::VirtualMachine>) -> bool,
     ) -> Vec<ContainerId> {
-        let gone = self.machines.extract_if(|vm, _| !is_listed(vm));
-        gone.filter_map(|(_, entry)| entry.id).collect()
+        let gone = self.machines.keys().filter(|vm| !is_listed(vm));
+        let gone: Vec<_> = gone.cloned().collect();
+        gone.iter().filter_map(|vm| self.left(vm)).collect()
     }
 
     /// Returns whether a machine of this container is known.
     pub(super) fn has(&self, id: &ContainerId) -> bool {
-        self.machines.values().any(|entry| entry.id == Some(*id))
+        self.of_container.contains_key(id)
     }
 
     /// Returns the ids of all containers with a known machine.
     pub(super) fn ids(&self) -> HashSet<ContainerId> {
-        self.machines
-            .values()
-            .filter_map(|entry| entry.id)
-            .collect()
+        self.of_container.keys().copied().collect()
     }
 
     /// Records an operation whose outcome is unknown.
@@ -143,5 +160,31 @@ impl Known {
             is_settled(&operation.assignment, operation.since)
         });
         settled.map(|operation| operation.assignment).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_is_known_as_long_as_one_of_its_machines() {
+        let (id, other) = (ContainerId::generate(), ContainerId::generate());
+        let vms = ["vm-1", "vm-2"].map(Ref::<mo::VirtualMachine>::new);
+        let mut known = Known::default();
+        for vm in &vms {
+            known.created(vm.clone(), id);
+        }
+        known.again();
+        known.changed(&id);
+        assert_eq!(known.again(), HashSet::from(vms.clone()));
+        known.changed(&other);
+        assert!(known.again().is_empty());
+        assert_eq!(known.left(&vms[0]), Some(id));
+        assert!(known.has(&id) && !known.has(&other));
+        known.created(vms[1].clone(), other);
+        assert_eq!(known.ids(), HashSet::from([other]));
+        assert_eq!(known.retain(|_| false), [other]);
+        assert!(known.ids().is_empty());
     }
 }
