@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use guest_io::log::Format;
+use guest_io::log::{Format, Outcome};
 use guestinfo::Dialect;
 use guestinfo::rpc::{GuestRpc, GuestStore, RpcError};
 use guestinfo::vic::{ExecutorConfig, ExitLog, SessionConfig, Started};
@@ -135,9 +135,11 @@ impl<R: GuestRpc + Send> Agent<R> {
         let mut running = JoinSet::new();
         let (reports, mut incoming) = mpsc::channel(16);
         self.start_all(&mut running, &container, dialect, &log, &reports);
-        drop((log, reports));
+        drop(reports);
         self.serve(&mut lines, &container, dialect)?;
-        self.follow(&mut container, dialect, &mut incoming).await?;
+        if let Some(outcome) = self.follow(&mut container, dialect, &mut incoming).await? {
+            log.end(outcome).await;
+        }
         drop(tokio::time::timeout(CLIENT_FLUSH, self.sessions.drained()).await);
         let flushed = async {
             while !logging.is_finished() {
@@ -236,14 +238,19 @@ impl<R: GuestRpc + Send> Agent<R> {
         Ok(())
     }
 
-    /// Writes the reports of the sessions to the keys, until the last session has ended.
+    /// Writes the reports of the sessions to the keys, until the last session has ended. Returns how
+    /// the container's own session ended, which has its id, or else the last one.
     async fn follow(
         &mut self,
         container: &mut ExecutorConfig,
         dialect: Dialect,
         incoming: &mut mpsc::Receiver<Report>,
-    ) -> Result<(), AgentError> {
+    ) -> Result<Option<Outcome>, AgentError> {
         let platform = Arc::clone(&self.platform);
+        let mut ends = Ends {
+            id: container.common.id.clone(),
+            ..Ends::default()
+        };
         let mut asked = false;
         loop {
             let report = tokio::select! {
@@ -265,11 +272,15 @@ impl<R: GuestRpc + Send> Agent<R> {
                     continue;
                 }
             };
-            let Some(report) = report else { return Ok(()) };
+            let Some(report) = report else {
+                return Ok(ends.own.or(ends.last));
+            };
+            ends.see(&report);
             self.write_signal(&report, dialect)?;
             apply(container, report);
             // Combine pending reports into one write.
             while let Ok(report) = incoming.try_recv() {
+                ends.see(&report);
                 self.write_signal(&report, dialect)?;
                 apply(container, report);
             }
@@ -303,6 +314,45 @@ impl<R: GuestRpc + Send> Agent<R> {
             tracing::debug!(?refused, "the agent may not write this key");
         }
         Ok(())
+    }
+}
+
+/// How the sessions of a container have ended.
+#[derive(Debug, Default)]
+struct Ends {
+    /// The id of the container, which is that of its own session.
+    id: String,
+    own: Option<Outcome>,
+    last: Option<Outcome>,
+}
+
+impl Ends {
+    fn see(&mut self, report: &Report) {
+        if let Some((id, outcome)) = outcome_of(report) {
+            self.last = Some(outcome);
+            if id == self.id {
+                self.own = self.last;
+            }
+        }
+    }
+}
+
+/// Returns the session that a report ends, and how it ended.
+fn outcome_of(report: &Report) -> Option<(&str, Outcome)> {
+    match report {
+        Report::Failed { id, .. } => Some((id, Outcome::NotStarted)),
+        Report::Ended { id, exit } => {
+            let outcome = match exit {
+                Exit::OutOfMemory => Outcome::OutOfMemory,
+                exit => match exit.signal().map(u8::try_from) {
+                    Some(Ok(signal)) => Outcome::Signal(signal),
+                    // Linux has no other codes.
+                    _ => Outcome::Code(u8::try_from(exit.status()).unwrap_or(u8::MAX)),
+                },
+            };
+            Some((id, outcome))
+        }
+        Report::Started { .. } | Report::Unblocked { .. } => None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use guest_io::Stream;
-use guest_io::log::{Format, HEADER_LENGTH, encode};
+use guest_io::log::{Format, HEADER_LENGTH, Outcome, encode, encode_end};
 use jiff::Timestamp;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc;
@@ -12,11 +12,18 @@ const PIECES: usize = 16;
 
 /// Queues output for the log line. Clones write to the same line.
 #[derive(Clone, Debug)]
-pub(crate) struct Log(mpsc::Sender<(Stream, Bytes)>);
+pub(crate) struct Log(mpsc::Sender<Entry>);
+
+/// An entry of the log.
+#[derive(Debug)]
+enum Entry {
+    Output(Stream, Bytes),
+    End(Outcome),
+}
 
 /// Writes the queue of a [`Log`] to the line, until all of its clones have been dropped.
 #[derive(Debug)]
-pub(crate) struct LogWriter(mpsc::Receiver<(Stream, Bytes)>);
+pub(crate) struct LogWriter(mpsc::Receiver<Entry>);
 
 impl Log {
     pub(crate) fn new() -> (Self, LogWriter) {
@@ -27,7 +34,12 @@ impl Log {
     /// Queues output; waits while the queue is full. After the line has failed, output is
     /// discarded.
     pub(crate) async fn write(&self, stream: Stream, data: Bytes) {
-        drop(self.0.send((stream, data)).await);
+        drop(self.0.send(Entry::Output(stream, data)).await);
+    }
+
+    /// Queues the final record, which must follow all output.
+    pub(crate) async fn end(self, outcome: Outcome) {
+        drop(self.0.send(Entry::End(outcome)).await);
     }
 }
 
@@ -39,9 +51,9 @@ impl LogWriter {
         line: Option<Box<dyn AsyncWrite + Send + Unpin>>,
     ) {
         let mut line = line;
-        while let Some((stream, data)) = self.0.recv().await {
+        while let Some(entry) = self.0.recv().await {
             let Some(to) = &mut line else { continue };
-            let records = records(format, stream, &data);
+            let records = records(format, &entry);
             let written = async {
                 to.write_all(&records).await?;
                 to.flush().await
@@ -54,13 +66,21 @@ impl LogWriter {
     }
 }
 
-/// Encodes a chunk of output as records.
-fn records(format: Format, stream: Stream, data: &Bytes) -> Bytes {
-    if format == Format::Raw {
-        return data.clone();
-    }
+/// Encodes an entry as records. The raw format has no final record.
+fn records(format: Format, entry: &Entry) -> Bytes {
     let now = i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(0);
-    let mut records = Vec::with_capacity(data.len() + 2 * HEADER_LENGTH);
-    encode(stream, now, data, &mut records);
-    records.into()
+    match entry {
+        Entry::Output(_, data) if format == Format::Raw => data.clone(),
+        Entry::Output(stream, data) => {
+            let mut records = Vec::with_capacity(data.len() + 2 * HEADER_LENGTH);
+            encode(*stream, now, data, &mut records);
+            records.into()
+        }
+        Entry::End(_) if format == Format::Raw => Bytes::new(),
+        Entry::End(outcome) => {
+            let mut record = Vec::with_capacity(HEADER_LENGTH);
+            encode_end(now, *outcome, &mut record);
+            record.into()
+        }
+    }
 }

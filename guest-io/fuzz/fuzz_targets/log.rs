@@ -1,7 +1,7 @@
 //! Any file is decoded to its end from chunks of any size, and searched with bounded reads.
 #![no_main]
 
-use guest_io::log::{BLOCK, Decoder, Format, Item, Seek, Step, Tail};
+use guest_io::log::{BLOCK, Decoder, End, Format, Item, Seek, Step, Tail};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
@@ -13,6 +13,7 @@ fuzz_target!(|data: &[u8]| {
         let mut bytes = 0;
         let mut count = |item| match item {
             Item::Record(record) => bytes += record.data.len() as u64,
+            Item::End(_) => {}
             Item::Skipped(skipped) => bytes += skipped,
         };
         for piece in file.chunks(usize::from(piece).max(1)) {
@@ -33,6 +34,8 @@ fuzz_target!(|data: &[u8]| {
             tail.supply(&file[range.start as usize..range.end as usize]);
         }
     }
+    let last = file.len().saturating_sub(BLOCK as usize);
+    let _ = End::at_end(&file[last..], last == 0);
     let mut seek = Seek::new(file.len() as u64, i64::from(piece) << 50);
     while let Step::Read(range) = seek.step() {
         assert!(range.start < range.end && range.end - range.start <= BLOCK);

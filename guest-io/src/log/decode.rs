@@ -3,7 +3,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::record::{HEADER_LENGTH, Header, Record};
-use super::{Format, MAX_DATA};
+use super::{End, Format, MAX_DATA};
 use crate::Stream;
 
 /// The items that a [`Decoder`] returns.
@@ -11,6 +11,8 @@ use crate::Stream;
 pub enum Item {
     /// A record; its data is never empty.
     Record(Record),
+    /// The final record of a run. Records of the next run may follow.
+    End(End),
     /// This many bytes do not belong to a record: the file is damaged, or a writer was
     /// interrupted.
     Skipped(u64),
@@ -106,6 +108,9 @@ impl Decoder {
             self.advance(HEADER_LENGTH);
             if header.length > 0 {
                 return Some(self.take(Some(header), header.length));
+            }
+            if let Some(end) = End::of(&header) {
+                return Some(Item::End(end));
             }
         }
     }

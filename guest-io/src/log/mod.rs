@@ -13,6 +13,8 @@
 //! its line feed, or part of a line that is too long or was not complete when it was written.
 //! VIC 0.4 wrote raw bytes: [`Format::Raw`].
 //!
+//! At the end of a run, the agent writes a [final record](End), which VIC does not have.
+//!
 //! [`encode`] writes records, and [`Decoder`] reads them from chunks of any size. [`Tail`] and
 //! [`Seek`] find the offset at which to start reading, without reading the whole file: they
 //! request a range of the file, and the caller supplies its bytes. Nothing here does I/O.
@@ -34,12 +36,14 @@
 //! ```
 
 mod decode;
+mod end;
 mod record;
 mod rotate;
 mod seek;
 mod tail;
 
 pub use decode::{Decoder, Item};
+pub use end::{End, Outcome, encode_end};
 pub use record::{HEADER_LENGTH, MAX_DATA, Record, encode};
 pub use rotate::{Rename, Rotation, part_name};
 pub use seek::Seek;

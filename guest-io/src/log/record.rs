@@ -13,7 +13,11 @@ pub const HEADER_LENGTH: usize = 16;
 pub const MAX_DATA: usize = 4095;
 
 const STREAM: u16 = 1 << 3;
-const UNUSED: u16 = STREAM - 1;
+/// Marks the final record of a run, which VIC does not have.
+const LAST: u16 = 1;
+const UNUSED: u16 = STREAM - 1 - LAST;
+/// The bits of a final record's time that contain how the run ended.
+const LAST_BITS: i64 = 0xffff;
 
 /// A record: a chunk of a container's output.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,19 +38,52 @@ pub(super) struct Header {
     pub(super) time: i64,
     pub(super) stream: Stream,
     pub(super) length: usize,
+    /// How the run ended, in a final record.
+    pub(super) last: Option<LastBits>,
+}
+
+/// The kind and the value of a final record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct LastBits(u16);
+
+impl LastBits {
+    pub(super) fn new(kind: u8, value: u8) -> Self {
+        Self(u16::from(kind) << 8 | u16::from(value))
+    }
+
+    pub(super) fn kind(self) -> u8 {
+        self.0.to_le_bytes()[1]
+    }
+
+    pub(super) fn value(self) -> u8 {
+        self.0.to_le_bytes()[0]
+    }
 }
 
 impl Header {
+    /// Creates the header of a final record. Its time is rounded up.
+    pub(super) fn end(time: i64, bits: LastBits) -> Self {
+        let time = time.max(0) & !LAST_BITS;
+        Self {
+            time: time.saturating_add(LAST_BITS + 1) & !LAST_BITS,
+            stream: Stream::Stdout,
+            length: 0,
+            last: Some(bits),
+        }
+    }
+
     pub(super) fn encode(self) -> [u8; HEADER_LENGTH] {
         let mut bytes = [0; 10];
-        bytes[..8].copy_from_slice(&self.time.to_le_bytes());
+        let time = self.time | self.last.map_or(0, |bits| i64::from(bits.0));
+        bytes[..8].copy_from_slice(&time.to_le_bytes());
         // A length is at most 12 bits.
         let length = (self.length.min(MAX_DATA) as u16) << 4;
         let stream = match self.stream {
             Stream::Stdout => 0,
             Stream::Stderr => STREAM,
         };
-        bytes[8..].copy_from_slice(&(length | stream).to_le_bytes());
+        let last = if self.last.is_some() { LAST } else { 0 };
+        bytes[8..].copy_from_slice(&(length | stream | last).to_le_bytes());
         let mut text = [0; HEADER_LENGTH];
         let written = STANDARD.encode_slice(bytes, &mut text);
         debug_assert_eq!(written.ok(), Some(HEADER_LENGTH));
@@ -72,8 +109,14 @@ impl Header {
         if time < 0 {
             return None;
         }
+        let is_last = word & LAST != 0;
+        if is_last && word != LAST {
+            return None;
+        }
+        let bits = u16::from_le_bytes([a, b]);
         Some(Self {
-            time,
+            time: if is_last { time & !LAST_BITS } else { time },
+            last: is_last.then_some(LastBits(bits)),
             stream: if word & STREAM == 0 {
                 Stream::Stdout
             } else {
@@ -105,6 +148,7 @@ pub fn encode(stream: Stream, time: i64, data: &[u8], log: &mut Vec<u8>) {
                 time: time.max(0),
                 stream,
                 length: piece.len(),
+                last: None,
             };
             log.extend_from_slice(&header.encode());
             log.extend_from_slice(piece);
@@ -123,6 +167,7 @@ mod tests {
             time: 1_467_000_000_000_000_000,
             stream: Stream::Stderr,
             length: 5,
+            last: None,
         };
         let raw = STANDARD.decode(header.encode()).unwrap();
         assert_eq!(raw[..8], 1_467_000_000_000_000_000_i64.to_le_bytes());

@@ -151,7 +151,7 @@ impl Tail {
 
 /// Returns the offsets of the records in a block, which must end at the start of a record or at
 /// the end of the file. The first block of the file starts with a record.
-fn records_before_end(bytes: &[u8], from_start: bool, end_of_file: bool) -> Vec<usize> {
+pub(super) fn records_before_end(bytes: &[u8], from_start: bool, end_of_file: bool) -> Vec<usize> {
     // From the end backwards: whether a record starts at an offset, and it and the records after
     // it reach the end.
     let mut reaches = vec![false; bytes.len() + 1];

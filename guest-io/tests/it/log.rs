@@ -56,7 +56,7 @@ impl File {
             .into_iter()
             .map(|item| match item {
                 Item::Record(record) => record,
-                Item::Skipped(bytes) => panic!("{bytes} bytes were skipped"),
+                item => panic!("{item:?}"),
             })
             .collect()
     }
@@ -246,7 +246,7 @@ proptest! {
             .into_iter()
             .map(|item| match item {
                 Item::Record(record) => record,
-                Item::Skipped(_) => panic!("nothing is damaged"),
+                item => panic!("nothing is damaged: {item:?}"),
             })
             .collect();
         for stderr in [false, true] {

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use guest_io::log::Outcome;
 use jiff::Timestamp;
 use portlayer::vsphere::LogRotation;
 use simulator::Reaction;
@@ -176,4 +177,77 @@ async fn a_client_that_reads_the_log_of_a_run_misses_nothing_of_it() {
         }
         endpoint.simulator.shutdown().await;
     }
+}
+
+/// A guest that powers off without the report of the exit, which is only in its log.
+#[derive(Clone, Debug)]
+struct Torn {
+    /// The outcome in the log of each run; `None` if the log ends with output.
+    outcomes: Arc<std::sync::Mutex<Vec<Option<Outcome>>>>,
+    runs: Arc<AtomicI64>,
+}
+
+#[async_trait]
+impl Guest for Torn {
+    async fn run(&self, machine: GuestMachine) {
+        let mut store = GuestStore::new(machine.clone());
+        let config: ExecutorConfig = store.read().unwrap().value;
+        let Some(id) = config.sessions.keys().next() else {
+            machine.shutdown_requested().await;
+            return;
+        };
+        let second = 1000 * (1 + self.runs.fetch_add(1, Ordering::Relaxed));
+        let start = second.to_string();
+        for (leaf, value) in [("detail.starttime", &*start), ("started", "true")] {
+            let key = format!("guestinfo.vice..sessions|{id}.{leaf}");
+            machine.set(&key, value).unwrap();
+        }
+        let mut bytes = Vec::new();
+        guest_io::log::encode(Stream::Stdout, second * SECOND, b"output\n", &mut bytes);
+        let outcome = self.outcomes.lock().unwrap().remove(0);
+        match outcome {
+            Some(outcome) => guest_io::log::encode_end(second * SECOND, outcome, &mut bytes),
+            // Not even the output of this run is in the log.
+            None => bytes.clear(),
+        }
+        machine.serial(1).unwrap().write_all(&bytes).await.unwrap();
+        machine.power_off();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_exit_whose_report_was_lost_is_read_from_the_end_of_the_log() {
+    let outcomes = vec![
+        Some(Outcome::Code(5)),
+        Some(Outcome::OutOfMemory),
+        // The final record of the run before is not that of this run.
+        None,
+        Some(Outcome::Signal(9)),
+    ];
+    let guest = Torn {
+        outcomes: Arc::new(std::sync::Mutex::new(outcomes)),
+        runs: Arc::default(),
+    };
+    let endpoint = Endpoint::with(guest, Dialect::Vic1).await;
+    let spec = ContainerSpec::new("torn", Command::new("/torn"));
+    let id = endpoint.layer.exec().create(spec).await.unwrap();
+    for expected in [
+        ExitStatus::Code(5),
+        ExitStatus::OutOfMemory,
+        ExitStatus::Lost,
+        ExitStatus::KILLED,
+    ] {
+        let exec = endpoint.layer.exec();
+        exec.start(&id, StartOptions::default()).await.unwrap();
+        assert_eq!(exec.wait(&id).await.unwrap(), expected);
+        // The exit is persisted, so that another program that does not read the log sees it.
+        let other = Hosts::new(endpoint.client.clone(), Options::default());
+        let other = other.open("vch").await.unwrap();
+        let state = other.exec().inspect(&id).await.unwrap().state;
+        assert_eq!(state.exit(), Some(expected));
+    }
+    // The final records are not output.
+    let log = endpoint.log(&id, LogOptions::new()).await;
+    assert_eq!(log.len(), 3);
+    endpoint.simulator.shutdown().await;
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use guest_io::Stream;
-use guest_io::log::{Decoder, Format, Item};
+use guest_io::log::{Decoder, End, Format, Item, Outcome};
 use guestinfo::rpc::{GuestRpc, Memory, RpcError};
 use guestinfo::vic::{Command, ExecutorConfig, NetworkEndpoint, SessionConfig, Started};
 use guestinfo::{Dialect, decode, encode};
@@ -163,10 +163,16 @@ async fn a_session_is_started_logged_and_its_end_is_reported() {
         assert_ne!(session.detail.stop_time, 0);
         let mut decoder = Decoder::new(Format::Records);
         decoder.push(&bytes);
-        let mut seen = Vec::new();
-        while let Some(Item::Record(record)) = decoder.next() {
-            seen.push((record.stream, record.data.to_vec()));
+        let (mut seen, mut end) = (Vec::new(), None);
+        while let Some(item) = decoder.next() {
+            assert_eq!(end, None, "the final record is the last one");
+            match item {
+                Item::Record(record) => seen.push((record.stream, record.data.to_vec())),
+                Item::End(found) => end = Some(found.outcome),
+                Item::Skipped(bytes) => panic!("{bytes} damaged bytes"),
+            }
         }
+        assert_eq!(end, Some(Outcome::Code(4)));
         seen.sort();
         assert_eq!(
             seen,
@@ -176,6 +182,45 @@ async fn a_session_is_started_logged_and_its_end_is_reported() {
             ]
         );
     }
+}
+
+/// Runs a container whose log is written, and returns the final record.
+async fn final_record(script: &str, change: impl FnOnce(&mut ExecutorConfig)) -> Option<Outcome> {
+    let (_place, machine) = machine().await?;
+    let mut config = container(script);
+    change(&mut config);
+    let keys = Keys::new(&config, Dialect::Vic1);
+    let (log, mut written) = tokio::io::duplex(1 << 16);
+    let wires = Wires::default();
+    *wires.log.lock().expect("a line") = Some(log);
+    let agent = Agent::new(machine, Arc::new(wires), keys);
+    agent.run().await.expect("the agent succeeds");
+    let mut bytes = Vec::new();
+    written.read_to_end(&mut bytes).await.expect("the log");
+    let end = End::at_end(&bytes, true).expect("a final record");
+    Some(end.outcome)
+}
+
+#[tokio::test]
+async fn the_final_record_of_the_log_says_how_the_run_ended() {
+    let unchanged = |_: &mut ExecutorConfig| {};
+    let Some(outcome) = final_record("kill -TERM $$; while :; do :; done", unchanged).await else {
+        return;
+    };
+    assert_eq!(outcome, Outcome::Signal(15));
+    let outcome = final_record("", |config| {
+        let session = config.sessions.get_mut("main").expect("a session");
+        session.command.path = "/missing".to_owned();
+    });
+    assert_eq!(outcome.await, Some(Outcome::NotStarted));
+    // Another session that ends later does not count.
+    let outcome = final_record("exit 3", |config| {
+        config.common.id = "main".to_owned();
+        let mut second = config.sessions["main"].clone();
+        second.command.args[2] = "sleep 0.2; exit 5".to_owned();
+        config.sessions.insert("second".to_owned(), second);
+    });
+    assert_eq!(outcome.await, Some(Outcome::Code(3)));
 }
 
 #[tokio::test]

@@ -11,7 +11,10 @@ use cargo_metadata::{Message, TargetKind};
 use crate::ci::README_TESTS;
 use crate::process::{cargo, describe};
 
-/// The built integration tests and commands of the workspace.
+/// The name of the unit tests of a package's library among its tests.
+pub(super) const UNIT: &str = "the library's unit tests";
+
+/// The built tests and commands of the workspace.
 pub(super) struct Built {
     /// The test program and the package's folder, by the folder's name and the test's.
     tests: BTreeMap<(String, String), (PathBuf, PathBuf)>,
@@ -48,8 +51,12 @@ impl Built {
                 continue;
             };
             let folder = artifact.manifest_path.parent().map(Into::into);
-            let target = artifact.target;
-            if target.kind.contains(&TargetKind::Test) {
+            let mut target = artifact.target;
+            let is_unit_test = artifact.profile.test && target.kind.contains(&TargetKind::Lib);
+            if is_unit_test {
+                UNIT.clone_into(&mut target.name);
+            }
+            if is_unit_test || target.kind.contains(&TargetKind::Test) {
                 let folder: PathBuf = folder.context("the folder of a package")?;
                 let package = folder.file_name().unwrap_or_default().to_string_lossy();
                 tests.insert((package.into_owned(), target.name), (program, folder));
@@ -60,8 +67,8 @@ impl Built {
         Ok(Self { tests, commands })
     }
 
-    /// Returns the command of the integration test `name` of the package in `folder`; the
-    /// caller adds the arguments.
+    /// Returns the command of the integration test `name`, or [`UNIT`], of the package in `folder`;
+    /// the caller adds the arguments.
     ///
     /// # Errors
     /// Fails when there is no such test.

@@ -3,11 +3,13 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
 use super::boot::Kernel;
-use super::built::Built;
+use super::built::{Built, UNIT};
+use super::openssh::OpenSsh;
 use super::report::Report;
 use crate::process::{capture, cargo, on_path, run};
 
@@ -34,23 +36,27 @@ const MODULES: [&str; 7] = [
 
 const OPENSSH: &str = "openssh_attaches_to_a_pinned_machine_and_receives_all_output_and_the_exit";
 
-/// Runs the checks if QEMU is installed, and a kernel is in `folder` or can be downloaded, and
-/// attaches with OpenSSH's client if it is installed.
+const RENEWAL: &str = "a_lease_is_obtained_and_renewed_over_a_real_socket";
+
+/// Runs the checks if QEMU is installed, and a kernel is in `folder` or can be downloaded, attaches
+/// with OpenSSH's client, which is also downloaded if necessary, and renews a DHCP lease between two
+/// network namespaces.
 pub(super) fn checks(report: &mut Report, built: &Built, folder: &Path) {
     let name = format!("tether: {}", OPENSSH.replace('_', " "));
-    if on_path("ssh") {
-        report.check(&name, || {
-            let mut command = built.test("tether", "it")?;
+    match OpenSsh::get(folder) {
+        Err(reason) => report.not_run(&name, &reason),
+        Ok(client) => report.check(&name, || {
             let test = format!("openssh::{OPENSSH}");
-            let ran = capture(command.args(["--ignored", "--exact", &test]))?;
-            ensure!(ran.contains("1 passed"), "the test does not exist: {ran}");
-            Ok(())
-        });
-    } else {
-        report.not_run(
-            &name,
-            "ssh, of the package openssh-client, is not installed",
-        );
+            run_one(client.on_path(&mut built.test("tether", "it")?), &test)
+        }),
+    }
+    let name = format!("tether: {}", RENEWAL.replace('_', " "));
+    match namespaces() {
+        Err(reason) => report.not_run(&name, &reason),
+        Ok(()) => report.check(&name, || {
+            let test = format!("machine::dhcp::tests::real_socket::{RENEWAL}");
+            run_one(&mut built.test("tether", UNIT)?, &test)
+        }),
     }
     let kernel = Kernel::get(folder);
     let mut initramfs = None;
@@ -75,6 +81,28 @@ pub(super) fn checks(report: &mut Report, built: &Built, folder: &Path) {
             }),
         }
     }
+}
+
+/// Runs one ignored test, which must exist.
+fn run_one(command: &mut Command, test: &str) -> Result<()> {
+    let ran = capture(command.args(["--ignored", "--exact", test]))?;
+    ensure!(ran.contains("1 passed"), "the test does not exist: {ran}");
+    Ok(())
+}
+
+/// Returns the reason why this user cannot create network namespaces and devices, if so.
+fn namespaces() -> Result<(), String> {
+    for program in ["unshare", "ip"] {
+        if !on_path(program) {
+            return Err(format!("{program} is not installed"));
+        }
+    }
+    let script = "mount -t tmpfs tmpfs /run && ip netns add a && ip link add type veth";
+    let mut command = Command::new("unshare");
+    command.args("--user --map-root-user --net --mount -- sh -c".split(' '));
+    capture(command.arg(script))
+        .map(drop)
+        .map_err(|error| format!("network namespaces cannot be created: {error:#}"))
 }
 
 /// Builds the agent's binary and packs it as `/init`. The build reuses that of the workspace's

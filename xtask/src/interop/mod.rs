@@ -16,6 +16,7 @@ mod guest_boot;
 mod hello_world;
 mod hostile;
 mod initramfs;
+mod openssh;
 mod ours;
 mod pulled;
 mod report;

@@ -9,6 +9,7 @@ mod ended_tasks;
 mod heard_exits;
 mod in_progress;
 mod log_readers;
+mod logged_exit;
 mod machines;
 mod on_open;
 mod recover;

@@ -83,6 +83,12 @@ impl Shared {
             match seen.await? {
                 Err(broken) => return Err(broken),
                 Ok(Seen::Ended { exit, unwritten }) => {
+                    if exit == ExitStatus::Lost
+                        && let Some(exit) = self.logged_exit(id).await
+                    {
+                        self.write_down(id).await;
+                        return Ok(exit);
+                    }
                     if unwritten {
                         self.write_down(id).await;
                     }

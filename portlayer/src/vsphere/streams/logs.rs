@@ -204,6 +204,7 @@ impl Reader {
     fn take(&mut self, item: Item) {
         let record = match item {
             Item::Record(record) => record,
+            Item::End(_) => return,
             Item::Skipped(bytes) => {
                 tracing::debug!(container = %self.source.container, bytes, "skipped damaged bytes in a log");
                 return;

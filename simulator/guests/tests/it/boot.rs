@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use disk_image::{FileLayer, FsOptions, LayerDigests, Limits, Merge, Monitor};
 use guest_io::Stream;
-use guest_io::log::{Decoder, Format, Item};
+use guest_io::log::{Decoder, End, Format, Item, Outcome};
 use guest_io::ssh::client::{Attach, Connector, Event};
 use guest_io::ssh::{Exit, PrivateKey};
 use tempfile::TempDir;
@@ -336,8 +336,11 @@ async fn a_machine_runs_its_program_is_attached_to_and_powers_off() {
         "{notes:?}"
     );
     assert!(notes.is_empty(), "{notes:?}");
+    let log = fs::read(machine.path("log")).expect("a log");
+    let end = End::at_end(&log, true).expect("a final record");
+    assert_eq!(end.outcome, Outcome::Code(7));
     let mut decoder = Decoder::new(Format::Records);
-    decoder.push(&fs::read(machine.path("log")).expect("a log"));
+    decoder.push(&log);
     let mut stdout = Vec::new();
     while let Some(item) = decoder.next() {
         if let Item::Record(record) = item

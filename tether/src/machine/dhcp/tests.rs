@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is the failure of a test")]
 
+mod real_socket;
+
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
