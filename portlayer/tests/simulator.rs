@@ -14,6 +14,7 @@ mod interrupted;
 mod networks;
 mod random_networks;
 mod recovery;
+mod renaming;
 mod signals;
 mod sole_writer;
 mod starting;

@@ -140,6 +140,12 @@ pub(super) fn container_name_in(machine: &str) -> Option<&str> {
     (is_short && !name.is_empty()).then_some(name)
 }
 
+/// Returns the name of the container with this id from its machine's name, if the latter has the
+/// format of [`machine_name`].
+pub(super) fn name_of_container<'n>(machine: &'n str, id: &ContainerId) -> Option<&'n str> {
+    container_name_in(machine).filter(|_| machine.ends_with(&id.short()))
+}
+
 /// Returns the machine of an appliance, without boot image and configuration.
 pub(super) fn appliance(
     name: &str,

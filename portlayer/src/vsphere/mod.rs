@@ -37,6 +37,11 @@
 //! keeps names unique; if two programs create containers with the same name at the same time, both
 //! may succeed.
 //!
+//! An endpoint may forget the keys that were written while a machine was on when it is powered off. The
+//! name of a container that was renamed while it was running is kept, because the machine's display
+//! name contains it (not in VIC 0.4's dialect): it is written to the keys again by the next start or
+//! edit. Labels, annotations and restart counts that were edited while it was running are lost.
+//!
 //! # The index
 //! Opening a host starts one watch of its resource pool, or of its inventory folder in a cluster
 //! without DRS. All handles of the host share the watch,

@@ -12,6 +12,7 @@ use crate::vsphere::derive_state::Power;
 use crate::vsphere::endpoint::Written;
 use crate::vsphere::index::Seen;
 use crate::vsphere::machine_spec::options as key_changes;
+use crate::vsphere::record::Record;
 use crate::vsphere::run_state::RunState;
 use crate::{
     Capability, ContainerId, Error, ErrorKind, ExitStatus, Resource, Result, State, StateKind,
@@ -178,16 +179,24 @@ impl Shared {
         Ok(())
     }
 
-    /// Returns the change that turns the run state in the snapshot's keys into `run`.
+    /// Returns the change that turns the run state in the snapshot's keys into `run`. It also writes
+    /// the name of a container that was renamed, if the keys have lost it.
     pub(super) fn run_change(
         &self,
         id: &ContainerId,
         snapshot: &Snapshot,
         run: &RunState,
     ) -> Result<VirtualMachineConfigSpec> {
-        let changes = run
-            .changes(&snapshot.run, self.dialect(snapshot))
-            .map_err(|error| Error::internal(Resource::container(id), error))?;
+        let dialect = self.dialect(snapshot);
+        let internal = |error| Error::internal(Resource::container(id), error);
+        let mut changes = run.changes(&snapshot.run, dialect).map_err(internal)?;
+        if snapshot.machine.has_stale_name()
+            && let Ok(old) = Record::read(&snapshot.machine.keys)
+        {
+            let mut new = old.clone();
+            snapshot.machine.name().clone_into(&mut new.spec.name);
+            changes.extend(new.changes(&old, dialect).map_err(internal)?);
+        }
         Ok(VirtualMachineConfigSpec {
             extra_config: key_changes(changes),
             ..VirtualMachineConfigSpec::default()

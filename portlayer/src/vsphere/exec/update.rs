@@ -86,7 +86,7 @@ impl Shared {
         let dialect = self.dialect(&snapshot);
         let (changes, slots) = card_changes(&devices, &before, &segments, &backings, dialect);
         let name = edit.name.as_deref();
-        let name = name.map_or_else(|| self.name_of(&snapshot), str::to_owned);
+        let name = name.unwrap_or(snapshot.machine.name()).to_owned();
         let networks = {
             let scopes = self.networks.table().scopes_of(pending.endpoints());
             guest_networks(&name, pending.endpoints(), &scopes, &slots)
@@ -97,11 +97,6 @@ impl Shared {
             changes,
             networks,
         })
-    }
-
-    fn name_of(&self, snapshot: &Snapshot) -> String {
-        let record = Record::read(&snapshot.machine.keys);
-        record.map(|record| record.spec.name).unwrap_or_default()
     }
 
     fn update_of(
@@ -117,6 +112,7 @@ impl Shared {
                 .with_source(broken)
         })?;
         let mut new = old.clone();
+        snapshot.machine.name().clone_into(&mut new.spec.name);
         edit.clone().apply(&mut new.spec);
         if let Some(connections) = connections {
             if connections.version != snapshot.machine.change_version {
@@ -134,14 +130,14 @@ impl Shared {
             .resources
             .filter(|new| *new != snapshot.machine.resources);
         let cards = connections.map(|c| c.changes.clone()).unwrap_or_default();
-        if changes.is_empty() && resources.is_none() && cards.is_empty() {
+        let name = edit.name.as_ref();
+        let name = name.map(|name| machine_name(name, id, dialect));
+        let name = name.filter(|name| *name != snapshot.machine.machine.name);
+        if changes.is_empty() && resources.is_none() && cards.is_empty() && name.is_none() {
             return Ok(None);
         }
         Ok(Some(VirtualMachineConfigSpec {
-            name: edit
-                .name
-                .as_ref()
-                .map(|name| machine_name(name, id, dialect)),
+            name,
             extra_config: options(changes),
             device_change: cards,
             ..resources.map(sized).unwrap_or_default()

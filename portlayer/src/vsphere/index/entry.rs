@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::exec::ContainerInfo;
 use crate::vsphere::endpoint::Machine;
 use crate::vsphere::images::ImageRecord;
-use crate::vsphere::machine_spec::container_name_in;
+use crate::vsphere::machine_spec::{container_name_in, name_of_container};
 use crate::vsphere::record::{Keys, NotAContainer, Record, is_half_removed};
 use crate::vsphere::run_state::{LastRun, RunState};
 use crate::{ContainerId, State};
@@ -27,6 +27,8 @@ struct Decoded {
     /// What `run` reports about the container's last run: a list asks it of each container.
     last_run: LastRun,
     is_half_removed: bool,
+    /// Whether the keys contain an earlier name of the container.
+    has_stale_name: bool,
     /// The last description of the container, which lists return until it changes.
     info: Mutex<Option<Arc<ContainerInfo>>>,
 }
@@ -51,6 +53,22 @@ impl Role {
         }
     }
 
+    /// Takes the name of a container from the name of its machine, and returns whether the keys
+    /// have another one. A rename changes both, but what is written to the keys of a machine that is
+    /// on may be lost when it is powered off.
+    fn rename(&mut self, machine: &str) -> bool {
+        let Self::Container(record) = self else {
+            return false;
+        };
+        match name_of_container(machine, &record.spec.id) {
+            Some(name) if name != record.spec.name => {
+                record.spec.name = name.to_owned();
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Returns the id of the container, as recorded in the keys.
     fn container(&self) -> Option<ContainerId> {
         match self {
@@ -62,14 +80,17 @@ impl Role {
 }
 
 impl Decoded {
-    fn read(keys: &Keys) -> Self {
-        let (role, run) = (Role::read(keys), RunState::read(keys));
+    fn read(machine: &Machine) -> Self {
+        let keys = &machine.keys;
+        let (mut role, run) = (Role::read(keys), RunState::read(keys));
+        let has_stale_name = role.rename(&machine.name);
         let last_run = role.container().map(|id| run.last(&id)).unwrap_or_default();
         Self {
             role,
             run: Arc::new(run),
             last_run,
             is_half_removed: is_half_removed(keys),
+            has_stale_name,
             info: Mutex::default(),
         }
     }
@@ -84,11 +105,16 @@ impl Deref for Seen {
 }
 
 impl Seen {
-    /// Decodes the keys of a machine, or reuses the decoded keys of `before` if they are equal.
+    /// Decodes the keys of a machine, or reuses the decoded keys of `before` if they and the
+    /// machine's name are equal.
     pub(in crate::vsphere) fn new(machine: Machine, before: Option<&Self>) -> Self {
         let decoded = match before {
-            Some(before) if before.machine.keys == machine.keys => Arc::clone(&before.decoded),
-            _ => Arc::new(Decoded::read(&machine.keys)),
+            Some(before)
+                if before.machine.keys == machine.keys && before.machine.name == machine.name =>
+            {
+                Arc::clone(&before.decoded)
+            }
+            _ => Arc::new(Decoded::read(&machine)),
         };
         Self { machine, decoded }
     }
@@ -135,6 +161,11 @@ impl Seen {
         }
     }
 
+    /// Returns whether the keys contain an earlier name of the container than [`name`](Self::name).
+    pub(in crate::vsphere) fn has_stale_name(&self) -> bool {
+        self.decoded.has_stale_name
+    }
+
     /// Returns whether the removal of the container has started.
     pub(in crate::vsphere) fn is_half_removed(&self) -> bool {
         self.decoded.is_half_removed
@@ -157,7 +188,7 @@ impl Seen {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
         };
-        // All other fields depend on the keys only.
+        // All other fields depend on the keys and the machine's name only.
         if let Some(info) = &*last()
             && (&info.state, &info.failure) == (&state, &failure)
             && info.resources == self.machine.resources
@@ -180,7 +211,7 @@ impl Seen {
         self.decoded.role.container()
     }
 
-    /// Returns the container's name. If the container is unreadable, its name is derived from the
+    /// Returns the container's name: that in its machine's name, otherwise that in the keys. If the container is unreadable, its name is derived from the
     /// machine's name.
     pub(in crate::vsphere) fn name(&self) -> &str {
         let of_machine = &self.machine.name;
