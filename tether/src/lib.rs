@@ -41,6 +41,24 @@
 //! `/etc/resolv.conf`, also when they change. Name servers and a search domain in the keys take
 //! precedence.
 //!
+//! # Build
+//!
+//! The binary of a machine is static, and has a profile of its own in the workspace:
+//!
+//! ```console
+//! $ RUSTFLAGS="-C target-feature=+crt-static" cargo build -p tether --features ssh \
+//!     --profile tether --target x86_64-unknown-linux-gnu
+//! ```
+//!
+//! On 2026-11-27 it had 3.63 MB (target: 4 MB), and its two processes had 1.8 and 2.7 MB of resident
+//! memory in a machine under QEMU (target: 10 MB).
+//!
+//! # Log
+//!
+//! The output of the processes is written to the log line as records. The
+//! [final record](guest_io::log::End) says how the container's own session ended, which is the one
+//! with the container's id, or else the session that ended last. The raw log of VIC 0.4 has none.
+//!
 //! # Features
 //!
 //! | feature | adds |

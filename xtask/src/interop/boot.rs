@@ -89,7 +89,7 @@ impl Kernel {
         for directory in ["bin", "dev", "proc", "sys", "mnt", "modules"] {
             initramfs.directory(directory);
         }
-        initramfs.file("bin/busybox", 0o755, &read(&self.root.join("bin/busybox"))?);
+        initramfs.file("bin/busybox", 0o755, &read(&self.busybox())?);
         for (index, module) in self.load_order(names)?.iter().enumerate() {
             let name = module.file_name().unwrap_or_default().to_string_lossy();
             let name = format!("modules/{index:02}-{name}");
@@ -125,6 +125,11 @@ impl Kernel {
     /// Returns the kernel's file.
     pub(super) fn image(&self) -> &Path {
         &self.image
+    }
+
+    /// Returns the static busybox's file.
+    pub(super) fn busybox(&self) -> PathBuf {
+        self.root.join("bin/busybox")
     }
 
     /// Returns a QEMU command that boots this kernel, without any device. The console is

@@ -1,11 +1,15 @@
 //! The clients whose input the process has not consumed yet.
 
+use std::future::poll_fn;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
 use guest_io::ssh::client::Input;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::unconstrained;
 
@@ -137,11 +141,15 @@ pub(super) async fn feed(inputs: Queue, mut session: Input) {
     }
 }
 
-/// Reads a piece; `None` after the client has closed or dropped its end.
+/// Reads a piece; `None` after the client has closed or dropped its end. Holds no buffer while it
+/// waits, because most clients write nothing most of the time.
 async fn read(source: &mut Source) -> Option<Bytes> {
-    let mut buffer = BytesMut::with_capacity(PIECE);
-    match source.data.read_buf(&mut buffer).await {
-        Ok(0) | Err(_) => None,
-        Ok(_) => Some(buffer.freeze()),
-    }
+    poll_fn(|cx| {
+        let mut space = [MaybeUninit::uninit(); PIECE];
+        let mut buffer = ReadBuf::uninit(&mut space);
+        let read = ready!(Pin::new(&mut source.data).poll_read(cx, &mut buffer));
+        let piece = Bytes::copy_from_slice(buffer.filled());
+        Poll::Ready((read.is_ok() && !piece.is_empty()).then_some(piece))
+    })
+    .await
 }

@@ -36,7 +36,7 @@ impl GuestSessions for Busy {
             while left > 0
                 && let Some(StdinEvent::Data(data)) = attachment.stdin.next().await
             {
-                left -= data.len();
+                left = left.saturating_sub(data.len());
             }
             let _ = attachment.output.finish(Exit::Code(0)).await;
         });

@@ -1,6 +1,7 @@
 //! The agent's binary as the first process of a machine under QEMU. The tests are ignored, because
 //! they require the environment variables `TETHER_KERNEL` and `TETHER_INITRAMFS`, paths of files for
-//! QEMU. The initramfs contains the agent as `/init` and the kernel's modules in `/modules`.
+//! QEMU. The initramfs contains the agent as `/init` and the kernel's modules in `/modules`. One test
+//! also requires `TETHER_BUSYBOX`, the path of a static busybox.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -198,6 +199,9 @@ fn make_disk(folder: &Path) {
     add("echo", &guest_programs::x86_64::echoes());
     add("fill", &guest_programs::x86_64::fills_memory());
     add("etc/hostname", b"image\n");
+    if let Some(busybox) = std::env::var_os("TETHER_BUSYBOX") {
+        add("busybox", &fs::read(busybox).expect("a busybox"));
+    }
     tar.finish().expect("a layer");
     let monitor = Monitor::new();
     let mut merge = Merge::new(Limits::default());
@@ -455,4 +459,41 @@ async fn a_machine_whose_boot_fails_powers_off_without_a_report() {
         let console = machine.console();
         assert!(console.contains(wanted), "{console}");
     }
+}
+
+/// The resident memory of the agent's two processes, counting what they share twice.
+#[tokio::test]
+#[ignore = "needs QEMU, a kernel, busybox and the agent's static binary"]
+async fn the_agent_takes_less_than_ten_megabytes_of_its_machine() {
+    let machine = Machine::running("/busybox", |config| {
+        let session = config.sessions.get_mut("main").expect("a session");
+        session.command.args = ["busybox", "sh", "-c", "cat /proc/[0-9]*/status"]
+            .map(str::to_owned)
+            .to_vec();
+    });
+    let config = machine.run().await;
+    assert_eq!(config.sessions["main"].exit_status, Some(0));
+    let mut decoder = Decoder::new(Format::Records);
+    decoder.push(&fs::read(machine.path("log")).expect("a log"));
+    let mut status = Vec::new();
+    while let Some(item) = decoder.next() {
+        if let Item::Record(record) = item {
+            status.extend_from_slice(&record.data);
+        }
+    }
+    let status = String::from_utf8_lossy(&status);
+    let mut kilobytes = Vec::new();
+    for process in status.split("Name:").skip(1) {
+        let resident = process.lines().find(|line| line.starts_with("VmRSS:"));
+        if let (true, Some(line)) = (process.trim_start().starts_with("init"), resident) {
+            let number = line.split_whitespace().nth(1).expect("a number");
+            kilobytes.push(number.parse::<u64>().expect("a number"));
+        }
+    }
+    eprintln!("resident memory of the agent's processes in KiB: {kilobytes:?}");
+    assert_eq!(kilobytes.len(), 2, "{status}");
+    assert!(
+        kilobytes.iter().sum::<u64>() * 1024 < 10_000_000,
+        "{kilobytes:?}"
+    );
 }
