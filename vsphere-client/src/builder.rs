@@ -159,6 +159,7 @@ impl ClientBuilder {
     /// for one that is not trusted, [`Error::NotAuthenticated`] for a wrong password.
     pub async fn connect(self) -> Result<Client> {
         let (url, in_url) = address::parse(&self.url)?;
+        let accepted = self.trust.accepted.clone();
         let transport = match self.transport {
             Some(transport) => transport,
             None => Arc::new(Http::new(&HttpOptions {
@@ -178,6 +179,7 @@ impl ClientBuilder {
             session: Session::new(ticket),
             url,
             transport,
+            accepted,
             credentials,
             version: OnceLock::new(),
             content: OnceLock::new(),

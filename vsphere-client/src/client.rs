@@ -19,6 +19,7 @@ use crate::credentials::Credentials;
 use crate::error::{Error, LoginProblem, Operation, Result};
 use crate::retry::RetryPolicy;
 use crate::session::Session;
+use crate::tls::Accepted;
 use crate::transport::Transport;
 use crate::update::Handle;
 
@@ -71,6 +72,8 @@ pub(crate) struct Inner {
     /// The server, as `host:port`.
     pub server: String,
     pub transport: Arc<dyn Transport>,
+    /// The certificate of the server.
+    pub accepted: Accepted,
     pub credentials: Option<Credentials>,
     pub session: Session,
     /// The API version that requests contain in `SOAPAction`.
@@ -201,6 +204,15 @@ impl Client {
     #[must_use]
     pub fn server(&self) -> &str {
         &self.inner.server
+    }
+
+    /// Returns the certificate that the server presented when a connection was last opened, in DER
+    /// form; `None` if the connections are not made by this client. With
+    /// [`danger_accept_invalid_certs`](ClientBuilder::danger_accept_invalid_certs), nobody has
+    /// verified it.
+    #[must_use]
+    pub fn server_certificate(&self) -> Option<Vec<u8>> {
+        self.inner.accepted.get()
     }
 
     /// Sets a hook that is called after every login except the first, before refused calls are

@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -43,6 +43,13 @@ impl Thumbprint {
     #[must_use]
     pub fn sha256(certificate: &[u8]) -> Self {
         Self(Digits::Sha256(Sha256::digest(certificate).into()))
+    }
+
+    /// Computes the SHA-1 thumbprint of a certificate in DER form, which older programs expect. It
+    /// protects less than SHA-256.
+    #[must_use]
+    pub fn sha1(certificate: &[u8]) -> Self {
+        Self(Digits::Sha1(sha1::Sha1::digest(certificate).into()))
     }
 
     fn bytes(&self) -> &[u8] {
@@ -125,6 +132,28 @@ pub(crate) struct Trust {
     pub pin: Option<Thumbprint>,
     /// Whether every certificate is accepted.
     pub anything: bool,
+    /// The certificate that was accepted last.
+    pub accepted: Accepted,
+}
+
+/// The certificate that was accepted last, in DER form.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Accepted(Arc<Mutex<Option<Vec<u8>>>>);
+
+impl Accepted {
+    pub(crate) fn get(&self) -> Option<Vec<u8>> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn set(&self, certificate: &[u8]) {
+        let mut accepted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if accepted.as_deref() != Some(certificate) {
+            *accepted = Some(certificate.to_owned());
+        }
+    }
 }
 
 impl Trust {
@@ -139,6 +168,7 @@ impl Trust {
         let verifier = Verifier {
             check,
             provider: Arc::clone(&provider),
+            accepted: self.accepted.clone(),
         };
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -202,6 +232,7 @@ enum Check {
 struct Verifier {
     check: Check,
     provider: Arc<CryptoProvider>,
+    accepted: Accepted,
 }
 
 impl Verifier {
@@ -228,7 +259,7 @@ impl ServerCertVerifier for Verifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        match &self.check {
+        let verified = match &self.check {
             Check::Nothing => Ok(ServerCertVerified::assertion()),
             Check::Pin(pin) if pin.matches(end_entity) => Ok(ServerCertVerified::assertion()),
             Check::Pin(pin) => Err(Self::untrusted(end_entity, Some(pin), String::new())),
@@ -245,7 +276,11 @@ impl ServerCertVerifier for Verifier {
                     }
                     other => other,
                 }),
+        };
+        if verified.is_ok() {
+            self.accepted.set(end_entity);
         }
+        verified
     }
 
     // Even with a pin, the server must prove with this signature that it has the certificate's
@@ -303,6 +338,7 @@ mod tests {
             .unwrap();
         assert!(sha256.matches(b"abc") && !sha256.matches(b""));
         assert_eq!(sha256, Thumbprint::sha256(b"abc"));
+        assert_eq!(sha1, Thumbprint::sha1(b"abc"));
     }
 
     #[test]

@@ -22,11 +22,15 @@ async fn an_unknown_certificate_is_refused_before_anything_is_sent() {
 async fn a_pin_admits_its_certificate_only() {
     let peer = Peer::start().await;
     let sha256 = Thumbprint::sha256(&peer.certificate);
-    Client::builder(&peer.url)
+    let client = Client::builder(&peer.url)
         .thumbprint(sha256)
         .connect()
         .await
         .unwrap();
+    assert_eq!(
+        client.server_certificate().as_ref(),
+        Some(&peer.certificate)
+    );
 
     let other: Thumbprint = "00:".repeat(32).parse().unwrap();
     let error = Client::builder(&peer.url)

@@ -14,7 +14,7 @@ use secrecy::ExposeSecret;
 
 use super::{Body, FailureKind, Request, Response, Transport, TransportError};
 use crate::error::{Error, RequestPhase, Result};
-use crate::tls::{self, Thumbprint, Trust};
+use crate::tls::{self, Accepted, Thumbprint, Trust};
 
 /// The builder's options for connections.
 #[derive(Clone, Debug)]
@@ -65,6 +65,8 @@ impl Transport for Http {
     fn pinned(&self, pin: &Thumbprint) -> Result<Arc<dyn Transport>> {
         let mut options = self.options.clone();
         options.trust.pin = Some(pin.clone());
+        // It is for another server.
+        options.trust.accepted = Accepted::default();
         Ok(Arc::new(Self::new(&options)?))
     }
 
