@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 use portlayer::vsphere::{
     InstallProgress, InstallStatus, InstallStep, ObserveInstall, Plan, Severity,
@@ -20,7 +20,7 @@ pub(crate) enum Style {
 }
 
 /// The progress bars of the files that are being uploaded.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Bars {
     all: MultiProgress,
     of_steps: BTreeMap<InstallStep, ProgressBar>,
@@ -39,7 +39,14 @@ impl Log {
         Self {
             style,
             to_stderr,
-            bars: Mutex::default(),
+            bars: Mutex::new(Bars {
+                all: MultiProgress::with_draw_target(if to_stderr {
+                    ProgressDrawTarget::stderr()
+                } else {
+                    ProgressDrawTarget::stdout()
+                }),
+                of_steps: BTreeMap::new(),
+            }),
         }
     }
 
@@ -73,12 +80,15 @@ impl Log {
     }
 
     fn write(&self, text: &str) {
-        // Ignore the error: a failure to write the log must not stop an installation.
-        let _ = if self.to_stderr {
-            writeln!(std::io::stderr(), "{text}")
-        } else {
-            writeln!(std::io::stdout(), "{text}")
-        };
+        // The line appears above the bars, which are cleared and drawn again.
+        self.bars().all.suspend(|| {
+            // Ignore the error: a failure to write the log must not stop an installation.
+            let _ = if self.to_stderr {
+                writeln!(std::io::stderr(), "{text}")
+            } else {
+                writeln!(std::io::stdout(), "{text}")
+            };
+        });
     }
 
     /// Writes the findings of a plan, in the words of vic-machine.

@@ -6,6 +6,8 @@ mod esxi;
 mod killed;
 mod refusals;
 mod scene;
+#[cfg(unix)]
+mod terminal;
 mod vcenter;
 mod vcsim;
 mod walk;

@@ -143,7 +143,7 @@ impl Scene {
         )
     }
 
-    fn bare_command(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Command {
+    pub(crate) fn bare_command(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vch"));
         command
             .args(arguments)
