@@ -6,6 +6,7 @@
 mod appliance;
 mod flows;
 mod folders;
+mod host_keys;
 mod host_outage;
 mod images;
 mod index;

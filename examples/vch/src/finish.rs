@@ -7,11 +7,8 @@ use anyhow::{Context as _, Result};
 use portlayer::vsphere::HostInfo;
 
 use crate::Context;
+use crate::appliance::{PLAIN, TLS};
 use examples::certificates::Certificates;
-
-/// The port of the Docker API with TLS; the next constant is the port without TLS.
-const TLS: u16 = 2376;
-const PLAIN: u16 = 2375;
 
 /// Prints the lines of the script of VIC 0.1.
 pub(crate) async fn script(

@@ -4,13 +4,12 @@ use std::io::Write as _;
 
 use anyhow::Result;
 use examples::certificate_summary::{Summary, summaries};
-use portlayer::exec::Shares;
-use portlayer::network::BridgeRange;
-use portlayer::vsphere::{HostInfo, PoolAllocation};
+use portlayer::vsphere::HostInfo;
 use serde_json::json;
 use tabwriter::TabWriter;
 
-use crate::{Context, addresses};
+use crate::Context;
+use crate::create_command::command;
 
 pub(crate) async fn list(context: &Context<'_>) -> Result<()> {
     let hosts = context.hosts.list().await?;
@@ -89,6 +88,9 @@ pub(crate) async fn inspect(context: &Context<'_>, name: &str) -> Result<()> {
     for component in &host.components {
         writeln!(table, "Component:\t{component}")?;
     }
+    for (what, value) in settings(&host) {
+        writeln!(table, "{what}:\t{value}")?;
+    }
     writeln!(table, "Created by:\t{command}")?;
     table.flush()?;
     Ok(())
@@ -100,6 +102,7 @@ fn certificates(host: &HostInfo) -> Vec<String> {
     for (owner, pem) in [
         ("appliance", &host.certificate),
         ("authority of clients", &host.authorities),
+        ("authority of registries", &host.registries.authorities),
     ] {
         match summaries(pem) {
             Ok(found) => lines.extend(found.iter().map(|found| {
@@ -126,101 +129,32 @@ fn state(host: &HostInfo) -> String {
     format!("{:?}", host.state).to_lowercase()
 }
 
-/// Returns the command that would create the host, as far as its record contains the options.
-fn command(context: &Context<'_>, host: &HostInfo, pool: Option<&PoolAllocation>) -> String {
-    let url = &context.endpoint.url;
-    let mut target = url.host_str().unwrap_or_default().to_owned();
-    if let Some(port) = url.port() {
-        target = format!("{target}:{port}");
+/// Describes the settings that only the programs of the appliance use.
+fn settings(host: &HostInfo) -> Vec<(&'static str, String)> {
+    let mut settings = Vec::new();
+    if !host.user.is_empty() {
+        settings.push(("User of the endpoint", host.user.clone()));
     }
-    let mut words = vec!["vch".to_owned(), "create".to_owned()];
-    let mut option = |name: &str, value: &str| {
-        words.push(format!("--{name}"));
-        words.push(quoted(value));
-    };
-    option("target", &target);
-    let owner = summaries(&host.certificate).unwrap_or_default();
-    if let Some(owner) = owner.first() {
-        let names = owner.subject.split(", ");
-        let name = names.filter_map(|part| part.strip_prefix("CN=")).next();
-        if let Some(name) = name.filter(|name| *name != host.name) {
-            option("tls-cname", name);
+    if !host.target_thumbprint.is_empty() {
+        let thumbprint = host.target_thumbprint.clone();
+        settings.push(("Thumbprint of the endpoint", thumbprint));
+    }
+    if let Some(interval) = host.keepalive {
+        settings.push(("Keepalive", format!("{} s", interval.as_secs())));
+    }
+    for (what, registries) in [
+        ("Allowed registries", &host.registries.allowed),
+        ("Insecure registries", &host.registries.insecure),
+    ] {
+        if !registries.is_empty() {
+            settings.push((what, registries.join(", ")));
         }
     }
-    option("image-store", &host.datastore);
-    option("bridge-network", &host.bridge_network);
-    if host.bridge_range != BridgeRange::default() {
-        option(
-            "bridge-network-range",
-            &host.bridge_range.range().to_string(),
-        );
-        option(
-            "bridge-network-width",
-            &host.bridge_range.prefix_len().to_string(),
-        );
+    for (label, store) in &host.volume_stores {
+        settings.push(("Volumes", format!("{label}: {store}")));
     }
-    if let Some(vlans) = host.scope_vlans {
-        option("scope-vlans", &vlans.to_string());
+    if !host.version.is_empty() {
+        settings.push(("Installed by version", host.version.clone()));
     }
-    for network in &host.scope_networks {
-        option("scope-network", network);
-    }
-    for (name, value) in addresses::options(&host.networks) {
-        option(&name, &value);
-    }
-    for (name, allocation) in pool
-        .iter()
-        .flat_map(|pool| [("cpu", &pool.cpu), ("memory", &pool.memory)])
-    {
-        if let Some(limit) = allocation.limit {
-            option(name, &limit.to_string());
-        }
-        if allocation.reservation > 0 {
-            let reservation = allocation.reservation.to_string();
-            option(&format!("{name}-reservation"), &reservation);
-        }
-        if let Some(shares) = shares(allocation.shares) {
-            option(&format!("{name}-shares"), &shares);
-        }
-    }
-    if host.address != host.name {
-        option("line-address", &host.address);
-    }
-    if host.certificate.is_empty() {
-        words.insert(2, "--no-tls".to_owned());
-    } else if host.authorities.is_empty() {
-        words.insert(2, "--no-tls-verify".to_owned());
-    }
-    words.push(quoted(&host.name));
-    words.join(" ")
-}
-
-/// Returns the shares as an option, if they are not the default.
-fn shares(shares: Shares) -> Option<String> {
-    match shares {
-        Shares::Normal => None,
-        Shares::Custom(shares) => Some(shares.to_string()),
-        named => Some(format!("{named:?}").to_lowercase()),
-    }
-}
-
-/// Quotes a word for a shell if necessary.
-fn quoted(text: &str) -> String {
-    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_./:@".contains(&b);
-    if !text.is_empty() && text.bytes().all(is_plain) {
-        return text.to_owned();
-    }
-    format!("'{}'", text.replace('\'', r"'\''"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_are_quoted_for_a_shell() {
-        assert_eq!(quoted("vch-1"), "vch-1");
-        assert_eq!(quoted("VM Network"), "'VM Network'");
-        assert_eq!(quoted("it's"), r"'it'\''s'");
-    }
+    settings
 }

@@ -10,10 +10,10 @@ use portlayer::vsphere::{
 };
 
 use crate::Context;
+use crate::appliance::{components, pem};
 use crate::finish;
 use crate::log::InstallLog;
 use crate::options::{Create, DEFAULT_NETWORK, Install, image};
-use examples::certificate_summary::summaries;
 use examples::certificates::{self, Certificates};
 
 /// Runs `vch install`, which behaves like the script of VIC 0.1.
@@ -49,10 +49,17 @@ pub(crate) async fn script(context: &Context<'_>, install: &Install) -> Result<(
     spec.management_network = install.management_network.clone();
     spec.address_timeout = waits(install.timeout);
     spec.component_timeout = spec.address_timeout.and(waits(install.component_timeout));
-    spec.components = components();
+    spec.components = components(files.is_some());
+    spec.create_options.clone_from(&context.given);
     if let Some(files) = &files {
         let pair = (&files.certificate, &files.key);
         spec.certificates = Some(certificates_of(pair, &[])?);
+        if install.generate {
+            let (certificate, key) = (files.certificate.display(), files.key.display());
+            let recorded = &mut spec.create_options;
+            recorded.push(format!("--tls-server-cert={certificate}"));
+            recorded.push(format!("--tls-server-key={key}"));
+        }
     }
     if install.force && !install.dry_run {
         log.info("Cleaning up prior VM if needed");
@@ -151,11 +158,13 @@ pub(crate) async fn machine(context: &Context<'_>, create: &Create) -> Result<()
     spec.memory_mib = create.appliance_memory;
     spec.address_timeout = waits(create.timeout);
     spec.component_timeout = spec.address_timeout.and(waits(create.component_timeout));
-    spec.components = components();
+    spec.components = components(!create.no_tls);
+    create.programs.apply(&mut spec)?;
+    spec.create_options.clone_from(&context.given);
     if let Some((certificate, key)) = &server {
         spec.certificates = Some(certificates_of((certificate, key), &authorities)?);
     } else {
-        authorities_in(&authorities)?;
+        pem("--tls-ca", &authorities)?;
     }
     log.info("Validating supplied configuration");
     let Some(host) = carry_out(context, spec, "public", create.dry_run).await? else {
@@ -178,13 +187,6 @@ fn is_server_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(is_known)
 }
 
-/// The components of VIC's appliance.
-fn components() -> Vec<String> {
-    ["vicadmin", "docker-personality", "port-layer"]
-        .map(str::to_owned)
-        .into()
-}
-
 fn certificates_of(
     (certificate, key): (&PathBuf, &PathBuf),
     authorities: &[PathBuf],
@@ -193,24 +195,7 @@ fn certificates_of(
         std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
     };
     let certificates = ApplianceCertificates::new(read(certificate)?, read(key)?);
-    Ok(certificates.authorities(authorities_in(authorities)?))
-}
-
-/// Reads the certificates of authorities.
-///
-/// # Errors
-/// Fails if a file contains none.
-fn authorities_in(files: &[PathBuf]) -> Result<String> {
-    let mut all = String::new();
-    for file in files {
-        let wrong = || format!("name a file with certificates in PEM with --tls-ca, not {file:?}");
-        let text = std::fs::read_to_string(file).with_context(wrong)?;
-        if summaries(&text).with_context(wrong)?.is_empty() {
-            bail!(wrong());
-        }
-        all.push_str(&text);
-    }
-    Ok(all)
+    Ok(certificates.authorities(pem("--tls-ca", authorities)?))
 }
 
 fn waits(timeout: Duration) -> Option<Duration> {

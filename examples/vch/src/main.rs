@@ -20,9 +20,12 @@
 )]
 
 mod addresses;
+mod appliance;
+mod create_command;
 mod delete;
 mod finish;
 mod firewall;
+mod given;
 mod inspect;
 mod install;
 mod log;
@@ -36,7 +39,7 @@ mod wrong_options;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use clap::Parser as _;
+use clap::{CommandFactory as _, FromArgMatches as _};
 use examples::endpoint::Endpoint;
 use examples::report::Report;
 use portlayer::vsphere::Hosts;
@@ -49,7 +52,12 @@ use crate::options::{Delete, Job, Options, Update};
 async fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
     let outcome = match options::refuse_unknown(&arguments) {
-        Ok(()) => Box::pin(run(&Options::parse())).await,
+        Ok(()) => {
+            let matches = Options::command().get_matches();
+            let given = given::options(&matches);
+            let options = Options::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+            Box::pin(run(&options, given)).await
+        }
         Err(error) => Err(error),
     };
     match outcome {
@@ -68,10 +76,12 @@ struct Context<'c> {
     client: &'c Client,
     endpoint: &'c Endpoint,
     json: bool,
+    /// The options that were given, without secrets.
+    given: Vec<String>,
     log: Log,
 }
 
-async fn run(options: &Options) -> Result<()> {
+async fn run(options: &Options, given: Vec<String>) -> Result<()> {
     if let Job::Debug { .. } = options.job {
         bail!("debug of vic-machine is not supported: the appliance has no shell and no SSH");
     }
@@ -96,6 +106,7 @@ async fn run(options: &Options) -> Result<()> {
         client: stage.client(),
         endpoint: &endpoint,
         json: options.json,
+        given,
         log,
     };
     let outcome = Box::pin(job(&context, &options.job)).await;

@@ -12,6 +12,7 @@ use portlayer::network::{BridgeRange, BridgeRangeError};
 use portlayer::vsphere::{PoolAllocation, VlanRange};
 
 use crate::addresses::Addresses;
+use crate::appliance::ForPrograms;
 
 /// Installs, lists, inspects and deletes virtual container hosts.
 #[derive(Parser)]
@@ -222,6 +223,8 @@ pub(crate) struct Create {
     pub(crate) bootstrap_iso: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) pool: Pool,
+    #[command(flatten)]
+    pub(crate) programs: ForPrograms,
     /// Number of processors of the appliance.
     #[arg(long, visible_alias = "endpoint-cpu", default_value_t = 1)]
     pub(crate) appliance_cpu: u32,
@@ -369,7 +372,7 @@ impl Scopes {
     }
 }
 
-fn time(text: &str) -> Result<Duration, String> {
+pub(crate) fn time(text: &str) -> Result<Duration, String> {
     if text == "0" {
         return Ok(Duration::ZERO);
     }
@@ -387,13 +390,9 @@ const REFUSED: &[&str] = &[
     "--container-network",
     "--http-proxy",
     "--https-proxy",
-    "--insecure-registry",
     "--ops-grant-perms",
-    "--ops-user",
-    "--registry-ca",
+    "--ops-password",
     "--syslog-address",
-    "--volume-store",
-    "--whitelist-registry",
 ];
 
 /// Refuses unsupported options of vic-machine with an error that names them, rather than
@@ -561,10 +560,10 @@ mod tests {
 
     #[test]
     fn what_is_not_supported_is_refused_by_name() {
-        let refused = refuse_unknown(&["--ops-user=ada".into()]).unwrap_err();
+        let refused = refuse_unknown(&["--ops-password=x".into()]).unwrap_err();
         assert_eq!(
             refused.to_string(),
-            "--ops-user of vic-machine is not supported"
+            "--ops-password of vic-machine is not supported"
         );
         assert!(refuse_unknown(&["--force".into(), "vch".into()]).is_ok());
     }

@@ -6,7 +6,7 @@ use crate::GoUrl;
 
 /// The version of the stored data after the migration; VIC writes it as
 /// [`Build::data_version`](super::Build::data_version).
-const NEWEST: i32 = 10;
+pub const NEWEST_DATA_VERSION: i32 = 10;
 
 /// The keys at which a 1.x machine stores the version of its data: a container, the
 /// appliance.
@@ -64,7 +64,7 @@ pub fn migrate(mut keys: BTreeMap<String, String>) -> BTreeMap<String, String> {
         .filter_map(|key| keys.get(*key)?.parse().ok())
         .max()
         .unwrap_or(0);
-    if version >= NEWEST {
+    if version >= NEWEST_DATA_VERSION {
         return keys;
     }
     if version < 1 {

@@ -111,7 +111,7 @@ pub use host::{
     Registries, Storage, Target, VirtualContainerHostConfig,
 };
 pub use limits::{Limit, Limits, ParseLimitError};
-pub use migrate::migrate;
+pub use migrate::{NEWEST_DATA_VERSION, migrate};
 pub use network::{AssignedNetwork, ContainerNetwork, IpRange, NetworkEndpoint, TrustLevel};
 pub use redacted::Redacted;
 pub use session::{

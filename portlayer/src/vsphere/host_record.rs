@@ -12,7 +12,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::appliance_cards::{Positions, endpoints};
-use super::hosts::{ApplianceCertificates, ApplianceNetworks, Component};
+use super::host_settings::HostSettings;
+use super::hosts::{
+    ApplianceCertificates, ApplianceComponent, ApplianceNetworks, Component, Location,
+};
 use super::record::Keys;
 use super::vlan_range::VlanRange;
 use crate::ContainerId;
@@ -71,6 +74,8 @@ pub(super) struct HostRecord {
     pub(super) authorities: String,
     /// The components of the appliance.
     pub(super) components: Vec<Component>,
+    /// The settings that only the programs of the appliance use.
+    pub(super) settings: HostSettings,
 }
 
 /// A boot image that was uploaded completely.
@@ -100,8 +105,10 @@ pub(super) struct Particulars {
     /// The positions of the appliance's cards.
     pub(super) positions: Positions,
     pub(super) certificates: Option<ApplianceCertificates>,
-    /// The names of the components that the appliance starts.
-    pub(super) components: Vec<String>,
+    /// The components that the appliance starts.
+    pub(super) components: Vec<ApplianceComponent>,
+    /// The paths that components are passed.
+    pub(super) location: Location,
 }
 
 /// Fields that VIC does not have; for example, VIC asks the appliance's guest for its address each
@@ -148,6 +155,9 @@ struct HostOnly {
     /// The boot images that were uploaded, as JSON.
     #[guestinfo(key = "uploaded", scope = "hidden")]
     uploaded: Option<String>,
+    /// The settings for which VIC 0.4 had no keys, as JSON.
+    #[guestinfo(vic04(key = "settings", scope = "hidden"))]
+    settings: Option<String>,
 }
 
 impl HostRecord {
@@ -191,7 +201,7 @@ impl HostRecord {
         let mut bridge = ContainerNetwork::default();
         bridge.common.name = BRIDGE.into();
         bridge.kind = BRIDGE.into();
-        let config = VirtualContainerHostConfig {
+        let mut config = VirtualContainerHostConfig {
             executor: ExecutorConfig {
                 networks: endpoints(
                     &self.bridge_network,
@@ -202,7 +212,7 @@ impl HostRecord {
                 sessions: more
                     .components
                     .iter()
-                    .map(|name| Component::session(name))
+                    .map(|component| component.session(&self.name, &more.location, dialect))
                     .collect(),
                 ..executor(&self.name, id, more.created)
             },
@@ -237,6 +247,7 @@ impl HostRecord {
             create_bridge_network: self.created_bridge,
             ..VirtualContainerHostConfig::default()
         };
+        self.settings.store(&mut config);
         let mut keys = match (&more.certificates, dialect) {
             // The secret is read by the appliance's guest; endpoints do not return it to clients.
             (Some(_), Dialect::Vic1) => {
@@ -261,6 +272,7 @@ impl HostRecord {
                 networks: serde_json::to_string(&self.networks).ok(),
                 installer: self.installer.clone(),
                 uploaded: None,
+                settings: self.settings.beyond(dialect),
             },
         };
         keys.extend(encode(&extra, dialect)?);
@@ -326,7 +338,9 @@ impl HostRecord {
 
     /// Reads the keys of a machine; returns `None` if it is not the appliance of a host.
     pub(super) fn read(keys: &Keys) -> Option<Self> {
-        let config = decode::<VirtualContainerHostConfig>(keys).value;
+        let mut config = decode::<VirtualContainerHostConfig>(keys).value;
+        let extra = decode::<Extra>(keys).value.host;
+        let settings = HostSettings::read(&mut config, extra.settings.as_deref());
         let pem = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap_or_default();
         let certificate = config.certificates.host.map(|host| pem(host.cert));
         let components = config.executor.sessions.into_iter();
@@ -347,7 +361,8 @@ impl HostRecord {
             networks,
             installer,
             uploaded,
-        } = decode::<Extra>(keys).value.host;
+            settings: _,
+        } = extra;
         Some(Self {
             unfinished: installing.as_deref() == Some(INSTALLING),
             created_bridge: config.create_bridge_network,
@@ -383,6 +398,7 @@ impl HostRecord {
             certificate: certificate.unwrap_or_default(),
             authorities: pem(config.certificates.authorities),
             components: components.map(Component::read).collect(),
+            settings,
         })
     }
 }
@@ -429,8 +445,10 @@ fn executor(name: &str, id: &str, created: Timestamp) -> ExecutorConfig {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a panic is the failure of a test")]
 
+    use std::time::Duration;
+
     use super::*;
-    use crate::vsphere::hosts::NetworkRole;
+    use crate::vsphere::hosts::{ComponentState, NetworkRole, Registries};
 
     fn record() -> HostRecord {
         HostRecord {
@@ -452,7 +470,23 @@ mod tests {
             uploaded: Vec::new(),
             certificate: CERTIFICATE.into(),
             authorities: CERTIFICATE.into(),
-            components: vec![Component::read(Component::session("port-layer"))],
+            components: vec![Component {
+                name: "port-layer".into(),
+                state: ComponentState::NotStarted,
+                command: None,
+            }],
+            settings: HostSettings {
+                version: "v0.1.0".into(),
+                user: "ada".into(),
+                target_thumbprint: "A9:99".into(),
+                keepalive: Some(Duration::from_secs(60)),
+                registries: Registries::new()
+                    .allow("*.example")
+                    .insecure("10.0.0.9:5000")
+                    .authorities(CERTIFICATE),
+                volume_stores: [("default".into(), "ds://fast/volumes".parse().unwrap())].into(),
+                create_options: vec!["--name=vch-1".into(), "--no-tls".into()],
+            },
         }
     }
 
@@ -489,6 +523,7 @@ mod tests {
                 ApplianceCertificates::new(CERTIFICATE, "secret").authorities(CERTIFICATE),
             ),
             components: vec!["port-layer".into()],
+            location: Location::default(),
         }
     }
 

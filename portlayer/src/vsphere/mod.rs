@@ -112,6 +112,7 @@ mod fault;
 mod hardware;
 mod host_objects;
 mod host_record;
+mod host_settings;
 mod hosts;
 mod images;
 mod index;
@@ -134,10 +135,11 @@ mod vlan_range;
 pub use exec::{Inconsistency, Problem, Repaired, VsphereExec};
 pub use guestinfo::Dialect;
 pub use hosts::{
-    ApplianceCertificates, ApplianceNetworks, Component, ComponentState, ContainerPolicy, Deletion,
-    Finding, HostInfo, HostSpec, HostState, Hosts, InstallError, InstallProgress, InstallStatus,
-    InstallStep, Iso, NetworkRole, ObserveInstall, Plan, PlannedStep, PoolAllocation, RoleNetwork,
-    Severity, StaticAddress,
+    ApplianceCertificates, ApplianceComponent, ApplianceNetworks, Component, ComponentState,
+    ContainerPolicy, Deletion, Finding, HostInfo, HostSpec, HostState, Hosts, InstallError,
+    InstallProgress, InstallStatus, InstallStep, Iso, NetworkRole, ObserveInstall, Plan,
+    PlannedStep, PoolAllocation, Registries, RoleNetwork, Severity, StaticAddress, VolumeStore,
+    VolumeStoreError,
 };
 pub use images::VsphereImages;
 pub use log_rotation::LogRotation;

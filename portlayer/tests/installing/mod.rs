@@ -1,14 +1,18 @@
 //! Installations that other installations, a full datastore or the end of their program interrupt.
 
+mod unreachable;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use portlayer::ErrorKind;
 use portlayer::exec::Allocation;
 use portlayer::vsphere::{
-    ContainerPolicy, Dialect, HostInfo, HostSpec, HostState, Hosts, InstallError, InstallProgress,
-    InstallStatus, InstallStep, Iso, Options, PoolAllocation, kind,
+    ApplianceCertificates, ContainerPolicy, Dialect, HostInfo, HostSpec, HostState, Hosts,
+    InstallError, InstallProgress, InstallStatus, InstallStep, Iso, Options, Plan, PoolAllocation,
+    kind,
 };
 use simulator::{Platform, Simulator};
 use tokio::sync::Notify;
@@ -215,4 +219,96 @@ async fn images_that_were_uploaded_are_not_sent_again() {
         let found = std::fs::read_to_string(uploaded.join(file)).unwrap();
         assert_eq!(found, content);
     }
+}
+
+const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\nYQ==\n-----END CERTIFICATE-----\n";
+const OTHER: &str = "-----BEGIN CERTIFICATE-----\nYg==\n-----END CERTIFICATE-----\n";
+const KEY: &str = "-----BEGIN PRIVATE KEY-----\nYQ==\n-----END PRIVATE KEY-----\n";
+
+/// The installation is interrupted after its configuration was written, even when its appliance is on.
+#[tokio::test]
+async fn what_is_given_to_a_resumed_installation_is_written_again() {
+    for dialect in Dialect::ALL {
+        let endpoint = Endpoint::start(dialect, Platform::default()).await;
+        let hosts = || {
+            let options = Options {
+                dialect,
+                ..Options::default()
+            };
+            Hosts::new(endpoint.client.clone(), options)
+        };
+        let first = || {
+            let certificates = ApplianceCertificates::new(CERTIFICATE, KEY);
+            endpoint
+                .spec("again")
+                .certificates(certificates.authorities(CERTIFICATE))
+                .component("one")
+                .component("two")
+        };
+        for step in [InstallStep::PowerOn, InstallStep::Components] {
+            // No guest starts these components.
+            let spec = first().component_timeout(Duration::from_secs(600));
+            let reached = Notify::new();
+            let observer = |progress: InstallProgress| {
+                if (progress.step, progress.status) == (step, InstallStatus::Started) {
+                    reached.notify_one();
+                }
+            };
+            let program = hosts();
+            tokio::select! {
+                biased;
+                () = reached.notified() => {}
+                installed = program.install(spec, &observer) => panic!("{installed:?}"),
+            }
+            // The same installation again does not write it.
+            let plan = hosts().plan(first()).await.unwrap();
+            let is_done = |plan: &Plan| {
+                let mut steps = plan.steps().iter();
+                steps.any(|planned| planned.step == InstallStep::Configure && planned.done)
+            };
+            assert!(is_done(&plan), "{plan}");
+
+            let other = endpoint.spec("again").component("two").cpus(2);
+            let certificates = ApplianceCertificates::new(OTHER, KEY);
+            let plan = hosts()
+                .plan(other.certificates(certificates))
+                .await
+                .unwrap();
+            assert!(!is_done(&plan), "{plan}");
+            let says = "it will be written again, and its appliance will be restarted";
+            assert!(plan.to_string().contains(says), "{plan}");
+            let told = AtomicBool::new(false);
+            let observer = |progress: InstallProgress| {
+                if progress.step == InstallStep::Configure {
+                    told.store(true, Ordering::Relaxed);
+                }
+            };
+            let resumed = hosts().apply(plan, &observer).await.unwrap();
+            assert!(told.into_inner());
+            assert_eq!(resumed.state, HostState::Running);
+            assert_eq!(resumed.certificate, OTHER);
+            assert_eq!(resumed.authorities, "", "a key that is not written anymore");
+            let components = resumed.components.iter();
+            let components: Vec<_> = components.map(|known| known.name.as_str()).collect();
+            assert_eq!(components, ["two"], "{dialect:?}");
+            hosts().open("again").await.unwrap();
+            let deleted = hosts().delete("again", ContainerPolicy::Refuse).await;
+            assert_eq!(deleted.unwrap().left, []);
+        }
+    }
+}
+
+#[tokio::test]
+async fn another_network_of_a_configured_installation_is_refused() {
+    let endpoint = Endpoint::start(Dialect::Vic1, Platform::default()).await;
+    let spec = || endpoint.spec("moved").create_bridge(true);
+    let (step, status) = (InstallStep::PowerOn, InstallStatus::Started);
+    let first = spec().bridge_network("inner").public_network("VM Network");
+    endpoint.interrupted(first.clone(), step, status).await;
+    let other = spec().bridge_network("VM Network");
+    let plan = endpoint.program().plan(other).await.unwrap();
+    assert!(!plan.is_ready(), "{plan}");
+    let says = "has \"inner\"; name the same network, or delete the host first";
+    assert!(plan.to_string().contains(says), "{plan}");
+    endpoint.program().install(first, &quiet).await.unwrap();
 }

@@ -288,3 +288,83 @@ async fn port_group(scene: &Scene, name: &str) {
         .await
         .unwrap();
 }
+
+/// Returns the words of the command that `inspect` rebuilds, without target and name.
+async fn rebuilt(scene: &Scene, name: &str) -> Vec<String> {
+    let said = scene.vch(&["inspect", "--json", name]).await.ok();
+    let shown: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
+    let command = shown["command"].as_str().unwrap().replace('\'', "");
+    let (command, last) = command.rsplit_once(' ').unwrap();
+    assert_eq!(last, name);
+    let mut options: Vec<_> = command.split(" --").skip(1).map(str::to_owned).collect();
+    options.retain(|option| !option.starts_with("target "));
+    options.sort();
+    options
+}
+
+#[tokio::test]
+async fn the_rebuilt_command_has_every_option_that_was_given() {
+    let scene = Scene::esxi().await;
+    scene.vch(&["create", "vch-1"]).await.ok();
+    assert_eq!(
+        rebuilt(&scene, "vch-1").await,
+        ["bridge-network vch-1", "image-store datastore1"]
+    );
+    let options = [
+        "appliance-cpu 2",
+        "appliance-iso appliance.iso",
+        "bridge-network vch-2",
+        "compute-resource localhost.localdomain",
+        "cpu 4000",
+        "image-store datastore1",
+        "insecure-registry 10.0.0.9:5000",
+        "keepalive 60s",
+        "line-address 10.0.0.7",
+        "ops-user operator",
+        "public-network VM Network",
+        "registry-ca vch-1/ca.pem",
+        "timeout 60s",
+        "tls-ca vch-1/ca.pem",
+        "tls-server-cert vch-1/server-cert.pem",
+        "tls-server-key vch-1/server-key.pem",
+        "volume-store ds://datastore1/volumes:default",
+        "whitelist-registry *.example",
+    ];
+    let words = options.iter().flat_map(|option| {
+        let (name, value) = option.split_once(' ').unwrap();
+        [format!("--{name}"), value.to_owned()]
+    });
+    let words: Vec<_> = words.collect();
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+    let create = [&["create"], &words[..], &["vch-2"]].concat();
+    scene.vch(&create).await.ok();
+    assert_eq!(rebuilt(&scene, "vch-2").await, options);
+    let said = scene.vch(&["inspect", "vch-2"]).await.ok();
+    for row in [
+        "operator",
+        "60 s",
+        "*.example",
+        "10.0.0.9:5000",
+        "default: ds://datastore1/volumes",
+        concat!("v", env!("CARGO_PKG_VERSION")),
+    ] {
+        assert!(said.stdout.contains(row), "{row}: {said:#?}");
+    }
+    assert!(!said.stdout.contains(scene.simulator.password()));
+
+    // The script's pair is one of `create`.
+    scene
+        .vch(&["install", "-g", "-i", "datastore1", "vch-3"])
+        .await
+        .ok();
+    assert_eq!(
+        rebuilt(&scene, "vch-3").await,
+        [
+            "bridge-network vch-3",
+            "image-store datastore1",
+            "no-tls-verify",
+            "tls-server-cert vch-3-cert.pem",
+            "tls-server-key vch-3-key.pem",
+        ]
+    );
+}

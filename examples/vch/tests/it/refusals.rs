@@ -106,12 +106,12 @@ async fn options_of_vic_machine_that_are_not_supported_are_named() {
     let scene = Scene::esxi().await;
     for (arguments, expected) in [
         (
-            &["create", "--ops-user", "ada", "vch-1"][..],
-            "--ops-user of vic-machine",
+            &["create", "--ops-password", "x", "vch-1"][..],
+            "--ops-password of vic-machine",
         ),
         (
-            &["create", "--volume-store=ds://x:y", "vch-1"][..],
-            "--volume-store of vic-machine",
+            &["create", "--container-network=lan:x", "vch-1"][..],
+            "--container-network of vic-machine",
         ),
         (&["update", "firewall"][..], "--allow"),
     ] {

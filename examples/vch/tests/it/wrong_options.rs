@@ -66,6 +66,60 @@ const NAME: &[&str] = &[
 const CREATE: &[Wrong] = &[
     wrong(
         "create",
+        "--ops-user",
+        &["--dry-run", "--no-tls", "--ops-user", "", "a"],
+        &["invalid value for user", "correct --ops-user"],
+    ),
+    wrong(
+        "create",
+        "--keepalive",
+        &["--keepalive", "soon", "a"],
+        &["'--keepalive <TIME>'", "is not a time: write 180s"],
+    ),
+    wrong(
+        "create",
+        "--insecure-registry",
+        &[
+            "--dry-run",
+            "--no-tls",
+            "--insecure-registry",
+            "https://a",
+            "a",
+        ],
+        &[
+            "\"https://a\" is not HOST[:PORT]",
+            "correct --insecure-registry",
+        ],
+    ),
+    wrong(
+        "create",
+        "--whitelist-registry",
+        &["--dry-run", "--no-tls", "--whitelist-registry", "a b", "a"],
+        &["\"a b\" is not HOST[:PORT]", "correct --whitelist-registry"],
+    ),
+    wrong(
+        "create",
+        "--registry-ca",
+        &["--dry-run", "--registry-ca", "appliance.iso", "a"],
+        &["with --registry-ca, not \"appliance.iso\""],
+    ),
+    wrong(
+        "create",
+        "--volume-store",
+        &[
+            "--dry-run",
+            "--no-tls",
+            "--volume-store",
+            "no-such/v:b",
+            "a",
+        ],
+        &[
+            "datastore \"no-such\"",
+            "name an existing datastore for \"b\" of --volume-store",
+        ],
+    ),
+    wrong(
+        "create",
         "--tls-ca",
         &["--dry-run", "--tls-ca", "appliance.iso", "a"],
         &["with --tls-ca, not \"appliance.iso\""],

@@ -1,13 +1,12 @@
 //! Looks up datacenters, pools, folders, datastores and machines.
 
-use std::collections::BTreeSet;
-
 use futures_util::{StreamExt, TryStreamExt, stream};
 use uuid::Uuid;
 use vim25::{Ref, mo, props};
-use vsphere_client::{Datacenter, Datastore, ObjectProperties};
+use vsphere_client::{Datacenter, Datastore, Item, ObjectProperties};
 
-use super::{Endpoint, MachineFolder, Parent};
+use super::machine::PATHS;
+use super::{Endpoint, Machine, MachineFolder, Parent};
 use crate::vsphere::fault;
 use crate::vsphere::host_objects::HostObjects;
 use crate::vsphere::kind;
@@ -100,18 +99,25 @@ impl Endpoint {
             .map(|pool| pool.object().clone()))
     }
 
-    /// Lists the distinct names of all pools.
-    pub(in crate::vsphere) async fn pool_names(&self) -> Result<BTreeSet<String>> {
-        let pools = self
-            .client
-            .retrieve::<mo::ResourcePool>()
-            .property(props::resource_pool::NAME)
-            .within(self.root())
-            .collect()
-            .await
-            .map_err(|error| fault::error(&self.resource(), error))?;
-        let name = |pool: &ObjectProperties<_>| pool.value(props::resource_pool::NAME);
-        Ok(pools.iter().filter_map(name).collect())
+    /// Reads all machines on the endpoint, and keeps what `keep` returns. Only one page of machines
+    /// is in memory at a time.
+    pub(in crate::vsphere) async fn all_machines<T>(
+        &self,
+        keep: impl Fn(Machine) -> Option<T>,
+    ) -> Result<Vec<T>> {
+        let query = PATHS.iter().fold(
+            self.client.retrieve::<mo::VirtualMachine>(),
+            |query, path| query.path(*path),
+        );
+        let wrap = |error| fault::error(&self.resource(), error);
+        let mut machines = query.within(self.root()).stream();
+        let mut kept = Vec::new();
+        while let Some(machine) = machines.try_next().await.map_err(wrap)? {
+            if let Item::Object(machine) = machine {
+                kept.extend(keep(Machine::read(&machine)));
+            }
+        }
+        Ok(kept)
     }
 
     /// Finds the machines with this name in these folders, at most one in each, through the
@@ -170,6 +176,16 @@ impl Endpoint {
             }),
         };
         Ok(is_member.then_some(vm))
+    }
+
+    /// Returns the inventory path of a pool.
+    pub(in crate::vsphere) async fn path_of(
+        &self,
+        pool: &Ref<mo::ResourcePool>,
+        resource: &Resource,
+    ) -> Result<String> {
+        let path = self.client.inventory().path_of(pool).await;
+        path.map_err(|error| fault::error(resource, error))
     }
 
     pub(in crate::vsphere) async fn is_empty_pool(

@@ -27,7 +27,7 @@ mod watch;
 use std::sync::Arc;
 use std::time::Duration;
 
-use vim25::{Call, Outcome, TaskOf};
+use vim25::{Call, Outcome, TaskOf, props};
 use vsphere_client::Client;
 
 pub(super) use capacity::Registered;
@@ -46,7 +46,7 @@ pub(super) use switch::{BRIDGE_VLAN, PortGroup, Switches};
 pub(super) use vlan_network::BridgeSwitch;
 
 use super::fault;
-use crate::{Error, Resource, ResourceKind, Result};
+use crate::{Error, ErrorKind, Resource, ResourceKind, Result};
 
 /// A connection to ESXi or vCenter. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -84,6 +84,36 @@ impl Endpoint {
     /// Returns the URL of the API, without user and password.
     pub(super) fn url(&self) -> String {
         format!("https://{}/sdk", self.client.server())
+    }
+
+    /// Returns whether the endpoint answers, whatever it answers.
+    pub(super) async fn is_reachable(&self) -> bool {
+        let answer = self.client.try_get(self.root(), props::folder::NAME).await;
+        let error = answer.map_err(|error| fault::error(&self.resource(), error).kind);
+        !matches!(
+            error,
+            Err(ErrorKind::Unavailable { .. }
+                | ErrorKind::Timeout { .. }
+                | ErrorKind::OutcomeUnknown { .. })
+        )
+    }
+
+    /// Returns the certificate of the endpoint in DER form, if its connections are the client's.
+    pub(super) fn certificate(&self) -> Option<Vec<u8>> {
+        self.client.server_certificate()
+    }
+
+    /// Returns the user of the session. Best effort: some endpoints do not report it.
+    pub(super) async fn user(&self) -> Option<String> {
+        let manager = self.client.service_content().session_manager.as_ref()?;
+        let session = props::session_manager::CURRENT_SESSION;
+        match self.client.try_get(manager, session).await {
+            Ok(session) => Some(session?.user_name),
+            Err(error) => {
+                tracing::debug!(%error, "the endpoint does not report the user of the session");
+                None
+            }
+        }
     }
 
     /// Returns the version and build of the endpoint, without spaces.

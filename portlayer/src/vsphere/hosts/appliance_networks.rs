@@ -31,6 +31,15 @@ impl NetworkRole {
         }
     }
 
+    /// Returns the field of the specification that contains the name of this network.
+    pub(super) const fn network_field(self) -> &'static str {
+        match self {
+            Self::Public => "public_network",
+            Self::Client => "client_network",
+            Self::Management => "management_network",
+        }
+    }
+
     /// Returns the field of the specification that contains the address on this network.
     pub(super) const fn field(self) -> &'static str {
         match self {

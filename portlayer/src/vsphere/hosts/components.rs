@@ -4,12 +4,14 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use guestinfo::vic::{Common, SessionConfig, Started};
+use guestinfo::vic::{SessionConfig, Started};
 use serde::{Deserialize, Serialize};
 use vim25::{Ref, mo};
 
 use super::Shared;
+use super::appliance_component::command_of;
 use super::lookup::Found;
+use crate::exec::Command;
 use crate::{Error, Resource, Result};
 
 /// A program that the appliance runs.
@@ -20,6 +22,9 @@ pub struct Component {
     pub name: String,
     /// The state that the guest of the appliance reported.
     pub state: ComponentState,
+    /// The command that starts it, if its record contains one.
+    #[serde(default)]
+    pub command: Option<Command>,
 }
 
 /// The state of a [`Component`].
@@ -48,27 +53,17 @@ impl fmt::Display for Component {
 
 impl Component {
     pub(in crate::vsphere) fn read((name, session): (String, SessionConfig)) -> Self {
-        let state = match session.started {
+        let state = match &session.started {
             Started::Yes => ComponentState::Started,
-            Started::Failed(reason) => ComponentState::Failed(reason),
+            Started::Failed(reason) => ComponentState::Failed(reason.clone()),
             _ => ComponentState::NotStarted,
         };
-        Self { name, state }
-    }
-
-    /// Returns the record of a component that has not been started.
-    pub(in crate::vsphere) fn session(name: &str) -> (String, SessionConfig) {
-        let session = SessionConfig {
-            common: Common {
-                id: name.to_owned(),
-                name: name.to_owned(),
-                ..Common::default()
-            },
-            active: true,
-            restart: true,
-            ..SessionConfig::default()
-        };
-        (name.to_owned(), session)
+        let command = command_of(&session);
+        Self {
+            name,
+            state,
+            command,
+        }
     }
 }
 

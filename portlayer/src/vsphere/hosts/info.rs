@@ -1,8 +1,11 @@
 //! Descriptions of virtual container hosts.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
-use super::{ApplianceNetworks, Component};
+use super::{ApplianceNetworks, Component, Registries, VolumeStore};
 use crate::Resource;
 use crate::network::BridgeRange;
 use crate::vsphere::vlan_range::VlanRange;
@@ -45,6 +48,30 @@ pub struct HostInfo {
     /// The components of its appliance. Hosts of earlier versions have no record of them.
     #[serde(default)]
     pub components: Vec<Component>,
+    /// The version of the program that installed it; empty if there is no record of it.
+    #[serde(default)]
+    pub version: String,
+    /// The user as whom its appliance's programs log in to the endpoint; empty if there is no record
+    /// of it.
+    #[serde(default)]
+    pub user: String,
+    /// The SHA-1 thumbprint of the endpoint's certificate during the installation; empty if there is
+    /// no record of it. VIC 0.4 had no key for it.
+    #[serde(default)]
+    pub target_thumbprint: String,
+    /// The interval at which its appliance's programs keep their sessions alive; `None`: their own
+    /// default.
+    #[serde(default)]
+    pub keepalive: Option<Duration>,
+    /// The image registries that may be used.
+    #[serde(default)]
+    pub registries: Registries,
+    /// The places where its appliance's programs keep volumes, by label.
+    #[serde(default)]
+    pub volume_stores: BTreeMap<String, VolumeStore>,
+    /// The options with which a command created it; empty if there is no record of them.
+    #[serde(default)]
+    pub create_options: Vec<String>,
 }
 
 /// The state of a host.

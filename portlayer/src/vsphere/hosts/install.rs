@@ -3,14 +3,13 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use guestinfo::Dialect;
-use jiff::Timestamp;
 use uuid::Uuid;
 use vim25::types::VirtualMachineConfigSpec;
 use vim25::{Ref, mo};
 
 use super::Shared;
 use super::finding::Severity;
-use super::lookup::{APPLIANCE_ISO, BOOTSTRAP_ISO, Found, datastore_path};
+use super::lookup::Found;
 use super::plan::{Bridge, Plan, Resolved};
 use super::undo::Made;
 use super::{
@@ -20,10 +19,8 @@ use crate::exec::Resources;
 use crate::vsphere::appliance_cards::cards;
 use crate::vsphere::derive_state::Power;
 use crate::vsphere::endpoint::{BRIDGE_VLAN, PortGroup, Switches};
-use crate::vsphere::hardware;
-use crate::vsphere::host_record::{HostRecord, Particulars};
+use crate::vsphere::host_record::HostRecord;
 use crate::vsphere::kind;
-use crate::vsphere::line_keys;
 use crate::vsphere::machine_spec::{appliance, options};
 use crate::vsphere::record::Keys;
 use crate::{Error, ErrorKind, Resource, Result};
@@ -210,6 +207,12 @@ impl Shared {
         let vm = unfinished.machine.vm.clone();
         self.take_over(&vm, job).await?;
         made.resumed = Some(job.host.clone());
+        if !job.resolved.is_current && unfinished.machine.power != Power::Off {
+            // The configuration is written again. Keys that were written while the appliance was on
+            // may be lost when it is off, this run's id among them.
+            self.endpoint.power_off(&vm, &job.host).await?;
+            self.take_over(&vm, job).await?;
+        }
         made.appliance = Some((vm.clone(), unfinished.machine.directory()));
         let home = self.endpoint.home(&vm, &job.host).await?;
         if home.own_pool(&job.spec.name).is_some() {
@@ -219,7 +222,7 @@ impl Shared {
             pool: home.pool,
             folder: unfinished.record.folder.clone(),
             vm,
-            is_configured: unfinished.record.appliance.is_some(),
+            is_configured: job.resolved.is_current,
         })
     }
 
@@ -498,83 +501,6 @@ impl Shared {
             return Ok(());
         }
         self.endpoint.add_port_group(switches, &group).await
-    }
-
-    async fn configure(
-        &self,
-        job: &Job<'_>,
-        (pool, folder): (&Ref<mo::ResourcePool>, Option<String>),
-        vm: &Ref<mo::VirtualMachine>,
-        made: &Made,
-    ) -> Result<()> {
-        let (spec, resolved) = (job.spec, job.resolved);
-        let directory = made.directory();
-        let created_bridge = matches!(resolved.bridge, Bridge::Missing(_))
-            || resolved
-                .unfinished
-                .as_ref()
-                .is_some_and(|host| host.record.created_bridge);
-        let record = HostRecord {
-            name: spec.name.clone(),
-            appliance: Some(vm.value().to_owned()),
-            unfinished: true,
-            created_bridge,
-            bridge_network: resolved.bridge_name.clone(),
-            scope_networks: spec.scope_networks.clone(),
-            scope_vlans: spec.scope_vlans,
-            bridge_range: spec.bridge_range,
-            address: spec.address.clone().unwrap_or_else(|| spec.name.clone()),
-            client_key: line_keys::client_key(&job.host)?,
-            probed: None,
-            folder,
-            removing: Vec::new(),
-            networks: spec.appliance_networks(&resolved.bridge_name),
-            installer: Some(job.installer.clone()),
-            uploaded: Vec::new(),
-            certificate: String::new(),
-            authorities: String::new(),
-            components: Vec::new(),
-        };
-        let positions = resolved.others.positions(created_bridge);
-        let particulars = Particulars {
-            target: self.endpoint.url(),
-            datastore: resolved.datastore.name().to_owned(),
-            directory: datastore_path(&directory).path().to_owned(),
-            pool: pool.value().to_owned(),
-            bootstrap_iso: format!("{directory}/{BOOTSTRAP_ISO}"),
-            created: Timestamp::now(),
-            positions,
-            certificates: spec.certificates.clone(),
-            components: spec.components.clone(),
-        };
-        let keys = record
-            .keys(&particulars, self.options.dialect)
-            .map_err(|error| Error::internal(job.host.clone(), error))?;
-        let machine = self.endpoint.machine(vm, &job.host).await?;
-        job.must_own(&machine)?;
-        let devices = self.endpoint.devices(vm, &job.host).await?;
-        let image = format!("{directory}/{APPLIANCE_ISO}");
-        let datastore = resolved.datastore.reference();
-        let drive = hardware::cdrom_for(&devices, &image, datastore).ok_or_else(|| {
-            Error::internal(job.host.clone(), "its machine has no IDE controller")
-        })?;
-        let mut device_change = vec![drive];
-        if created_bridge {
-            // The machine was created before its bridge network existed.
-            let bridge = self
-                .endpoint
-                .network(&resolved.datacenter, &resolved.bridge_name)
-                .await?;
-            let card = cards([bridge], particulars.positions.bridge, self.options.dialect);
-            device_change.extend(card.map(|card| hardware::nic(0, &card)));
-        }
-        let change = VirtualMachineConfigSpec {
-            change_version: machine.change_version,
-            device_change,
-            extra_config: options(keys),
-            ..VirtualMachineConfigSpec::default()
-        };
-        self.endpoint.reconfigure(vm, &change, &job.host).await
     }
 
     /// Powers on the appliance. Already on counts as success: an earlier installation may have done

@@ -1,8 +1,5 @@
 //! Finds hosts by the keys of their appliances.
 
-use std::collections::BTreeSet;
-
-use futures_util::{StreamExt, TryStreamExt, stream};
 use vim25::{Poly, Ref, mo};
 use vsphere_client::{Datastore, DatastorePath};
 
@@ -20,9 +17,6 @@ use crate::{Error, Result, StateKind};
 pub(super) const APPLIANCE_ISO: &str = "appliance.iso";
 /// Name of the containers' boot image in the host's directory.
 pub(super) const BOOTSTRAP_ISO: &str = "bootstrap.iso";
-
-/// Maximum number of concurrent look-ups of hosts.
-const AT_A_TIME: usize = 8;
 
 /// A host that was found.
 #[derive(Debug)]
@@ -58,6 +52,13 @@ impl Found {
             certificate: self.record.certificate.clone(),
             authorities: self.record.authorities.clone(),
             components: self.record.components.clone(),
+            version: self.record.settings.version.clone(),
+            user: self.record.settings.user.clone(),
+            target_thumbprint: self.record.settings.target_thumbprint.clone(),
+            keepalive: self.record.settings.keepalive,
+            registries: self.record.settings.registries.clone(),
+            volume_stores: self.record.settings.volume_stores.clone(),
+            create_options: self.record.settings.create_options.clone(),
         }
     }
 }
@@ -106,43 +107,9 @@ impl Shared {
         Ok(None)
     }
 
-    /// Lists all hosts. The pool or the folder of a host has the name of the host and of its
-    /// appliance. So the names of the pools and folders suffice to find all appliances, regardless
-    /// of the number of machines.
+    /// Lists all hosts, from one retrieval of the machines on the endpoint.
     pub(super) async fn list(&self) -> Result<Vec<HostInfo>> {
-        let (mut names, folders) =
-            tokio::try_join!(self.endpoint.pool_names(), self.endpoint.machine_folders())?;
-        let in_folders: BTreeSet<_> = folders
-            .iter()
-            .filter(|folder| !folder.is_root())
-            .map(|folder| folder.name.clone())
-            .collect();
-        let lookups: Vec<_> = in_folders
-            .iter()
-            .map(|name| {
-                let own = folders.iter().filter(|folder| folder.name == *name);
-                self.find_directly_in(own.collect(), name)
-            })
-            .collect();
-        let mut found: Vec<_> = stream::iter(lookups)
-            .buffered(AT_A_TIME)
-            .try_filter_map(async |found| Ok(found))
-            .try_collect()
-            .await?;
-        // The appliance of a host without a folder of its own can be in any folder.
-        for host in &found {
-            names.remove(&host.machine.name);
-        }
-        let lookups: Vec<_> = names
-            .iter()
-            .map(|name| self.find_in(&folders, name))
-            .collect();
-        let others: Vec<_> = stream::iter(lookups)
-            .buffered(AT_A_TIME)
-            .try_filter_map(async |found| Ok(found))
-            .try_collect()
-            .await?;
-        found.extend(others);
+        let mut found = self.endpoint.all_machines(Found::read).await?;
         found.sort_by(|one, other| one.machine.name.cmp(&other.machine.name));
         Ok(found.iter().map(Found::info).collect())
     }

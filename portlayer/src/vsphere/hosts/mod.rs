@@ -1,10 +1,12 @@
 //! Virtual container hosts, on which containers run.
 
+mod appliance_component;
 mod appliance_networks;
 mod certificates;
 mod checks;
 mod claim;
 mod components;
+mod configure;
 mod delete;
 mod finding;
 mod info;
@@ -13,11 +15,14 @@ mod leftovers;
 mod lookup;
 mod plan;
 mod pool;
+mod problems;
 mod progress;
+mod registries;
 mod remove_containers;
 mod spec;
 mod undo;
 mod uploads;
+mod volume_store;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -29,6 +34,8 @@ use vim25::types::VirtualMachineConfigSpec;
 use vim25::{Ref, mo};
 use vsphere_client::Client;
 
+pub use appliance_component::ApplianceComponent;
+pub(in crate::vsphere) use appliance_component::Location;
 pub use appliance_networks::{ApplianceNetworks, NetworkRole, RoleNetwork, StaticAddress};
 pub use certificates::ApplianceCertificates;
 pub use components::{Component, ComponentState};
@@ -37,7 +44,9 @@ pub use info::{ContainerPolicy, Deletion, HostInfo, HostState};
 pub use plan::{Plan, PlannedStep};
 pub use pool::PoolAllocation;
 pub use progress::{InstallError, InstallProgress, InstallStatus, InstallStep, ObserveInstall};
+pub use registries::Registries;
 pub use spec::{HostSpec, Iso};
+pub use volume_store::{VolumeStore, VolumeStoreError};
 
 use self::lookup::Found;
 use super::endpoint::Endpoint;
@@ -63,6 +72,19 @@ use crate::{Capabilities, PortLayer, Result};
 /// The machines of a host are those in its pool. A cluster without DRS has no resource pools: there,
 /// the machines are in the root pool of the cluster, and the host's machines are those in its
 /// folder. On a vCenter, hosts of earlier versions have only a pool.
+///
+/// The keys of the appliance are those of VIC, so that programs that read them find the host's
+/// configuration. Some of VIC's keys are deliberately not written:
+///
+/// - the password or session ticket of the endpoint (`connect/token`): the installer's account may do
+///   anything, and who reads the appliance's files reads a sealed key, too. The programs of an
+///   appliance need an account of their own, whose password somebody must give them.
+/// - the extension's key of 0.4 (`extension_cert`, `extension_key`, `extension_name`): no extension is
+///   registered.
+/// - the private keys of users (`key_pem`, `cert_pem` of 0.4): they stay with the users.
+/// - `grant_permissions`: the installation grants no permissions.
+///
+/// `insecure` of 0.4 is always `false`.
 ///
 /// ```no_run
 /// use portlayer::vsphere::{HostSpec, Hosts, Iso, Options};
@@ -198,9 +220,8 @@ impl Hosts {
         }
     }
 
-    /// Returns all hosts on the endpoint that have a resource pool or an inventory folder of their
-    /// own, sorted by name. Only [`find`](Self::find) finds a host whose pool and folder are both
-    /// absent or renamed, such as a host on ESXi whose deletion was interrupted.
+    /// Returns all hosts on the endpoint, sorted by name. Reads all machines on the endpoint in one
+    /// retrieval, which a large inventory returns in pages.
     ///
     /// # Errors
     /// Only errors that affect the whole endpoint.

@@ -58,6 +58,8 @@ pub(super) struct Resolved {
     /// The other networks of the appliance.
     pub(super) others: Others,
     pub(super) unfinished: Option<Found>,
+    /// Whether the unfinished host has the configuration that the specification asks for.
+    pub(super) is_current: bool,
 }
 
 /// The networks of the appliance besides the bridge network.
@@ -210,9 +212,14 @@ impl Shared {
             images: sizes.iter().sum(),
             ..Survey::default()
         };
-        let resolved = self
+        let mut resolved = self
             .resolve(&spec, unfinished, &mut survey, &mut found)
             .await?;
+        self.volume_datastores(&spec, resolved.as_ref(), &mut found)
+            .await?;
+        if let Some(resolved) = &mut resolved {
+            self.compare(&spec, resolved, &mut found).await?;
+        }
         found.0.extend(survey.check(&spec));
         let steps = steps(&spec, &survey, resolved.as_ref(), &sizes);
         Ok(Plan {
@@ -283,6 +290,60 @@ impl Shared {
         Ok(None)
     }
 
+    /// Checks that the datastores of the volume stores exist.
+    async fn volume_datastores(
+        &self,
+        spec: &HostSpec,
+        resolved: Option<&Resolved>,
+        found: &mut Findings,
+    ) -> Result<()> {
+        let Some(resolved) = resolved else {
+            return Ok(());
+        };
+        for (label, store) in &spec.volume_stores {
+            if let Some(name) = store.datastore() {
+                let datacenter = &resolved.datacenter;
+                let datastore = self.endpoint.datastore(datacenter, Some(name)).await;
+                let remedy = format!("name an existing datastore for {label:?} of --volume-store");
+                found.keep(datastore, &remedy)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares a configured, unfinished host with the specification. What differs is written again,
+    /// except networks, which its machine has already.
+    async fn compare(
+        &self,
+        spec: &HostSpec,
+        resolved: &mut Resolved,
+        found: &mut Findings,
+    ) -> Result<()> {
+        let host = kind::host(&spec.name);
+        let Some(unfinished) = &resolved.unfinished else {
+            return Ok(());
+        };
+        if unfinished.record.appliance.is_none() {
+            return Ok(());
+        }
+        if let Some((field, network)) = unfinished.record.other_network(spec, resolved) {
+            let reason = format!("its unfinished installation has {network:?}");
+            let error = Error::invalid_argument(host, field, reason);
+            let remedy = "name the same network, or delete the host first";
+            found.0.push(Finding::refusal(error, remedy));
+            return Ok(());
+        }
+        resolved.is_current = self.is_configured_for(spec, resolved, unfinished).await?;
+        if !resolved.is_current {
+            found.0.push(Finding::warning(
+                host,
+                format!("the configuration of {:?} was different", spec.name),
+                "it will be written again, and its appliance will be restarted",
+            ));
+        }
+        Ok(())
+    }
+
     async fn resolve(
         &self,
         spec: &HostSpec,
@@ -350,6 +411,7 @@ impl Shared {
             bridge,
             others,
             unfinished,
+            is_current: false,
         }))
     }
 
@@ -568,6 +630,11 @@ fn remedy_of(error: &Error) -> String {
         "pool.memory" => "--memory, --memory-reservation or --memory-shares",
         "cpus" => "--appliance-cpu",
         "memory_mib" => "--appliance-memory",
+        "user" => "--ops-user",
+        "registries.allowed" => "--whitelist-registry",
+        "registries.insecure" => "--insecure-registry",
+        "registries.authorities" => "--registry-ca",
+        "volume_stores" => "--volume-store",
         _ => return String::new(),
     };
     format!("correct {option}")
@@ -585,7 +652,7 @@ fn steps(
     let datastore = survey.datastore.as_ref().map_or("", |store| &store.name);
     let unfinished = resolved.and_then(|resolved| resolved.unfinished.as_ref());
     let is_made = unfinished.is_some();
-    let is_configured = unfinished.is_some_and(|host| host.record.appliance.is_some());
+    let is_configured = resolved.is_some_and(|resolved| resolved.is_current);
     let file = |file: &str, size: Option<&u64>| {
         let size = size.copied().unwrap_or_default();
         format!("file \"[{datastore}] {name}/{file}\", {size} bytes")
@@ -648,7 +715,8 @@ fn steps(
         steps.push((InstallStep::Address, text, false));
     }
     if let Some(limit) = spec.components_within() {
-        let (names, limit) = (spec.components.join(", "), limit.as_secs());
+        let names: Vec<_> = spec.components.iter().map(|c| c.name.as_str()).collect();
+        let (names, limit) = (names.join(", "), limit.as_secs());
         let text = format!("{names} started by the appliance within {limit} s");
         steps.push((InstallStep::Components, text, false));
     }

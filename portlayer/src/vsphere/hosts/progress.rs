@@ -192,6 +192,9 @@ impl fmt::Display for InstallError {
             })?;
             left.fmt(f)?;
         }
+        if !self.left_behind.is_empty() {
+            f.write_str("; install the host again to resume, or delete it")?;
+        }
         for finding in &self.findings {
             write!(f, "; also: {finding}")?;
         }

@@ -1,5 +1,6 @@
 //! The specification of an installation.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -8,17 +9,12 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{
-    ApplianceCertificates, ApplianceNetworks, NetworkRole, PoolAllocation, RoleNetwork,
-    StaticAddress,
+    ApplianceCertificates, ApplianceComponent, ApplianceNetworks, NetworkRole, PoolAllocation,
+    Registries, RoleNetwork, StaticAddress, VolumeStore,
 };
-use crate::exec::{refused_cpus, refused_memory};
+use crate::Result;
 use crate::network::BridgeRange;
-use crate::vsphere::kind;
 use crate::vsphere::vlan_range::VlanRange;
-use crate::{Error, Result};
-
-/// Maximum length of a name, as in VIC's installer. The name appears in paths and host names.
-const NAME_MAX: usize = 31;
 
 /// The specification of a virtual container host.
 ///
@@ -101,12 +97,25 @@ pub struct HostSpec {
     pub pool: PoolAllocation,
     /// The certificates with which the appliance serves its clients. `None`: no TLS.
     pub certificates: Option<ApplianceCertificates>,
-    /// The names of the components that the appliance starts. With a
+    /// The components that the appliance starts. With a
     /// [`component_timeout`](Self::component_timeout), the installation waits for them.
-    pub components: Vec<String>,
+    pub components: Vec<ApplianceComponent>,
     /// How long to wait for the appliance's components, after the wait for its address. `None`: the
     /// installation does not wait for them.
     pub component_timeout: Option<Duration>,
+    /// The user as whom the programs of the appliance log in to the endpoint. `None`: the user of
+    /// the installer's session. The password is not stored: see [`Hosts`](super::Hosts).
+    pub user: Option<String>,
+    /// The interval at which the programs of the appliance keep their sessions alive. `None`: their
+    /// own default.
+    pub keepalive: Option<Duration>,
+    /// The image registries that may be used.
+    pub registries: Registries,
+    /// The places where the programs of the appliance keep volumes, by label.
+    pub volume_stores: BTreeMap<String, VolumeStore>,
+    /// The options with which a command creates the host, to be shown again. Everybody who may read
+    /// the appliance's configuration can read them, so they must not contain secrets.
+    pub create_options: Vec<String>,
     /// The number of virtual processors of the appliance.
     pub cpus: u32,
     /// The memory of the appliance in MiB.
@@ -142,6 +151,11 @@ impl HostSpec {
             certificates: None,
             components: Vec::new(),
             component_timeout: None,
+            user: None,
+            keepalive: None,
+            registries: Registries::new(),
+            volume_stores: BTreeMap::new(),
+            create_options: Vec::new(),
             cpus: 1,
             memory_mib: 2048,
         }
@@ -283,8 +297,8 @@ impl HostSpec {
 
     /// Adds a component that the appliance starts.
     #[must_use]
-    pub fn component(mut self, name: impl Into<String>) -> Self {
-        self.components.push(name.into());
+    pub fn component(mut self, component: impl Into<ApplianceComponent>) -> Self {
+        self.components.push(component.into());
         self
     }
 
@@ -292,6 +306,41 @@ impl HostSpec {
     #[must_use]
     pub fn component_timeout(mut self, component_timeout: Duration) -> Self {
         self.component_timeout = Some(component_timeout);
+        self
+    }
+
+    /// Sets the user as whom the programs of the appliance log in to the endpoint.
+    #[must_use]
+    pub fn user(mut self, user: impl Into<String>) -> Self {
+        self.user = Some(user.into());
+        self
+    }
+
+    /// Sets the interval at which the programs of the appliance keep their sessions alive.
+    #[must_use]
+    pub fn keepalive(mut self, keepalive: Duration) -> Self {
+        self.keepalive = Some(keepalive);
+        self
+    }
+
+    /// Sets the image registries that may be used.
+    #[must_use]
+    pub fn registries(mut self, registries: Registries) -> Self {
+        self.registries = registries;
+        self
+    }
+
+    /// Adds a place where the programs of the appliance keep volumes.
+    #[must_use]
+    pub fn volume_store(mut self, label: impl Into<String>, store: VolumeStore) -> Self {
+        self.volume_stores.insert(label.into(), store);
+        self
+    }
+
+    /// Sets the options with which a command creates the host, without secrets.
+    #[must_use]
+    pub fn create_options<S: Into<String>>(mut self, options: impl IntoIterator<Item = S>) -> Self {
+        self.create_options = options.into_iter().map(Into::into).collect();
         self
     }
 
@@ -382,87 +431,6 @@ impl HostSpec {
         ]
         .into_iter()
         .filter_map(|(role, name)| Some((role, name.as_deref()?)))
-    }
-
-    /// Returns all problems that can be found without an endpoint.
-    pub(super) fn problems(&self) -> Vec<Error> {
-        let mut problems = Vec::new();
-        let mut refuse = |field, reason: &str| {
-            problems.push(Error::invalid_argument(
-                kind::host(&self.name),
-                field,
-                reason,
-            ));
-        };
-        let mut letters = self.name.bytes();
-        if self.name.len() > NAME_MAX
-            || !letters
-                .next()
-                .is_some_and(|first| first.is_ascii_alphanumeric())
-            || !letters.all(|b| b.is_ascii_alphanumeric() || b == b'-')
-        {
-            refuse(
-                "name",
-                "a name has 1 to 31 letters, digits and '-' and begins with a letter or a digit",
-            );
-        }
-        let named = [
-            ("datacenter", &self.datacenter),
-            ("compute", &self.compute),
-            ("datastore", &self.datastore),
-            ("bridge_network", &self.bridge_network),
-            ("public_network", &self.public_network),
-            ("client_network", &self.client_network),
-            ("management_network", &self.management_network),
-            ("address", &self.address),
-        ];
-        for (field, name) in named {
-            if name
-                .as_deref()
-                .is_some_and(|n| n.is_empty() || n.chars().any(char::is_control))
-            {
-                refuse(field, "it is empty or contains a control character");
-            }
-        }
-        for (position, name) in self.scope_networks.iter().enumerate() {
-            if name.is_empty() || name.chars().any(char::is_control) {
-                refuse(
-                    "scope_networks",
-                    "a name is empty or contains a control character",
-                );
-            }
-            if self.scope_networks.iter().take(position).any(|n| n == name) {
-                refuse("scope_networks", &format!("{name:?} is named twice"));
-            }
-        }
-        if let (Some(vlans), Some(network)) = (self.scope_vlans, self.scope_networks.first()) {
-            let reason = format!("{vlans}: scopes already get {network:?}: use one of the two");
-            refuse("scope_vlans", &reason);
-        }
-        for (field, allocation) in [
-            ("pool.cpu", &self.pool.cpu),
-            ("pool.memory", &self.pool.memory),
-        ] {
-            if let Some(reason) = allocation.refusal() {
-                refuse(field, reason);
-            }
-        }
-        if let Some(reason) = self.certificates.as_ref().and_then(|c| c.refusal()) {
-            refuse("certificates", reason);
-        }
-        let is_word = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-        for name in &self.components {
-            if name.is_empty() || !name.bytes().all(is_word) {
-                refuse("components", "a name has letters, digits, '-' and '_' only");
-            }
-        }
-        if let Some(reason) = refused_cpus(self.cpus) {
-            refuse("cpus", reason);
-        }
-        if let Some(reason) = refused_memory(self.memory_mib) {
-            refuse("memory_mib", reason);
-        }
-        problems
     }
 }
 

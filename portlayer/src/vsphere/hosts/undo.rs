@@ -66,6 +66,10 @@ impl Shared {
         report: &Reporter<'_>,
     ) -> Vec<Resource> {
         let host = &job.host;
+        if !self.endpoint.is_reachable().await {
+            // Each attempt to remove something would take its own time until it failed.
+            return left_unreachable(made, host, report);
+        }
         if let Some((vm, _)) = &made.appliance
             && self.is_taken(vm, job).await
         {
@@ -180,6 +184,41 @@ impl Shared {
         };
         self.endpoint.reconfigure(vm, &change, host).await
     }
+}
+
+/// Reports that nothing can be removed, and returns what is left. The files are in the directory of
+/// the appliance.
+fn left_unreachable(made: Made, host: &Resource, report: &Reporter<'_>) -> Vec<Resource> {
+    let mut left = made.unknown;
+    if let Some(host) = made.resumed {
+        left.push(host);
+        return left;
+    }
+    let bridge = made.bridge.as_ref();
+    for (step, resource) in [
+        bridge.map(|(name, _)| (InstallStep::BridgeNetwork, Resource::network(name))),
+        made.appliance.as_ref().map(|_| {
+            let machine = Resource::new(kind::VIRTUAL_MACHINE, &host.id);
+            (InstallStep::Appliance, machine)
+        }),
+        made.folder.as_ref().map(|_| {
+            let folder = Resource::new(kind::FOLDER, &host.id);
+            (InstallStep::Folder, folder)
+        }),
+        made.pool.as_ref().map(|_| {
+            let pool = Resource::new(kind::RESOURCE_POOL, &host.id);
+            (InstallStep::ResourcePool, pool)
+        }),
+    ]
+    .into_iter()
+    .flatten()
+    {
+        report.tell(step, InstallStatus::LeftBehind);
+        if !left.contains(&resource) {
+            left.push(resource);
+        }
+    }
+    left
 }
 
 /// The progress of a rollback.

@@ -7,9 +7,9 @@ use tokio::sync::Mutex;
 use vim25::{Ref, mo};
 
 use super::install::{Job, Reporter};
-use super::lookup::{APPLIANCE_ISO, BOOTSTRAP_ISO};
+use super::lookup::{APPLIANCE_ISO, BOOTSTRAP_ISO, Found};
 use super::undo::Made;
-use super::{InstallStatus, InstallStep, Iso, Shared};
+use super::{HostSpec, InstallStatus, InstallStep, Iso, Shared};
 use crate::vsphere::host_record::{HostRecord, Uploaded};
 use crate::vsphere::kind;
 use crate::vsphere::space;
@@ -39,19 +39,7 @@ impl Shared {
         made: &mut Made,
     ) -> Result<(), (InstallStep, Error)> {
         let directory = made.directory();
-        let image = |step, file, iso| Image { step, file, iso };
-        let images = [
-            image(
-                InstallStep::ApplianceIso,
-                APPLIANCE_ISO,
-                &job.spec.appliance_iso,
-            ),
-            image(
-                InstallStep::BootstrapIso,
-                BOOTSTRAP_ISO,
-                &job.spec.bootstrap_iso,
-            ),
-        ];
+        let images = images(job.spec);
         // From here on, the files or parts of them may exist.
         for image in &images {
             let path = format!("{directory}/{}", image.file);
@@ -62,7 +50,7 @@ impl Shared {
         let complete = Mutex::new(Vec::new());
         let upload = async |image: &Image<'_>| {
             let upload = async {
-                let known = self.describe(image, job).await?;
+                let known = describe(image, &job.host).await?;
                 let path = format!("{directory}/{}", image.file);
                 if recorded.contains(&known) && self.is_uploaded(&path, known.size, job).await? {
                     tracing::debug!(path, "an earlier installation has uploaded it");
@@ -86,21 +74,15 @@ impl Shared {
         Ok(())
     }
 
-    /// Returns the size and the checksum of an image.
-    async fn describe(&self, image: &Image<'_>, job: &Job<'_>) -> Result<Uploaded> {
-        let unreadable = |error: std::io::Error| {
-            let field = match image.step {
-                InstallStep::ApplianceIso => "appliance_iso",
-                _ => "bootstrap_iso",
-            };
-            Error::invalid_argument(job.host.clone(), field, error)
-        };
-        let (size, digest) = checksum(image.iso).await.map_err(unreadable)?;
-        Ok(Uploaded {
-            file: image.file.to_owned(),
-            size,
-            sha256: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
-        })
+    /// Returns whether an unfinished installation has uploaded these images.
+    pub(super) async fn has_images(&self, spec: &HostSpec, unfinished: &Found) -> Result<bool> {
+        for image in images(spec) {
+            let known = describe(&image, &kind::host(&spec.name)).await?;
+            if !unfinished.record.uploaded.contains(&known) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Returns whether a file has this size on the datastore.
@@ -146,6 +128,40 @@ impl Shared {
             attempt += 1;
         }
     }
+}
+
+/// Returns the images of a host.
+fn images(spec: &HostSpec) -> [Image<'_>; 2] {
+    let image = |step, file, iso| Image { step, file, iso };
+    [
+        image(
+            InstallStep::ApplianceIso,
+            APPLIANCE_ISO,
+            &spec.appliance_iso,
+        ),
+        image(
+            InstallStep::BootstrapIso,
+            BOOTSTRAP_ISO,
+            &spec.bootstrap_iso,
+        ),
+    ]
+}
+
+/// Returns the size and the checksum of an image.
+async fn describe(image: &Image<'_>, host: &Resource) -> Result<Uploaded> {
+    let unreadable = |error: std::io::Error| {
+        let field = match image.step {
+            InstallStep::ApplianceIso => "appliance_iso",
+            _ => "bootstrap_iso",
+        };
+        Error::invalid_argument(host.clone(), field, error)
+    };
+    let (size, digest) = checksum(image.iso).await.map_err(unreadable)?;
+    Ok(Uploaded {
+        file: image.file.to_owned(),
+        size,
+        sha256: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+    })
 }
 
 async fn checksum(iso: &Iso) -> std::io::Result<(u64, [u8; 32])> {
