@@ -28,6 +28,11 @@ const CREATING: &str = "CreatingVCH";
 /// Value of the key that marks an unfinished installation.
 const INSTALLING: &str = "yes";
 
+/// Value of that key when everything has been written, and the appliance is about to be powered on.
+/// Afterwards the key has the first value again until the installation has waited for the appliance,
+/// and then it is deleted; an endpoint may forget both at the next power-off.
+const STARTING: &str = "starting";
+
 /// The default network of containers.
 const BRIDGE: &str = "bridge";
 
@@ -39,6 +44,9 @@ pub(super) struct HostRecord {
     pub(super) appliance: Option<String>,
     /// Whether the installation is unfinished although the configuration has been written.
     pub(super) unfinished: bool,
+    /// Whether the installation lacked only the power-on when it was last recorded with the appliance
+    /// off.
+    pub(super) starting: bool,
     /// Whether the installation created the bridge network, so that deleting the host removes it.
     pub(super) created_bridge: bool,
     /// The name of the bridge network.
@@ -263,7 +271,11 @@ impl HostRecord {
                 address: self.address.clone(),
                 client_key: self.client_key.clone(),
                 probed: self.probed.clone(),
-                installing: self.unfinished.then(|| INSTALLING.to_owned()),
+                installing: match (self.unfinished, self.starting) {
+                    (true, _) => Some(INSTALLING.to_owned()),
+                    (false, true) => Some(STARTING.to_owned()),
+                    (false, false) => None,
+                },
                 bridge_range: serde_json::to_string(&self.bridge_range).ok(),
                 scope_networks: self.scope_networks.clone(),
                 scope_vlans: self.scope_vlans.map(|vlans| vlans.to_string()),
@@ -289,6 +301,24 @@ impl HostRecord {
         let mut keys = only(host, &["installing", "uploaded"], dialect)?;
         keys.values_mut().for_each(String::clear);
         Ok(keys)
+    }
+
+    /// Returns the key of an installation that lacks only the power-on of the appliance.
+    pub(super) fn starting_key(dialect: Dialect) -> Result<Keys, EncodeError> {
+        Self::progress_key(STARTING, dialect)
+    }
+
+    /// Returns the key of an unfinished installation.
+    pub(super) fn unfinished_key(dialect: Dialect) -> Result<Keys, EncodeError> {
+        Self::progress_key(INSTALLING, dialect)
+    }
+
+    fn progress_key(progress: &str, dialect: Dialect) -> Result<Keys, EncodeError> {
+        let host = HostOnly {
+            installing: Some(progress.to_owned()),
+            ..HostOnly::default()
+        };
+        only(host, &["installing"], dialect)
     }
 
     /// Returns the key with the run of the installer that owns the host.
@@ -331,7 +361,8 @@ impl HostRecord {
         only(host, &["removing"], dialect)
     }
 
-    /// Returns whether the installation of the host was finished.
+    /// Returns whether the installation of the host was finished, except perhaps for the power-on of
+    /// its appliance; see [`starting`](Self::starting).
     pub(super) fn is_finished(&self) -> bool {
         self.appliance.is_some() && !self.unfinished
     }
@@ -365,6 +396,7 @@ impl HostRecord {
         } = extra;
         Some(Self {
             unfinished: installing.as_deref() == Some(INSTALLING),
+            starting: installing.as_deref() == Some(STARTING),
             created_bridge: config.create_bridge_network,
             probed,
             address: if address.is_empty() {
@@ -455,6 +487,7 @@ mod tests {
             name: "vch-1".into(),
             appliance: Some("vm-7".into()),
             unfinished: false,
+            starting: false,
             created_bridge: true,
             bridge_network: "VM Network".into(),
             scope_networks: vec!["blue".into(), "a|b".into()],

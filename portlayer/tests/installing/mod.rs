@@ -16,6 +16,7 @@ use portlayer::vsphere::{
 };
 use simulator::{Platform, Simulator};
 use tokio::sync::Notify;
+use vim25::{Ref, mo, props};
 
 use crate::folders::cluster;
 use crate::interrupted::inventory;
@@ -123,6 +124,53 @@ impl Endpoint {
         let mut steps = plan.steps().iter();
         steps.any(|step| step.step == InstallStep::ResourcePool)
     }
+}
+
+#[tokio::test]
+async fn a_host_stays_installed_when_its_appliance_is_switched_off() {
+    let platform = Platform::default();
+    // What the installation writes while the appliance is on is forgotten.
+    assert!(!platform.api_keys_written_while_on_survive);
+    for dialect in [Dialect::Vic04, Dialect::Vic1] {
+        let endpoint = Endpoint::start(dialect, platform.clone()).await;
+        let hosts = endpoint.program();
+        assert_eq!(hosts.find("vch").await.unwrap().state, HostState::Running);
+        let vm = appliance(&endpoint).await;
+        endpoint.client.run(vm.power_off_vm()).await.unwrap();
+        let found = hosts.find("vch").await.unwrap();
+        assert_eq!(found.state, HostState::Off, "{dialect:?}");
+        // Another host of this name is refused, and the same one is only powered on.
+        let same = endpoint.spec("vch");
+        let other = same.clone().cpus(7);
+        let refused = hosts.install(other, &quiet).await.unwrap_err();
+        assert_eq!(
+            refused.error().kind,
+            ErrorKind::AlreadyExists,
+            "{refused:?}"
+        );
+        let with_dialect = Options {
+            dialect,
+            ..Options::default()
+        };
+        let hosts = Hosts::new(endpoint.client.clone(), with_dialect);
+        let again = hosts.install(same, &quiet).await.unwrap();
+        assert_eq!(again.state, HostState::Running, "{dialect:?}");
+        endpoint.client.run(vm.power_off_vm()).await.unwrap();
+        endpoint.client.run(vm.power_on_vm(None)).await.unwrap();
+        let found = hosts.find("vch").await.unwrap();
+        assert_eq!(found.state, HostState::Running, "{dialect:?}");
+    }
+}
+
+async fn appliance(endpoint: &Endpoint) -> Ref<mo::VirtualMachine> {
+    let root = &endpoint.client.service_content().root_folder;
+    let name = props::virtual_machine::NAME;
+    let all = endpoint.client.retrieve().property(name).within(root);
+    let all = all.collect().await.unwrap();
+    let mut named = all
+        .iter()
+        .filter(|vm| vm.value(name).as_deref() == Some("vch"));
+    named.next().unwrap().object().clone()
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use vim25::{Ref, mo};
 
 use super::Shared;
 use super::install::Job;
+use crate::vsphere::derive_state::Power;
 use crate::vsphere::endpoint::Machine;
 use crate::vsphere::host_record::HostRecord;
 use crate::vsphere::machine_spec::options;
@@ -32,7 +33,8 @@ impl Shared {
             .map_err(|error| Error::internal(job.host.clone(), error))?;
         for _ in 0..ROUNDS {
             let machine = self.endpoint.machine(vm, &job.host).await?;
-            if record(&machine).is_some_and(|record| record.is_finished()) {
+            let is_off = machine.power == Power::Off;
+            if record(&machine).is_some_and(|r| r.is_finished() && !(r.starting && is_off)) {
                 return Err(Error::already_exists(job.host.clone())
                     .with_source("another installation has finished it"));
             }

@@ -130,6 +130,7 @@ impl Shared {
             name: spec.name.clone(),
             appliance: Some(place.vm.value().to_owned()),
             unfinished: true,
+            starting: false,
             created_bridge,
             bridge_network: resolved.bridge_name.clone(),
             scope_networks: spec.scope_networks.clone(),
@@ -235,6 +236,8 @@ fn comparable(record: HostRecord) -> HostRecord {
         ..component
     };
     HostRecord {
+        unfinished: true,
+        starting: false,
         client_key: None,
         probed: None,
         installer: None,

@@ -383,7 +383,8 @@ impl Shared {
         let name = &job.spec.name;
         let parent = job.resolved.datacenter.vm_folder();
         let resource = Resource::new(kind::FOLDER, name);
-        if let Some(folder) = self.empty_folder(job, &resource).await? {
+        let existing = self.empty_folder(job, &resource).await;
+        if let Some(folder) = made.shared(existing)? {
             return Ok(folder);
         }
         match self.endpoint.create_folder(parent, name, &resource).await {
@@ -393,8 +394,8 @@ impl Shared {
             }
             // Another installation created it. The first appliance decides whose the host is.
             Err(error) if error.kind == ErrorKind::AlreadyExists => {
-                let folder = self.empty_folder(job, &resource).await?;
-                folder.ok_or(error)
+                let existing = self.empty_folder(job, &resource).await;
+                made.shared(existing)?.ok_or(error)
             }
             Err(error) => Err(made.note(resource, error)),
         }
@@ -511,7 +512,18 @@ impl Shared {
         if machine.power == Power::On {
             return Ok(());
         }
-        self.endpoint.power_on(vm, &job.host).await
+        let internal = |error| Error::internal(job.host.clone(), error);
+        let dialect = self.options.dialect;
+        // What is written while the appliance is on may be forgotten when it is powered off, but a
+        // host that was installed once must stay installed.
+        let starting = HostRecord::starting_key(dialect).map_err(internal)?;
+        self.write_owned(vm, starting, job).await?;
+        self.endpoint.power_on(vm, &job.host).await?;
+        if job.spec.address_timeout.is_none() && job.spec.components_within().is_none() {
+            return Ok(());
+        }
+        let waiting = HostRecord::unfinished_key(dialect).map_err(internal)?;
+        self.write_owned(vm, waiting, job).await
     }
 
     /// Records that the installation is complete. On a vCenter, nobody else can destroy the appliance

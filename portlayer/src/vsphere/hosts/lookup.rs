@@ -31,6 +31,11 @@ impl Found {
         Some(Self { record, machine })
     }
 
+    /// Returns whether the host is complete except that its appliance may never have been powered on.
+    pub(super) fn may_lack_power_on(&self) -> bool {
+        self.record.starting && self.machine.power == Power::Off
+    }
+
     pub(super) fn info(&self) -> HostInfo {
         let directory = self.machine.directory();
         let directory = datastore_path(&directory);

@@ -276,6 +276,8 @@ impl Shared {
                 ));
                 return Ok(Some(host));
             }
+            // An installation with the same options only powers it on.
+            Ok(host) if host.may_lack_power_on() => return Ok(Some(host)),
             Ok(_) => (
                 Error::already_exists(host),
                 "delete it first, or choose another name",
@@ -324,6 +326,16 @@ impl Shared {
             return Ok(());
         };
         if unfinished.record.appliance.is_none() {
+            return Ok(());
+        }
+        if unfinished.record.is_finished() {
+            resolved.is_current = unfinished.record.other_network(spec, resolved).is_none()
+                && self.is_configured_for(spec, resolved, unfinished).await?;
+            if !resolved.is_current {
+                let error = Error::already_exists(host).with_source("its appliance is off");
+                let remedy = "power it on or delete it first, or choose another name";
+                found.0.push(Finding::refusal(error, remedy));
+            }
             return Ok(());
         }
         if let Some((field, network)) = unfinished.record.other_network(spec, resolved) {

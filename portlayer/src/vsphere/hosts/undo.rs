@@ -39,6 +39,15 @@ impl Made {
             .unwrap_or_default()
     }
 
+    /// Records, if an object belongs to another installation of the host, that its pool and folder are
+    /// those that this one has created.
+    pub(super) fn shared<T>(&mut self, found: Result<T>) -> Result<T> {
+        self.is_shared |= found
+            .as_ref()
+            .is_err_and(|error| error.resource().kind == kind::HOST);
+        found
+    }
+
     /// Records objects that may have been created although the endpoint did not confirm it.
     pub(super) fn note(&mut self, resource: Resource, error: Error) -> Error {
         if let Error {
