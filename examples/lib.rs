@@ -9,6 +9,7 @@ pub mod hello_image;
 pub mod installer;
 pub mod interrupt;
 pub mod names;
+pub mod output;
 pub mod report;
 pub mod stage;
 pub mod table;

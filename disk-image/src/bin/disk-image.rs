@@ -196,14 +196,16 @@ fn main() -> Result<()> {
                 changes.write_layer(&new, out, |_| true, &monitor)?;
                 return Ok(());
             }
+            let mut out = BufWriter::new(std::io::stdout().lock());
             for change in changes.list() {
                 let letter = match change.kind {
                     ChangeKind::Added => 'A',
                     ChangeKind::Modified => 'C',
                     _ => 'D',
                 };
-                println!("{letter} /{}", String::from_utf8_lossy(&change.path));
+                writeln!(out, "{letter} /{}", String::from_utf8_lossy(&change.path))?;
             }
+            out.flush()?;
             Ok(())
         }
     }

@@ -1,9 +1,12 @@
 //! `vch delete`.
 
+use std::io::Write as _;
+
 use anyhow::{Result, bail};
 use portlayer::vsphere::ContainerPolicy;
 
 use crate::Context;
+use examples::output::Output;
 
 pub(crate) async fn delete(context: &Context<'_>, name: &str, force: bool) -> Result<()> {
     let log = &context.log;
@@ -32,7 +35,11 @@ pub(crate) async fn delete(context: &Context<'_>, name: &str, force: bool) -> Re
         ));
     }
     if context.json {
-        println!("{}", serde_json::to_string_pretty(&deletion)?);
+        writeln!(
+            Output::new(),
+            "{}",
+            serde_json::to_string_pretty(&deletion)?
+        )?;
     }
     if !deletion.left.is_empty() {
         let left: Vec<_> = deletion.left.iter().map(ToString::to_string).collect();

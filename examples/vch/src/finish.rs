@@ -1,5 +1,6 @@
 //! Prints how to use a host after its installation.
 
+use std::io::Write as _;
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -9,6 +10,7 @@ use portlayer::vsphere::HostInfo;
 use crate::Context;
 use crate::appliance::{PLAIN, TLS};
 use examples::certificates::Certificates;
+use examples::output::Output;
 
 /// Prints the lines of the script of VIC 0.1.
 pub(crate) async fn script(
@@ -98,7 +100,7 @@ fn docker_options(files: Option<&Certificates>) -> String {
 
 fn json(context: &Context<'_>, host: &HostInfo) -> Result<()> {
     if context.json {
-        println!("{}", serde_json::to_string_pretty(host)?);
+        writeln!(Output::new(), "{}", serde_json::to_string_pretty(host)?)?;
     }
     Ok(())
 }

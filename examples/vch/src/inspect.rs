@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use anyhow::Result;
 use examples::certificate_summary::{Summary, summaries};
+use examples::output::Output;
 use portlayer::vsphere::HostInfo;
 use serde_json::json;
 use tabwriter::TabWriter;
@@ -14,10 +15,10 @@ use crate::create_command::command;
 pub(crate) async fn list(context: &Context<'_>) -> Result<()> {
     let hosts = context.hosts.list().await?;
     if context.json {
-        println!("{}", serde_json::to_string_pretty(&hosts)?);
+        writeln!(Output::new(), "{}", serde_json::to_string_pretty(&hosts)?)?;
         return Ok(());
     }
-    let mut table = TabWriter::new(std::io::stdout());
+    let mut table = TabWriter::new(Output::new());
     writeln!(table, "NAME\tSTATE\tDATASTORE\tBRIDGE NETWORK\tLINES TO")?;
     for host in &hosts {
         writeln!(
@@ -46,10 +47,10 @@ pub(crate) async fn inspect(context: &Context<'_>, name: &str) -> Result<()> {
         shown["pool"] = json!(pool);
         shown["certificates"] = json!(certificates(&host));
         shown["command"] = json!(command);
-        println!("{}", serde_json::to_string_pretty(&shown)?);
+        writeln!(Output::new(), "{}", serde_json::to_string_pretty(&shown)?)?;
         return Ok(());
     }
-    let mut table = TabWriter::new(std::io::stdout());
+    let mut table = TabWriter::new(Output::new());
     writeln!(table, "Name:\t{}", host.name)?;
     writeln!(table, "State:\t{}", state(&host))?;
     writeln!(table, "Files:\t[{}] {}", host.datastore, host.directory)?;

@@ -1,5 +1,6 @@
 //! Installs hosts, with the options and output of VIC 0.1's script or of vic-machine.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use crate::finish;
 use crate::log::InstallLog;
 use crate::options::{Create, DEFAULT_NETWORK, Install, image};
 use examples::certificates::{self, Certificates};
+use examples::output::Output;
 
 /// Runs `vch install`, which behaves like the script of VIC 0.1.
 pub(crate) async fn script(context: &Context<'_>, install: &Install) -> Result<()> {
@@ -274,9 +276,9 @@ async fn carry_out(
 
 fn print_plan(context: &Context<'_>, plan: &Plan) -> Result<()> {
     if context.json {
-        println!("{}", serde_json::to_string_pretty(plan)?);
+        writeln!(Output::new(), "{}", serde_json::to_string_pretty(plan)?)?;
     } else {
-        print!("{plan}");
+        write!(Output::new(), "{plan}")?;
     }
     Ok(())
 }

@@ -368,3 +368,12 @@ async fn the_rebuilt_command_has_every_option_that_was_given() {
         ]
     );
 }
+
+#[tokio::test]
+async fn a_reader_that_ends_early_is_no_error() {
+    let scene = Scene::esxi().await;
+    for arguments in [&["ls"][..], &["ls", "--json"]] {
+        let said = scene.unread(arguments).await.ok();
+        assert!(said.stderr.is_empty(), "{said:#?}");
+    }
+}

@@ -111,6 +111,18 @@ impl Scene {
         said(self.command(arguments).output().await.unwrap())
     }
 
+    /// Runs the command with a standard output that nobody reads.
+    pub(crate) async fn unread(&self, arguments: &[&str]) -> Said {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = self.command(arguments);
+        command.stdout(writer).stderr(Stdio::piped());
+        let child = command.spawn().unwrap();
+        // It keeps the writer open.
+        drop(command);
+        said(child.wait_with_output().await.unwrap())
+    }
+
     /// Starts the command, and does not wait for it.
     pub(crate) fn spawn(&self, arguments: &[&str]) -> Child {
         let mut command = self.command(arguments);

@@ -6,6 +6,7 @@
 //! removing anything, because everything now belongs to the later one.
 
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use vim25::types::VirtualMachineConfigSpec;
 use vim25::{Ref, mo};
@@ -21,6 +22,9 @@ use crate::{Error, Result};
 
 /// Maximum number of attempts to change the appliance while others change it, too.
 const ROUNDS: u32 = 20;
+
+/// How long to wait for a task of another program before the appliance is powered on again.
+const PAUSE: Duration = Duration::from_millis(50);
 
 impl Shared {
     /// Takes over an unfinished installation.
@@ -77,6 +81,42 @@ impl Shared {
         {
             Err(error) if error.is_conflict() => Ok(false),
             written => written.map(|()| true),
+        }
+    }
+
+    /// Powers on an appliance that this installation still owns, after the tasks of others. Already on
+    /// counts as success: an earlier installation may have done it.
+    pub(super) async fn power_on_owned(
+        &self,
+        vm: &Ref<mo::VirtualMachine>,
+        job: &Job<'_>,
+    ) -> Result<()> {
+        let mut rounds = 0;
+        loop {
+            let machine = self.endpoint.machine(vm, &job.host).await?;
+            job.must_own(&machine)?;
+            if machine.power == Power::On {
+                return Ok(());
+            }
+            match self.endpoint.power_on(vm, &job.host).await {
+                Err(error) if error.is_conflict() && rounds < ROUNDS => rounds += 1,
+                powered => return powered,
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Returns the reason of a failed step: that another installation has taken the appliance over,
+    /// if it has, because the failure may be a consequence.
+    pub(super) async fn reason(
+        &self,
+        vm: &Ref<mo::VirtualMachine>,
+        error: Error,
+        job: &Job<'_>,
+    ) -> Error {
+        match self.endpoint.machine(vm, &job.host).await {
+            Ok(machine) => job.must_own(&machine).err().unwrap_or(error),
+            Err(_) => error,
         }
     }
 

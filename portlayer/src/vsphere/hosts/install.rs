@@ -177,7 +177,10 @@ impl Shared {
         // more.
         let ready = tokio::select! {
             biased;
-            ready = Box::pin(self.complete(job, &placed, report, made)) => Ok(ready?),
+            ready = Box::pin(self.complete(job, &placed, report, made)) => match ready {
+                Ok(()) => Ok(()),
+                Err((step, error)) => return Err((step, self.reason(&vm, error, job).await)),
+            },
             error = self.taken_over(&vm, job) => Err(error),
         };
         if let Err(error) = ready {
@@ -518,7 +521,7 @@ impl Shared {
         // host that was installed once must stay installed.
         let starting = HostRecord::starting_key(dialect).map_err(internal)?;
         self.write_owned(vm, starting, job).await?;
-        self.endpoint.power_on(vm, &job.host).await?;
+        self.power_on_owned(vm, job).await?;
         if job.spec.address_timeout.is_none() && job.spec.components_within().is_none() {
             return Ok(());
         }
