@@ -5,7 +5,8 @@
 //! every create. So no address is lost when the program ends, and machines that others created,
 //! copied or destroyed are noticed. Scopes that users created are stored in the keys of the host's
 //! appliance. They are changed with a check of the change version, so concurrent changes are not
-//! overwritten.
+//! overwritten. An endpoint that forgets what is written while a machine is on forgets the scopes
+//! that were created while the appliance was on, once the appliance is switched off.
 
 mod cards;
 mod guest_keys;
