@@ -13,14 +13,13 @@ use super::openssh::OpenSsh;
 use super::report::Report;
 use crate::process::{capture, cargo, on_path, run};
 
-const CHECKS: [&str; 7] = [
+const CHECKS: [&str; 6] = [
     "a_machine_runs_its_program_is_attached_to_and_powers_off",
     "a_machine_without_its_disk_says_so_and_powers_off",
     "a_machine_without_a_fixed_address_obtains_one_by_dhcp",
     "a_machine_whose_program_cannot_start_says_why_and_powers_off",
     "a_machine_whose_boot_fails_powers_off_without_a_report",
     "a_process_that_uses_all_memory_is_reported_as_out_of_memory",
-    "the_agent_takes_less_than_ten_megabytes_of_its_machine",
 ];
 
 /// The drivers of the machine's disk, network card, power button, and of the serial port for its
