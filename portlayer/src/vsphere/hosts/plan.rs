@@ -9,8 +9,9 @@ use vsphere_client::{Datacenter, Datastore};
 
 use super::checks::Survey;
 use super::finding::{Finding, Severity};
-use super::lookup::{APPLIANCE_ISO, BOOTSTRAP_ISO, Found, datastore_path};
-use super::{HostSpec, HostState, InstallStep, Iso, NetworkRole, Shared};
+use super::lookup::Found;
+use super::planned_steps::steps;
+use super::{HostSpec, InstallStep, Iso, NetworkRole, Shared};
 use crate::vsphere::appliance_cards::Positions;
 use crate::vsphere::endpoint::Switches;
 use crate::vsphere::kind;
@@ -174,7 +175,7 @@ impl fmt::Display for Plan {
 
 /// Collects findings. Errors that concern the endpoint as a whole end the planning.
 #[derive(Debug, Default)]
-struct Findings(Vec<Finding>);
+pub(super) struct Findings(pub(super) Vec<Finding>);
 
 impl Findings {
     /// Returns the value; for an error, adds a finding with this remedy and returns `None`.
@@ -259,39 +260,6 @@ impl Shared {
         sizes
     }
 
-    /// Returns the unfinished host with this name. Adds a finding if another machine has this name.
-    async fn name_in_use(&self, spec: &HostSpec, found: &mut Findings) -> Result<Option<Found>> {
-        let host = kind::host(&spec.name);
-        let folders = self.endpoint.machine_folders().await?;
-        let named = self.endpoint.machines_named(&folders, &spec.name, &host);
-        if named.await?.is_empty() {
-            return Ok(None);
-        }
-        let (error, remedy) = match self.find(&spec.name).await {
-            Ok(host) if host.info().state == HostState::Unfinished => {
-                found.0.push(Finding::warning(
-                    kind::host(&spec.name),
-                    format!("the installation of {:?} was not finished", spec.name),
-                    "it will be resumed; to start over, delete it first",
-                ));
-                return Ok(Some(host));
-            }
-            // An installation with the same options only powers it on.
-            Ok(host) if host.may_lack_power_on() => return Ok(Some(host)),
-            Ok(_) => (
-                Error::already_exists(host),
-                "delete it first, or choose another name",
-            ),
-            Err(error) if error.is_not_found() => (
-                Error::already_exists(Resource::new(kind::VIRTUAL_MACHINE, &spec.name)),
-                "choose another name",
-            ),
-            Err(error) => return Err(error),
-        };
-        found.0.push(Finding::refusal(error, remedy));
-        Ok(None)
-    }
-
     /// Checks that the datastores of the volume stores exist.
     async fn volume_datastores(
         &self,
@@ -309,49 +277,6 @@ impl Shared {
                 let remedy = format!("name an existing datastore for {label:?} of --volume-store");
                 found.keep(datastore, &remedy)?;
             }
-        }
-        Ok(())
-    }
-
-    /// Compares a configured, unfinished host with the specification. What differs is written again,
-    /// except networks, which its machine has already.
-    async fn compare(
-        &self,
-        spec: &HostSpec,
-        resolved: &mut Resolved,
-        found: &mut Findings,
-    ) -> Result<()> {
-        let host = kind::host(&spec.name);
-        let Some(unfinished) = &resolved.unfinished else {
-            return Ok(());
-        };
-        if unfinished.record.appliance.is_none() {
-            return Ok(());
-        }
-        if unfinished.record.is_finished() {
-            resolved.is_current = unfinished.record.other_network(spec, resolved).is_none()
-                && self.is_configured_for(spec, resolved, unfinished).await?;
-            if !resolved.is_current {
-                let error = Error::already_exists(host).with_source("its appliance is off");
-                let remedy = "power it on or delete it first, or choose another name";
-                found.0.push(Finding::refusal(error, remedy));
-            }
-            return Ok(());
-        }
-        if let Some((field, network)) = unfinished.record.other_network(spec, resolved) {
-            let reason = format!("its unfinished installation has {network:?}");
-            let error = Error::invalid_argument(host, field, reason);
-            let remedy = "name the same network, or delete the host first";
-            found.0.push(Finding::refusal(error, remedy));
-            return Ok(());
-        }
-        resolved.is_current = self.is_configured_for(spec, resolved, unfinished).await?;
-        if !resolved.is_current {
-            found.0.push(Finding::warning(
-                host,
-                format!("the configuration of {:?} was different", spec.name),
-                "it will be written again, and its appliance will be restarted",
-            ));
         }
         Ok(())
     }
@@ -512,113 +437,6 @@ impl Shared {
         }
         Ok(others)
     }
-
-    /// Returns whether the pool below this parent, if any, and the folder can be created. Empty ones
-    /// are reused.
-    async fn is_free(
-        &self,
-        spec: &HostSpec,
-        datacenter: &Datacenter,
-        parent: Option<&Ref<mo::ResourcePool>>,
-        found: &mut Findings,
-    ) -> Result<bool> {
-        // If the host or its machine already exists, its objects need no findings of their own.
-        let machine = Resource::new(kind::VIRTUAL_MACHINE, &spec.name);
-        let named = [kind::host(&spec.name), machine];
-        if found
-            .0
-            .iter()
-            .any(|finding| named.contains(&finding.object))
-        {
-            return Ok(true);
-        }
-        let mut refusals = Vec::new();
-        if let Some(parent) = parent {
-            let resource = Resource::new(kind::RESOURCE_POOL, &spec.name);
-            let pool = self.endpoint.child_pool(parent, &spec.name, &resource);
-            if let Some(pool) = pool.await?
-                && !self.endpoint.is_empty_pool(&pool, &resource).await?
-            {
-                let error = Error::already_exists(resource);
-                let remedy = "empty it, or choose another name".to_owned();
-                refusals.push(Finding::refusal(error, remedy));
-            }
-        }
-        if self.endpoint.has_folders() {
-            refusals.extend(self.folder_in_use(spec, datacenter).await?);
-        }
-        let is_free = refusals.is_empty();
-        if !is_free && self.find(&spec.name).await.is_ok() {
-            // Its machine was created after the first look.
-            let error = Error::already_exists(kind::host(&spec.name));
-            let remedy = "another program has installed it, or is installing it";
-            refusals = vec![Finding::refusal(error, remedy)];
-        }
-        found.0.extend(refusals);
-        Ok(is_free)
-    }
-
-    /// Returns a finding if somebody else uses the name of the inventory folder.
-    async fn folder_in_use(
-        &self,
-        spec: &HostSpec,
-        datacenter: &Datacenter,
-    ) -> Result<Option<Finding>> {
-        let resource = Resource::new(kind::FOLDER, &spec.name);
-        let parent = datacenter.vm_folder();
-        let child = self.endpoint.child_named(parent, &spec.name, &resource);
-        let Some(child) = child.await? else {
-            return Ok(None);
-        };
-        let error = Error::already_exists(resource.clone());
-        let Some(folder) = child.downcast::<mo::Folder>() else {
-            let remedy = "rename the object with this name, or choose another name";
-            return Ok(Some(Finding::refusal(error, remedy)));
-        };
-        let content = self.endpoint.names_in(&folder, &resource).await?;
-        let remedy = match content.as_slice() {
-            [] => return Ok(None),
-            [only] => format!("{only:?} is in it"),
-            [first, others @ ..] => format!("{first:?} and {} others are in it", others.len()),
-        };
-        let remedy = format!("{remedy}: empty or rename it, or choose another name");
-        Ok(Some(Finding::refusal(error, remedy)))
-    }
-
-    /// Returns whether an unfinished host is at the requested place.
-    async fn is_there(
-        &self,
-        spec: &HostSpec,
-        (parent, has_pools, datastore): (&Ref<mo::ResourcePool>, bool, &Datastore),
-        unfinished: &Found,
-        found: &mut Findings,
-    ) -> Result<bool> {
-        let resource = Resource::new(kind::RESOURCE_POOL, &spec.name);
-        let pool = self.endpoint.child_pool(parent, &spec.name, &resource);
-        let pool = pool.await?;
-        let host = kind::host(&spec.name);
-        let home = self.endpoint.home(&unfinished.machine.vm, &host).await?;
-        let shares_pool = !has_pools && unfinished.record.folder.is_some() && home.pool == *parent;
-        let directory = unfinished.machine.directory();
-        let elsewhere = if pool.as_ref() != Some(&home.pool) && !shares_pool {
-            Some(("compute", home.pool_name))
-        } else if datastore_path(&directory).datastore() != datastore.name() {
-            Some(("datastore", directory))
-        } else {
-            None
-        };
-        let Some((field, place)) = elsewhere else {
-            return Ok(true);
-        };
-        let error = Error::invalid_argument(
-            host,
-            field,
-            format!("its unfinished installation is in {place}"),
-        );
-        let remedy = "resume it there, or delete it first";
-        found.0.push(Finding::refusal(error, remedy));
-        Ok(false)
-    }
 }
 
 /// Returns the option of the installer that sets the field with this problem.
@@ -650,94 +468,4 @@ fn remedy_of(error: &Error) -> String {
         _ => return String::new(),
     };
     format!("correct {option}")
-}
-
-/// Lists the steps of an installation, with what each creates.
-fn steps(
-    spec: &HostSpec,
-    survey: &Survey,
-    resolved: Option<&Resolved>,
-    sizes: &[u64],
-) -> Vec<PlannedStep> {
-    let name = &spec.name;
-    let compute = survey.compute.as_ref().map_or("", |compute| &compute.name);
-    let datastore = survey.datastore.as_ref().map_or("", |store| &store.name);
-    let unfinished = resolved.and_then(|resolved| resolved.unfinished.as_ref());
-    let is_made = unfinished.is_some();
-    let is_configured = resolved.is_some_and(|resolved| resolved.is_current);
-    let file = |file: &str, size: Option<&u64>| {
-        let size = size.copied().unwrap_or_default();
-        format!("file \"[{datastore}] {name}/{file}\", {size} bytes")
-    };
-    let mut steps = Vec::new();
-    if survey.has_pools() {
-        let mut text = format!("resource pool {name:?} in {compute:?}");
-        if !spec.pool.is_default() {
-            text = format!("{text}, {}", spec.pool);
-        }
-        steps.push((InstallStep::ResourcePool, text, is_made));
-    }
-    // An unfinished host of an earlier version has no folder, and gets none.
-    if survey.target.is_vcenter && unfinished.is_none_or(|host| host.record.folder.is_some()) {
-        let datacenter = resolved.map_or("", |resolved| resolved.datacenter.path());
-        let text = format!("folder {name:?} for the machines of the host in {datacenter:?}");
-        steps.push((InstallStep::Folder, text, is_made));
-    }
-    steps.push((
-        InstallStep::Appliance,
-        format!(
-            "virtual machine {name:?} on datastore {datastore:?}, {} processors, {} MiB",
-            spec.cpus, spec.memory_mib
-        ),
-        is_made,
-    ));
-    if let Some(Resolved {
-        bridge: Bridge::Missing(_),
-        bridge_name,
-        ..
-    }) = resolved
-    {
-        let text = format!("virtual switch {bridge_name:?} with port group {bridge_name:?}");
-        steps.push((InstallStep::BridgeNetwork, text, false));
-    }
-    steps.extend([
-        (
-            InstallStep::ApplianceIso,
-            file(APPLIANCE_ISO, sizes.first()),
-            is_configured,
-        ),
-        (
-            InstallStep::BootstrapIso,
-            file(BOOTSTRAP_ISO, sizes.get(1)),
-            is_configured,
-        ),
-        (
-            InstallStep::Configure,
-            "keys of the host, and the boot image in the CD drive".to_owned(),
-            is_configured,
-        ),
-        (
-            InstallStep::PowerOn,
-            format!("virtual machine {name:?}"),
-            false,
-        ),
-    ]);
-    if let Some(limit) = spec.address_timeout {
-        let text = format!("reported by the appliance within {} s", limit.as_secs());
-        steps.push((InstallStep::Address, text, false));
-    }
-    if let Some(limit) = spec.components_within() {
-        let names: Vec<_> = spec.components.iter().map(|c| c.name.as_str()).collect();
-        let (names, limit) = (names.join(", "), limit.as_secs());
-        let text = format!("{names} started by the appliance within {limit} s");
-        steps.push((InstallStep::Components, text, false));
-    }
-    steps
-        .into_iter()
-        .map(|(step, description, done)| PlannedStep {
-            step,
-            description,
-            done,
-        })
-        .collect()
 }
