@@ -13,13 +13,14 @@ use super::openssh::OpenSsh;
 use super::report::Report;
 use crate::process::{capture, cargo, on_path, run};
 
-const CHECKS: [&str; 6] = [
+const CHECKS: [&str; 7] = [
     "a_machine_runs_its_program_is_attached_to_and_powers_off",
     "a_machine_without_its_disk_says_so_and_powers_off",
     "a_machine_without_a_fixed_address_obtains_one_by_dhcp",
     "a_machine_whose_program_cannot_start_says_why_and_powers_off",
     "a_machine_whose_boot_fails_powers_off_without_a_report",
     "a_process_that_uses_all_memory_is_reported_as_out_of_memory",
+    "the_agent_takes_less_than_ten_megabytes_of_its_machine",
 ];
 
 /// The drivers of the machine's disk, network card, power button, and of the serial port for its
@@ -106,29 +107,15 @@ fn namespaces() -> Result<(), String> {
         .map_err(|error| format!("network namespaces cannot be created: {error:#}"))
 }
 
-/// Builds the agent's binary and packs it as `/init`. The build reuses that of the workspace's
-/// tests, except that the C library is linked statically.
+/// Builds the agent's binary as its documentation says, and packs it as `/init`.
 fn make_initramfs(kernel: &Kernel) -> Result<tempfile::TempDir> {
     let folder = tempfile::tempdir().context("create a folder for an initramfs")?;
-    let mut build = cargo([
-        "rustc",
-        "-p",
-        "tether",
-        "--bin",
-        "tether",
-        "--features",
-        "ssh",
-    ]);
-    build.args(["--target-dir"]).arg(target()?.join("static"));
-    build.args([
-        "--",
-        "-C",
-        "target-feature=+crt-static",
-        "-C",
-        "strip=symbols",
-    ]);
+    let mut build = cargo(["rustc", "-p", "tether", "--bin", "tether"]);
+    build.args(["--features", "ssh", "--profile", "tether", "--target-dir"]);
+    build.arg(target()?.join("static"));
+    build.args(["--", "-C", "target-feature=+crt-static"]);
     run(&mut build)?;
-    let program = target()?.join("static/debug/tether");
+    let program = target()?.join("static/tether/tether");
     let program = fs::read(&program).with_context(|| format!("read {}", program.display()))?;
     let mut initramfs = kernel.initramfs(&MODULES)?;
     initramfs.file("init", 0o755, &program);

@@ -7,8 +7,7 @@
 //! The first figure needs several minutes, because it builds the agent with the profile `tether`.
 //! `LIVES`, `SESSIONS` and `MEGABYTES` change the sizes. A figure can be selected by its name:
 //! `binary`, `lives`, `throughput`, `sessions`, `logs`. The memory of the agent inside a machine is
-//! asserted by an ignored test of this crate, because it needs QEMU, a kernel and an initramfs with
-//! the agent's binary of that profile.
+//! asserted by a check of the interoperability suite, because it needs QEMU and a kernel.
 //!
 //! On 2026-11-27, on two cores of an AMD EPYC that were busy with other builds (load 5):
 //!

@@ -462,7 +462,7 @@ async fn a_machine_whose_boot_fails_powers_off_without_a_report() {
 }
 
 /// The resident memory of the agent's two processes, counting what they share twice. The bound is
-/// that of a binary of the profile `tether`; a debug build takes 11 MB.
+/// that of a binary of the profile `tether`; a debug build takes 11 MB and is not what is measured.
 #[tokio::test]
 #[ignore = "needs QEMU, a kernel, busybox and the agent's static binary"]
 async fn the_agent_takes_less_than_ten_megabytes_of_its_machine() {
