@@ -69,23 +69,31 @@ impl GuestSessions for Sessions {
     }
 }
 
+/// Reads the configuration of a machine as its agent does.
+fn configuration(machine: &GuestMachine) -> ExecutorConfig {
+    let mut store = GuestStore::new(machine.clone());
+    store.read().unwrap().value
+}
+
+/// Returns a server of the streams of a machine's session, and what its clients order.
+fn serve_sessions(config: &ExecutorConfig, id: &str) -> (Server, mpsc::UnboundedReceiver<Order>) {
+    let (orders, received) = mpsc::unbounded_channel();
+    let id = id.to_owned();
+    let host_key = PrivateKey::from_openssh(&config.key.0).unwrap();
+    let client_key = config.client_key.as_ref().unwrap().parse().unwrap();
+    let sessions = Arc::new(Sessions { id, orders });
+    (Server::new(host_key, client_key, sessions), received)
+}
+
 #[async_trait]
 impl Guest for Agent {
     async fn run(&self, machine: GuestMachine) {
-        let mut store = GuestStore::new(machine.clone());
-        let config: ExecutorConfig = store.read().unwrap().value;
+        let config = configuration(&machine);
         let Some((id, session)) = config.sessions.first_key_value() else {
             machine.shutdown_requested().await;
             return;
         };
-        let (orders, mut received) = mpsc::unbounded_channel();
-        let sessions = Sessions {
-            id: id.clone(),
-            orders,
-        };
-        let host_key = PrivateKey::from_openssh(&config.key.0).unwrap();
-        let client_key = config.client_key.as_ref().unwrap().parse().unwrap();
-        let server = Server::new(host_key, client_key, Arc::new(sessions));
+        let (server, mut received) = serve_sessions(&config, id);
         let line = machine.serial(0).unwrap();
         let running = run(&machine, id, session.run_block, &mut received);
         tokio::select! {

@@ -24,8 +24,7 @@ struct Counter {
 #[async_trait]
 impl Guest for Counter {
     async fn run(&self, machine: GuestMachine) {
-        let mut store = GuestStore::new(machine.clone());
-        let config: ExecutorConfig = store.read().unwrap().value;
+        let config = configuration(&machine);
         let Some(id) = config.sessions.keys().next() else {
             machine.shutdown_requested().await;
             return;
@@ -190,8 +189,7 @@ struct Torn {
 #[async_trait]
 impl Guest for Torn {
     async fn run(&self, machine: GuestMachine) {
-        let mut store = GuestStore::new(machine.clone());
-        let config: ExecutorConfig = store.read().unwrap().value;
+        let config = configuration(&machine);
         let Some(id) = config.sessions.keys().next() else {
             machine.shutdown_requested().await;
             return;

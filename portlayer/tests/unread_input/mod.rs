@@ -20,20 +20,12 @@ struct Reluctant {
 #[async_trait]
 impl Guest for Reluctant {
     async fn run(&self, machine: GuestMachine) {
-        let mut store = GuestStore::new(machine.clone());
-        let config: ExecutorConfig = store.read().unwrap().value;
+        let config = configuration(&machine);
         let Some(id) = config.sessions.keys().next() else {
             machine.shutdown_requested().await;
             return;
         };
-        let (orders, received) = mpsc::unbounded_channel();
-        let sessions = Sessions {
-            id: id.clone(),
-            orders,
-        };
-        let host_key = PrivateKey::from_openssh(&config.key.0).unwrap();
-        let client_key = config.client_key.as_ref().unwrap().parse().unwrap();
-        let server = Server::new(host_key, client_key, Arc::new(sessions));
+        let (server, received) = serve_sessions(&config, id);
         let key = format!("guestinfo.vice..sessions|{id}.started");
         machine.set(&key, "true").unwrap();
         let line = machine.serial(0).unwrap();

@@ -24,8 +24,7 @@ pub(super) struct OldAgent {
 #[async_trait]
 impl Guest for OldAgent {
     async fn run(&self, machine: GuestMachine) {
-        let mut store = GuestStore::new(machine.clone());
-        let config: ExecutorConfig = store.read().unwrap().value;
+        let config = configuration(&machine);
         let Some((id, session)) = config.sessions.first_key_value() else {
             machine.shutdown_requested().await;
             return;
@@ -48,14 +47,7 @@ impl Guest for OldAgent {
             "/echo" => {
                 log.write_all(ONE).await.unwrap();
                 machine.set(&key("started"), "true").unwrap();
-                let (orders, mut received) = mpsc::unbounded_channel();
-                let sessions = Sessions {
-                    id: id.clone(),
-                    orders,
-                };
-                let host_key = PrivateKey::from_openssh(&config.key.0).unwrap();
-                let client_key = config.client_key.as_ref().unwrap().parse().unwrap();
-                let server = Server::new(host_key, client_key, Arc::new(sessions));
+                let (server, mut received) = serve_sessions(&config, id);
                 tokio::select! {
                     _ = server.serve(machine.serial(0).unwrap()) => {}
                     () = echo(&mut received, &mut log) => {}
