@@ -43,9 +43,10 @@ impl LogSource {
         self.endpoint.length(datastore, &path, container).await
     }
 
-    /// Returns the length of the older parts.
+    /// Returns the length of the older parts. The endpoint reports the lengths, so they may be wrong.
     pub(super) fn base(&self) -> u64 {
-        self.older.iter().map(|(_, length)| length).sum()
+        let lengths = self.older.iter().map(|(_, length)| *length);
+        lengths.fold(0, u64::saturating_add)
     }
 
     /// Reads `length` bytes from an offset on, fewer at the end of the log. The log of a container
@@ -53,21 +54,22 @@ impl LogSource {
     pub(super) async fn read(&self, offset: u64, length: u64) -> Result<Bytes> {
         let mut start = 0;
         let mut bytes = BytesMut::new();
-        let at = |bytes: &BytesMut| offset + bytes.len() as u64;
+        let at = |bytes: &BytesMut| offset.saturating_add(bytes.len() as u64);
         for (path, size) in &self.older {
             let from = at(&bytes);
-            let left = length - bytes.len() as u64;
-            if left > 0 && from < start + size {
-                let (from, left) = (from - start, left.min(start + size - from));
+            let left = length.saturating_sub(bytes.len() as u64);
+            let end = start.saturating_add(*size);
+            if left > 0 && from < end {
+                let (from, left) = (from - start, left.min(end - from));
                 let (piece, now) = self.read_file(path, from, left).await?;
                 if now != *size || piece.is_empty() {
                     return Err(self.rotated());
                 }
                 bytes.extend_from_slice(&piece);
             }
-            start += size;
+            start = end;
         }
-        let left = length - bytes.len() as u64;
+        let left = length.saturating_sub(bytes.len() as u64);
         // Without older parts, this is the only read, and nothing is copied.
         if left == 0 || at(&bytes) < start {
             return Ok(bytes.freeze());
@@ -116,7 +118,10 @@ impl LogSource {
         if !self.older.is_empty() {
             beginning = self.read(0, header).await?;
         }
-        Ok((Format::recognize(&beginning), self.base() + length))
+        Ok((
+            Format::recognize(&beginning),
+            self.base().saturating_add(length),
+        ))
     }
 
     /// Finds the start of the last lines before `end`.

@@ -165,7 +165,7 @@ impl Reader {
             return Ok(None);
         };
         let grown = following.grown(end.saturating_sub(self.base)).await?;
-        Ok(grown.map(|(bytes, length)| (bytes, length + self.base)))
+        Ok(grown.map(|(bytes, length)| (bytes, length.saturating_add(self.base))))
     }
 
     async fn read(&mut self) -> Result<()> {
