@@ -52,7 +52,7 @@ impl LogSource {
     /// Reads `length` bytes from an offset on, fewer at the end of the log. The log of a container
     /// that never ran is empty.
     pub(super) async fn read(&self, offset: u64, length: u64) -> Result<Bytes> {
-        let mut start = 0;
+        let mut start: u64 = 0;
         let mut bytes = BytesMut::new();
         let at = |bytes: &BytesMut| offset.saturating_add(bytes.len() as u64);
         for (path, size) in &self.older {
