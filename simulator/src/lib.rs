@@ -62,6 +62,7 @@ pub use guest::{
 pub use model::compute_resource::UnknownClusterError;
 pub use model::host_connection::UnknownHostError;
 pub use platform::Platform;
+pub use property::assign::SetPropertyError;
 pub use script::{Reaction, Script};
 pub use simulator::Simulator;
 pub use topology::Topology;

@@ -99,6 +99,11 @@ impl Object {
         self.properties.keys().copied()
     }
 
+    /// Returns the type of the object.
+    pub(crate) fn schema(&self) -> Type {
+        self.ty
+    }
+
     /// Returns the value at a property path.
     pub(crate) fn find(&self, path: &str) -> Found {
         let (name, rest) = path::split(path);

@@ -4,9 +4,12 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use vim25::{Property, Ref, Slot};
+
 use crate::builder::SimulatorBuilder;
 use crate::model::compute_resource::UnknownClusterError;
 use crate::model::host_connection::UnknownHostError;
+use crate::property::assign::SetPropertyError;
 use crate::script::Script;
 use crate::shared::Shared;
 use crate::topology::Topology;
@@ -142,6 +145,22 @@ impl Simulator {
     /// If no cluster has this name.
     pub fn set_drs(&self, cluster: &str, on: bool) -> Result<(), UnknownClusterError> {
         crate::model::compute_resource::set_drs(&self.shared, cluster, on)
+    }
+
+    /// Sets a property of an object, or a value inside it, as an administrator or a device might
+    /// change it: for endpoints that the [topology](Topology) cannot describe. Clients that watch the
+    /// property are notified. A property that is derived from others, such as the free space of a
+    /// datastore, keeps its own value when it is derived again.
+    ///
+    /// # Errors
+    /// If the object or the property does not exist, or a part of the path has no value yet.
+    pub fn set_property<T, V: Slot>(
+        &self,
+        object: &Ref<T>,
+        property: Property<T, V>,
+        value: &V,
+    ) -> Result<(), SetPropertyError> {
+        crate::property::assign::assign(&self.shared, object, property, value)
     }
 
     /// Stops the simulator, and waits until its connections, guests and tasks have ended.

@@ -1,5 +1,6 @@
 //! The property collector: reading many properties, and waiting for changes.
 
+pub(crate) mod assign;
 pub(crate) mod collector;
 pub(crate) mod page;
 pub(crate) mod path;

@@ -12,7 +12,7 @@ use vim25::types::{
     VirtualMachineConnectionState, VirtualMachineFileInfo, VirtualMachinePowerState,
     VirtualVmxnet3, VmwareDistributedVirtualSwitchVlanIdSpec,
 };
-use vim25::{AnyRef, Poly, Ref, mo};
+use vim25::{AnyRef, Poly, Property, Ref, mo};
 
 pub(crate) fn bare(name: &str) -> VirtualMachineConfigSpec {
     VirtualMachineConfigSpec {
@@ -256,6 +256,28 @@ async fn without_drs_somebody_has_to_choose_a_host() {
     assert!(refused.is::<NotSupported>(), "{refused}");
     simulator.set_drs("DC0_C0", true).unwrap();
     create().await.unwrap();
+    simulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn properties_can_be_set_from_outside() {
+    let simulator = Simulator::vcenter().start().await.unwrap();
+    let client = Client::login(&simulator).await;
+    let host: Ref<mo::HostSystem> = typed(&client, "DC0/host/DC0_C0/DC0_C0_H1").await;
+    let set = |host: &Ref<mo::HostSystem>, path: &'static str, text: &str| {
+        let property = Property::<mo::HostSystem, String>::new(path);
+        simulator.set_property(host, property, &text.to_owned())
+    };
+    for path in ["name", "summary.managementServerIp"] {
+        set(&host, path, "10.0.0.1").unwrap();
+        let read: String = client.get(&host, path).await;
+        assert_eq!(read, "10.0.0.1");
+    }
+    let refused = set(&host, "summary.nosuch", "a").unwrap_err();
+    assert_eq!(refused.reason, "its type has no such property");
+    assert_eq!(refused.object, format!("HostSystem:{}", host.value()));
+    let nobody = Ref::new("host-0");
+    set(&nobody, "name", "a").unwrap_err();
     simulator.shutdown().await;
 }
 
