@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is the failure of a test")]
 
 mod appliance;
+mod checks;
 mod flows;
 mod folders;
 mod host_keys;

@@ -10,6 +10,8 @@ use portlayer::vsphere::{
     InstallProgress, InstallStatus, InstallStep, ObserveInstall, Plan, Severity,
 };
 
+use crate::fields::in_options;
+
 /// The style of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Style {
@@ -48,6 +50,10 @@ impl Log {
                 of_steps: BTreeMap::new(),
             }),
         }
+    }
+
+    pub(crate) fn style(&self) -> Style {
+        self.style
     }
 
     pub(crate) fn info(&self, text: &str) {
@@ -94,32 +100,13 @@ impl Log {
     /// Writes the findings of a plan, in the words of vic-machine.
     pub(crate) fn findings(&self, plan: &Plan) {
         for finding in plan.findings() {
-            let text = self.in_its_options(finding.to_string());
+            let text = in_options(&finding.to_string(), self.style);
             match finding.severity {
                 Severity::Error => self.error(&text),
                 Severity::Warning => self.warn(&text),
                 _ if self.style == Style::Machine => self.info(&text),
                 _ => {}
             }
-        }
-    }
-
-    /// Names options as the user's sub-command does: those of the script have one letter.
-    fn in_its_options(&self, text: String) -> String {
-        const OF_SCRIPT: [(&str, &str); 7] = [
-            ("--compute-resource", "-r"),
-            ("--image-store", "-i"),
-            ("--bridge-network", "-b"),
-            ("--public-network", "-e"),
-            ("--management-network", "-m"),
-            ("--appliance-iso", "-a"),
-            ("--bootstrap-iso", "-c"),
-        ];
-        match self.style {
-            Style::Machine => text,
-            Style::Script => OF_SCRIPT
-                .iter()
-                .fold(text, |text, (long, short)| text.replace(long, short)),
         }
     }
 

@@ -177,7 +177,7 @@ async fn the_datastore_of_a_volume_store_must_exist() {
     let plan = endpoint.hosts.plan(spec).await.unwrap();
     assert!(!plan.is_ready());
     let findings: Vec<_> = plan.findings().iter().map(ToString::to_string).collect();
-    let expected = "name an existing datastore for \"other\" of --volume-store";
+    let expected = "name an existing datastore for \"other\" of `volume_stores`";
     assert!(
         findings.iter().any(|finding| finding.ends_with(expected)),
         "{findings:#?}"

@@ -1,10 +1,10 @@
 //! Reads the objects that the checks before an installation examine. Changes nothing.
 
 use vim25::types::{
-    ClusterConfigInfoEx, DatastoreHostMount, HostFirewallInfo, KeyAnyValue,
-    LicenseManagerLicenseInfo,
+    ClusterConfigInfoEx, DatastoreHostMount, HostFirewallInfo, InvalidName, KeyAnyValue,
+    LicenseManagerLicenseInfo, OptionValue,
 };
-use vim25::{Property, Ref, mo, props};
+use vim25::{Poly, Property, Ref, mo, props};
 use vsphere_client::{Datastore, ObjectProperties};
 
 use super::Endpoint;
@@ -77,6 +77,28 @@ impl Endpoint {
             api_version: about.api_version.clone(),
             is_vcenter: self.client.is_vcenter(),
         }
+    }
+
+    /// Returns whether an advanced setting of a vCenter is true; `None` on ESXi, or if it cannot be
+    /// read. A setting that does not exist is not true.
+    pub(in crate::vsphere) async fn is_setting_on(&self, key: &str) -> Option<bool> {
+        let manager = self.client.service_content().setting.as_ref();
+        let manager = manager.filter(|_| self.client.is_vcenter())?;
+        let found = match self.client.call(manager.query_options(Some(key))).await {
+            Ok(found) => found,
+            Err(error) if error.is_fault::<InvalidName>() => return Some(false),
+            Err(error) => {
+                tracing::debug!(key, %error, "a setting of the vCenter cannot be read");
+                return None;
+            }
+        };
+        let is_true = |option: &Poly<OptionValue>| {
+            let value = option
+                .view::<OptionValue>()
+                .and_then(|option| option.text());
+            value.is_some_and(|value| value.eq_ignore_ascii_case("true"))
+        };
+        Some(found.iter().any(is_true))
     }
 
     /// Reads the host or cluster that owns a pool, with its hosts.

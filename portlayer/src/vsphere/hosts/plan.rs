@@ -8,12 +8,13 @@ use vim25::{Poly, Ref, mo};
 use vsphere_client::{Datacenter, Datastore};
 
 use super::checks::Survey;
+use super::checks::settings::SERIAL_PORTS;
 use super::finding::{Finding, Severity};
 use super::lookup::Found;
 use super::planned_steps::steps;
 use super::{HostSpec, InstallStep, Iso, NetworkRole, Shared};
 use crate::vsphere::appliance_cards::Positions;
-use crate::vsphere::endpoint::Switches;
+use crate::vsphere::endpoint::{DatastoreFacts, Switches};
 use crate::vsphere::kind;
 use crate::{Error, ErrorKind, Resource, Result};
 
@@ -112,7 +113,8 @@ impl Plan {
         &self.name
     }
 
-    /// Returns the steps in execution order.
+    /// Returns the steps in execution order. Empty if an object was not found that the specification
+    /// names.
     #[must_use]
     pub fn steps(&self) -> &[PlannedStep] {
         &self.steps
@@ -154,8 +156,12 @@ impl Plan {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let action = if self.resumes { "resume" } else { "begin" };
-        writeln!(f, "Plan to {action} the installation of {:?}", self.name)?;
+        match (self.steps.is_empty(), self.resumes) {
+            (true, _) => write!(f, "No plan for")?,
+            (false, true) => write!(f, "Plan to resume")?,
+            (false, false) => write!(f, "Plan to begin")?,
+        }
+        writeln!(f, " the installation of {:?}", self.name)?;
         for (position, planned) in (1..).zip(&self.steps) {
             let done = if planned.done { " (done)" } else { "" };
             let step = planned.step;
@@ -210,13 +216,15 @@ impl Shared {
         let unfinished = self.name_in_use(&spec, &mut found).await?;
         let mut survey = Survey {
             target: self.endpoint.target_facts(),
+            keeps_serial_ports: self.endpoint.is_setting_on(SERIAL_PORTS).await,
             images: sizes.iter().sum(),
             ..Survey::default()
         };
         let mut resolved = self
             .resolve(&spec, unfinished, &mut survey, &mut found)
             .await?;
-        self.volume_datastores(&spec, resolved.as_ref(), &mut found)
+        survey.volumes = self
+            .volume_datastores(&spec, resolved.as_ref(), &mut found)
             .await?;
         if let Some(resolved) = &mut resolved {
             self.compare(&spec, resolved, &mut found).await?;
@@ -241,7 +249,6 @@ impl Shared {
             ("appliance_iso", &spec.appliance_iso),
             ("bootstrap_iso", &spec.bootstrap_iso),
         ] {
-            let option = field.replace('_', "-");
             let size = match (self.endpoint.can_read(iso).await, iso) {
                 (Ok(()), Iso::Bytes(content)) => Ok(content.len().try_into().unwrap_or(u64::MAX)),
                 (Ok(()), Iso::File(path)) => tokio::fs::metadata(path).await.map(|file| file.len()),
@@ -251,7 +258,7 @@ impl Shared {
                 Ok(size) => sizes.push(size),
                 Err(error) => {
                     let error = Error::invalid_argument(kind::host(&spec.name), field, error);
-                    let remedy = format!("name a readable file with --{option}");
+                    let remedy = format!("name a readable file with `{field}`");
                     found.0.push(Finding::refusal(error, remedy));
                     sizes.push(0);
                 }
@@ -260,25 +267,29 @@ impl Shared {
         sizes
     }
 
-    /// Checks that the datastores of the volume stores exist.
+    /// Reads the datastores of the volume stores, which must exist.
     async fn volume_datastores(
         &self,
         spec: &HostSpec,
         resolved: Option<&Resolved>,
         found: &mut Findings,
-    ) -> Result<()> {
+    ) -> Result<Vec<(String, DatastoreFacts)>> {
+        let mut volumes = Vec::new();
         let Some(resolved) = resolved else {
-            return Ok(());
+            return Ok(volumes);
         };
         for (label, store) in &spec.volume_stores {
             if let Some(name) = store.datastore() {
                 let datacenter = &resolved.datacenter;
                 let datastore = self.endpoint.datastore(datacenter, Some(name)).await;
-                let remedy = format!("name an existing datastore for {label:?} of --volume-store");
-                found.keep(datastore, &remedy)?;
+                let remedy = format!("name an existing datastore for {label:?} of `volume_stores`");
+                if let Some(datastore) = found.keep(datastore, &remedy)? {
+                    let facts = self.endpoint.datastore_facts(&datastore).await?;
+                    volumes.push((label.clone(), facts));
+                }
             }
         }
-        Ok(())
+        Ok(volumes)
     }
 
     async fn resolve(
@@ -289,20 +300,21 @@ impl Shared {
         found: &mut Findings,
     ) -> Result<Option<Resolved>> {
         let datacenter = self.endpoint.datacenter(spec.datacenter.as_deref()).await;
-        let Some(datacenter) = found.keep(datacenter, "name a datacenter of the target")? else {
+        let Some(datacenter) = found.keep(datacenter, "name a datacenter with `datacenter`")?
+        else {
             return Ok(None);
         };
         let parent = self
             .endpoint
             .parent_pool(&datacenter, spec.compute.as_deref())
             .await;
-        let remedy = "name a host, cluster or resource pool with --compute-resource";
+        let remedy = "name a host, cluster or resource pool with `compute`";
         let parent = found.keep(parent, remedy)?;
         let datastore = self
             .endpoint
             .datastore(&datacenter, spec.datastore.as_deref())
             .await;
-        let remedy = "name a datastore with --image-store";
+        let remedy = "name a datastore with `datastore`";
         let datastore = found.keep(datastore, remedy)?;
         if let Some(parent) = &parent {
             survey.compute = Some(self.endpoint.compute_facts(parent).await?);
@@ -360,7 +372,7 @@ impl Shared {
         survey: &mut Survey,
         found: &mut Findings,
     ) -> Result<Option<(String, Bridge)>> {
-        let remedy = "name an existing network with --bridge-network";
+        let remedy = "name an existing network with `bridge_network`";
         let own = spec.bridge_name();
         let name = spec.bridge_network.as_deref().or(own);
         let network = self.endpoint.find_network(datacenter, name).await;
@@ -376,7 +388,7 @@ impl Shared {
             if switches.has_switch(name) && !is_ours {
                 let switch = Resource::new(kind::VIRTUAL_SWITCH, name);
                 let error = Error::already_exists(switch);
-                let remedy = "remove it, or name an existing network with --bridge-network";
+                let remedy = "remove it, or name an existing network with `bridge_network`";
                 found.0.push(Finding::refusal(error, remedy));
                 return Ok(None);
             }
@@ -405,7 +417,8 @@ impl Shared {
         let mut others = Others::default();
         let mut known: Vec<String> = Vec::new();
         for (role, name) in spec.roles() {
-            let remedy = format!("name an existing network with --{role}-network");
+            let field = role.network_field();
+            let remedy = format!("name an existing network with `{field}`");
             let network = self.endpoint.find_network(datacenter, Some(name)).await;
             let Some(network) = found.keep(network, &remedy)? else {
                 continue;
@@ -429,7 +442,7 @@ impl Shared {
             survey.others.push((role.name(), network.facts));
         }
         for name in &spec.scope_networks {
-            let remedy = "name existing networks with --scope-network";
+            let remedy = "name existing networks with `scope_networks`";
             let network = self.endpoint.find_network(datacenter, Some(name)).await;
             if let Some(network) = found.keep(network, remedy)? {
                 survey.others.push(("scopes'", network.facts));
@@ -439,33 +452,11 @@ impl Shared {
     }
 }
 
-/// Returns the option of the installer that sets the field with this problem.
+/// Returns the remedy for a field with a problem.
 fn remedy_of(error: &Error) -> String {
-    let ErrorKind::InvalidArgument { field } = error.kind else {
-        return String::new();
-    };
-    let option = match field {
-        "name" => return "choose another name".to_owned(),
-        "datacenter" => return "name a datacenter in the path of --target".to_owned(),
-        "compute" => "--compute-resource",
-        "datastore" => "--image-store",
-        "bridge_network" => "--bridge-network",
-        "public_network" => "--public-network",
-        "client_network" => "--client-network",
-        "management_network" => "--management-network",
-        "address" => "--line-address",
-        "scope_networks" => "--scope-network",
-        "scope_vlans" => "--scope-vlans or --scope-network",
-        "pool.cpu" => "--cpu, --cpu-reservation or --cpu-shares",
-        "pool.memory" => "--memory, --memory-reservation or --memory-shares",
-        "cpus" => "--appliance-cpu",
-        "memory_mib" => "--appliance-memory",
-        "user" => "--ops-user",
-        "registries.allowed" => "--whitelist-registry",
-        "registries.insecure" => "--insecure-registry",
-        "registries.authorities" => "--registry-ca",
-        "volume_stores" => "--volume-store",
-        _ => return String::new(),
-    };
-    format!("correct {option}")
+    match error.kind {
+        ErrorKind::InvalidArgument { field: "name" } => "choose another name".to_owned(),
+        ErrorKind::InvalidArgument { field } => format!("correct `{field}`"),
+        _ => String::new(),
+    }
 }

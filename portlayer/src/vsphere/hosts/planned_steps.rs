@@ -5,19 +5,21 @@ use super::lookup::{APPLIANCE_ISO, BOOTSTRAP_ISO};
 use super::plan::{Bridge, PlannedStep, Resolved};
 use super::{HostSpec, InstallStep};
 
-/// Lists the steps of an installation, with what each creates.
+/// Lists the steps of an installation, with what each creates. Empty if an object was not found that
+/// the specification names.
 pub(super) fn steps(
     spec: &HostSpec,
     survey: &Survey,
     resolved: Option<&Resolved>,
     sizes: &[u64],
 ) -> Vec<PlannedStep> {
-    let name = &spec.name;
-    let compute = survey.compute.as_ref().map_or("", |compute| &compute.name);
-    let datastore = survey.datastore.as_ref().map_or("", |store| &store.name);
-    let unfinished = resolved.and_then(|resolved| resolved.unfinished.as_ref());
+    let (Some(resolved), Some(compute)) = (resolved, &survey.compute) else {
+        return Vec::new();
+    };
+    let (name, compute, datastore) = (&spec.name, &compute.name, resolved.datastore.name());
+    let unfinished = resolved.unfinished.as_ref();
     let is_made = unfinished.is_some();
-    let is_configured = resolved.is_some_and(|resolved| resolved.is_current);
+    let is_configured = resolved.is_current;
     let file = |file: &str, size: Option<&u64>| {
         let size = size.copied().unwrap_or_default();
         format!("file \"[{datastore}] {name}/{file}\", {size} bytes")
@@ -32,7 +34,7 @@ pub(super) fn steps(
     }
     // An unfinished host of an earlier version has no folder, and gets none.
     if survey.target.is_vcenter && unfinished.is_none_or(|host| host.record.folder.is_some()) {
-        let datacenter = resolved.map_or("", |resolved| resolved.datacenter.path());
+        let datacenter = resolved.datacenter.path();
         let text = format!("folder {name:?} for the machines of the host in {datacenter:?}");
         steps.push((InstallStep::Folder, text, is_made));
     }
@@ -44,12 +46,8 @@ pub(super) fn steps(
         ),
         is_made,
     ));
-    if let Some(Resolved {
-        bridge: Bridge::Missing(_),
-        bridge_name,
-        ..
-    }) = resolved
-    {
+    if let Bridge::Missing(_) = resolved.bridge {
+        let bridge_name = &resolved.bridge_name;
         let text = format!("virtual switch {bridge_name:?} with port group {bridge_name:?}");
         steps.push((InstallStep::BridgeNetwork, text, false));
     }

@@ -114,7 +114,7 @@ impl Shared {
                 error.kind = ErrorKind::Unavailable { retry_after: None };
             }
             let resource = Resource::new(kind::FILE, path);
-            let remedy = "free space on it, or choose another with --image-store";
+            let remedy = "free space on it, or choose another with `datastore`";
             let needs = (Some(size), remedy);
             let error = space::explain_on(&self.endpoint, datastore, &resource, needs, error).await;
             let may_pass = matches!(

@@ -68,7 +68,7 @@ pub(super) fn check(_survey: &Survey, spec: &HostSpec) -> Vec<Finding> {
         findings.push(Finding::warning(
             kind::host(&spec.name),
             "all addresses are static and no name server is named: the appliance resolves no names",
-            "name one with --dns-server",
+            "name one with `name_servers`",
         ));
     }
     for server in &spec.name_servers {

@@ -1,8 +1,12 @@
 //! Checks the firewall of every host: it must permit the containers' serial lines to reach the line
 //! server.
 
+use std::net::{IpAddr, SocketAddr};
+
+use ipnet::IpNet;
 use vim25::types::{
     HostFirewallInfo, HostFirewallRule, HostFirewallRuleDirection, HostFirewallRulePortType,
+    HostFirewallRulesetIpList, HostFirewallRulesetIpNetwork,
 };
 
 use super::Survey;
@@ -15,7 +19,8 @@ use crate::vsphere::kind;
 const PORT: u16 = 8080;
 
 pub(super) fn check(survey: &Survey, spec: &HostSpec) -> Vec<Finding> {
-    let port = port(spec.address.as_deref().unwrap_or_default());
+    let address = spec.address.as_deref().unwrap_or_default();
+    let (port, server) = (port(address), server(address));
     let mut findings = Vec::new();
     for host in survey.compute.iter().flat_map(|compute| &compute.hosts) {
         let object = || Resource::new(kind::HOST_SYSTEM, &host.name);
@@ -32,10 +37,10 @@ pub(super) fn check(survey: &Survey, spec: &HostSpec) -> Vec<Finding> {
             object(),
             format!("Firewall status: {status} on {:?}", host.name),
         ));
-        if permits(firewall, port) {
+        if permits(firewall, port, server) {
             continue;
         }
-        let remedy = format!("permit {port}/tcp outbound: vch update firewall --allow");
+        let remedy = format!("permit {port}/tcp outbound with the rule set `vSPC`");
         findings.push(Finding::warning(
             object(),
             if is_open {
@@ -67,9 +72,32 @@ fn port(address: &str) -> u16 {
         .unwrap_or(PORT)
 }
 
-/// Returns whether an enabled rule set permits outbound TCP connections to this port of any
-/// address.
-fn permits(firewall: &HostFirewallInfo, port: u16) -> bool {
+/// Returns the IP address in an address that may have a port, if it is not a name.
+fn server(address: &str) -> Option<IpAddr> {
+    let bare = address.parse().ok();
+    bare.or_else(|| Some(address.parse::<SocketAddr>().ok()?.ip()))
+}
+
+/// Returns whether a rule set for some addresses includes this one. Names are not resolved here.
+fn includes(allowed: &HostFirewallRulesetIpList, server: Option<IpAddr>) -> bool {
+    let is_it = |text: &String| server.is_some_and(|server| text.parse() == Ok(server));
+    let is_in = |range: &HostFirewallRulesetIpNetwork| {
+        let (network, length) = (
+            range.network.parse().ok(),
+            range.prefix_length.try_into().ok(),
+        );
+        let network = network.zip(length);
+        let network = network.and_then(|(ip, length)| IpNet::new(ip, length).ok());
+        network
+            .zip(server)
+            .is_some_and(|(network, server)| network.contains(&server))
+    };
+    allowed.all_ip || allowed.ip_address.iter().any(is_it) || allowed.ip_network.iter().any(is_in)
+}
+
+/// Returns whether an enabled rule set permits outbound TCP connections to this port of this server;
+/// without an IP address, of any address.
+fn permits(firewall: &HostFirewallInfo, port: u16, server: Option<IpAddr>) -> bool {
     let covers = |rule: &HostFirewallRule| {
         let last = rule.end_port.filter(|end| *end > 0).unwrap_or(rule.port);
         rule.direction == HostFirewallRuleDirection::Outbound
@@ -82,7 +110,10 @@ fn permits(firewall: &HostFirewallInfo, port: u16) -> bool {
     };
     firewall.ruleset.iter().any(|set| {
         set.enabled
-            && set.allowed_hosts.as_ref().is_none_or(|hosts| hosts.all_ip)
+            && set
+                .allowed_hosts
+                .as_ref()
+                .is_none_or(|allowed| includes(allowed, server))
             && set.rule.iter().any(covers)
     })
 }
@@ -146,6 +177,33 @@ mod tests {
         let found = found(open);
         assert!(found[0].starts_with("Firewall status: DISABLED on"));
         assert!(found[1].contains("if it is enabled again"), "{found:?}");
+    }
+
+    #[test]
+    fn a_rule_set_for_some_addresses_must_include_that_of_the_lines() {
+        for (addresses, network, is_open) in [
+            (&["10.0.0.7"][..], None, true),
+            (&["10.0.0.8"], Some(("10.0.0.0", 24)), true),
+            (&["10.0.0.8"], Some(("10.0.1.0", 24)), false),
+            (&[], Some(("lan", -1)), false),
+        ] {
+            let mut some = firewall(true, (0, 65535));
+            let range = network.map(|(network, prefix_length)| HostFirewallRulesetIpNetwork {
+                network: network.into(),
+                prefix_length,
+            });
+            some.ruleset[0].allowed_hosts = Some(Box::new(HostFirewallRulesetIpList {
+                ip_address: addresses.iter().map(|&address| address.into()).collect(),
+                ip_network: range.into_iter().collect(),
+                all_ip: false,
+            }));
+            let found = found(some);
+            assert_eq!(
+                found.len() == 1,
+                is_open,
+                "{addresses:?}, {network:?}: {found:?}"
+            );
+        }
     }
 
     #[test]

@@ -13,7 +13,10 @@ const SERIAL: &str = "serialuri";
 const SWITCH: &str = "dvs";
 
 pub(super) fn check(survey: &Survey, _spec: &HostSpec) -> Vec<Finding> {
-    let hosts = survey.compute.iter().flat_map(|compute| &compute.hosts);
+    let Some(compute) = &survey.compute else {
+        return Vec::new();
+    };
+    let hosts = compute.hosts.iter();
     let findings: Vec<_> = hosts
         .flat_map(|host| of_host(host, survey.target.is_vcenter))
         .collect();

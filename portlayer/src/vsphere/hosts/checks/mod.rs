@@ -1,5 +1,34 @@
 //! The checks before an installation. Each check is a function of the objects that were read from
-//! the endpoint, and returns all its findings.
+//! the endpoint, and returns all its findings. None of them changes anything.
+//!
+//! These are the checks of VIC's installer in its order, and where this one makes them. A refusal
+//! has the severity [`Error`](super::Severity::Error). What cannot be read is reported as not
+//! checked, without refusing the installation.
+//!
+//! | VIC's step | here | severity |
+//! | --- | --- | --- |
+//! | connect; one datacenter, host or cluster, and pool | `plan.rs`, by name or the only one | refusal |
+//! | the datacenter exists | `plan.rs` | refusal |
+//! | the name and other values | `problems.rs`, `registries.rs` | refusal |
+//! | version; ESXi is not managed by a vCenter | [`target`] | warning; refusal, without an override |
+//! | the user of the appliance can log in | not checked, because no password is stored; [`recorded`] says so | information |
+//! | the host or cluster exists; the name is not in use | `plan.rs`, `existing.rs` | refusal; warning if an installation is resumed |
+//! | the datastores of images and volumes exist | `plan.rs` | refusal |
+//! | networks exist; no uplinks; on all hosts; bridge not shared, and distributed on several hosts | `plan.rs`, [`networks`] | refusal |
+//! | static addresses are consistent; name servers | [`addresses`] | refusal; warning without a name server |
+//! | the vCenter persists the connections of serial ports | [`settings`], which VIC changed and this one only reads | warning |
+//! | every host's firewall permits the serial lines | [`firewall`] | warning |
+//! | licence features | [`licence`] | refusal; warning for an evaluation |
+//! | DRS | [`drs`] | warning; refusal if the pool is to be limited |
+//! | the name of a VM group is free | not applicable: no VM groups are created | |
+//! | certificate and key, authorities | `certificates.rs`: PEM only; whoever has read the files compares the pair | refusal |
+//! | registries can be reached | not checked; [`recorded`] says so | information |
+//! | datastores are visible to all hosts, and one host sees all; space | [`datastore`] | warning if some hosts do not; refusal if none does, or without space |
+//! | the address of a syslog server | not applicable: the appliance's configuration has none | |
+//!
+//! VIC accepts only distributed port groups on a vCenter, and adds name servers of its own if all
+//! addresses are static. This installer accepts standard port groups that are on all hosts, except
+//! as the bridge network of several hosts, and no opaque networks.
 
 mod addresses;
 mod datastore;
@@ -7,6 +36,8 @@ mod drs;
 mod firewall;
 mod licence;
 mod networks;
+mod recorded;
+pub(in crate::vsphere) mod settings;
 mod target;
 
 use super::HostSpec;
@@ -20,6 +51,10 @@ pub(super) struct Survey {
     pub(super) target: TargetFacts,
     pub(super) compute: Option<ComputeFacts>,
     pub(super) datastore: Option<DatastoreFacts>,
+    /// The datastores of the volume stores, with their labels.
+    pub(super) volumes: Vec<(String, DatastoreFacts)>,
+    /// Whether a vCenter persists the network connections of serial ports; `None` if unknown.
+    pub(super) keeps_serial_ports: Option<bool>,
     /// The bridge network; `None` if the installation will create it.
     pub(super) bridge: Option<NetworkFacts>,
     /// The other networks of the appliance, each with its role.
@@ -42,9 +77,11 @@ impl Survey {
             datastore::check,
             networks::check,
             addresses::check,
+            settings::check,
             firewall::check,
             licence::check,
             drs::check,
+            recorded::check,
         ];
         checks
             .into_iter()
@@ -104,6 +141,8 @@ mod scene {
             bridge: Some(network("bridge")),
             others: vec![("public", network("lan"))],
             images: 2,
+            volumes: Vec::new(),
+            keeps_serial_ports: Some(true),
         }
     }
 

@@ -39,7 +39,7 @@ pub(super) fn check(survey: &Survey, _spec: &HostSpec) -> Vec<Finding> {
         let error = Error::in_use(object, format!("the vCenter at {vcenter}"));
         Some(Finding::refusal(
             error,
-            format!("install through that vCenter: --target {vcenter}"),
+            "connect to that vCenter, and install through it",
         ))
     }));
     findings
@@ -63,7 +63,12 @@ mod tests {
         let found = scene::worse(&check(&survey, &scene::spec()));
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].0, Severity::Error);
-        assert!(found[0].1.contains("--target 10.0.0.1"), "{found:?}");
+        assert!(
+            found[0]
+                .1
+                .contains("the vCenter at 10.0.0.1; connect to that"),
+            "{found:?}"
+        );
         if let Some(compute) = &mut survey.compute {
             compute.hosts[0].managed_by = Some("127.0.0.1".into());
         }
