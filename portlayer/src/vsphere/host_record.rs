@@ -170,19 +170,21 @@ struct HostOnly {
 
 impl HostRecord {
     /// Returns the keys of an appliance that is being created. They suffice to find the appliance
-    /// again, and record the bridge network that will be created for it and the host's folder.
+    /// again, and record its networks, whether the bridge network will be created for it, and the
+    /// host's folder.
     pub(super) fn creating(
         name: &str,
-        creates_bridge: Option<&str>,
+        (bridge, creates_bridge): (&str, bool),
+        networks: &ApplianceNetworks,
         folder: Option<&str>,
         installer: &str,
         dialect: Dialect,
     ) -> Result<Keys, EncodeError> {
         let config = VirtualContainerHostConfig {
             executor: executor(name, CREATING, Timestamp::default()),
-            create_bridge_network: creates_bridge.is_some(),
+            create_bridge_network: creates_bridge,
             networks: HostNetworks {
-                bridge_network: creates_bridge.unwrap_or_default().to_owned(),
+                bridge_network: bridge.to_owned(),
                 ..HostNetworks::default()
             },
             ..VirtualContainerHostConfig::default()
@@ -190,10 +192,11 @@ impl HostRecord {
         let mut keys = encode(&config, dialect)?;
         let host = HostOnly {
             folder: folder.map(str::to_owned),
+            networks: serde_json::to_string(networks).ok(),
             installer: Some(installer.to_owned()),
             ..HostOnly::default()
         };
-        keys.extend(only(host, &["folder", "installer"], dialect)?);
+        keys.extend(only(host, &["folder", "networks", "installer"], dialect)?);
         Ok(keys)
     }
 
@@ -565,11 +568,16 @@ mod tests {
         for dialect in Dialect::ALL {
             let keys = record().keys(&particulars(), dialect).unwrap();
             assert_eq!(HostRecord::read(&keys), Some(record()));
-            let keys = HostRecord::creating("vch-1", None, Some("group-v7"), "a1", dialect);
+            let bridge = ("VM Network", false);
+            let (id, folder) = ("a1", Some("group-v7"));
+            let keys = HostRecord::creating("vch-1", bridge, &networks(), folder, id, dialect);
             let creating = HostRecord::read(&keys.unwrap()).unwrap();
             assert_eq!(creating.installer.as_deref(), Some("a1"));
             assert_eq!(creating.appliance, None);
             assert_eq!(creating.folder, record().folder);
+            assert_eq!(creating.bridge_network, "VM Network");
+            assert_eq!(creating.networks, networks());
+            assert!(!creating.created_bridge);
         }
     }
 

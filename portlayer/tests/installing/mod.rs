@@ -14,13 +14,17 @@ use portlayer::vsphere::{
     InstallError, InstallProgress, InstallStatus, InstallStep, Iso, Options, Plan, PoolAllocation,
     kind,
 };
-use simulator::{Platform, Simulator};
+use simulator::{Platform, Reaction, Simulator};
 use tokio::sync::Notify;
-use vim25::{Ref, mo, props};
+use vim25::types::{HostNetworkPolicy, HostPortGroupSpec};
+use vim25::{Property, Ref, mo, props};
 
 use crate::folders::cluster;
 use crate::interrupted::inventory;
 use crate::{Endpoint, spec};
+
+const NETWORK_SYSTEM: Property<mo::HostSystem, Ref<mo::HostNetworkSystem>> =
+    Property::new("configManager.networkSystem");
 
 fn quiet(_: InstallProgress) {}
 
@@ -193,7 +197,7 @@ async fn a_datastore_that_fills_up_during_the_uploads_is_named_and_nothing_is_le
     };
     let needed = "space on datastore \"datastore1\" (its files need 8.0 MiB, ";
     assert!(what.starts_with(needed), "{what}");
-    let remedy = " MiB are free; free space on it, or choose another with --image-store)";
+    let remedy = " MiB are free; free space on it, or choose another with `datastore`)";
     assert!(what.ends_with(remedy), "{what}");
     assert_eq!(failed.left_behind(), [], "{failed}");
     assert_eq!(inventory(&endpoint).await, before);
@@ -267,6 +271,39 @@ async fn images_that_were_uploaded_are_not_sent_again() {
         let found = std::fs::read_to_string(uploaded.join(file)).unwrap();
         assert_eq!(found, content);
     }
+}
+
+#[tokio::test]
+async fn an_upload_is_retried_a_limited_number_of_times() {
+    let endpoint = Endpoint::start(Dialect::Vic1, Platform::default()).await;
+    let script = endpoint.simulator.script();
+    let before = endpoint.uploads();
+    for reaction in [
+        Reaction::HttpStatus(503),
+        Reaction::Disconnect,
+        Reaction::LoseAnswer,
+    ] {
+        script.next("PUT /folder", reaction);
+    }
+    let hosts = endpoint.program();
+    hosts
+        .install(endpoint.spec("retried"), &quiet)
+        .await
+        .unwrap();
+    assert_eq!(script.pending(), 0, "all faults were injected");
+    assert!(endpoint.uploads() - before > 2);
+
+    let clean = inventory(&endpoint).await;
+    script.always("PUT /folder", Reaction::HttpStatus(503));
+    let failed = hosts.install(endpoint.spec("failed"), &quiet).await;
+    let failed = failed.unwrap_err();
+    let uploads = [InstallStep::ApplianceIso, InstallStep::BootstrapIso];
+    assert!(uploads.contains(&failed.step()), "{failed:?}");
+    let kind = &failed.error().kind;
+    assert!(matches!(kind, ErrorKind::Unavailable { .. }), "{failed:?}");
+    assert_eq!(failed.left_behind(), []);
+    script.clear();
+    assert_eq!(inventory(&endpoint).await, clean);
 }
 
 const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\nYQ==\n-----END CERTIFICATE-----\n";
@@ -346,17 +383,75 @@ async fn what_is_given_to_a_resumed_installation_is_written_again() {
     }
 }
 
+/// The appliance has the cards of its networks from the beginning.
 #[tokio::test]
-async fn another_network_of_a_configured_installation_is_refused() {
+async fn other_networks_of_an_unfinished_installation_are_refused() {
+    let says = |text: &str| format!("has {text}; name the same network, or delete the host first");
+    for step in [InstallStep::ApplianceIso, InstallStep::PowerOn] {
+        let endpoint = Endpoint::start(Dialect::Vic1, Platform::default()).await;
+        let spec = || endpoint.spec("moved").create_bridge(true);
+        let first = spec().bridge_network("inner").public_network("VM Network");
+        endpoint
+            .interrupted(first.clone(), step, InstallStatus::Started)
+            .await;
+        for (other, expected) in [
+            (spec().bridge_network("VM Network"), says("\"inner\"")),
+            (spec().bridge_network("inner"), says("\"VM Network\"")),
+        ] {
+            let plan = endpoint.program().plan(other).await.unwrap();
+            assert!(!plan.is_ready(), "{step}: {plan}");
+            assert!(plan.to_string().contains(&expected), "{step}: {plan}");
+        }
+        endpoint.program().install(first, &quiet).await.unwrap();
+    }
+    for drs in [true, false] {
+        let endpoint = cluster(drs).await;
+        let first = endpoint.spec("moved").public_network("VM Network");
+        let (step, status) = (InstallStep::Appliance, InstallStatus::Finished);
+        endpoint.interrupted(first.clone(), step, status).await;
+        let other = endpoint.spec("moved").bridge_network("VM Network");
+        let plan = endpoint.program().plan(other).await.unwrap();
+        assert!(!plan.is_ready(), "{plan}");
+        let expected = says("\"DC0_DVPG0\"");
+        assert!(plan.to_string().contains(&expected), "{plan}");
+        endpoint.program().install(first, &quiet).await.unwrap();
+    }
+}
+
+/// The appliance has a card on a network whose name another one would now get.
+#[tokio::test]
+async fn a_bridge_network_that_was_renamed_during_an_interruption_is_named() {
     let endpoint = Endpoint::start(Dialect::Vic1, Platform::default()).await;
-    let spec = || endpoint.spec("moved").create_bridge(true);
-    let (step, status) = (InstallStep::PowerOn, InstallStatus::Started);
-    let first = spec().bridge_network("inner").public_network("VM Network");
+    let (client, hosts) = (&endpoint.client, endpoint.program());
+    let host = Ref::<mo::HostSystem>::new("ha-host");
+    let system = client.get(&host, NETWORK_SYSTEM).await.unwrap();
+    let group = HostPortGroupSpec {
+        name: "inner".into(),
+        vlan_id: 0,
+        vswitch_name: "vSwitch0".into(),
+        policy: HostNetworkPolicy::default(),
+    };
+    client.call(system.add_port_group(&group)).await.unwrap();
+    let first = endpoint.spec("moved").create_bridge(true);
+    let first = first.bridge_network("inner").public_network("VM Network");
+    let (step, status) = (InstallStep::ApplianceIso, InstallStatus::Started);
     endpoint.interrupted(first.clone(), step, status).await;
-    let other = spec().bridge_network("VM Network");
-    let plan = endpoint.program().plan(other).await.unwrap();
+
+    let inventory = client.inventory();
+    let network = inventory.find_as::<mo::Network>("/ha-datacenter/network/inner");
+    let network = network.await.unwrap();
+    let rename = |name: &str| {
+        let property = props::network::NAME;
+        let renamed = endpoint
+            .simulator
+            .set_property(&network, property, &name.to_owned());
+        renamed.unwrap();
+    };
+    rename("outer");
+    let plan = hosts.plan(first.clone()).await.unwrap();
     assert!(!plan.is_ready(), "{plan}");
-    let says = "has \"inner\"; name the same network, or delete the host first";
+    let says = "has \"inner\", which was removed or renamed; create that network again";
     assert!(plan.to_string().contains(says), "{plan}");
-    endpoint.program().install(first, &quiet).await.unwrap();
+    rename("inner");
+    hosts.install(first, &quiet).await.unwrap();
 }

@@ -6,7 +6,7 @@ use vsphere_client::{Datacenter, Datastore};
 
 use super::finding::Finding;
 use super::lookup::{Found, datastore_path};
-use super::plan::{Findings, Resolved};
+use super::plan::{Bridge, Findings, Resolved};
 use super::{HostSpec, HostState, Shared};
 use crate::vsphere::kind;
 use crate::{Error, Resource, Result};
@@ -49,8 +49,8 @@ impl Shared {
         Ok(None)
     }
 
-    /// Compares a configured, unfinished host with the specification. What differs is written again,
-    /// except networks, which its machine has already.
+    /// Compares an unfinished host with the specification. What differs is written again, except
+    /// networks, which its machine has already.
     pub(super) async fn compare(
         &self,
         spec: &HostSpec,
@@ -61,11 +61,14 @@ impl Shared {
         let Some(unfinished) = &resolved.unfinished else {
             return Ok(());
         };
-        if unfinished.record.appliance.is_none() {
+        let record = &unfinished.record;
+        let is_configured = record.appliance.is_some();
+        // An earlier version has begun it, which recorded no networks at that point.
+        if !is_configured && record.networks.roles.is_empty() {
             return Ok(());
         }
-        if unfinished.record.is_finished() {
-            resolved.is_current = unfinished.record.other_network(spec, resolved).is_none()
+        if record.is_finished() {
+            resolved.is_current = record.other_network(spec, resolved).is_none()
                 && self.is_configured_for(spec, resolved, unfinished).await?;
             if !resolved.is_current {
                 let error = Error::already_exists(host).with_source("its appliance is off");
@@ -74,11 +77,24 @@ impl Shared {
             }
             return Ok(());
         }
-        if let Some((field, network)) = unfinished.record.other_network(spec, resolved) {
+        if let Some((field, network)) = record.other_network(spec, resolved) {
             let reason = format!("its unfinished installation has {network:?}");
             let error = Error::invalid_argument(host, field, reason);
             let remedy = "name the same network, or delete the host first";
             found.0.push(Finding::refusal(error, remedy));
+            return Ok(());
+        }
+        if matches!(resolved.bridge, Bridge::Missing(_)) && !record.created_bridge {
+            let network = &record.bridge_network;
+            let reason = format!(
+                "its unfinished installation has {network:?}, which was removed or renamed"
+            );
+            let error = Error::invalid_argument(host, "bridge_network", reason);
+            let remedy = "create that network again, or delete the host first";
+            found.0.push(Finding::refusal(error, remedy));
+            return Ok(());
+        }
+        if !is_configured {
             return Ok(());
         }
         resolved.is_current = self.is_configured_for(spec, resolved, unfinished).await?;

@@ -433,14 +433,11 @@ impl Shared {
     ) -> Result<Ref<mo::VirtualMachine>> {
         let (spec, resolved) = (job.spec, job.resolved);
         // A bridge network is recorded before it is created, so that its owner is always known.
-        let (bridge, creates) = match &resolved.bridge {
-            Bridge::Exists(backing) => (Some(backing.clone()), None),
-            Bridge::Missing(_) => (None, Some(resolved.bridge_name.as_str())),
+        let bridge = match &resolved.bridge {
+            Bridge::Exists(backing) => Some(backing.clone()),
+            Bridge::Missing(_) => None,
         };
-        let recorded = own_folder.map(Ref::value);
-        let (id, dialect) = (&*job.installer, self.options.dialect);
-        let keys = HostRecord::creating(&spec.name, creates, recorded, id, dialect)
-            .map_err(|error| Error::internal(job.host.clone(), error))?;
+        let keys = self.creating(job, bridge.is_none(), own_folder.map(Ref::value))?;
         let networks = bridge
             .into_iter()
             .chain(resolved.others.backings.iter().cloned());
@@ -465,6 +462,20 @@ impl Shared {
         Ok(vm)
     }
 
+    /// Returns the keys of an appliance that is being created.
+    fn creating(&self, job: &Job<'_>, creates_bridge: bool, folder: Option<&str>) -> Result<Keys> {
+        let (spec, bridge) = (job.spec, job.resolved.bridge_name.as_str());
+        HostRecord::creating(
+            &spec.name,
+            (bridge, creates_bridge),
+            &spec.appliance_networks(bridge),
+            folder,
+            &job.installer,
+            self.options.dialect,
+        )
+        .map_err(|error| Error::internal(job.host.clone(), error))
+    }
+
     async fn make_bridge(
         &self,
         job: &Job<'_>,
@@ -476,11 +487,7 @@ impl Shared {
         if let Some(unfinished) = &job.resolved.unfinished
             && !unfinished.record.created_bridge
         {
-            let folder = unfinished.record.folder.as_deref();
-            let dialect = self.options.dialect;
-            let keys =
-                HostRecord::creating(&job.spec.name, Some(name), folder, &job.installer, dialect)
-                    .map_err(|error| Error::internal(job.host.clone(), error))?;
+            let keys = self.creating(job, true, unfinished.record.folder.as_deref())?;
             self.write_owned(vm, keys, job).await?;
         }
         // The installation that this one took over may have created the switch after planning.
