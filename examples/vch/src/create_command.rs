@@ -30,6 +30,9 @@ pub(crate) fn command(
     if let Some(port) = url.port() {
         target = format!("{target}:{port}");
     }
+    if let Some(datacenter) = &context.endpoint.place.datacenter {
+        target = format!("{target}/{datacenter}");
+    }
     command_at(&target, host, pool)
 }
 

@@ -22,6 +22,10 @@ pub(crate) async fn delete(context: &Context<'_>, name: &str, force: bool) -> Re
     if deletion.kept_network.is_some() {
         log.info("Bridge network was not created during VCH deployment, leaving it there");
     }
+    if let Some(network) = &deletion.deleted_network {
+        log.info(&format!("Removing Portgroup {network:?}"));
+        log.info(&format!("Removing VirtualSwitch {network:?}"));
+    }
     if deletion.deleted_pool {
         log.info(&format!("Removing Resource Pool {name:?}"));
     }

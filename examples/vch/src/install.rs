@@ -12,6 +12,7 @@ use portlayer::vsphere::{
 
 use crate::Context;
 use crate::appliance::{components, pem};
+use crate::fields::in_options;
 use crate::finish;
 use crate::log::InstallLog;
 use crate::options::{Create, DEFAULT_NETWORK, Install, image};
@@ -73,7 +74,8 @@ pub(crate) async fn script(context: &Context<'_>, install: &Install) -> Result<(
             }
         }
     }
-    let Some(host) = carry_out(context, spec, "external", install.dry_run).await? else {
+    let job = (install.dry_run, None);
+    let Some(host) = carry_out(context, spec, "external", job).await? else {
         return Ok(());
     };
     if files.is_some() {
@@ -87,52 +89,10 @@ pub(crate) async fn machine(context: &Context<'_>, create: &Create) -> Result<()
     let log = &context.log;
     let name = create.named.name();
     log.info("### Installing VCH ####");
-    let mut authorities = create.tls_ca.clone();
-    let mut server = None;
-    let (files, directory) = if create.no_tls || create.dry_run {
-        (None, None)
-    } else if create.tls_server_cert.is_some() {
-        let files = given(
-            create.tls_server_cert.as_deref(),
-            create.tls_server_key.as_deref(),
-        )
-        .context("name a pair with --tls-server-cert and --tls-server-key")?;
-        server = files
-            .as_ref()
-            .map(|files| (files.certificate.clone(), files.key.clone()));
-        (files, None)
-    } else {
-        let directory = create
-            .tls_cert_path
-            .clone()
-            .unwrap_or_else(|| PathBuf::from(name));
-        let cname = create.tls_cname.as_deref().unwrap_or(name);
-        if !is_server_name(cname) {
-            bail!(
-                "{cname:?} cannot be the name of a server: set --tls-cname to its name or address"
-            );
-        }
-        let made = certificates::directory(&directory, &[cname.to_owned()]);
-        let (mut files, generated) =
-            made.context("name another directory with --tls-cert-path, or use --no-tls")?;
-        if generated {
-            let key = directory.join("server-key.pem");
-            log.info(&format!(
-                "Generating certificate/key pair - private key in {}",
-                key.display()
-            ));
-        } else {
-            log.info(&format!("Loaded certificates of {}", directory.display()));
-        }
-        if create.no_tls_verify {
-            files.authority = None;
-        }
-        authorities.extend(files.authority.clone());
-        server = Some((
-            directory.join("server-cert.pem"),
-            directory.join("server-key.pem"),
-        ));
-        (Some(files), Some(directory))
+    // A problem of the certificates is reported together with the findings of the plan.
+    let (tls, problem) = match tls(context, create) {
+        Ok(tls) => (tls, None),
+        Err(problem) => (Tls::default(), Some(problem)),
     };
     let mut spec = spec(
         context,
@@ -163,17 +123,77 @@ pub(crate) async fn machine(context: &Context<'_>, create: &Create) -> Result<()
     spec.components = components(!create.no_tls);
     create.programs.apply(&mut spec)?;
     spec.create_options.clone_from(&context.given);
-    if let Some((certificate, key)) = &server {
-        spec.certificates = Some(certificates_of((certificate, key), &authorities)?);
-    } else {
-        pem("--tls-ca", &authorities)?;
-    }
+    spec.certificates = tls.certificates;
     log.info("Validating supplied configuration");
-    let Some(host) = carry_out(context, spec, "public", create.dry_run).await? else {
+    let job = (create.dry_run, problem);
+    let Some(host) = carry_out(context, spec, "public", job).await? else {
         return Ok(());
     };
     log.info("Initialization of appliance successful");
-    finish::machine(context, &host, files.as_ref(), directory.as_deref()).await
+    finish::machine(context, &host, tls.files.as_ref(), tls.directory.as_deref()).await
+}
+
+/// The certificates of an installation.
+#[derive(Default)]
+struct Tls {
+    /// The files that a client needs.
+    files: Option<Certificates>,
+    /// The directory of generated certificates.
+    directory: Option<PathBuf>,
+    /// The certificates of the appliance.
+    certificates: Option<ApplianceCertificates>,
+}
+
+/// Reads or generates the certificates of `vch create`.
+fn tls(context: &Context<'_>, create: &Create) -> Result<Tls> {
+    let log = &context.log;
+    let name = create.named.name();
+    let directory = create.tls_cert_path.clone();
+    let directory = directory.unwrap_or_else(|| PathBuf::from(name));
+    let mut authorities = create.tls_ca.clone();
+    if let (Some(certificate), Some(key)) = (&create.tls_server_cert, &create.tls_server_key) {
+        return Ok(Tls {
+            files: given(Some(certificate), Some(key))
+                .context("name a pair with --tls-server-cert and --tls-server-key")?,
+            directory: None,
+            certificates: Some(certificates_of((certificate, key), &authorities)?),
+        });
+    }
+    let cname = create.tls_cname.as_deref().unwrap_or(name);
+    if !create.no_tls && !is_server_name(cname) {
+        bail!("{cname:?} cannot be the name of a server: set --tls-cname to its name or address");
+    }
+    // A dry run reads certificates that exist, and generates none.
+    let is_generated = directory.join("server-key.pem").exists();
+    if create.no_tls || create.dry_run && !is_generated {
+        pem("--tls-ca", &authorities)?;
+        return Ok(Tls::default());
+    }
+    let made = certificates::directory(&directory, &[cname.to_owned()]);
+    let (mut files, generated) =
+        made.context("name another directory with --tls-cert-path, or use --no-tls")?;
+    let shown = directory.display();
+    if generated {
+        log.info(&format!(
+            "Generating certificate/key pair - private key in {shown}/server-key.pem"
+        ));
+    } else {
+        log.info(&format!("Loaded certificates of {shown}"));
+    }
+    if create.no_tls_verify {
+        files.authority = None;
+    }
+    authorities.extend(files.authority.clone());
+    let server = (
+        &directory.join("server-cert.pem"),
+        &directory.join("server-key.pem"),
+    );
+    let certificates = Some(certificates_of(server, &authorities)?);
+    Ok(Tls {
+        files: Some(files),
+        directory: Some(directory),
+        certificates,
+    })
 }
 
 /// Returns the public network, except if it is only the default and also the bridge network.
@@ -228,12 +248,13 @@ fn spec(
     Ok(spec)
 }
 
-/// Plans the installation and applies the plan; returns `None` after a dry run.
+/// Plans the installation and applies the plan; returns `None` after a dry run. With a problem, only
+/// the findings are reported.
 async fn carry_out(
     context: &Context<'_>,
     spec: HostSpec,
     outside: &str,
-    dry_run: bool,
+    (dry_run, problem): (bool, Option<anyhow::Error>),
 ) -> Result<Option<HostInfo>> {
     let log = &context.log;
     let name = spec.name.clone();
@@ -241,12 +262,18 @@ async fn carry_out(
     let plan = context.hosts.plan(spec).await.context("cannot plan")?;
     if dry_run {
         print_plan(context, &plan)?;
+    } else {
+        log.findings(&plan);
+    }
+    if let Some(problem) = problem {
+        return Err(problem);
+    }
+    if dry_run {
         if !plan.is_ready() {
             bail!("{name} cannot be installed like this");
         }
         return Ok(None);
     }
-    log.findings(&plan);
     if !plan.is_ready() {
         bail!("{name} cannot be installed like this; nothing was changed");
     }
@@ -275,11 +302,12 @@ async fn carry_out(
 }
 
 fn print_plan(context: &Context<'_>, plan: &Plan) -> Result<()> {
-    if context.json {
-        writeln!(Output::new(), "{}", serde_json::to_string_pretty(plan)?)?;
+    let text = if context.json {
+        format!("{}\n", serde_json::to_string_pretty(plan)?)
     } else {
-        write!(Output::new(), "{plan}")?;
-    }
+        plan.to_string()
+    };
+    write!(Output::new(), "{}", in_options(&text, context.log.style()))?;
     Ok(())
 }
 

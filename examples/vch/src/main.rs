@@ -23,6 +23,7 @@ mod addresses;
 mod appliance;
 mod create_command;
 mod delete;
+mod fields;
 mod finish;
 mod firewall;
 mod given;
@@ -51,19 +52,24 @@ use crate::options::{Delete, Job, Options, Update};
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
+    let mut style = Style::Machine;
     let outcome = match options::refuse_unknown(&arguments) {
         Ok(()) => {
             let matches = Options::command().get_matches();
             let given = given::options(&matches);
             let options = Options::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-            Box::pin(run(&options, given)).await
+            if let Job::Install(_) = options.job {
+                style = Style::Script;
+            }
+            Box::pin(run(&options, given, style)).await
         }
         Err(error) => Err(error),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("vch: {}", Report(&*error));
+            let text = Report(&*error).to_string();
+            eprintln!("vch: {}", fields::in_options(&text, style));
             ExitCode::FAILURE
         }
     }
@@ -81,14 +87,10 @@ struct Context<'c> {
     log: Log,
 }
 
-async fn run(options: &Options, given: Vec<String>) -> Result<()> {
-    if let Job::Debug { .. } = options.job {
-        bail!("debug of vic-machine is not supported: the appliance has no shell and no SSH");
+async fn run(options: &Options, given: Vec<String>, style: Style) -> Result<()> {
+    if let Some((name, reason)) = options.job.refusal() {
+        bail!("{name} of vic-machine is not supported: {reason}");
     }
-    let style = match options.job {
-        Job::Install(_) => Style::Script,
-        _ => Style::Machine,
-    };
     let log = Log::new(style, options.json);
     let mut endpoint = target::endpoint(options)?;
     if target::shows_password(options) {
@@ -142,6 +144,6 @@ async fn carry_out(context: &Context<'_>, job: &Job) -> Result<()> {
         Job::Update {
             part: Update::Firewall(firewall),
         } => firewall::update(context, firewall.allow).await,
-        Job::Debug { .. } => Ok(()),
+        Job::Debug(_) | Job::Configure(_) | Job::Upgrade(_) => Ok(()),
     }
 }

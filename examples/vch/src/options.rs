@@ -66,10 +66,33 @@ pub(crate) enum Job {
         part: Update,
     },
     /// Not supported: the appliance has no shell.
-    Debug {
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
-        _rest: Vec<String>,
-    },
+    Debug(Rest),
+    /// Not supported: a host keeps the configuration with which it was created.
+    Configure(Rest),
+    /// Not supported: create a new host with the new images.
+    Upgrade(Rest),
+}
+
+impl Job {
+    /// Returns the name of a sub-command of vic-machine that is not supported, and the reason.
+    pub(crate) fn refusal(&self) -> Option<(&'static str, &'static str)> {
+        Some(match self {
+            Self::Debug(_) => ("debug", "the appliance has no shell and no SSH"),
+            Self::Configure(_) => (
+                "configure",
+                "a host keeps the configuration with which it was created",
+            ),
+            Self::Upgrade(_) => ("upgrade", "create a new host with the new images"),
+            _ => return None,
+        })
+    }
+}
+
+/// The arguments of a sub-command that is not supported.
+#[derive(Debug, Args)]
+pub(crate) struct Rest {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    _rest: Vec<String>,
 }
 
 /// The name of a host, as an argument or as vic-machine's option.
@@ -385,14 +408,25 @@ pub(crate) fn time(text: &str) -> Result<Duration, String> {
 /// Options of vic-machine that this command does not support.
 const REFUSED: &[&str] = &[
     "--affinity-vm-group",
+    "--asymmetric-routes",
     "--base-image-size",
+    "--certificate-key-size",
     "--container-name-convention",
     "--container-network",
+    "--container-network-dns",
+    "--container-network-firewall",
+    "--container-network-gateway",
+    "--container-network-ip-range",
+    "--containers",
     "--http-proxy",
     "--https-proxy",
+    "--id",
     "--ops-grant-perms",
     "--ops-password",
+    "--organization",
+    "--storage-quota",
     "--syslog-address",
+    "--use-rp",
 ];
 
 /// Refuses unsupported options of vic-machine with an error that names them, rather than

@@ -7,6 +7,17 @@ use vim25::{Property, Ref, mo};
 
 use crate::scene::Scene;
 
+/// Asserts that a file exists, and that only its owner may read it.
+fn is_secret(scene: &Scene, file: &str) {
+    let metadata = std::fs::metadata(scene.directory.path().join(file)).unwrap();
+    assert!(metadata.is_file());
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        assert_eq!(metadata.permissions().mode() & 0o777, 0o600, "{file}");
+    }
+}
+
 /// A session of VIC 0.1, which generates keys and creates a switch and a port group.
 #[tokio::test]
 async fn the_script_of_0_1_installs_with_generated_keys_and_its_own_network() {
@@ -41,19 +52,17 @@ async fn the_script_of_0_1_installs_with_generated_keys_and_its_own_network() {
         "DOCKER_HOST=192.168.1.144:2376",
     ]);
     assert!(!said.stdout.contains(scene.simulator.password()));
-    let key = scene.directory.path().join("vch-1-key.pem");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        let mode = std::fs::metadata(&key).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
-    }
-    assert!(key.exists());
+    is_secret(&scene, "vch-1-key.pem");
     let made = scene.inventory().await;
     assert!(made.iter().any(|object| object.ends_with("switch vch-1")));
 
     let said = scene.vch(&["delete", "vch-1"]).await.ok();
     assert!(!said.stdout.contains("leaving it there"), "{said:#?}");
+    said.has(&[
+        "Removing Portgroup \"vch-1\"",
+        "Removing VirtualSwitch \"vch-1\"",
+        "Removing Resource Pool \"vch-1\"",
+    ]);
     assert_eq!(scene.inventory().await, before);
 }
 
@@ -94,6 +103,8 @@ async fn create_and_delete_leave_a_bridge_network_that_they_did_not_make() {
         "Connect to docker:",
         "Installer completed successfully",
     ]);
+    is_secret(&scene, "vch-1/server-key.pem");
+    is_secret(&scene, "vch-1/key.pem");
     let environment = scene.directory.path().join("vch-1/vch-1.env");
     let environment = std::fs::read_to_string(environment).unwrap();
     assert!(

@@ -4,6 +4,7 @@
 
 mod esxi;
 mod killed;
+mod rebuilt;
 mod refusals;
 mod scene;
 #[cfg(unix)]

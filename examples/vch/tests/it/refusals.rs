@@ -40,21 +40,27 @@ async fn a_certificate_that_does_not_match_its_key_is_refused_first() {
     let before = scene.inventory().await;
     scene.vch(&["create", "--timeout", "0", "vch-1"]).await.ok();
     scene.vch(&["delete", "vch-1"]).await.ok();
-    let said = scene
-        .vch(&[
-            "create",
-            "--cert",
-            "vch-1/server-cert.pem",
-            "--key",
-            "vch-1/key.pem",
-            "vch-2",
-        ])
-        .await
-        .failed();
-    assert!(
-        said.stderr.contains("does not belong to the key"),
-        "{said:#?}"
-    );
+    let create = [
+        "create",
+        "--cert",
+        "vch-1/server-cert.pem",
+        "--key",
+        "vch-1/key.pem",
+        "--image-store",
+        "none",
+        "vch-2",
+    ];
+    for dry_run in [&[][..], &["--dry-run"]] {
+        let said = scene.vch(&[&create[..], dry_run].concat()).await.failed();
+        for expected in [
+            "does not belong to the key",
+            "name a pair with --tls-server-cert and --tls-server-key",
+        ] {
+            assert!(said.stderr.contains(expected), "{said:#?}");
+        }
+        // The other findings are reported, too.
+        said.has(&["name a datastore with --image-store"]);
+    }
     assert_eq!(scene.inventory().await, before);
 }
 

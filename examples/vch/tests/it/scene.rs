@@ -134,7 +134,7 @@ impl Scene {
         let server = self.server();
         let thumbprint = self.simulator.thumbprint();
         let mut all = arguments.to_vec();
-        if !all.contains(&"-t") {
+        if !all.contains(&"-t") && !all.contains(&"--target") {
             all.extend(["--target", &server]);
         }
         if !all.contains(&"--thumbprint") {

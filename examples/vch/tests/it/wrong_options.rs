@@ -510,6 +510,18 @@ const OTHERS: &[Wrong] = &[
         &["--enable-ssh", "a"],
         &["no shell and no SSH"],
     ),
+    wrong(
+        "configure",
+        "_REST",
+        &["--memory", "4096", "a"],
+        &["configure of vic-machine is not supported"],
+    ),
+    wrong(
+        "upgrade",
+        "_REST",
+        &["a"],
+        &["upgrade of vic-machine is not supported"],
+    ),
 ];
 
 /// Iterates over all options.

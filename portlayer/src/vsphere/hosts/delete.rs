@@ -108,6 +108,7 @@ impl Shared {
         let left = self.left_of(&traces).await?;
         Ok(Deletion {
             kept_network: (!found.record.created_bridge).then(|| bridge.clone()),
+            deleted_network: found.record.created_bridge.then(|| bridge.clone()),
             deleted_pool,
             deleted_folder,
             foreign,

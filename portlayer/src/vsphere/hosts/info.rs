@@ -93,6 +93,8 @@ pub enum HostState {
 pub struct Deletion {
     /// The bridge network, if it was kept because the installation did not create it.
     pub kept_network: Option<String>,
+    /// The bridge network, if it was removed because the installation created it.
+    pub deleted_network: Option<String>,
     /// Whether a resource pool was deleted. A host in a cluster without DRS has none.
     pub deleted_pool: bool,
     /// Whether an inventory folder was deleted. Only hosts on a vCenter have one.
@@ -103,8 +105,13 @@ pub struct Deletion {
     /// Leftovers, by name. Empty if nothing was left. They are found by the names of the host's
     /// objects, by the paths of its files and those of its containers, and by what marks an object as
     /// the host's: the UUIDs of the machines of containers, which are derived from that of the
-    /// appliance, and the descriptions of distributed port groups. The API has no tags that a client
-    /// can set.
+    /// appliance, and the descriptions of distributed port groups.
+    ///
+    /// The host's pool, folder, switch and standard port group have no mark, only the host's name.
+    /// The folder's id and whether the network was created are in the keys of the appliance, so
+    /// without an appliance only their names are known, and only empty pools and folders are deleted.
+    /// The API cannot set an object's `tag`. Other marks would need a custom field, which ESXi does not
+    /// have and which stays defined on a vCenter for all hosts, or the tags of vCenter's REST API.
     pub left: Vec<Resource>,
 }
 
