@@ -29,7 +29,9 @@ pub struct Finding {
     pub object: Resource,
     /// The description of what was found.
     pub message: String,
-    /// How to fix it; empty if nothing has to be done.
+    /// How to fix it; empty if nothing has to be done. Fields of the
+    /// [specification](super::HostSpec) are in backquotes, so that a front end can name its own options
+    /// instead.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub remedy: String,
     /// The error with which the check ended, if any.
