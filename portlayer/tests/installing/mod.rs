@@ -277,7 +277,6 @@ async fn images_that_were_uploaded_are_not_sent_again() {
 async fn an_upload_is_retried_a_limited_number_of_times() {
     let endpoint = Endpoint::start(Dialect::Vic1, Platform::default()).await;
     let script = endpoint.simulator.script();
-    let before = endpoint.uploads();
     for reaction in [
         Reaction::HttpStatus(503),
         Reaction::Disconnect,
@@ -291,7 +290,6 @@ async fn an_upload_is_retried_a_limited_number_of_times() {
         .await
         .unwrap();
     assert_eq!(script.pending(), 0, "all faults were injected");
-    assert!(endpoint.uploads() - before > 2);
 
     let clean = inventory(&endpoint).await;
     script.always("PUT /folder", Reaction::HttpStatus(503));
