@@ -21,7 +21,7 @@
 //! | licence features | [`licence`] | refusal; warning for an evaluation |
 //! | DRS | [`drs`] | warning; refusal if the pool is to be limited |
 //! | the name of a VM group is free | not applicable: no VM groups are created | |
-//! | certificate and key, authorities | `certificates.rs`: PEM only; whoever has read the files compares the pair | refusal |
+//! | certificate and key, authorities | `certificates.rs`: PEM only; the command that reads the files compares the pair | refusal |
 //! | registries can be reached | not checked; [`recorded`] says so | information |
 //! | datastores are visible to all hosts, and one host sees all; space | [`datastore`] | warning if some hosts do not; refusal if none does, or without space |
 //! | the address of a syslog server | not applicable: the appliance's configuration has none | |
