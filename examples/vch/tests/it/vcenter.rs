@@ -58,6 +58,11 @@ async fn create_ls_inspect_and_delete_on_a_cluster() {
             .contains("--image-store LocalDS_0 --bridge-network DC0_DVPG0 vch-1"),
         "{said:#?}"
     );
+    let target = format!("{}/DC0", scene.server());
+    let inspect = ["inspect", "vch-1", "-t", &target];
+    let said = scene.vch(&inspect).await.ok();
+    let command = format!("vch create --target {target} ");
+    assert!(said.stdout.contains(&command), "{said:#?}");
     let said = scene.vch(&["inspect", "vch-1", "--json"]).await.ok();
     assert!(said.stdout.contains("\"addresses\""), "{said:#?}");
     let said = scene.vch(&["delete", "vch-1"]).await.ok();
