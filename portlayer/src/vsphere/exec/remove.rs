@@ -7,6 +7,7 @@ use vim25::types::{VirtualDevice, VirtualMachineConfigSpec};
 use super::{Shared, Snapshot};
 use crate::vsphere::disks::{Disk, disks};
 use crate::vsphere::hardware::{detach, log_file};
+use crate::vsphere::log_rotation::LogRotation;
 use crate::vsphere::machine_spec::options;
 use crate::vsphere::record::REMOVING;
 use crate::{ContainerId, Error, ErrorKind, Resource, Result, State, StateKind};
@@ -63,7 +64,7 @@ impl Shared {
                 .await?;
         }
         if let Some(log) = log.flatten() {
-            let older = self.options.log_rotation.map_or(0, |log| log.keep);
+            let older = self.older_parts(id, &log).await?;
             for part in (0..=older).map(|part| part_name(&log, part)) {
                 self.endpoint
                     .delete_file(&self.objects.datastore, &part, &resource)
@@ -89,6 +90,32 @@ impl Shared {
         }
         tracing::debug!(container = %id, "removed");
         Ok(())
+    }
+
+    /// Returns the number of older parts of a log that may have to be deleted.
+    async fn older_parts(&self, id: &ContainerId, log: &str) -> Result<u32> {
+        let keep = self
+            .options
+            .log_rotation
+            .map_or(0, |rotation| rotation.keep);
+        let directory = self.objects.defaults.directory(id);
+        if log.starts_with(&format!("{directory}/")) {
+            // The whole directory is deleted.
+            return Ok(keep);
+        }
+        // A directory with another name is not deleted, so look for parts of earlier options.
+        let resource = Resource::container(id);
+        let datastore = &self.objects.datastore;
+        let mut parts = keep;
+        while parts < LogRotation::MAX_KEEP {
+            let next = part_name(log, parts + 1);
+            let length = self.endpoint.length(datastore, &next, &resource).await?;
+            if length.is_none() {
+                break;
+            }
+            parts += 1;
+        }
+        Ok(parts)
     }
 
     /// Marks the machine as half removed, and detaches the disks that must survive. Disks that belong
