@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use guest_io::log::{Format, Outcome};
+use guest_io::log::{Format, RunMark};
 use guestinfo::Dialect;
 use guestinfo::rpc::{GuestRpc, GuestStore, RpcError};
 use guestinfo::vic::{ExecutorConfig, ExitLog, SessionConfig, Started};
@@ -13,6 +13,7 @@ use tether_sys::{Exit, Launch, Limit};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use crate::ended::{Ended, Ends};
 use crate::lines::Lines;
 use crate::log::{Log, LogWriter};
 use crate::platform::Platform;
@@ -34,6 +35,14 @@ struct LineKeys {
     /// The public key of the host that may attach, in OpenSSH's format.
     #[guestinfo(key = "clientkey", scope = "read-only", default)]
     client_key: String,
+}
+
+/// The key that numbers the runs of a container, which VIC did not have.
+#[derive(Clone, Debug, Default, PartialEq, Eq, guestinfo::GuestInfo)]
+struct RunKeys {
+    /// The number of this run. Only the host can write it.
+    #[guestinfo(vic1(key = "run", scope = "read-only"))]
+    run: Option<i64>,
 }
 
 /// Runs the processes of a container machine, and reports on them.
@@ -106,6 +115,8 @@ impl<R: GuestRpc + Send> Agent<R> {
         } else {
             Dialect::Vic04
         };
+        let run = self.run_mark(dialect)?;
+        let (log, writer) = Log::new();
         match self.platform.prepare(&container).await {
             Ok(prepared) => {
                 for (network, address) in prepared.addresses {
@@ -123,22 +134,28 @@ impl<R: GuestRpc + Send> Agent<R> {
                 }
             }
             Err(error) => {
+                let reason = error.to_string();
                 for session in container.sessions.values_mut() {
-                    session.started = Started::failed(error.to_string());
+                    session.started = Started::failed(reason.clone());
                 }
-                return self.write(&container);
+                self.write(&container)?;
+                log.end(Ended::not_started(reason)).await;
+                let logging = log_to(Arc::clone(&self.lines), writer, dialect, run);
+                if tokio::time::timeout(LOG_FLUSH, logging).await.is_err() {
+                    tracing::warn!("the reason was not written to the log line in time");
+                }
+                return Ok(());
             }
         }
-        let (log, writer) = Log::new();
         let mut lines = JoinSet::new();
-        let logging = lines.spawn(log_to(Arc::clone(&self.lines), writer, dialect));
+        let logging = lines.spawn(log_to(Arc::clone(&self.lines), writer, dialect, run));
         let mut running = JoinSet::new();
         let (reports, mut incoming) = mpsc::channel(16);
         self.start_all(&mut running, &container, dialect, &log, &reports);
         drop(reports);
         self.serve(&mut lines, &container, dialect)?;
-        if let Some(outcome) = self.follow(&mut container, dialect, &mut incoming).await? {
-            log.end(outcome).await;
+        if let Some(ended) = self.follow(&mut container, dialect, &mut incoming).await? {
+            log.end(ended).await;
         }
         drop(tokio::time::timeout(CLIENT_FLUSH, self.sessions.drained()).await);
         let flushed = async {
@@ -152,6 +169,15 @@ impl<R: GuestRpc + Send> Agent<R> {
             tracing::warn!("the end of the output was not written to the log line in time");
         }
         Ok(())
+    }
+
+    /// Returns the mark of this run, if the host has numbered it.
+    fn run_mark(&mut self, dialect: Dialect) -> Result<Option<RunMark>, AgentError> {
+        let keys = GuestStore::new(self.store.rpc_mut())
+            .dialect(dialect)
+            .read::<RunKeys>();
+        let keys = keys.map_err(AgentError::Read)?.value;
+        Ok(keys.run.and_then(RunMark::of))
     }
 
     /// Starts all sessions that are configured to run.
@@ -245,12 +271,9 @@ impl<R: GuestRpc + Send> Agent<R> {
         container: &mut ExecutorConfig,
         dialect: Dialect,
         incoming: &mut mpsc::Receiver<Report>,
-    ) -> Result<Option<Outcome>, AgentError> {
+    ) -> Result<Option<Ended>, AgentError> {
         let platform = Arc::clone(&self.platform);
-        let mut ends = Ends {
-            id: container.common.id.clone(),
-            ..Ends::default()
-        };
+        let mut ends = Ends::new(container.common.id.clone());
         let mut asked = false;
         loop {
             let report = tokio::select! {
@@ -273,7 +296,7 @@ impl<R: GuestRpc + Send> Agent<R> {
                 }
             };
             let Some(report) = report else {
-                return Ok(ends.own.or(ends.last));
+                return Ok(ends.ended());
             };
             ends.see(&report);
             self.write_signal(&report, dialect)?;
@@ -317,45 +340,6 @@ impl<R: GuestRpc + Send> Agent<R> {
     }
 }
 
-/// How the sessions of a container have ended.
-#[derive(Debug, Default)]
-struct Ends {
-    /// The id of the container, which is that of its own session.
-    id: String,
-    own: Option<Outcome>,
-    last: Option<Outcome>,
-}
-
-impl Ends {
-    fn see(&mut self, report: &Report) {
-        if let Some((id, outcome)) = outcome_of(report) {
-            self.last = Some(outcome);
-            if id == self.id {
-                self.own = self.last;
-            }
-        }
-    }
-}
-
-/// Returns the session that a report ends, and how it ended.
-fn outcome_of(report: &Report) -> Option<(&str, Outcome)> {
-    match report {
-        Report::Failed { id, .. } => Some((id, Outcome::NotStarted)),
-        Report::Ended { id, exit } => {
-            let outcome = match exit {
-                Exit::OutOfMemory => Outcome::OutOfMemory,
-                exit => match exit.signal().map(u8::try_from) {
-                    Some(Ok(signal)) => Outcome::Signal(signal),
-                    // Linux has no other codes.
-                    _ => Outcome::Code(u8::try_from(exit.status()).unwrap_or(u8::MAX)),
-                },
-            };
-            Some((id, outcome))
-        }
-        Report::Started { .. } | Report::Unblocked { .. } => None,
-    }
-}
-
 /// Sends each process its stop signal.
 async fn stop_all(sessions: &Sessions, container: &ExecutorConfig) {
     for (id, config) in &container.sessions {
@@ -370,7 +354,7 @@ async fn stop_all(sessions: &Sessions, container: &ExecutorConfig) {
     }
 }
 
-async fn log_to(lines: Arc<dyn Lines>, writer: LogWriter, dialect: Dialect) {
+async fn log_to(lines: Arc<dyn Lines>, writer: LogWriter, dialect: Dialect, run: Option<RunMark>) {
     let line = match lines.log().await {
         Ok(line) => line,
         Err(error) => {
@@ -382,7 +366,7 @@ async fn log_to(lines: Arc<dyn Lines>, writer: LogWriter, dialect: Dialect) {
         Dialect::Vic04 => Format::Raw,
         Dialect::Vic1 => Format::Records,
     };
-    writer.run(format, line).await;
+    writer.run(format, run, line).await;
 }
 
 /// Returns the process that a session's configuration describes.

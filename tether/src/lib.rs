@@ -57,7 +57,9 @@
 //!
 //! The output of the processes is written to the log line as records. The
 //! [final record](guest_io::log::End) says how the container's own session ended, which is the one
-//! with the container's id, or else the session that ended last. The raw log of VIC 0.4 has none.
+//! with the container's id, or else the session that ended last. It has the number of the run, from
+//! the read-only key `run`, and the reason if the process was not started or the machine could not be
+//! prepared. The raw log of VIC 0.4 has none.
 //!
 //! # Features
 //!
@@ -90,6 +92,7 @@
 mod agent;
 #[cfg(feature = "ssh")]
 mod control;
+mod ended;
 mod files;
 mod lines;
 mod log;

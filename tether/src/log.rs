@@ -2,10 +2,12 @@
 
 use bytes::Bytes;
 use guest_io::Stream;
-use guest_io::log::{Format, HEADER_LENGTH, Outcome, encode, encode_end};
+use guest_io::log::{End, Format, HEADER_LENGTH, RunMark, encode};
 use jiff::Timestamp;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc;
+
+use crate::ended::Ended;
 
 /// The maximum number of queued chunks. When the queue is full, the process waits.
 const PIECES: usize = 16;
@@ -18,7 +20,7 @@ pub(crate) struct Log(mpsc::Sender<Entry>);
 #[derive(Debug)]
 enum Entry {
     Output(Stream, Bytes),
-    End(Outcome),
+    End(Ended),
 }
 
 /// Writes the queue of a [`Log`] to the line, until all of its clones have been dropped.
@@ -38,22 +40,24 @@ impl Log {
     }
 
     /// Queues the final record, which must follow all output.
-    pub(crate) async fn end(self, outcome: Outcome) {
-        drop(self.0.send(Entry::End(outcome)).await);
+    pub(crate) async fn end(self, ended: Ended) {
+        drop(self.0.send(Entry::End(ended)).await);
     }
 }
 
 impl LogWriter {
-    /// Writes to the line. Without a line, or after it has failed, output is discarded.
+    /// Writes to the line. Without a line, or after it has failed, output is discarded. `run` is
+    /// noted in the final record.
     pub(crate) async fn run(
         mut self,
         format: Format,
+        run: Option<RunMark>,
         line: Option<Box<dyn AsyncWrite + Send + Unpin>>,
     ) {
         let mut line = line;
         while let Some(entry) = self.0.recv().await {
             let Some(to) = &mut line else { continue };
-            let records = records(format, &entry);
+            let records = records(format, run, &entry);
             let written = async {
                 to.write_all(&records).await?;
                 to.flush().await
@@ -67,7 +71,7 @@ impl LogWriter {
 }
 
 /// Encodes an entry as records. The raw format has no final record.
-fn records(format: Format, entry: &Entry) -> Bytes {
+fn records(format: Format, run: Option<RunMark>, entry: &Entry) -> Bytes {
     let now = i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(0);
     match entry {
         Entry::Output(_, data) if format == Format::Raw => data.clone(),
@@ -77,9 +81,10 @@ fn records(format: Format, entry: &Entry) -> Bytes {
             records.into()
         }
         Entry::End(_) if format == Format::Raw => Bytes::new(),
-        Entry::End(outcome) => {
-            let mut record = Vec::with_capacity(HEADER_LENGTH);
-            encode_end(now, *outcome, &mut record);
+        Entry::End(Ended { outcome, reason }) => {
+            let mut record = Vec::with_capacity(HEADER_LENGTH + reason.len());
+            let end = End::new(now, *outcome).run(run).reason(reason);
+            end.encode(&mut record);
             record.into()
         }
     }

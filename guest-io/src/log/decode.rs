@@ -62,7 +62,8 @@ impl Decoder {
         if let Some(item) = self.next() {
             return Some(item);
         }
-        let header = Header::at(&self.buffer, 0).filter(|_| self.skipped == 0);
+        let header =
+            Header::at(&self.buffer, 0).filter(|header| self.skipped == 0 && header.last.is_none());
         if let Some(header) = header
             && self.buffer.len() > HEADER_LENGTH
         {
@@ -106,11 +107,14 @@ impl Decoder {
                 return None;
             }
             self.advance(HEADER_LENGTH);
-            if header.length > 0 {
+            if header.last.is_some() {
+                let end = End::of(&header, &self.buffer[..header.length]);
+                self.advance(header.length);
+                if let Some(end) = end {
+                    return Some(Item::End(end));
+                }
+            } else if header.length > 0 {
                 return Some(self.take(Some(header), header.length));
-            }
-            if let Some(end) = End::of(&header) {
-                return Some(Item::End(end));
             }
         }
     }

@@ -43,7 +43,7 @@ mod seek;
 mod tail;
 
 pub use decode::{Decoder, Item};
-pub use end::{End, Outcome, encode_end};
+pub use end::{End, Outcome, RunMark};
 pub use record::{HEADER_LENGTH, MAX_DATA, Record, encode};
 pub use rotate::{Rename, Rotation, part_name};
 pub use seek::Seek;

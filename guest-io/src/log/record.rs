@@ -16,8 +16,8 @@ const STREAM: u16 = 1 << 3;
 /// Marks the final record of a run, which VIC does not have.
 const LAST: u16 = 1;
 const UNUSED: u16 = STREAM - 1 - LAST;
-/// The bits of a final record's time that contain how the run ended.
-const LAST_BITS: i64 = 0xffff;
+/// The bits of a final record's time that contain how the run ended, and which one it was.
+const LAST_BITS: i64 = 0xff_ffff;
 
 /// A record: a chunk of a container's output.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,40 +42,33 @@ pub(super) struct Header {
     pub(super) last: Option<LastBits>,
 }
 
-/// The kind and the value of a final record.
+/// The part of a final record's time that describes the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct LastBits(u16);
-
-impl LastBits {
-    pub(super) fn new(kind: u8, value: u8) -> Self {
-        Self(u16::from(kind) << 8 | u16::from(value))
-    }
-
-    pub(super) fn kind(self) -> u8 {
-        self.0.to_le_bytes()[1]
-    }
-
-    pub(super) fn value(self) -> u8 {
-        self.0.to_le_bytes()[0]
-    }
+pub(super) struct LastBits {
+    pub(super) value: u8,
+    pub(super) kind: u8,
+    /// The mark of the run; 0 for none.
+    pub(super) run: u8,
 }
 
 impl Header {
-    /// Creates the header of a final record. Its time is rounded up.
-    pub(super) fn end(time: i64, bits: LastBits) -> Self {
+    /// Creates the header of a final record with this many bytes of data. Its time is rounded up.
+    pub(super) fn end(time: i64, bits: LastBits, length: usize) -> Self {
         let time = time.max(0) & !LAST_BITS;
         Self {
             time: time.saturating_add(LAST_BITS + 1) & !LAST_BITS,
             stream: Stream::Stdout,
-            length: 0,
+            length,
             last: Some(bits),
         }
     }
 
     pub(super) fn encode(self) -> [u8; HEADER_LENGTH] {
         let mut bytes = [0; 10];
-        let time = self.time | self.last.map_or(0, |bits| i64::from(bits.0));
-        bytes[..8].copy_from_slice(&time.to_le_bytes());
+        bytes[..8].copy_from_slice(&self.time.to_le_bytes());
+        if let Some(LastBits { value, kind, run }) = self.last {
+            bytes[..3].copy_from_slice(&[value, kind, run]);
+        }
         // A length is at most 12 bits.
         let length = (self.length.min(MAX_DATA) as u16) << 4;
         let stream = match self.stream {
@@ -110,13 +103,17 @@ impl Header {
             return None;
         }
         let is_last = word & LAST != 0;
-        if is_last && word != LAST {
+        if is_last && word & STREAM != 0 {
             return None;
         }
-        let bits = u16::from_le_bytes([a, b]);
+        let bits = LastBits {
+            value: a,
+            kind: b,
+            run: c,
+        };
         Some(Self {
             time: if is_last { time & !LAST_BITS } else { time },
-            last: is_last.then_some(LastBits(bits)),
+            last: is_last.then_some(bits),
             stream: if word & STREAM == 0 {
                 Stream::Stdout
             } else {

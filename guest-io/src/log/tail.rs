@@ -121,7 +121,8 @@ impl Tail {
             return;
         };
         for &at in records.iter().rev() {
-            let Some(header) = Header::at(bytes, at) else {
+            // The reason in a final record is not output.
+            let Some(header) = Header::at(bytes, at).filter(|header| header.last.is_none()) else {
                 continue;
             };
             let from = at + HEADER_LENGTH;

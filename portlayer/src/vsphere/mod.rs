@@ -23,7 +23,9 @@
 //! keys that the guest can neither see nor write (`portlayer/starts`, `portlayer/exit`). A start
 //! clears the guest's reports about the previous run, in a change that is refused if the machine
 //! was changed concurrently. So an exit status never belongs to a different run, and the exit
-//! status of a machine that was powered off without a report is [`Lost`](crate::ExitStatus::Lost).
+//! status of a machine that was powered off without a report is [`Lost`](crate::ExitStatus::Lost),
+//! unless the log ends with the final record of this run. The agent takes the number of the run from
+//! a key that it cannot write (`run`).
 //!
 //! The first start records nothing, because a new container already has the keys of its first run.
 //! If its machine is powered off before the guest reported anything, and no port layer saw the

@@ -16,6 +16,10 @@ use crate::{ContainerId, ExitStatus};
 pub(super) struct RunState {
     #[guestinfo(key = "sessions", scope = "read-only")]
     sessions: BTreeMap<String, Session>,
+    /// The number of the run, as in [`HostOnly::starts`]. The guest can read it but not write it, and
+    /// its agent notes it at the end of the log. VIC does not have this key.
+    #[guestinfo(vic1(key = "run", scope = "read-only"))]
+    run: Option<i64>,
     /// State that the guest can neither see nor write.
     #[guestinfo(key = "portlayer", scope = "hidden")]
     host: HostOnly,
@@ -154,7 +158,7 @@ impl RunState {
     pub(super) fn keys_of_an_end(id: &str, dialect: Dialect) -> Result<Vec<String>, EncodeError> {
         let at_rest = |session| Self {
             sessions: [(id.to_owned(), session)].into(),
-            host: HostOnly::default(),
+            ..Self::default()
         };
         let (new, ended) = (at_rest(Session::default()), at_rest(Session::ended()));
         Ok(new.changes(&ended, dialect)?.into_keys().collect())
@@ -183,6 +187,11 @@ impl RunState {
     /// neither created the container nor ever started it.
     pub(super) fn starts(&self) -> i64 {
         self.host.starts.unwrap_or(0)
+    }
+
+    /// Returns the number of the run as the guest knows it, if it does.
+    pub(super) fn number(&self) -> Option<i64> {
+        self.run
     }
 
     /// Returns whether a start was recorded.
@@ -220,6 +229,7 @@ impl RunState {
         };
         Self {
             sessions: self.sessions.keys().map(begun).collect(),
+            run: Some(starts),
             host,
         }
     }
@@ -356,6 +366,7 @@ mod tests {
                     vec![
                         (key("status"), String::new()),
                         (key("detail.stoptime"), "0".into()),
+                        ("guestinfo.vice./run".into(), "2".into()),
                     ]
                 }
             });

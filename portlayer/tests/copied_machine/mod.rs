@@ -11,7 +11,7 @@ const EXTRA_CONFIG: Property<mo::VirtualMachine, Vec<Poly<OptionValue>>> =
 const LINE_KEYS: [&str; 2] = ["guestinfo.vice./key", "portlayer/hostkey"];
 
 impl Endpoint {
-    async fn machine(&self, id: &ContainerId) -> Ref<mo::VirtualMachine> {
+    pub(super) async fn machine(&self, id: &ContainerId) -> Ref<mo::VirtualMachine> {
         let root = &self.client.service_content().root_folder;
         let name = props::virtual_machine::NAME;
         let all = self.client.retrieve().property(name).within(root);

@@ -2,12 +2,12 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use guest_io::log::Outcome;
+use guest_io::log::{End, Outcome, RunMark};
 use jiff::Timestamp;
 use portlayer::vsphere::LogRotation;
 use simulator::Reaction;
-use vim25::Fault;
 use vim25::types::FileLocked;
+use vim25::{Fault, props};
 
 use super::*;
 
@@ -75,6 +75,22 @@ impl Endpoint {
             .collect()
     }
 
+    /// Moves the machine of a container that is off into a directory with this name, as vSAN would
+    /// have named it.
+    async fn move_machine(&self, id: &ContainerId, directory: &str) {
+        let machine = self.machine(id).await;
+        let pool = props::virtual_machine::RESOURCE_POOL;
+        let pool = self.client.get(&machine, pool).await.unwrap();
+        self.client.call(machine.unregister_vm()).await.unwrap();
+        let files = self.simulator.datastore_directory();
+        let (old, new) = (files.join(id.to_string()), files.join(directory));
+        std::fs::rename(old, new).unwrap();
+        let datacenter = self.client.inventory().datacenter(None).await.unwrap();
+        let path = format!("[datastore1] {directory}/{id}.vmx");
+        let register = datacenter.vm_folder().register_vm(&path, false).pool(&pool);
+        self.client.run(register).await.unwrap();
+    }
+
     fn log_file(&self, id: &ContainerId, part: &str) -> u64 {
         let path = format!("{id}/{id}.log{part}");
         let path = self.simulator.datastore_directory().join(path);
@@ -120,6 +136,54 @@ async fn a_log_of_many_runs_is_bounded_and_is_read_across_its_parts() {
     for part in ["", ".1", ".2"] {
         assert_eq!(endpoint.log_file(&id, part), 0, "{part}");
     }
+    endpoint.simulator.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_in_a_directory_that_is_not_named_after_the_container_is_rotated_and_read() {
+    const DIRECTORY: &str = "52f1a8c0-66a5-4d04-9d3c-0a1b2c3d4e5f";
+    let rotation = LogRotation::new(1000, 2);
+    let endpoint = rotating(Counter::default(), Dialect::Vic1, rotation).await;
+    let spec = ContainerSpec::new("counts", Command::new("/count"));
+    let id = endpoint.layer.exec().create(spec).await.unwrap();
+    endpoint.run_once(&id).await;
+    endpoint.move_machine(&id, DIRECTORY).await;
+    assert_eq!(
+        endpoint.lines(&id, LogOptions::new()).await,
+        numbers(0, LINES).collect::<Vec<_>>()
+    );
+    for _ in 0..3 {
+        endpoint.run_once(&id).await;
+    }
+    let all: Vec<_> = numbers(LINES, 3 * LINES).collect();
+    assert_eq!(endpoint.lines(&id, LogOptions::new()).await, all);
+    let tail = LogOptions::new().tail(2 * LINES.unsigned_abs() + 1);
+    let last: Vec<_> = (2 * LINES - 1..4 * LINES).collect();
+    assert_eq!(endpoint.lines(&id, tail).await, last);
+    let since = LogOptions::new().since(Timestamp::from_second(3 * LINES - 1).unwrap());
+    let last: Vec<_> = (3 * LINES - 1..4 * LINES).collect();
+    assert_eq!(endpoint.lines(&id, since).await, last);
+
+    // The parts are next to the log, and nothing was created where the container's name points to.
+    let files = endpoint.simulator.datastore_directory();
+    assert!(!files.join(id.to_string()).exists());
+    let logs = || {
+        let names = std::fs::read_dir(files.join(DIRECTORY))
+            .into_iter()
+            .flatten();
+        let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let own = format!("{id}.log");
+        let mut logs: Vec<_> = names.filter(|name| name.starts_with(&own)).collect();
+        logs.sort();
+        logs
+    };
+    let part = |suffix: &str| format!("{id}.log{suffix}");
+    assert_eq!(logs(), [part(""), part(".1"), part(".2")]);
+    // A removal by a program with other options deletes all of them.
+    let other = Hosts::new(endpoint.client.clone(), Options::default());
+    let other = other.open("vch").await.unwrap();
+    other.exec().remove(&id).await.unwrap();
+    assert_eq!(logs(), [""; 0]);
     endpoint.simulator.shutdown().await;
 }
 
@@ -183,8 +247,10 @@ async fn a_client_that_reads_the_log_of_a_run_misses_nothing_of_it() {
 struct Torn {
     /// The outcome in the log of each run; `None` if the log ends with output.
     outcomes: Arc<std::sync::Mutex<Vec<Option<Outcome>>>>,
-    runs: Arc<AtomicI64>,
 }
+
+/// The second in which all runs of a [`Torn`] guest start and end.
+const SAME_SECOND: i64 = 1000;
 
 #[async_trait]
 impl Guest for Torn {
@@ -194,17 +260,21 @@ impl Guest for Torn {
             machine.shutdown_requested().await;
             return;
         };
-        let second = 1000 * (1 + self.runs.fetch_add(1, Ordering::Relaxed));
-        let start = second.to_string();
+        let start = SAME_SECOND.to_string();
         for (leaf, value) in [("detail.starttime", &*start), ("started", "true")] {
             let key = format!("guestinfo.vice..sessions|{id}.{leaf}");
             machine.set(&key, value).unwrap();
         }
         let mut bytes = Vec::new();
-        guest_io::log::encode(Stream::Stdout, second * SECOND, b"output\n", &mut bytes);
+        let time = SAME_SECOND * SECOND;
+        guest_io::log::encode(Stream::Stdout, time, b"output\n", &mut bytes);
         let outcome = self.outcomes.lock().unwrap().remove(0);
         match outcome {
-            Some(outcome) => guest_io::log::encode_end(second * SECOND, outcome, &mut bytes),
+            Some(outcome) => {
+                let number = machine.get("guestinfo.vice./run").unwrap();
+                let run = RunMark::of(number.unwrap().parse().unwrap());
+                End::new(time, outcome).run(run).encode(&mut bytes);
+            }
             // Not even the output of this run is in the log.
             None => bytes.clear(),
         }
@@ -218,13 +288,12 @@ async fn an_exit_whose_report_was_lost_is_read_from_the_end_of_the_log() {
     let outcomes = vec![
         Some(Outcome::Code(5)),
         Some(Outcome::OutOfMemory),
-        // The final record of the run before is not that of this run.
+        // The final record of the run before, from the same second, is not that of this run.
         None,
         Some(Outcome::Signal(9)),
     ];
     let guest = Torn {
         outcomes: Arc::new(std::sync::Mutex::new(outcomes)),
-        runs: Arc::default(),
     };
     let endpoint = Endpoint::with(guest, Dialect::Vic1).await;
     let spec = ContainerSpec::new("torn", Command::new("/torn"));

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use guest_io::log::{End, Outcome, RunMark};
 use portlayer::exec::{Command, ContainerSpec, Exec, ExecExt, StartOptions, StopOptions};
 use portlayer::vsphere::{Dialect, Hosts, Options, VsphereExec};
 use portlayer::{ContainerId, Error, ErrorKind, ExitStatus, State, StateKind};
 use simulator::{Guest, GuestMachine, Platform, Reaction};
+use tokio::io::AsyncWriteExt as _;
 
 use crate::{Endpoint, full};
 
@@ -172,6 +174,8 @@ async fn only_one_first_start_even_if_its_answer_is_lost() {
 enum Boot {
     Hangs,
     Fails,
+    /// The agent cannot prepare the machine, and its report is lost: only the log has the reason.
+    CannotPrepare,
 }
 
 #[async_trait::async_trait]
@@ -180,7 +184,16 @@ impl Guest for Boot {
         let is_container = machine
             .get("guestinfo.vice./sessions")
             .is_ok_and(|keys| keys.is_some());
-        if matches!(self, Self::Fails) && is_container {
+        if matches!(self, Self::CannotPrepare) && is_container {
+            let number = machine.get("guestinfo.vice./run").unwrap().unwrap();
+            let end = End::new(1_467_000_000_000_000_000, Outcome::NotStarted)
+                .run(RunMark::of(number.parse().unwrap()))
+                .reason(format!("run {number} has no disk"));
+            let mut record = Vec::new();
+            end.encode(&mut record);
+            machine.serial(1).unwrap().write_all(&record).await.unwrap();
+        }
+        if !matches!(self, Self::Hangs) && is_container {
             machine.power_off();
         }
         std::future::pending::<()>().await;
@@ -232,4 +245,29 @@ async fn a_start_whose_boot_panics_says_so() {
         assert_eq!(state(&exec, &id).await, stopped);
     }
     exec.remove(&id).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_failed_start_whose_report_was_lost_has_the_reason_from_the_log() {
+    let guest = Boot::CannotPrepare;
+    let endpoint = Endpoint::with(Dialect::Vic1, Platform::default(), guest).await;
+    let exec = open(&endpoint).await;
+    let id = exec
+        .create(ContainerSpec::new("job", Command::new("/run")))
+        .await
+        .unwrap();
+    for run in 1..=2 {
+        let error = exec.start(&id, StartOptions::new()).await.unwrap_err();
+        let ErrorKind::GuestFailed { reason } = error.kind() else {
+            panic!("{error}");
+        };
+        assert_eq!(**reason, *format!("run {run} has no disk"));
+        // The log and the exit agree, for other programs, too.
+        let stopped = State::Stopped {
+            exit: ExitStatus::NotLaunched,
+        };
+        assert_eq!(state(&exec, &id).await, stopped);
+        assert_eq!(state(&open(&endpoint).await, &id).await, stopped);
+        assert_eq!(exec.wait(&id).await.unwrap(), ExitStatus::NotLaunched);
+    }
 }

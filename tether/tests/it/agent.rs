@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use guest_io::Stream;
-use guest_io::log::{Decoder, End, Format, Item, Outcome};
+use guest_io::log::{Decoder, End, Format, Item, Outcome, RunMark};
 use guestinfo::rpc::{GuestRpc, Memory, RpcError};
 use guestinfo::vic::{Command, ExecutorConfig, NetworkEndpoint, SessionConfig, Started};
 use guestinfo::{Dialect, decode, encode};
@@ -27,6 +27,13 @@ pub(crate) struct Keys(Arc<Mutex<Memory>>);
 impl Keys {
     pub(crate) fn new(config: &ExecutorConfig, dialect: Dialect) -> Self {
         let keys = encode(config, dialect).expect("keys");
+        Self(Arc::new(Mutex::new(Memory::from_iter(keys))))
+    }
+
+    /// Creates the keys of a run with this number, which the guest cannot write.
+    fn of_run(config: &ExecutorConfig, number: i64) -> Self {
+        let mut keys = encode(config, Dialect::Vic1).expect("keys");
+        keys.insert("guestinfo.vice./run".to_owned(), number.to_string());
         Self(Arc::new(Mutex::new(Memory::from_iter(keys))))
     }
 
@@ -185,42 +192,83 @@ async fn a_session_is_started_logged_and_its_end_is_reported() {
 }
 
 /// Runs a container whose log is written, and returns the final record.
-async fn final_record(script: &str, change: impl FnOnce(&mut ExecutorConfig)) -> Option<Outcome> {
+async fn final_record(script: &str, change: impl FnOnce(&mut ExecutorConfig)) -> Option<End> {
     let (_place, machine) = machine().await?;
     let mut config = container(script);
     change(&mut config);
-    let keys = Keys::new(&config, Dialect::Vic1);
+    Some(end_of_log(machine, Keys::of_run(&config, 300)).await)
+}
+
+/// Runs an agent, and returns the final record of its log.
+async fn end_of_log(platform: Arc<dyn Platform>, keys: Keys) -> End {
     let (log, mut written) = tokio::io::duplex(1 << 16);
     let wires = Wires::default();
     *wires.log.lock().expect("a line") = Some(log);
-    let agent = Agent::new(machine, Arc::new(wires), keys);
+    let agent = Agent::new(platform, Arc::new(wires), keys);
     agent.run().await.expect("the agent succeeds");
     let mut bytes = Vec::new();
     written.read_to_end(&mut bytes).await.expect("the log");
-    let end = End::at_end(&bytes, true).expect("a final record");
-    Some(end.outcome)
+    End::at_end(&bytes, true).expect("a final record")
 }
 
 #[tokio::test]
 async fn the_final_record_of_the_log_says_how_the_run_ended() {
     let unchanged = |_: &mut ExecutorConfig| {};
-    let Some(outcome) = final_record("kill -TERM $$; while :; do :; done", unchanged).await else {
+    let Some(end) = final_record("kill -TERM $$; while :; do :; done", unchanged).await else {
         return;
     };
-    assert_eq!(outcome, Outcome::Signal(15));
-    let outcome = final_record("", |config| {
+    assert_eq!(end.outcome, Outcome::Signal(15));
+    assert_eq!((end.run, &*end.reason), (RunMark::of(300), ""));
+    let end = final_record("", |config| {
         let session = config.sessions.get_mut("main").expect("a session");
         session.command.path = "/missing".to_owned();
     });
-    assert_eq!(outcome.await, Some(Outcome::NotStarted));
+    let end = end.await.expect("a machine");
+    assert_eq!(end.outcome, Outcome::NotStarted);
+    assert!(end.reason.contains("/missing"), "{end:?}");
     // Another session that ends later does not count.
-    let outcome = final_record("exit 3", |config| {
+    let end = final_record("exit 3", |config| {
         config.common.id = "main".to_owned();
         let mut second = config.sessions["main"].clone();
         second.command.args[2] = "sleep 0.2; exit 5".to_owned();
         config.sessions.insert("second".to_owned(), second);
     });
-    assert_eq!(outcome.await, Some(Outcome::Code(3)));
+    assert_eq!(end.await.expect("a machine").outcome, Outcome::Code(3));
+}
+
+/// A machine that cannot be prepared.
+#[derive(Debug)]
+struct Broken(&'static str);
+
+#[async_trait]
+impl Platform for Broken {
+    async fn prepare(&self, _: &ExecutorConfig) -> Result<Prepared, PlatformError> {
+        Err(PlatformError::new(self.0))
+    }
+
+    async fn launch(&self, _: Launch) -> Result<Process, PlatformError> {
+        panic!("the machine is not prepared");
+    }
+
+    async fn signal(&self, _: i32, _: i32) -> Result<(), PlatformError> {
+        panic!("no process was started");
+    }
+
+    async fn shutdown_requested(&self) {
+        std::future::pending::<()>().await;
+    }
+
+    async fn power_off(&self) {}
+}
+
+#[tokio::test]
+async fn the_reason_why_a_machine_could_not_be_prepared_is_in_the_keys_and_in_the_log() {
+    let reason = "no disk has the label \"containerfs\"";
+    let keys = Keys::of_run(&container("exit 0"), 2);
+    let end = end_of_log(Arc::new(Broken(reason)), keys.clone()).await;
+    assert_eq!(keys.session("main").started, Started::failed(reason));
+    assert_eq!((end.outcome, &*end.reason), (Outcome::NotStarted, reason));
+    assert_eq!(end.run, RunMark::of(2));
 }
 
 #[tokio::test]

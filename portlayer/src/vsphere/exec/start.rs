@@ -72,11 +72,18 @@ impl Shared {
                 if state.exit() == Some(ExitStatus::NeverOn) {
                     state = self.went_off(id, &vm).await?;
                 }
+                let mut failure = None;
+                if state.exit() == Some(ExitStatus::NeverOn) {
+                    failure = self.logged_failure(id).await;
+                }
                 if let State::Stopped { .. } = state {
                     self.write_down(id).await;
                 }
-                match state.exit() {
-                    Some(ExitStatus::NeverOn) => Err(Error::guest_failed(resource, BOOT_FAILED)),
+                match (failure, state.exit()) {
+                    (Some(reason), _) => Err(Error::guest_failed(resource, reason)),
+                    (None, Some(ExitStatus::NeverOn)) => {
+                        Err(Error::guest_failed(resource, BOOT_FAILED))
+                    }
                     _ => Ok(state),
                 }
             }
