@@ -362,6 +362,8 @@ impl Incoming {
 }
 
 /// Forwards data until the session ends or all handles are dropped.
+///
+/// What is sent is boxed: the futures of `russh` are large, and an idle session has none.
 async fn run(
     mut reader: ChannelReadHalf,
     writer: ChannelWriteHalf<Msg>,
@@ -385,7 +387,7 @@ async fn run(
                     while !data.is_empty() {
                         let piece = data.split_to(data.len().min(PIECE));
                         credit.take(cost(piece.len())).await;
-                        writer.data_bytes(piece).await?;
+                        Box::pin(writer.data_bytes(piece)).await?;
                     }
                 }
                 InputCommand::Confirm(confirm) => {
@@ -393,7 +395,7 @@ async fn run(
                     let _ = confirm.send(());
                 }
                 InputCommand::Close(sent) => {
-                    writer.eof().await?;
+                    Box::pin(writer.eof()).await?;
                     let _ = sent.send(());
                 }
             }
@@ -402,22 +404,7 @@ async fn run(
     };
     let request = async {
         while let Some(request) = requests.next().await {
-            let frame = match request {
-                Request::Resize(window) => {
-                    writer
-                        .window_change(window.columns, window.rows, 0, 0)
-                        .await?;
-                    continue;
-                }
-                Request::Signal(name) => {
-                    writer.signal(signals::from_name(&name)).await?;
-                    continue;
-                }
-                Request::Unblock => control::Control::Unblock,
-                Request::Grant(bytes) => control::Control::Grant(bytes),
-            };
-            let frame = Bytes::copy_from_slice(&frame.encode());
-            writer.extended_data_bytes(CONTROL_TYPE, frame).await?;
+            Box::pin(send(&writer, request)).await?;
         }
         Ok::<(), russh::Error>(())
     };
@@ -426,5 +413,19 @@ async fn run(
         _ = write => {}
         _ = request => {}
     }
-    let _ = writer.close().await;
+    let _ = Box::pin(writer.close()).await;
+}
+
+async fn send(writer: &ChannelWriteHalf<Msg>, request: Request) -> Result<(), russh::Error> {
+    let frame = match request {
+        Request::Resize(window) => {
+            let (columns, rows) = (window.columns, window.rows);
+            return writer.window_change(columns, rows, 0, 0).await;
+        }
+        Request::Signal(name) => return writer.signal(signals::from_name(&name)).await,
+        Request::Unblock => control::Control::Unblock,
+        Request::Grant(bytes) => control::Control::Grant(bytes),
+    };
+    let frame = Bytes::copy_from_slice(&frame.encode());
+    writer.extended_data_bytes(CONTROL_TYPE, frame).await
 }

@@ -3,6 +3,8 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+use vim25::{Ref, mo};
+
 use super::{Shared, Snapshot};
 use crate::vsphere::derive_state::Power;
 use crate::{
@@ -83,38 +85,59 @@ impl Shared {
             match seen.await? {
                 Err(broken) => return Err(broken),
                 Ok(Seen::Ended { exit, unwritten }) => {
-                    if exit == ExitStatus::Lost
-                        && let Some(exit) = self.logged_exit(id).await
-                    {
-                        self.write_down(id).await;
-                        return Ok(exit);
-                    }
-                    if unwritten {
-                        self.write_down(id).await;
-                    }
-                    return Ok(exit);
+                    // Boxed like the other rare steps, because there can be many waits.
+                    return Ok(Box::pin(self.settled_exit(id, exit, unwritten)).await);
                 }
                 Ok(Seen::Silent) => {
-                    let woken = self.index.watch(&vm, &resource, |machine| {
-                        let snapshot = self.snapshot(id, machine);
-                        match self.end(id, &snapshot) {
-                            Some(Ok(Seen::Silent)) => ControlFlow::Continue(()),
-                            _ => ControlFlow::Break(()),
-                        }
-                    });
-                    match tokio::time::timeout(self.options.settle_timeout, woken).await {
-                        // The machine was registered again under another reference: find it again.
-                        Ok(moved) => moved?,
-                        // Unless this process is powering the machine on.
-                        Err(_elapsed) => {
-                            let state = self.look(id).await?.state;
-                            if let State::Stopped { exit } = state {
-                                return Ok(exit);
-                            }
-                        }
+                    if let Some(exit) = Box::pin(self.silent_exit(id, &vm)).await? {
+                        return Ok(exit);
                     }
                 }
             }
+        }
+    }
+
+    /// Returns the exit of a run that ended with this status, and persists it.
+    async fn settled_exit(
+        &self,
+        id: &ContainerId,
+        exit: ExitStatus,
+        unwritten: bool,
+    ) -> ExitStatus {
+        if exit == ExitStatus::Lost
+            && let Some(exit) = self.logged_exit(id).await
+        {
+            self.write_down(id).await;
+            return exit;
+        }
+        if unwritten {
+            self.write_down(id).await;
+        }
+        exit
+    }
+
+    /// Returns the exit of a run of which nothing is known, unless something becomes known soon.
+    async fn silent_exit(
+        &self,
+        id: &ContainerId,
+        vm: &Ref<mo::VirtualMachine>,
+    ) -> Result<Option<ExitStatus>> {
+        let resource = Resource::container(id);
+        let woken = self.index.watch(vm, &resource, |machine| {
+            let snapshot = self.snapshot(id, machine);
+            match self.end(id, &snapshot) {
+                Some(Ok(Seen::Silent)) => ControlFlow::Continue(()),
+                _ => ControlFlow::Break(()),
+            }
+        });
+        match tokio::time::timeout(self.options.settle_timeout, woken).await {
+            // The machine was registered again under another reference: find it again.
+            Ok(moved) => moved.map(|()| None),
+            // Unless this process is powering the machine on.
+            Err(_elapsed) => match self.look(id).await?.state {
+                State::Stopped { exit } => Ok(Some(exit)),
+                _ => Ok(None),
+            },
         }
     }
 

@@ -158,7 +158,9 @@ impl Hub {
             members.begin();
         }
         let mut run_events = RunEvents::new(self.exec.clone(), self.id, before);
-        if let Some((session, attach)) = self.connect(members, &mut run_events).await {
+        // Futures that are large and end soon are boxed, because there can be many attached clients.
+        let connected = Box::pin(self.connect(members, &mut run_events)).await;
+        if let Some((session, attach)) = connected {
             while let Some(member) = self.joins.try_next() {
                 members.add(member);
             }
@@ -263,7 +265,7 @@ impl Hub {
                     continue;
                 }
             };
-            match session.attach(&self.id.to_string()).await {
+            match Box::pin(session.attach(&self.id.to_string())).await {
                 Ok(attach) => return Some((session, attach)),
                 Err(SessionError::Lost) => {
                     // Wait for a new line.

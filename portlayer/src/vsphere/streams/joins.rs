@@ -40,7 +40,14 @@ impl Joins {
     }
 
     pub(super) fn try_next(&self) -> Option<Member> {
-        self.lock().as_mut()?.pop_front()
+        let mut waiting = self.lock();
+        let waiting = waiting.as_mut()?;
+        let member = waiting.pop_front();
+        if waiting.is_empty() {
+            // Keep no memory for clients that may never come.
+            *waiting = VecDeque::new();
+        }
+        member
     }
 
     /// Records that the task ends, unless a client has joined in the meantime.

@@ -232,7 +232,8 @@ impl Registry {
         let _ = stream.set_nodelay(true);
         let registry = Arc::clone(&self);
         let recognize = move |fingerprint| async move { registry.recognize(fingerprint).await };
-        let session = self.connector.connect(stream, recognize).await?;
+        // Boxed, because it is large, and most of the time the task only waits for the end.
+        let session = Box::pin(self.connector.connect(stream, recognize)).await?;
         let Owner::Container(id) = self.owner(session.fingerprint()) else {
             return Ok(());
         };

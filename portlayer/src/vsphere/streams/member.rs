@@ -109,6 +109,10 @@ impl Members {
         if self.begun {
             self.read_from_log(&member);
         }
+        if self.members.is_empty() {
+            // Usually, there is only one.
+            self.members.reserve_exact(1);
+        }
         self.members.push(member);
     }
 

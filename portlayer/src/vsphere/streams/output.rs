@@ -33,7 +33,7 @@ struct Reader {
     pieces: mpsc::Receiver<Piece>,
     /// Held so that the hub does not regard the client as detached.
     _presence: mpsc::Sender<Infallible>,
-    log: Option<RunLog>,
+    log: Option<Box<RunLog>>,
     /// Held so that the log is not removed.
     reading: Option<Reading>,
     ready: VecDeque<Chunk>,
@@ -60,7 +60,7 @@ pub(super) fn output(
     let reader = Reader {
         pieces,
         _presence: presence,
-        log,
+        log: log.map(Box::new),
         reading: None,
         ready: VecDeque::new(),
         phase: Phase::Line,
@@ -101,14 +101,15 @@ impl Reader {
                 (_, None) => return None,
                 (_, Some(log)) => log,
             };
-            match log.read(&mut self.ready).await {
+            // Boxed, because it is large, and most clients never read the log.
+            match Box::pin(log.read(&mut self.ready)).await {
                 Err(error) => return Some(Err(error)),
                 Ok(true) => continue,
                 Ok(false) => {}
             }
             if self.phase == Phase::Rest {
                 self.phase = Phase::Over;
-                if let Err(error) = log.finish(&mut self.ready).await {
+                if let Err(error) = Box::pin(log.finish(&mut self.ready)).await {
                     return Some(Err(error));
                 }
                 self.reading = None;
