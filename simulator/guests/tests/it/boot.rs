@@ -3,6 +3,8 @@
 //! QEMU. The initramfs contains the agent as `/init` and the kernel's modules in `/modules`. One test
 //! also requires `TETHER_BUSYBOX`, the path of a static busybox.
 
+mod failures;
+
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::Stdio;
@@ -33,6 +35,7 @@ const SLOT: u32 = 5;
 /// A machine's keys, at the host.
 type Keys = Arc<Mutex<Memory>>;
 
+#[derive(Debug)]
 struct Machine {
     folder: TempDir,
     keys: Keys,
@@ -370,6 +373,9 @@ async fn a_machine_without_its_disk_says_so_and_powers_off() {
         panic!("{:?}", machine.config().sessions["main"].started);
     };
     assert!(reason.contains("containerfs"), "{reason}");
+    let log = fs::read(machine.path("log")).expect("a log");
+    let end = End::at_end(&log, true).expect("a final record");
+    assert_eq!((end.outcome, &end.reason), (Outcome::NotStarted, reason));
 }
 
 #[tokio::test]
