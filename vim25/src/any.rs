@@ -150,8 +150,12 @@ impl Any {
         }
         let mut out = Builder::default();
         out.copy(0, self.node());
+        let mut doc = out.finish();
+        // Detached values are kept for long.
+        doc.cells.shrink_to_fit();
+        doc.text.shrink_to_fit();
         Self {
-            doc: Arc::new(out.finish()),
+            doc: Arc::new(doc),
             at: 0,
         }
     }

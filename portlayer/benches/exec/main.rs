@@ -19,7 +19,7 @@
 //! | requests for each of them, the poll included | 6 | 2.3 | met |
 //! | list of 10,000 containers with an index to be filled | 300 ms | 4.7 s | missed |
 //! | list of 10,000 containers with a warm index | 5 ms | 26 ms | missed |
-//! | memory of the index, 10,000 containers of 56 keys | 40 MiB, for 30 keys | 386 MiB | missed |
+//! | memory of the index, 10,000 containers of 56 keys | 40 MiB, for 30 keys | 231 MiB | missed |
 //!
 //! The memory is what the process gained by the first list, so it includes what the allocator keeps.
 #![allow(

@@ -124,6 +124,7 @@ mod log_rotation;
 mod machine_spec;
 mod networks;
 mod options;
+mod packed_keys;
 mod probe;
 mod record;
 mod room;

@@ -167,7 +167,7 @@ async fn observe(
     endpoint
         .reconfigure(vm, &change(None, SAME_KEY, "4"), resource)
         .await?;
-    let keys = endpoint.machine(vm, resource).await?.keys;
+    let keys = endpoint.machine(vm, resource).await?.keys.unpack();
     if keys
         .keys()
         .filter(|key| key.eq_ignore_ascii_case(KEY))

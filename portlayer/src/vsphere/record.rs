@@ -11,6 +11,7 @@ use crate::exec::{Command, ContainerSpec, Limit, RootFs};
 use crate::image::ImageId;
 use crate::network::{EndpointInfo, EndpointSpec};
 use crate::vsphere::networks::filed_as;
+use crate::vsphere::packed_keys::PackedKeys;
 use crate::vsphere::run_state::RunState;
 
 /// The keys of one machine and their values.
@@ -21,7 +22,7 @@ pub(super) type Keys = BTreeMap<String, String>;
 pub(super) const REMOVING: &str = "portlayer/removing";
 
 /// Returns whether the removal of the container with these keys has started.
-pub(super) fn is_half_removed(keys: &Keys) -> bool {
+pub(super) fn is_half_removed(keys: &PackedKeys) -> bool {
     keys.get(REMOVING).is_some_and(|text| !text.is_empty())
 }
 
@@ -34,8 +35,9 @@ pub(super) struct Record {
     /// The container's connections with the assigned addresses. Their specifications are also in
     /// `spec`.
     pub(super) endpoints: Vec<EndpointInfo>,
-    /// The connections by scope, in the form that the guest reads, with the guest's reports.
-    networks: BTreeMap<String, NetworkEndpoint>,
+    /// The connections by scope, in the form that the guest reads, with the guest's reports. They
+    /// are large, and a node of the map has room for eleven.
+    networks: BTreeMap<String, Box<NetworkEndpoint>>,
 }
 
 /// State for which VIC has no keys. The guest can neither see nor write it.
@@ -116,7 +118,7 @@ impl Record {
     ) -> Self {
         self.spec.endpoints = endpoints.iter().map(|e| e.spec.clone()).collect();
         self.endpoints = endpoints.to_vec();
-        self.networks = networks;
+        self.networks = boxed(networks);
         self
     }
 
@@ -205,7 +207,11 @@ impl Record {
             layer_id: image.map(|id| id.digest().hex()).unwrap_or_default(),
             image_id: image.map(ToString::to_string).unwrap_or_default(),
             hostname: spec.host_name.clone().unwrap_or_default(),
-            networks: self.networks.clone(),
+            networks: self
+                .networks
+                .iter()
+                .map(|(scope, network)| (scope.clone(), NetworkEndpoint::clone(network)))
+                .collect(),
             ..ExecutorConfig::default()
         };
         let mut keys = encode(&container, dialect)?;
@@ -284,9 +290,14 @@ impl Record {
             spec,
             created: (created != Timestamp::default()).then_some(created),
             endpoints,
-            networks: container.networks,
+            networks: boxed(container.networks),
         })
     }
+}
+
+fn boxed(networks: BTreeMap<String, NetworkEndpoint>) -> BTreeMap<String, Box<NetworkEndpoint>> {
+    let boxed = |(scope, network)| (scope, Box::new(network));
+    networks.into_iter().map(boxed).collect()
 }
 
 /// Reads the connections from the stored JSON, or otherwise from the keys that VIC wrote for the

@@ -15,7 +15,8 @@ use crate::{ContainerId, ExitStatus};
 #[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
 pub(super) struct RunState {
     #[guestinfo(key = "sessions", scope = "read-only")]
-    sessions: BTreeMap<String, Session>,
+    // A node of the map has room for eleven sessions, and there is usually one.
+    sessions: BTreeMap<String, Box<Session>>,
     /// The number of the run, as in [`HostOnly::starts`]. The guest can read it but not write it, and
     /// its agent notes it at the end of the log. VIC does not have this key.
     #[guestinfo(vic1(key = "run", scope = "read-only"))]
@@ -157,7 +158,7 @@ impl RunState {
     /// Returns the keys of a session that describe the exit of its process.
     pub(super) fn keys_of_an_end(id: &str, dialect: Dialect) -> Result<Vec<String>, EncodeError> {
         let at_rest = |session| Self {
-            sessions: [(id.to_owned(), session)].into(),
+            sessions: [(id.to_owned(), Box::new(session))].into(),
             ..Self::default()
         };
         let (new, ended) = (at_rest(Session::default()), at_rest(Session::ended()));
@@ -222,7 +223,7 @@ impl RunState {
     }
 
     fn numbered(&self, starts: i64, dialect: Dialect) -> Self {
-        let begun = |id: &String| (id.clone(), Session::begun(dialect));
+        let begun = |id: &String| (id.clone(), Box::new(Session::begun(dialect)));
         let host = HostOnly {
             starts: Some(starts),
             exit: None,
@@ -261,7 +262,9 @@ impl RunState {
 
     fn session(&self, id: &ContainerId) -> Option<&Session> {
         let digits = id.digits();
-        self.sessions.get(std::str::from_utf8(&digits).ok()?)
+        self.sessions
+            .get(std::str::from_utf8(&digits).ok()?)
+            .map(Box::as_ref)
     }
 }
 

@@ -129,7 +129,7 @@ pub(super) async fn claim(
     let name = Uuid::new_v4().simple().to_string();
     for _ in 0..ROUNDS {
         let appliance = contender.read().await?;
-        let claims = Claims::read(&appliance.keys);
+        let claims = Claims::read(&appliance.keys.unpack());
         let epoch = match &claims.writer {
             None => 1,
             Some(writer) => match contender.contest(&appliance, &claims, patience).await? {
@@ -200,7 +200,7 @@ impl Contender<'_> {
         let vm = &self.objects.appliance;
         let mut is_shown = false;
         let answer = self.endpoint.watch(vm, &self.host, |machine| {
-            let now = Claims::read(&machine.keys);
+            let now = Claims::read(&machine.keys.unpack());
             is_shown |= now.claim.as_ref() == Some(&nonce);
             if now.answer.as_ref() == Some(&nonce) {
                 ControlFlow::Break(Outcome::Answered)
@@ -220,7 +220,7 @@ impl Contender<'_> {
     /// Becomes the writer, if `before` is still the current one. Returns whether that succeeded.
     async fn take(&self, before: &Option<Named>, me: &Named) -> Result<bool> {
         let appliance = self.read().await?;
-        let claims = Claims::read(&appliance.keys);
+        let claims = Claims::read(&appliance.keys.unpack());
         let is_answered = claims.claim.is_some() && claims.open().is_none();
         if claims.writer != *before || (before.is_some() && is_answered) {
             return Ok(false);
@@ -235,7 +235,7 @@ impl Contender<'_> {
             return Ok(false);
         }
         // If an endpoint accepts changes with outdated versions, the last writer wins.
-        let now = Claims::read(&self.read().await?.keys);
+        let now = Claims::read(&self.read().await?.keys.unpack());
         Ok(now.writer.as_ref() == Some(me))
     }
 }
@@ -271,7 +271,7 @@ async fn keep(
     };
     loop {
         let due = endpoint.watch(&objects.appliance, &contender.host, |machine| {
-            let claims = Claims::read(&machine.keys);
+            let claims = Claims::read(&machine.keys.unpack());
             match (&claims.writer, claims.open()) {
                 (None, _) => ControlFlow::Break(Task::Renew(Box::new(machine))),
                 (Some(writer), _) if *writer != me => {
@@ -313,7 +313,7 @@ async fn keep(
     let release = async {
         for _ in 0..ROUNDS {
             let appliance = contender.read().await?;
-            let is_mine = Claims::read(&appliance.keys).writer.as_ref() == Some(&me);
+            let is_mine = Claims::read(&appliance.keys.unpack()).writer.as_ref() == Some(&me);
             if !is_mine
                 || contender
                     .write(&appliance, &[(WRITER, ""), (CLAIM, ""), (ANSWER, "")])

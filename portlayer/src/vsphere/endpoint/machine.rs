@@ -13,6 +13,7 @@ use crate::exec::Resources;
 use crate::vsphere::allocation::from_info;
 use crate::vsphere::derive_state::Power;
 use crate::vsphere::fault;
+use crate::vsphere::packed_keys::PackedKeys;
 use crate::vsphere::record::Keys;
 use crate::{Error, Resource, Result};
 
@@ -59,7 +60,7 @@ pub(in crate::vsphere) struct Machine {
     pub(in crate::vsphere) power: Power,
     /// Why the endpoint cannot use the machine, if it cannot.
     pub(in crate::vsphere) unusable: Option<String>,
-    pub(in crate::vsphere) keys: Keys,
+    pub(in crate::vsphere) keys: PackedKeys,
     pub(in crate::vsphere) change_version: Option<String>,
     pub(in crate::vsphere) uuid: Option<Uuid>,
     /// Whether the machine is a template, which is in no pool and cannot be powered on.
@@ -97,7 +98,10 @@ impl Machine {
                 ) => None,
                 Some(state) => Some(format!("the connection state of its machine is {state}")),
             },
-            keys: properties.value(EXTRA_CONFIG).map(keys).unwrap_or_default(),
+            keys: properties
+                .value(EXTRA_CONFIG)
+                .map(|options| keys(options).into())
+                .unwrap_or_default(),
             change_version: properties
                 .value(CHANGE_VERSION)
                 .filter(|version| !version.is_empty()),

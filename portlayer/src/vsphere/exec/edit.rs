@@ -53,7 +53,7 @@ impl Shared {
                 Err(error) if tries >= self.options.conflict_retries => {
                     let now = self.machine(id).await?;
                     let first = first.as_ref().unwrap_or(&snapshot.machine);
-                    let changed = changed_keys(&first.keys, &now.keys);
+                    let changed = changed_keys(&first.keys.unpack(), &now.keys.unpack());
                     return Err(
                         Error::new(ErrorKind::Conflict { changed }, resource).with_source(error)
                     );

@@ -198,7 +198,7 @@ impl Shared {
         let internal = |error| Error::internal(Resource::container(id), error);
         let mut changes = run.changes(&snapshot.run, dialect).map_err(internal)?;
         if snapshot.machine.has_stale_name()
-            && let Ok(old) = Record::read(&snapshot.machine.keys)
+            && let Ok(old) = Record::read(&snapshot.machine.keys.unpack())
         {
             let mut new = old.clone();
             snapshot.machine.name().clone_into(&mut new.spec.name);
@@ -212,6 +212,7 @@ impl Shared {
 
     /// Returns the dialect in which the machine's keys are written.
     pub(super) fn dialect(&self, snapshot: &Snapshot) -> Dialect {
-        Dialect::detect(snapshot.machine.keys.keys()).unwrap_or(self.options.dialect)
+        let keys = snapshot.machine.keys.unpack();
+        Dialect::detect(keys.keys()).unwrap_or(self.options.dialect)
     }
 }

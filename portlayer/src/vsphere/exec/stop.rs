@@ -174,7 +174,7 @@ impl Shared {
         snapshot: &Snapshot,
         signal: Option<Signal>,
     ) -> Result<Delivery> {
-        let own = Record::read(&snapshot.machine.keys)
+        let own = Record::read(&snapshot.machine.keys.unpack())
             .ok()
             .and_then(|record| record.spec.command.stop_signal)
             .unwrap_or(Signal::TERM);

@@ -71,7 +71,7 @@ impl Shared {
         // first.
         let snapshot = self.look(id).await?;
         self.require(id, &snapshot, edit.allowed())?;
-        let before = Record::read(&snapshot.machine.keys)
+        let before = Record::read(&snapshot.machine.keys.unpack())
             .map(|record| record.endpoints)
             .unwrap_or_default();
         let specs: Vec<_> = before.iter().map(|e| e.spec.clone()).collect();
@@ -107,7 +107,7 @@ impl Shared {
         connections: Option<&Connections<'_>>,
     ) -> Result<Option<VirtualMachineConfigSpec>> {
         let resource = Resource::container(id);
-        let old = Record::read(&snapshot.machine.keys).map_err(|broken| {
+        let old = Record::read(&snapshot.machine.keys.unpack()).map_err(|broken| {
             Error::invalid_state(resource.clone(), StateKind::Broken, edit.allowed())
                 .with_source(broken)
         })?;

@@ -170,5 +170,5 @@ impl Job<'_> {
 }
 
 fn record(machine: &Machine) -> Option<HostRecord> {
-    HostRecord::read(&machine.keys)
+    HostRecord::read(&machine.keys.unpack())
 }

@@ -54,7 +54,7 @@ impl Shared {
             .await?;
         let machine = self.endpoint.machine(vm, &job.host).await?;
         job.must_own(&machine)?;
-        for stale in written_keys(&machine.keys) {
+        for stale in written_keys(&machine.keys.unpack()) {
             keys.entry(stale).or_default();
         }
         let devices = self.endpoint.devices(vm, &job.host).await?;

@@ -71,7 +71,7 @@ impl Shared {
         }
         // The appliance records which networks were created, so they are removed before the
         // appliance.
-        let mut created = created_networks(&found.machine.keys);
+        let mut created = created_networks(&found.machine.keys.unpack());
         created.extend(self.marked_networks(&found, &datacenter, &pool).await?);
         let created = created.iter().map(|(name, vlan)| (name.as_str(), *vlan));
         self.endpoint

@@ -27,7 +27,7 @@ pub(super) struct Found {
 
 impl Found {
     pub(super) fn read(machine: Machine) -> Option<Self> {
-        let record = HostRecord::read(&machine.keys)?;
+        let record = HostRecord::read(&machine.keys.unpack())?;
         Some(Self { record, machine })
     }
 

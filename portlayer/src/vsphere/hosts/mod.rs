@@ -344,7 +344,8 @@ impl Shared {
 
     /// Persists the result of a probe. Best effort: otherwise, the next program probes again.
     async fn keep_probed(&self, found: &Found, objects: &HostObjects, probed: String) {
-        let dialect = Dialect::detect(found.machine.keys.keys()).unwrap_or(self.options.dialect);
+        let dialect =
+            Dialect::detect(found.machine.keys.unpack().keys()).unwrap_or(self.options.dialect);
         let kept = async {
             let host = objects.host();
             let keys = HostRecord::probed_key(probed, dialect)

@@ -43,7 +43,8 @@ impl Shared {
                 self.delete_files_of(id, datastore).await?;
             }
         }
-        let dialect = Dialect::detect(found.machine.keys.keys()).unwrap_or(self.options.dialect);
+        let dialect =
+            Dialect::detect(found.machine.keys.unpack().keys()).unwrap_or(self.options.dialect);
         let all: Vec<_> = ids.iter().copied().collect();
         for ids in all.chunks(RECORDED) {
             let keys = HostRecord::removing_key(ids, dialect)

@@ -415,7 +415,8 @@ impl Shared {
             return Err(self.refused(resource, error));
         }
         let shows = |seen: &Seen| {
-            let value = |key| seen.keys.get(key).map_or("", String::as_str);
+            let keys = seen.keys.unpack();
+            let value = |key| keys.get(key).map_or("", String::as_str);
             wanted.iter().all(|(key, text)| value(key) == text)
         };
         let written = self.index.written(vm, resource, Written::Change, shows);

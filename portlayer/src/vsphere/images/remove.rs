@@ -48,7 +48,7 @@ impl Shared {
                 // After this change, no container is created from the image.
                 record::removing(None)
             } else {
-                found.record.without(id, &found.machine.keys)
+                found.record.without(id, &found.machine.keys.unpack())
             };
             match self.write(&found, change, &resource).await {
                 Ok(()) if is_last => break,

@@ -30,13 +30,13 @@ const LATEST_MAX: usize = 1024;
 /// running a moment later.
 #[derive(Debug, Default)]
 pub(super) struct Content {
-    entries: HashMap<Vm, watch::Sender<Arc<Seen>>>,
+    entries: HashMap<Vm, Entry>,
     /// Machines that were read and that no report has confirmed yet, with the time of the last
     /// read.
     unconfirmed: HashMap<Vm, Instant>,
     uuids: HashMap<Uuid, Vm>,
-    names: HashMap<String, BTreeSet<Vm>>,
-    ids: BTreeMap<ContainerId, BTreeSet<Vm>>,
+    names: HashMap<String, Few>,
+    ids: BTreeMap<ContainerId, Few>,
     images: BTreeSet<Vm>,
     /// Machines that this process destroyed and that were not reported as removed yet.
     destroyed: HashMap<Vm, Instant>,
@@ -46,6 +46,53 @@ pub(super) struct Content {
     latest: VecDeque<Vm>,
     /// Whether all machines have been reported or read since the content was cleared.
     is_complete: bool,
+}
+
+/// A machine, with those who wait for its changes.
+#[derive(Debug)]
+struct Entry {
+    seen: Arc<Seen>,
+    /// Exists while the machine is watched: a channel takes half a kilobyte.
+    watched: Option<watch::Sender<Arc<Seen>>>,
+}
+
+impl Entry {
+    fn subscribe(&mut self) -> watch::Receiver<Arc<Seen>> {
+        let seen = &self.seen;
+        self.watched
+            .get_or_insert_with(|| watch::Sender::new(Arc::clone(seen)))
+            .subscribe()
+    }
+
+    fn change(&mut self, seen: &Arc<Seen>) {
+        self.seen = Arc::clone(seen);
+        match &self.watched {
+            Some(watched) if watched.receiver_count() > 0 => {
+                watched.send_replace(Arc::clone(seen));
+            }
+            _ => self.watched = None,
+        }
+    }
+}
+
+/// Machines with the same name or id, in order: one, unless a machine was copied. A set would
+/// have room for eleven.
+#[derive(Debug, Default)]
+struct Few(Vec<Vm>);
+
+impl Few {
+    fn insert(&mut self, vm: &Vm) {
+        if let Err(at) = self.0.binary_search(vm) {
+            self.0.reserve_exact(1);
+            self.0.insert(at, vm.clone());
+        }
+    }
+
+    /// Removes a machine, and returns whether none is left.
+    fn remove(&mut self, vm: &Vm) -> bool {
+        self.0.retain(|known| known != vm);
+        self.0.is_empty()
+    }
 }
 
 /// The result of processing a report.
@@ -90,11 +137,11 @@ impl Content {
     }
 
     pub(super) fn get(&self, vm: &Vm) -> Option<Arc<Seen>> {
-        Some(Arc::clone(&self.entries.get(vm)?.borrow()))
+        Some(Arc::clone(&self.entries.get(vm)?.seen))
     }
 
-    pub(super) fn subscribe(&self, vm: &Vm) -> Option<watch::Receiver<Arc<Seen>>> {
-        Some(self.entries.get(vm)?.subscribe())
+    pub(super) fn subscribe(&mut self, vm: &Vm) -> Option<watch::Receiver<Arc<Seen>>> {
+        Some(self.entries.get_mut(vm)?.subscribe())
     }
 
     pub(super) fn by_uuid(&self, uuid: Uuid) -> Option<Arc<Seen>> {
@@ -103,8 +150,8 @@ impl Content {
 
     /// Returns the machines whose containers have this name.
     pub(super) fn named(&self, name: &str) -> Vec<Arc<Seen>> {
-        let vms = self.names.get(name).into_iter().flatten();
-        vms.filter_map(|vm| self.get(vm)).collect()
+        let vms = self.names.get(name).map_or(&[][..], |vms| &vms.0);
+        vms.iter().filter_map(|vm| self.get(vm)).collect()
     }
 
     /// Returns up to `limit` ids of containers that begin with these hexadecimal digits, in order.
@@ -131,7 +178,7 @@ impl Content {
 
     pub(super) fn all(&self) -> Vec<Arc<Seen>> {
         let entries = self.entries.values();
-        entries.map(|entry| Arc::clone(&entry.borrow())).collect()
+        entries.map(|entry| Arc::clone(&entry.seen)).collect()
     }
 
     /// Processes a report of the endpoint.
@@ -234,7 +281,7 @@ impl Content {
 
     fn is_known(&self, machine: &Machine) -> bool {
         let known = self.entries.get(&machine.vm);
-        known.is_some_and(|seen| seen.borrow().machine == *machine)
+        known.is_some_and(|entry| entry.seen.machine == *machine)
     }
 
     fn insert(&mut self, machine: Machine) -> Arc<Seen> {
@@ -254,7 +301,7 @@ impl Content {
             self.uuids.entry(uuid).or_insert_with(|| vm.clone());
         }
         if let Some(id) = seen.id() {
-            self.ids.entry(id).or_default().insert(vm.clone());
+            self.ids.entry(id).or_default().insert(&vm);
         }
         if seen.is_image() {
             self.images.insert(vm.clone());
@@ -262,15 +309,16 @@ impl Content {
             self.names
                 .entry(seen.name().to_owned())
                 .or_default()
-                .insert(vm.clone());
+                .insert(&vm);
         }
-        match self.entries.get(&vm) {
-            Some(entry) => {
-                entry.send_replace(Arc::clone(&seen));
-            }
+        match self.entries.get_mut(&vm) {
+            Some(entry) => entry.change(&seen),
             None => {
-                self.entries
-                    .insert(vm, watch::Sender::new(Arc::clone(&seen)));
+                let entry = Entry {
+                    seen: Arc::clone(&seen),
+                    watched: None,
+                };
+                self.entries.insert(vm, entry);
             }
         }
         seen
@@ -279,8 +327,7 @@ impl Content {
     fn remove(&mut self, vm: &Vm) {
         self.unconfirmed.remove(vm);
         if let Some(entry) = self.entries.remove(vm) {
-            let seen = Arc::clone(&entry.borrow());
-            self.unlist(&seen, vm);
+            self.unlist(&entry.seen, vm);
             self.revise(vm);
         }
     }
@@ -292,19 +339,16 @@ impl Content {
             self.uuids.remove(&uuid);
         }
         self.images.remove(vm);
-        if let Some(vms) = self.names.get_mut(seen.name()) {
-            vms.remove(vm);
-            if vms.is_empty() {
-                self.names.remove(seen.name());
-            }
+        if let Some(vms) = self.names.get_mut(seen.name())
+            && vms.remove(vm)
+        {
+            self.names.remove(seen.name());
         }
         if let Some(id) = seen.id()
             && let Some(vms) = self.ids.get_mut(&id)
+            && vms.remove(vm)
         {
-            vms.remove(vm);
-            if vms.is_empty() {
-                self.ids.remove(&id);
-            }
+            self.ids.remove(&id);
         }
     }
 }

@@ -81,7 +81,7 @@ impl Role {
 
 impl Decoded {
     fn read(machine: &Machine) -> Self {
-        let keys = &machine.keys;
+        let keys = &machine.keys.unpack();
         let (mut role, run) = (Role::read(keys), RunState::read(keys));
         let has_stale_name = role.rename(&machine.name);
         let last_run = role.container().map(|id| run.last(&id)).unwrap_or_default();
@@ -89,7 +89,7 @@ impl Decoded {
             role,
             run: Arc::new(run),
             last_run,
-            is_half_removed: is_half_removed(keys),
+            is_half_removed: is_half_removed(&machine.keys),
             has_stale_name,
             info: Mutex::default(),
         }

@@ -82,7 +82,7 @@ impl HostNetworks {
             .endpoint
             .machine(&self.objects.appliance, &host)
             .await?;
-        let stored = read(&appliance.keys);
+        let stored = read(&appliance.keys.unpack());
         let mut specs = Vec::new();
         for (name, value) in &stored {
             match serde_json::from_value::<KeptScope>(value.clone()) {
@@ -196,7 +196,8 @@ impl HostNetworks {
                 .endpoint
                 .machine(&self.objects.appliance, &resource)
                 .await?;
-            let mut scopes = read(&appliance.keys);
+            let old = appliance.keys.unpack();
+            let mut scopes = read(&old);
             if !is_current(&scopes) {
                 let changed = ["the scopes of the host".to_owned()];
                 return Err(Error::conflict(resource, changed));
@@ -205,9 +206,8 @@ impl HostNetworks {
                 Some(value) => scopes.insert(name.to_owned(), value.clone()),
                 None => scopes.remove(name),
             };
-            let dialect = Dialect::detect(appliance.keys.keys()).unwrap_or_default();
-            let keys = changes(&appliance.keys, &scopes, dialect)
-                .map_err(|error| internal(error.into()))?;
+            let dialect = Dialect::detect(old.keys()).unwrap_or_default();
+            let keys = changes(&old, &scopes, dialect).map_err(|error| internal(error.into()))?;
             let change = VirtualMachineConfigSpec {
                 change_version: appliance.change_version.clone(),
                 extra_config: options(keys),

@@ -157,18 +157,19 @@ impl VsphereStreams {
             );
         }
         let registry: &Arc<Registry> = &self.lines.as_ref().ok_or_else(unsupported)?.registry;
-        if line_keys::fingerprint(&machine.keys).is_none() {
+        let keys = machine.keys.unpack();
+        if line_keys::fingerprint(&keys).is_none() {
             return Err(unsupported()
                 .with_source("it was created without a key for its line, or by another program"));
         }
-        let record = Record::read(&machine.keys).map_err(|broken| {
+        let record = Record::read(&keys).map_err(|broken| {
             Error::invalid_state(resource.clone(), StateKind::Broken, &[]).with_source(broken)
         })?;
         Ok(Target {
             hub: registry.hub(*id),
-            run: RunState::read(&machine.keys),
+            run: RunState::read(&keys),
             // VIC 0.4 has no key that makes a process wait.
-            blocks: Dialect::detect(machine.keys.keys()) != Some(Dialect::Vic04),
+            blocks: Dialect::detect(keys.keys()) != Some(Dialect::Vic04),
             terminal: record.spec.command.tty,
             takes_input: record.spec.command.open_stdin,
             machine: machine.machine.clone(),

@@ -167,7 +167,7 @@ impl Registry {
         let started = Instant::now();
         let mut known: HashMap<_, Vec<_>> = HashMap::new();
         for machine in self.exec.containers().await? {
-            let Some(fingerprint) = line_keys::fingerprint(&machine.keys) else {
+            let Some(fingerprint) = line_keys::fingerprint(&machine.keys.unpack()) else {
                 continue;
             };
             if let Some(Ok(record)) = machine.record() {

@@ -3,6 +3,7 @@
 use super::*;
 use crate::exec::Resources;
 use crate::vsphere::derive_state::Power;
+use crate::vsphere::record::Keys;
 
 fn vm(name: &str) -> Vm {
     Ref::new(name)
@@ -15,7 +16,7 @@ fn machine(name: &str, nth: usize) -> Machine {
         name: format!("name of {name}"),
         power: Power::Off,
         unusable: None,
-        keys: [("state".to_owned(), nth.to_string())].into(),
+        keys: Keys::from([("state".to_owned(), nth.to_string())]).into(),
         change_version: Some(nth.to_string()),
         uuid: Some(Uuid::new_v5(&Uuid::nil(), name.as_bytes())),
         is_template: false,
