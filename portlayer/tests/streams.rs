@@ -3,8 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a panic is the failure of a test")]
 
 mod copied_machine;
+mod flapping_line;
 mod late_input;
 mod log_rotation;
+mod relay;
+mod restarted_server;
+mod transfer;
 mod unread_input;
 mod without_runblock;
 

@@ -1,42 +1,9 @@
 //! Input whose client has left before a line could carry it.
 
-use tokio::io::copy_bidirectional;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use super::relay::Relay;
 use super::*;
-
-/// Relays serial lines, and cuts them when the test says so.
-struct Relay {
-    address: SocketAddr,
-    cut: watch::Sender<()>,
-}
-
-impl Relay {
-    async fn start(to: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (cut, cuts) = watch::channel(());
-        tokio::spawn(async move {
-            loop {
-                let (mut line, _) = listener.accept().await.unwrap();
-                let mut cuts = cuts.clone();
-                cuts.mark_unchanged();
-                tokio::spawn(async move {
-                    let carried = async {
-                        let mut server = TcpStream::connect(to).await.unwrap();
-                        copy_bidirectional(&mut line, &mut server).await
-                    };
-                    tokio::select! {
-                        _ = carried => {}
-                        _ = cuts.changed() => {}
-                    }
-                });
-            }
-        });
-        Self { address, cut }
-    }
-}
 
 /// An agent that survives the loss of its line. Its process reads no input before the test requests
 /// it.
