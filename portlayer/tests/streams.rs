@@ -9,6 +9,7 @@ mod log_rotation;
 mod relay;
 mod restarted_server;
 mod transfer;
+mod unknown_key;
 mod unread_input;
 mod without_runblock;
 

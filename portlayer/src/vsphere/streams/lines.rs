@@ -19,7 +19,7 @@ use crate::vsphere::exec::VsphereExec;
 use crate::vsphere::line_keys;
 use crate::{ContainerId, Error, Result};
 
-/// How long a guest with an unknown key may wait. Its container may still be in creation.
+/// Default of [`LineServer::unknown_key_timeout`].
 const UNKNOWN: Duration = Duration::from_secs(10);
 
 /// Minimum time between two scans of all machines for an unknown key.
@@ -41,6 +41,7 @@ const LINES: usize = 4096;
 #[derive(Debug)]
 pub struct LineServer {
     listener: TcpListener,
+    unknown_key_timeout: Duration,
 }
 
 impl LineServer {
@@ -51,7 +52,17 @@ impl LineServer {
     pub async fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
         Ok(Self {
             listener: TcpListener::bind(address).await?,
+            unknown_key_timeout: UNKNOWN,
         })
+    }
+
+    /// Sets how long a guest may wait whose host key belongs to no container, because its container
+    /// may still be in creation, or another program may have just created it. Then its line is
+    /// closed. Default: 10 seconds.
+    #[must_use]
+    pub fn unknown_key_timeout(mut self, timeout: Duration) -> Self {
+        self.unknown_key_timeout = timeout;
+        self
     }
 
     /// Returns the address that the server listens on.
@@ -83,6 +94,7 @@ impl Lines {
         let registry = Arc::new(Registry {
             exec,
             connector: Connector::new(key),
+            unknown_key_timeout: server.unknown_key_timeout,
             known: Mutex::default(),
             scanning: tokio::sync::Mutex::new(None),
             containers: Mutex::default(),
@@ -110,6 +122,7 @@ type Known = HashMap<Fingerprint, Vec<(Ref<mo::VirtualMachine>, ContainerId)>>;
 pub(super) struct Registry {
     pub(super) exec: VsphereExec,
     connector: Connector,
+    unknown_key_timeout: Duration,
     known: Mutex<Known>,
     /// The time of the last scan of all machines.
     scanning: tokio::sync::Mutex<Option<Instant>>,
@@ -208,10 +221,11 @@ impl Registry {
                         tracing::debug!(%error, "the containers could not be read");
                     }
                     if let Owner::Nobody = self.owner(fingerprint) {
-                        if begun.elapsed() >= UNKNOWN {
+                        let left = self.unknown_key_timeout.saturating_sub(begun.elapsed());
+                        if left.is_zero() {
                             return false;
                         }
-                        sleep(SCAN).await;
+                        sleep(SCAN.min(left)).await;
                         look = Instant::now();
                     }
                     continue;
