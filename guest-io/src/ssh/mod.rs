@@ -43,14 +43,17 @@
 //! A peer that sends more than it was granted is disconnected.
 
 pub mod client;
-mod control;
+mod control_frame;
 mod credit;
 mod keys;
 pub mod server;
 mod signals;
+mod subsystem;
 mod transport;
 
+pub use control_frame::{ControlDecoder, ControlFrame};
 pub use keys::{ClientPublicKey, Fingerprint, KeyError, PrivateKey};
+pub use subsystem::Subsystem;
 
 /// The maximum number of bytes in flight per session and direction: 256 KiB.
 pub const WINDOW: u32 = 256 * 1024;

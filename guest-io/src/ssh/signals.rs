@@ -37,3 +37,18 @@ pub(super) fn name(signal: &Sig) -> &str {
         Sig::Custom(name) => name,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_name_survives_the_wire(text in "[A-Z0-9]{0,8}|\\PC*") {
+            let signal = from_name(&text);
+            prop_assert_eq!(name(&signal), text);
+        }
+    }
+}

@@ -17,9 +17,10 @@ use tokio::sync::oneshot;
 use super::SessionError;
 use super::requests::{self, NotQueued, Queue, Request, Requests, WeakRequests};
 use crate::Stream;
-use crate::ssh::control::{self, Decoder};
 use crate::ssh::credit::{Arrived, Credit, PIECE, cost};
-use crate::ssh::{CONTROL_TYPE, Exit, STDERR, Window, signals};
+use crate::ssh::{
+    CONTROL_TYPE, ControlDecoder, ControlFrame, Exit, STDERR, Subsystem, Window, signals,
+};
 
 /// An attachment to a session of a guest. Dropping all of its parts detaches.
 #[derive(Debug)]
@@ -244,7 +245,7 @@ pub(super) async fn open<H: Handler>(handle: &Handle<H>, id: &str) -> Result<Att
         _ => SessionError::Lost,
     })?;
     channel
-        .request_subsystem(true, format!("vic-attach {id}"))
+        .request_subsystem(true, Subsystem::VicAttach(id).to_string())
         .await
         .map_err(|_| SessionError::Lost)?;
     let (events, receiver) = mpsc::unbounded_channel();
@@ -252,7 +253,7 @@ pub(super) async fn open<H: Handler>(handle: &Handle<H>, id: &str) -> Result<Att
     let mut incoming = Incoming {
         arrived: Arc::new(Arrived::default()),
         credit: Arc::new(Credit::new()),
-        control: Decoder::default(),
+        control: ControlDecoder::default(),
         requests: requests.downgrade(),
         events,
         exited: false,
@@ -296,7 +297,7 @@ pub(super) async fn open<H: Handler>(handle: &Handle<H>, id: &str) -> Result<Att
 struct Incoming {
     arrived: Arc<Arrived>,
     credit: Arc<Credit>,
-    control: Decoder,
+    control: ControlDecoder,
     requests: WeakRequests,
     events: mpsc::UnboundedSender<Event>,
     exited: bool,
@@ -316,7 +317,7 @@ impl Incoming {
             } => {
                 let credit = &self.credit;
                 self.control.receive(&data, |frame| {
-                    if let control::Control::Grant(bytes) = frame {
+                    if let ControlFrame::Grant(bytes) = frame {
                         credit.grant(bytes);
                     }
                 });
@@ -423,8 +424,8 @@ async fn send(writer: &ChannelWriteHalf<Msg>, request: Request) -> Result<(), ru
             return writer.window_change(columns, rows, 0, 0).await;
         }
         Request::Signal(name) => return writer.signal(signals::from_name(&name)).await,
-        Request::Unblock => control::Control::Unblock,
-        Request::Grant(bytes) => control::Control::Grant(bytes),
+        Request::Unblock => ControlFrame::Unblock,
+        Request::Grant(bytes) => ControlFrame::Grant(bytes),
     };
     let frame = Bytes::copy_from_slice(&frame.encode());
     writer.extended_data_bytes(CONTROL_TYPE, frame).await

@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 pub use attach::{Attach, Control, Event, Input, Output};
 
 use super::transport::{AtEnd, Transport};
-use super::{Fingerprint, MAX_ID, PrivateKey, USER};
+use super::{Fingerprint, PrivateKey, Subsystem, USER};
 use crate::handshake;
 
 /// The reason why connecting to a guest failed.
@@ -386,7 +386,7 @@ impl Session {
     /// [`SessionError::Refused`] if the guest has no such session; [`SessionError::Lost`] if
     /// the line is lost.
     pub async fn attach(&self, id: &str) -> Result<Attach, SessionError> {
-        if id.is_empty() || id.len() > MAX_ID || id.contains(char::is_whitespace) {
+        if !Subsystem::is_id(id) {
             return Err(SessionError::Id);
         }
         attach::open(&self.shared.handle, id).await
@@ -398,7 +398,7 @@ impl Session {
     ///
     /// [`SessionError`].
     pub async fn container_ids(&self) -> Result<Vec<String>, SessionError> {
-        let text = self.ask("container-ids").await?;
+        let text = self.ask(Subsystem::ContainerIds).await?;
         Ok(text.lines().map(str::to_owned).collect())
     }
 
@@ -408,7 +408,7 @@ impl Session {
     ///
     /// [`SessionError`].
     pub async fn version(&self) -> Result<u32, SessionError> {
-        let text = self.ask("version").await?;
+        let text = self.ask(Subsystem::Version).await?;
         text.trim().parse().map_err(|_| SessionError::Invalid)
     }
 
@@ -452,7 +452,7 @@ impl Session {
     }
 
     /// Opens a subsystem that returns a short text, and returns the text.
-    async fn ask(&self, question: &str) -> Result<String, SessionError> {
+    async fn ask(&self, question: Subsystem<'_>) -> Result<String, SessionError> {
         const LONGEST: usize = 1024 * 1024;
         let mut channel = self
             .shared
@@ -461,7 +461,7 @@ impl Session {
             .await
             .map_err(|_| SessionError::Lost)?;
         channel
-            .request_subsystem(true, question)
+            .request_subsystem(true, question.to_string())
             .await
             .map_err(|_| SessionError::Lost)?;
         let mut text = Vec::new();

@@ -11,9 +11,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::attachment::{Attachment, Item, Output, Stdin, StdinEvent};
 use super::{GuestSessions, Request};
 use crate::Stream;
-use crate::ssh::control::{Control, Decoder};
 use crate::ssh::credit::{Arrived, Credit, PIECE, cost};
-use crate::ssh::{CONTROL_TYPE, Exit, STDERR, Window, signals};
+use crate::ssh::{CONTROL_TYPE, ControlDecoder, ControlFrame, Exit, STDERR, Window, signals};
 
 /// How long the host may take to confirm that it has received the end of a session.
 const CONFIRMATION: Duration = Duration::from_secs(5);
@@ -103,7 +102,7 @@ impl Attached {
             };
             let grant = async {
                 while let Some(bytes) = self.grants.recv().await {
-                    let frame = Bytes::copy_from_slice(&Control::Grant(bytes).encode());
+                    let frame = Bytes::copy_from_slice(&ControlFrame::Grant(bytes).encode());
                     if self.mode == Mode::Windows
                         && writer
                             .extended_data_bytes(CONTROL_TYPE, frame)
@@ -160,7 +159,7 @@ struct Input<'a> {
 impl Input<'_> {
     /// Handles all messages. Waits only for `reader`, so that it never blocks the connection.
     async fn receive(self, reader: &mut ChannelReadHalf) -> Result<(), Violation> {
-        let mut control = Decoder::default();
+        let mut control = ControlDecoder::default();
         while let Some(message) = reader.wait().await {
             match message {
                 ChannelMsg::Data { data } if !data.is_empty() => {
@@ -176,8 +175,8 @@ impl Input<'_> {
                 }
                 ChannelMsg::ExtendedData { data, ext } if ext == CONTROL_TYPE => {
                     control.receive(&data, |frame| match frame {
-                        Control::Grant(bytes) => self.credit.grant(bytes),
-                        Control::Unblock => {
+                        ControlFrame::Grant(bytes) => self.credit.grant(bytes),
+                        ControlFrame::Unblock => {
                             self.sessions.request(self.id, Request::Unblock);
                         }
                     });

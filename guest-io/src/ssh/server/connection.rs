@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use russh::keys::{Algorithm, PublicKey};
 use russh::server::{
-    Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey,
+    Auth, ChannelOpenHandle, Handle, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey,
 };
 use russh::{Channel, ChannelId, ChannelOpenFailure};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use super::{Request, Shared, channel};
 use crate::ssh::transport::Lease;
-use crate::ssh::{MAX_CHANNELS, MAX_ID, USER, VERSION, Window};
+use crate::ssh::{MAX_CHANNELS, Subsystem, USER, VERSION, Window};
 
 /// Serves a connection until it ends.
 pub(super) async fn run<S>(shared: &Arc<Shared>, lease: Lease<S>) -> Result<(), russh::Error>
@@ -59,56 +59,50 @@ impl Connection {
         let Some(Idle { channel, window }) = self.idle.remove(&id) else {
             return false;
         };
-        let (verb, argument) = name.split_once(' ').unwrap_or((name, ""));
         let handle = session.handle();
         let busy = Arc::clone(&self.busy);
-        match verb {
-            "vic-attach" | "attach" if argument.len() <= MAX_ID => {
-                let mode = if verb == "attach" {
-                    channel::Mode::Plain
-                } else {
-                    channel::Mode::Windows
-                };
-                let (attached, attachment) = channel::Attached::new(
-                    mode,
-                    argument.to_owned(),
-                    Arc::clone(&self.shared.sessions),
-                );
-                if self.shared.sessions.attach(argument, attachment).is_err() {
-                    return false;
-                }
-                if let Some(window) = window {
-                    self.shared
-                        .sessions
-                        .request(argument, Request::Resize(window));
-                }
-                if mode == channel::Mode::Plain {
-                    self.shared.sessions.request(argument, Request::Unblock);
-                }
-                let connected = self.connected.subscribe();
-                tokio::spawn(async move {
-                    attached.run(channel, handle, connected).await;
-                    drop(busy);
-                });
-                true
+        let (mode, session_id) = match Subsystem::parse(name) {
+            Some(Subsystem::VicAttach(id)) => (channel::Mode::Windows, id),
+            Some(Subsystem::Attach(id)) => (channel::Mode::Plain, id),
+            Some(Subsystem::Version) => {
+                answer(channel, handle, format!("{VERSION}\n"), busy);
+                return true;
             }
-            "container-ids" | "version" => {
-                let text = if verb == "version" {
-                    format!("{VERSION}\n")
-                } else {
-                    let mut ids = self.shared.sessions.ids().join("\n");
-                    ids.push('\n');
-                    ids
-                };
-                tokio::spawn(async move {
-                    channel::answer(channel, handle, text).await;
-                    drop(busy);
-                });
-                true
+            Some(Subsystem::ContainerIds) => {
+                let mut ids = self.shared.sessions.ids().join("\n");
+                ids.push('\n');
+                answer(channel, handle, ids, busy);
+                return true;
             }
-            _ => false,
+            None => return false,
+        };
+        let sessions = &self.shared.sessions;
+        let (attached, attachment) =
+            channel::Attached::new(mode, session_id.to_owned(), Arc::clone(sessions));
+        if sessions.attach(session_id, attachment).is_err() {
+            return false;
         }
+        if let Some(window) = window {
+            sessions.request(session_id, Request::Resize(window));
+        }
+        if mode == channel::Mode::Plain {
+            sessions.request(session_id, Request::Unblock);
+        }
+        let connected = self.connected.subscribe();
+        tokio::spawn(async move {
+            attached.run(channel, handle, connected).await;
+            drop(busy);
+        });
+        true
     }
+}
+
+/// Sends a text over a channel, in a task that holds `busy` until the channel is closed.
+fn answer(channel: Channel<Msg>, handle: Handle, text: String, busy: Arc<()>) {
+    tokio::spawn(async move {
+        channel::answer(channel, handle, text).await;
+        drop(busy);
+    });
 }
 
 impl Handler for Connection {

@@ -1,6 +1,7 @@
 //! Tests of both ends of the multiplexed streams.
 
 mod guest;
+mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;
