@@ -56,7 +56,8 @@ pub(super) struct Lease<S> {
 
 #[derive(Debug)]
 struct Shared<S> {
-    io: S,
+    /// `None` once it was closed.
+    io: Option<S>,
     /// The bytes that were read from the stream, but not by a lease yet.
     input: BytesMut,
     output: BytesMut,
@@ -73,7 +74,7 @@ impl<S> Transport<S> {
     pub(super) fn new(io: S) -> Self {
         Self {
             shared: Arc::new(Mutex::new(Shared {
-                io,
+                io: Some(io),
                 input: BytesMut::new(),
                 output: BytesMut::new(),
                 lease: 0,
@@ -99,6 +100,13 @@ impl<S> Transport<S> {
     /// Ends the lease: its reads and writes fail from now on.
     pub(super) fn take_back(&self) {
         lock(&self.shared).end_lease();
+    }
+
+    /// Ends the lease, and drops the stream.
+    pub(super) fn close(&self) {
+        let mut shared = lock(&self.shared);
+        shared.io = None;
+        shared.end_lease();
     }
 
     /// Returns bytes to the stream, for the next reader.
@@ -155,7 +163,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Shared<S> {
     /// Writes as much of the queue as the stream accepts.
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.output.is_empty() {
-            let n = ready!(Pin::new(&mut self.io).poll_write(cx, &self.output))?;
+            let io = open(&mut self.io)?;
+            let n = ready!(io.poll_write(cx, &self.output))?;
             if n == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
@@ -164,7 +173,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Shared<S> {
         if self.output.capacity() > 64 * 1024 {
             self.output = BytesMut::new();
         }
-        Pin::new(&mut self.io).poll_flush(cx)
+        open(&mut self.io)?.poll_flush(cx)
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
@@ -172,7 +181,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Shared<S> {
         let drained = self.poll_drain(cx)?;
         let mut written = 0;
         if drained.is_ready()
-            && let Poll::Ready(n) = Pin::new(&mut self.io).poll_write(cx, bytes)?
+            && let Poll::Ready(n) = open(&mut self.io)?.poll_write(cx, bytes)?
         {
             written = n;
         }
@@ -197,7 +206,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Shared<S> {
             return Poll::Ready(Ok(()));
         }
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.io).poll_read(cx, buffer))?;
+        ready!(open(&mut self.io)?.poll_read(cx, buffer))?;
         let read = &buffer.filled()[before..];
         if watch && let Some(position) = self.renewal.observe(read, Instant::now()) {
             // The handshake continues after the SYN.
@@ -215,6 +224,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Shared<S> {
 
 fn lock<S>(shared: &Mutex<Shared<S>>) -> MutexGuard<'_, Shared<S>> {
     shared.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+fn open<S: Unpin>(io: &mut Option<S>) -> io::Result<Pin<&mut S>> {
+    io.as_mut()
+        .map(Pin::new)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::NotConnected, "the line was closed"))
 }
 
 fn taken_back() -> io::Error {
@@ -275,7 +290,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lease<S> {
             AtEnd::Keep => Poll::Ready(Ok(())),
             AtEnd::ShutDown => {
                 ready!(shared.poll_drain(cx))?;
-                Pin::new(&mut shared.io).poll_shutdown(cx)
+                open(&mut shared.io)?.poll_shutdown(cx)
             }
         }
     }

@@ -189,7 +189,7 @@ impl Connector {
                 handle,
                 fingerprint,
                 closed,
-                transport: Box::new(move || transport.take_back()),
+                close_transport: Box::new(move || transport.close()),
             }),
         })
     }
@@ -365,7 +365,7 @@ struct Shared {
     handle: Handle<Guest>,
     fingerprint: Fingerprint,
     closed: watch::Receiver<()>,
-    transport: Box<dyn Fn() + Send + Sync>,
+    close_transport: Box<dyn Fn() + Send + Sync>,
 }
 
 impl Session {
@@ -447,8 +447,14 @@ impl Session {
             .await
             .is_err()
         {
-            (self.shared.transport)();
+            self.abort();
         }
+    }
+
+    /// Closes the line immediately, even if there are other clones or attachments. The guest is not
+    /// notified over SSH.
+    pub fn abort(&self) {
+        (self.shared.close_transport)();
     }
 
     /// Opens a subsystem that returns a short text, and returns the text.

@@ -3,6 +3,7 @@
 mod guest;
 mod wire;
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -243,6 +244,33 @@ async fn a_new_line_replaces_the_old_one() {
         while attach.output.next().await.is_some() {}
     };
     timeout(LIMIT, ends).await.expect("the old connection ends");
+}
+
+#[tokio::test]
+async fn a_line_is_closed_while_a_client_is_attached() {
+    let keys = Keys::new();
+    let (guest, _requests) = guest();
+    let server = Server::new(keys.host.clone(), keys.client.public(), guest);
+    let (near, far) = tokio::io::duplex(1024);
+    let serving = tokio::spawn(async move { server.serve(far).await });
+    let session = Connector::new(keys.client)
+        .connect(near, async |_| true)
+        .await
+        .unwrap();
+    let mut attach = session.attach("flood").await.unwrap();
+    attach.output.next().await.unwrap();
+    session.abort();
+    // The guest's end of the line ends although the host still holds everything.
+    let ended = timeout(LIMIT, serving).await.expect("an end").unwrap();
+    let is_end = ended
+        .as_ref()
+        .map_or_else(|error| error.kind() == io::ErrorKind::BrokenPipe, |()| true);
+    assert!(is_end, "{ended:?}");
+    let ends = async {
+        session.closed().await;
+        while attach.output.next().await.is_some() {}
+    };
+    timeout(LIMIT, ends).await.expect("the connection ends");
 }
 
 /// A serial line does not end when the host is replaced.
