@@ -167,3 +167,30 @@ async fn containers_are_attached_to_again_after_their_line_server_was_killed() {
     second.kill();
     endpoint.simulator.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_are_told_when_their_port_layer_is_dropped() {
+    let (guest, mut attachments) = Transfer::new(true, 3 * SHARE);
+    let (endpoint, address) = endpoint(guest.clone()).await;
+    let mut program = Program::start(&endpoint, address).await;
+    let (ids, clients) = start(&endpoint, &program, &guest, &mut attachments).await;
+    // A client whose container is not on waits for a line.
+    let waiting = program.attach(endpoint.container("waits").await).await;
+    let Program { runtime, layer } = program;
+    drop(layer);
+    for client in clients.into_iter().chain([waiting]) {
+        let (_, error) = read_all(client.output).await;
+        let error = error.expect("output is missing");
+        let is_lost = matches!(error.kind, ErrorKind::Unavailable { .. });
+        assert!(is_lost, "{error:?}");
+    }
+    guest.allow(2 * SHARE);
+    for id in &ids {
+        guest.written(id, 2 * SHARE).await;
+    }
+    program = Program::start(&endpoint, address).await;
+    finish(&endpoint, &program, &guest, &mut attachments, &ids).await;
+    program.kill();
+    runtime.shutdown_background();
+    endpoint.simulator.shutdown().await;
+}

@@ -248,6 +248,9 @@ impl Hosts {
     /// Opens the port layer with attachable streams. The containers' serial lines connect to the
     /// host's [address](HostSpec::address), which must lead to `lines`.
     ///
+    /// The lines are closed when the last clone of the port layer is dropped. The output of clients
+    /// that are still attached then ends with [`Unavailable`](crate::ErrorKind::Unavailable).
+    ///
     /// # Errors
     /// Those of [`Hosts::open`]; [`Internal`](crate::ErrorKind::Internal) if the host was
     /// installed without a key for its lines.

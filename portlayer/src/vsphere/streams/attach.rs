@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use super::VsphereStreams;
-use super::hub::Hub;
+use super::hub::{Hub, closed};
 use super::lines::{Line, Registry};
 use super::member::Member;
 use super::run_log::RunLog;
@@ -201,6 +201,7 @@ async fn connected(
         Line::Connected(session) => Ok(Some(session)),
         Line::Barred => Err(Error::permission_denied(resource.clone())
             .with_source("another machine has the key of its line")),
+        Line::Closed => Err(closed(resource.clone())),
         Line::Absent => Ok(None),
     }
 }

@@ -56,6 +56,11 @@ enum News {
     Gone,
 }
 
+/// The error after the line server was closed.
+pub(super) fn closed(resource: Resource) -> Error {
+    Error::unavailable(resource, None).with_source("the line server was closed")
+}
+
 impl Hub {
     pub(super) fn new(id: ContainerId, exec: VsphereExec) -> Self {
         Self {
@@ -84,8 +89,15 @@ impl Hub {
         self.over.subscribe()
     }
 
+    /// Sets the line, unless the line server was closed.
     pub(super) fn set_line(&self, line: Line) {
-        self.line.send_replace(line);
+        self.line.send_if_modified(|current| {
+            let is_open = !matches!(current, Line::Closed);
+            if is_open {
+                *current = line;
+            }
+            is_open
+        });
     }
 
     /// Records that a line was closed, unless a newer line has replaced it.
@@ -231,6 +243,11 @@ impl Hub {
                             .with_source("another machine has the key of its line")
                     };
                     members.fail(barred).await;
+                    return None;
+                }
+                News::Line(Line::Closed) => {
+                    self.blocking.release(&self.id);
+                    members.fail(|| closed(self.resource())).await;
                     return None;
                 }
                 News::Joined(member) => {

@@ -74,7 +74,8 @@ impl LineServer {
     }
 }
 
-/// The lines of one host's containers. Dropping this value closes all lines.
+/// The lines of one host's containers. Dropping this value closes all lines, and ends the output of
+/// the attached clients with an error.
 #[derive(Debug)]
 pub(super) struct Lines {
     pub(super) registry: Arc<Registry>,
@@ -110,6 +111,9 @@ impl Lines {
 impl Drop for Lines {
     fn drop(&mut self) {
         self.accepting.abort();
+        for hub in lock(&self.registry.containers).values() {
+            hub.set_line(Line::Closed);
+        }
     }
 }
 
@@ -139,6 +143,17 @@ pub(super) enum Line {
     Connected(Session),
     /// The line is refused, because two machines have the same key.
     Barred,
+    /// The line server was closed, so no line will be connected.
+    Closed,
+}
+
+/// Closes a line when it is dropped, even if clients are attached over it.
+struct Open(Session);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// The owner of a key.
@@ -251,6 +266,7 @@ impl Registry {
         let Owner::Container(id) = self.owner(session.fingerprint()) else {
             return Ok(());
         };
+        let _open = Open(session.clone());
         let hub = self.hub(id);
         tracing::debug!(container = %id, "the line of a container was connected");
         hub.set_line(Line::Connected(session.clone()));
