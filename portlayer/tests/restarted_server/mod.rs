@@ -11,7 +11,7 @@ use super::*;
 const CONTAINERS: usize = 3;
 /// The number of bytes that each process writes with the first line server, without one, and with
 /// the second one. More than is buffered between a process and a client that does not read.
-const SHARE: usize = 1 << 20;
+const SHARE: usize = 600_000;
 /// An address of this machine. On Linux, it is one that no other test uses, so that nobody else takes
 /// its port while no line server listens.
 const ADDRESS: &str = if cfg!(target_os = "linux") {

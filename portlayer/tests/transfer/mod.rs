@@ -14,8 +14,12 @@ const PIECE: usize = 5000;
 
 /// Returns numbered lines of eight bytes, from the line with this number.
 pub(super) fn numbered(from: usize, bytes: usize) -> Vec<u8> {
-    let lines = (from..).map(|number| format!("{number:07}\n").into_bytes());
-    lines.flatten().take(bytes).collect()
+    let mut text = Vec::with_capacity(bytes + 8);
+    for number in (from..).take(bytes.div_ceil(8)) {
+        text.extend_from_slice(format!("{number:07}\n").as_bytes());
+    }
+    text.truncate(bytes);
+    text
 }
 
 /// Reads output to its end, and returns it with the error that ended it.
@@ -221,6 +225,6 @@ impl Endpoint {
     /// Returns the bytes of a container's log.
     pub(super) async fn log_bytes(&self, id: &ContainerId) -> Vec<u8> {
         let records = self.log(id, LogOptions::new()).await.into_iter();
-        records.flat_map(|(_, text)| text.into_bytes()).collect()
+        records.map(|(_, text)| text).collect::<String>().into()
     }
 }
