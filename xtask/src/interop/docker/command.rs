@@ -2,15 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::io::Write as _;
+use std::fs::OpenOptions;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::process::{Background, output};
+use crate::process::{Background, output, run};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -197,18 +198,8 @@ impl Docker {
     pub(super) fn terminal(&self, arguments: &str, keys: &str) -> Result<Answer> {
         /// Keys typed before the command reads them are lost, as with a real terminal.
         const BEFORE_TYPING: Duration = Duration::from_millis(1500);
-        record(arguments.split(' ').take(2).map(str::to_owned));
-        let line = format!("docker {} {arguments}", self.options.join(" "));
-        let mut child = Command::new("timeout")
-            .args(["30", "script", "-qec", &line, "/dev/null"])
-            .env_remove("DOCKER_HOST")
-            .env("DOCKER_CONFIG", &self.config)
-            .envs(self.api.map(|version| ("DOCKER_API_VERSION", version)))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .context("start script")?;
+        let line = self.line(arguments);
+        let mut child = self.script(&line).spawn().context("start script")?;
         if let Some(mut input) = child.stdin.take() {
             if !keys.is_empty() {
                 #[expect(
@@ -228,15 +219,65 @@ impl Docker {
             }
             let ended = child.wait_with_output()?;
             drop(input);
-            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-            return Ok(Answer {
-                command: line,
-                status: ended.status.code().unwrap_or(-1),
-                out: text(&ended.stdout),
-                err: text(&ended.stderr),
-            });
+            return Ok(Answer::new(line, &ended));
         }
         anyhow::bail!("the script command has no standard input")
+    }
+
+    /// Runs docker in a terminal of 20 rows and 70 columns, resizes the terminal once the container
+    /// has printed something, and waits until docker exits.
+    pub(super) fn resized_terminal(
+        &self,
+        arguments: &str,
+        rows: u16,
+        columns: u16,
+    ) -> Result<Answer> {
+        let line = self.line(arguments);
+        let directory = tempfile::tempdir()?;
+        let resize = directory.path().join("resize");
+        run(Command::new("mkfifo").arg(&resize))?;
+        // Like a window manager: docker only gets the signal.
+        let resizes = format!(
+            "stty rows 20 cols 70; {{ read now < {}; stty -F /dev/tty rows {rows} cols {columns}; }} & {line}",
+            resize.display()
+        );
+        let mut child = self.script(&resizes).spawn().context("start script")?;
+        // Script ends at the end of its input.
+        let input = child.stdin.take();
+        let mut output = child.stdout.take().context("the output of script")?;
+        let mut out = vec![0];
+        let first = output.read(&mut out)?;
+        out.truncate(first);
+        // Opened for both, a pipe does not wait for the other end.
+        let mut now = OpenOptions::new().read(true).write(true).open(&resize)?;
+        if first > 0 {
+            now.write_all(b"\n")?;
+        }
+        output.read_to_end(&mut out)?;
+        let mut ended = child.wait_with_output()?;
+        drop(input);
+        ended.stdout = out;
+        Ok(Answer::new(line, &ended))
+    }
+
+    /// Returns a command line for a shell, and records that it is run.
+    fn line(&self, arguments: &str) -> String {
+        record(arguments.split(' ').take(2).map(str::to_owned));
+        format!("docker {} {arguments}", self.options.join(" "))
+    }
+
+    /// Returns the command that runs a line in a new terminal.
+    fn script(&self, line: &str) -> Command {
+        let mut script = Command::new("timeout");
+        script
+            .args(["30", "script", "-qec", line, "/dev/null"])
+            .env_remove("DOCKER_HOST")
+            .env("DOCKER_CONFIG", &self.config)
+            .envs(self.api.map(|version| ("DOCKER_API_VERSION", version)))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        script
     }
 }
 
@@ -250,6 +291,16 @@ pub(super) struct Answer {
 }
 
 impl Answer {
+    fn new(command: String, ended: &Output) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Self {
+            command,
+            status: ended.status.code().unwrap_or(-1),
+            out: text(&ended.stdout),
+            err: text(&ended.stderr),
+        }
+    }
+
     /// Checks the exit code.
     pub(super) fn code(self, expected: i32) -> Result<Self> {
         ensure!(

@@ -142,6 +142,7 @@ impl Seen {
         let line = step.line.replace("REGISTRY", registry);
         let answer = match step.look {
             Look::Terminal(keys) => docker.terminal(&line, keys)?,
+            Look::Resized(rows, columns) => docker.resized_terminal(&line, rows, columns)?,
             _ => docker.run(words(&line))?,
         };
         let text = |text: &str| match step.look {

@@ -21,6 +21,8 @@ pub(super) enum Look {
     Status,
     /// The exit code and the output in a terminal in which these keys are typed.
     Terminal(&'static str),
+    /// The exit code and the output in a terminal that is resized to these rows and columns.
+    Resized(u16, u16),
 }
 
 const fn all(line: &'static str) -> Step {
@@ -51,6 +53,14 @@ const fn terminal(line: &'static str, keys: &'static str) -> Step {
     Step {
         line,
         look: Look::Terminal(keys),
+        differs: None,
+    }
+}
+
+const fn resized(line: &'static str, rows: u16, columns: u16) -> Step {
+    Step {
+        line,
+        look: Look::Resized(rows, columns),
         differs: None,
     }
 }
@@ -351,6 +361,12 @@ const TERMINALS: &[Step] = &[
     terminal(
         "run --rm -it box sh -c 'trap \"echo int; exit 9\" INT; while :; do sleep 0.1; done'",
         "\u{3}",
+    ),
+    resized(
+        "run --rm -it box sh -c 'trap w=1 WINCH; echo ready; \
+         until [ \"$w $(stty size 2>/dev/null)\" = \"1 33 77\" ]; do sleep 0.1; done; exit 6'",
+        33,
+        77,
     ),
     terminal("run -it --name kept box cat", "typed\u{10}\u{11}"),
     all("ps --format '{{.Names}} {{.Status}}'"),
