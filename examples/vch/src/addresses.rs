@@ -2,12 +2,13 @@
 
 use std::net::IpAddr;
 
-use anyhow::{Result, bail};
+use anyhow::anyhow;
 use clap::Args;
 use ipnet::IpNet;
 use portlayer::vsphere::{ApplianceNetworks, HostSpec, NetworkRole, StaticAddress};
 
 use crate::options::DEFAULT_NETWORK;
+use crate::problems::Problems;
 
 #[derive(Debug, Args)]
 pub(crate) struct Addresses {
@@ -50,48 +51,43 @@ struct Gateway {
 }
 
 impl Addresses {
-    /// Sets the addresses in the specification.
-    ///
-    /// # Errors
-    /// Fails if the prefix length of a gateway is not that of its address.
-    pub(crate) fn apply(&self, spec: &mut HostSpec) -> Result<()> {
-        let network = |role: &str, address: Option<IpNet>, gateway: Option<&Gateway>| {
-            let Some(address) = address else {
-                return Ok(None);
-            };
+    /// Sets the addresses in the specification. It is a problem if the prefix length of a gateway is
+    /// not that of its address.
+    pub(crate) fn apply(&self, spec: &mut HostSpec, problems: &mut Problems) {
+        let mut network = |(role, field), address: Option<IpNet>, gateway: Option<&Gateway>| {
+            let address = address?;
             let mut network = StaticAddress::new(address);
             if let Some(gateway) = gateway {
-                if gateway
-                    .prefix_len
-                    .is_some_and(|len| len != address.prefix_len())
-                {
-                    bail!(
+                let given = gateway.prefix_len;
+                if given.is_some_and(|len| len != address.prefix_len()) {
+                    let wrong = anyhow!(
                         "--{role}-network-gateway has another prefix length than \
-                         --{role}-network-ip {address}: omit it, or correct it"
+                         --{role}-network-ip {address}"
                     );
+                    let remedy = "omit the prefix length of the gateway, or correct it";
+                    problems.keep::<()>(field, Err(wrong), remedy);
                 }
                 network = network.gateway(gateway.address);
                 network.destinations.clone_from(&gateway.destinations);
             }
-            Ok(Some(network))
+            Some(network)
         };
         spec.public_address = network(
-            "public",
+            ("public", "public_address"),
             self.public_network_ip,
             self.public_network_gateway.as_ref(),
-        )?;
+        );
         spec.client_address = network(
-            "client",
+            ("client", "client_address"),
             self.client_network_ip,
             self.client_network_gateway.as_ref(),
-        )?;
+        );
         spec.management_address = network(
-            "management",
+            ("management", "management_address"),
             self.management_network_ip,
             self.management_network_gateway.as_ref(),
-        )?;
+        );
         spec.name_servers.clone_from(&self.dns_server);
-        Ok(())
     }
 }
 

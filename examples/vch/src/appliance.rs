@@ -1,14 +1,16 @@
 //! The programs of VIC's appliance, and the options that only they use.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use clap::Args;
 use examples::certificate_summary::summaries;
 use portlayer::exec::Command;
 use portlayer::vsphere::{ApplianceComponent, HostSpec, Registries, VolumeStore};
+
+use crate::problems::Problems;
 
 /// The ports of the Docker API with and without TLS.
 pub(crate) const TLS: u16 = 2376;
@@ -45,44 +47,53 @@ pub(crate) struct ForPrograms {
 }
 
 impl ForPrograms {
-    /// Sets the options in the specification.
-    ///
-    /// # Errors
-    /// Fails if a file contains no certificates, or a label is used twice.
-    pub(crate) fn apply(&self, spec: &mut HostSpec) -> Result<()> {
+    /// Sets the options in the specification. It is a problem if a file contains no certificates, or
+    /// if a label is used twice.
+    pub(crate) fn apply(&self, spec: &mut HostSpec, problems: &mut Problems) {
         spec.user.clone_from(&self.ops_user);
         spec.keepalive = self.keepalive.filter(|interval| !interval.is_zero());
-        let mut registries =
-            Registries::new().authorities(pem("--registry-ca", &self.registry_ca)?);
+        let field = "registries.authorities";
+        let authorities = pem("--registry-ca", &self.registry_ca, field, problems);
+        let mut registries = Registries::new().authorities(authorities);
         registries.allowed.clone_from(&self.whitelist_registry);
         registries.insecure.clone_from(&self.insecure_registry);
         spec.registries = registries;
         let mut stores = BTreeMap::new();
         for (label, store) in &self.volume_store {
             if stores.insert(label.clone(), store.clone()).is_some() {
-                bail!("two of --volume-store have the label {label:?}: choose another");
+                let wrong = anyhow!("two of --volume-store have the label {label:?}");
+                problems.keep::<()>("volume_stores", Err(wrong), "choose another label");
             }
         }
         spec.volume_stores = stores;
-        Ok(())
     }
 }
 
-/// Reads certificates of authorities from the files of an option.
-///
-/// # Errors
-/// Fails if a file contains none.
-pub(crate) fn pem(option: &str, files: &[PathBuf]) -> Result<String> {
+/// Reads certificates of authorities from the files of an option. It is a problem of the field if a
+/// file contains none.
+pub(crate) fn pem(
+    option: &str,
+    files: &[PathBuf],
+    field: &'static str,
+    problems: &mut Problems,
+) -> String {
     let mut all = String::new();
     for file in files {
-        let wrong = || format!("name a file with certificates in PEM with {option}, not {file:?}");
-        let text = std::fs::read_to_string(file).with_context(wrong)?;
-        if summaries(&text).with_context(wrong)?.is_empty() {
-            bail!(wrong());
+        let remedy = format!("name a file with certificates in PEM with {option}, not {file:?}");
+        if let Some(text) = problems.keep(field, certificates(file), &remedy) {
+            all.push_str(&text);
         }
-        all.push_str(&text);
     }
-    Ok(all)
+    all
+}
+
+/// Reads a file with at least one certificate.
+fn certificates(file: &Path) -> Result<String> {
+    let text =
+        std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let found = summaries(&text).with_context(|| format!("cannot use {}", file.display()))?;
+    ensure!(!found.is_empty(), "no certificate in {}", file.display());
+    Ok(text)
 }
 
 /// Parses `PLACE:LABEL`.

@@ -82,7 +82,42 @@ pub(crate) fn in_options(message: &str, style: Style) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory as _;
+
     use super::*;
+    use crate::options::Options;
+
+    /// Returns the options of a sub-command with their dashes.
+    fn options(sub_command: &str) -> Vec<String> {
+        let command = Options::command();
+        let arguments = command.find_subcommand(sub_command).into_iter();
+        let arguments = arguments.chain([&command]).flat_map(|c| c.get_arguments());
+        arguments
+            .flat_map(|argument| {
+                let long = argument.get_long().map(|long| format!("--{long}"));
+                long.into_iter()
+                    .chain(argument.get_short().map(|short| format!("-{short}")))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_options_exist() {
+        for (sub_command, style) in [("create", Style::Machine), ("install", Style::Script)] {
+            let known = options(sub_command);
+            for names in NAMES.iter().filter(|names| !names.field.contains("vSPC")) {
+                let text = in_options(names.field, style);
+                let words = text.split([' ', ',']).filter(|word| word.starts_with('-'));
+                let mut count = 0;
+                for option in words {
+                    assert!(known.iter().any(|k| k == option), "{sub_command} {text}");
+                    count += 1;
+                }
+                let is_none = text == names.field && style == Style::Script;
+                assert!(count > 0 || is_none, "{sub_command} {}", names.field);
+            }
+        }
+    }
 
     #[test]
     fn each_sub_command_names_its_own_options() {

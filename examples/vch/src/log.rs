@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 use portlayer::vsphere::{
-    InstallProgress, InstallStatus, InstallStep, ObserveInstall, Plan, Severity,
+    Finding, InstallProgress, InstallStatus, InstallStep, ObserveInstall, Plan, Severity,
 };
 
 use crate::fields::in_options;
@@ -100,13 +100,18 @@ impl Log {
     /// Writes the findings of a plan, in the words of vic-machine.
     pub(crate) fn findings(&self, plan: &Plan) {
         for finding in plan.findings() {
-            let text = in_options(&finding.to_string(), self.style);
-            match finding.severity {
-                Severity::Error => self.error(&text),
-                Severity::Warning => self.warn(&text),
-                _ if self.style == Style::Machine => self.info(&text),
-                _ => {}
-            }
+            self.finding(finding);
+        }
+    }
+
+    /// Writes one finding.
+    pub(crate) fn finding(&self, finding: &Finding) {
+        let text = in_options(&finding.to_string(), self.style);
+        match finding.severity {
+            Severity::Error => self.error(&text),
+            Severity::Warning => self.warn(&text),
+            _ if self.style == Style::Machine => self.info(&text),
+            _ => {}
         }
     }
 

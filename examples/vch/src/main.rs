@@ -31,6 +31,7 @@ mod inspect;
 mod install;
 mod log;
 mod options;
+mod problems;
 mod target;
 mod terminal;
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use clap::{Args, Parser, Subcommand};
 use ipnet::Ipv4Net;
 use portlayer::exec::Shares;
@@ -444,23 +444,19 @@ pub(crate) fn refuse_unknown(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Finds a boot image: the given file, or a file with the default name in the current
-/// directory or next to this command.
-///
-/// # Errors
-/// Fails when there is no such file.
-pub(crate) fn image(given: Option<&PathBuf>, name: &str) -> Result<PathBuf> {
+/// Returns the path of a boot image: the given file, or a file with the default name in the current
+/// directory or next to this command. If there is none, the plan reports the default name.
+pub(crate) fn image(given: Option<&PathBuf>, name: &str) -> PathBuf {
     if let Some(file) = given {
-        return Ok(file.clone());
+        return file.clone();
     }
     let command = std::env::current_exe().unwrap_or_default();
-    [PathBuf::from(name), command.with_file_name(name)]
-        .into_iter()
-        .find(|file| file.is_file())
-        .with_context(|| {
-            let option = name.replace('.', "-");
-            format!("there is no {name} here: set --{option}")
-        })
+    let here = PathBuf::from(name);
+    let next = command.with_file_name(name);
+    if !here.is_file() && next.is_file() {
+        return next;
+    }
+    here
 }
 
 #[cfg(test)]

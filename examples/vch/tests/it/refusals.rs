@@ -55,13 +55,107 @@ async fn a_certificate_that_does_not_match_its_key_is_refused_first() {
         for expected in [
             "does not belong to the key",
             "name a pair with --tls-server-cert and --tls-server-key",
+            // The other findings are reported, too.
+            "name a datastore with --image-store",
         ] {
-            assert!(said.stderr.contains(expected), "{said:#?}");
+            assert!(said.stdout.contains(expected), "{expected}: {said:#?}");
         }
-        // The other findings are reported, too.
-        said.has(&["name a datastore with --image-store"]);
     }
     assert_eq!(scene.inventory().await, before);
+}
+
+/// Each option can be read. All problems are findings, also in JSON.
+#[tokio::test]
+async fn options_that_contradict_each_other_are_reported_together() {
+    let scene = Scene::esxi().await;
+    let before = scene.inventory().await;
+    let appliance = scene.directory.path().join("appliance.iso");
+    std::fs::remove_file(appliance).unwrap();
+    let create = "create --tls-cname a/b --tls-ca bootstrap.iso --registry-ca none.pem \
+                  --bridge-network-range 10.64.0.0/16 --bridge-network-width 31 \
+                  --public-network-ip 10.0.0.7/24 --public-network-gateway 10.0.0.1/16 \
+                  --client-network-ip 10.1.0.7/24 --client-network-gateway 10.9.0.0/16:10.1.0.1/8 \
+                  --volume-store datastore1/a:one --volume-store datastore1/b:one \
+                  --cpu 5 --cpu-reservation 6 --image-store none vch-1";
+    let create: Vec<_> = create.split_whitespace().collect();
+    let expected = [
+        ("certificates", "\"a/b\" cannot be the name of a server"),
+        ("certificates", "no certificate in bootstrap.iso"),
+        ("registries.authorities", "cannot read none.pem"),
+        ("bridge_range", "not 31"),
+        ("public_address", "--public-network-ip 10.0.0.7/24"),
+        ("client_address", "--client-network-ip 10.1.0.7/24"),
+        ("volume_stores", "have the label \"one\""),
+        ("pool.cpu", "the limit is below the reservation"),
+        ("appliance_iso", "cannot read appliance.iso: No such file"),
+        // Both roles are on one network.
+        ("client_address", "shares its network card"),
+    ];
+    let said = scene.vch(&create).await.failed();
+    let lines = said.stdout.lines().filter(|line| line.starts_with("ERRO"));
+    let lines: Vec<_> = lines.collect();
+    for (field, reason) in expected {
+        let field = format!("invalid value for {field} of virtual container host \"vch-1\"");
+        let is_said = |line: &&&str| line.contains(&field) && line.contains(reason);
+        assert_eq!(
+            lines.iter().filter(is_said).count(),
+            1,
+            "{field}: {said:#?}"
+        );
+    }
+    assert!(said.stdout.contains("\"none\" was not found"), "{said:#?}");
+    assert_eq!(lines.len(), expected.len() + 1, "{said:#?}");
+    assert!(said.stderr.contains("nothing was changed"), "{said:#?}");
+
+    let dry_run = [&create[..], &["--dry-run", "--json"]].concat();
+    let said = scene.vch(&dry_run).await.failed();
+    let plan: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
+    let findings = plan["findings"].as_array().unwrap();
+    let refusals = findings.iter().filter(|f| f["severity"] == "error");
+    let refusals: Vec<_> = refusals.collect();
+    for (_, reason) in expected {
+        let is_said = |finding: &&&serde_json::Value| {
+            let message = finding["message"].as_str().unwrap();
+            message.contains(reason) && finding["object"]["id"] == "vch-1"
+        };
+        assert_eq!(
+            refusals.iter().filter(is_said).count(),
+            1,
+            "{reason}: {said:#?}"
+        );
+    }
+    for refusal in &refusals {
+        assert_ne!(
+            refusal["remedy"].as_str().unwrap_or_default(),
+            "",
+            "{refusal:#?}"
+        );
+    }
+    assert_eq!(refusals.len(), lines.len());
+    assert_eq!(scene.inventory().await, before);
+}
+
+/// `-f` deletes a host only for one that can be installed.
+#[tokio::test]
+async fn an_existing_host_stays_if_the_new_one_cannot_be_installed() {
+    let scene = Scene::esxi().await;
+    let install = ["install", "--timeout", "0"];
+    scene.vch(&[&install[..], &["vch-1"]].concat()).await.ok();
+    let before = scene.inventory().await;
+    for (wrong, expected) in [
+        (&["-i", "none"][..], "name a datastore with -i"),
+        (&["-x", "appliance.iso", "-y", "none.pem"], "with -x and -y"),
+    ] {
+        let all = [&install[..], &["-f"], wrong, &["vch-1"]].concat();
+        scene.vch(&all).await.failed().has(&[expected]);
+        assert_eq!(scene.inventory().await, before);
+    }
+    scene
+        .vch(&[&install[..], &["-f", "vch-1"]].concat())
+        .await
+        .ok();
+    // The new objects have other identifiers.
+    assert_ne!(scene.inventory().await, before);
 }
 
 /// Maximum number of commands that run at the same time.

@@ -364,7 +364,7 @@ async fn container_networks_get_their_addresses_and_port_groups_from_options() {
         "10.64.0.1/16",
     ];
     let said = scene.vch(&[&wrong[..], &["vch-2"]].concat()).await.failed();
-    assert!(said.stderr.contains("10.64.0.1/16"), "{said:#?}");
+    assert!(said.stdout.contains("10.64.0.1/16"), "{said:#?}");
     let both = ["--scope-vlans", "100-199", "--scope-network", "DC0_DVPG1"];
     let said = scene
         .vch(&[&["create", "vch-2"], &both[..]].concat())

@@ -82,6 +82,12 @@ impl Finding {
         }
     }
 
+    /// Returns the kind of the error of a [refusal](Self::refusal).
+    #[must_use]
+    pub fn kind(&self) -> Option<&ErrorKind> {
+        self.error.as_ref().map(Error::kind)
+    }
+
     /// Returns the error of a refused installation.
     pub(super) fn into_error(self) -> Error {
         self.error.unwrap_or_else(|| {

@@ -126,6 +126,26 @@ impl Plan {
         &self.findings
     }
 
+    /// Adds a finding of the caller's own checks, so that it is reported together with the others. One
+    /// with the severity [`Error`](Severity::Error) refuses the installation.
+    ///
+    /// ```no_run
+    /// use portlayer::Error;
+    /// use portlayer::vsphere::{Finding, HostSpec, Hosts};
+    ///
+    /// # async fn plan(hosts: Hosts, spec: HostSpec) -> portlayer::Result<()> {
+    /// let host = spec.resource();
+    /// let mut plan = hosts.plan(spec).await?;
+    /// let error = Error::invalid_argument(host, "certificates", "the key is another one's");
+    /// plan.add_finding(Finding::refusal(error, "name the key of the certificate"));
+    /// assert!(!plan.is_ready());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn add_finding(&mut self, finding: Finding) {
+        self.findings.push(finding);
+    }
+
     /// Returns whether the plan continues an installation that was interrupted.
     #[must_use]
     pub fn resumes(&self) -> bool {
@@ -257,7 +277,11 @@ impl Shared {
             match size {
                 Ok(size) => sizes.push(size),
                 Err(error) => {
-                    let error = Error::invalid_argument(kind::host(&spec.name), field, error);
+                    let error = match iso {
+                        Iso::File(path) => format!("cannot read {}: {error}", path.display()),
+                        Iso::Bytes(_) => error.to_string(),
+                    };
+                    let error = Error::invalid_argument(spec.resource(), field, error);
                     let remedy = format!("name a readable file with `{field}`");
                     found.0.push(Finding::refusal(error, remedy));
                     sizes.push(0);

@@ -12,9 +12,10 @@ use super::{
     ApplianceCertificates, ApplianceComponent, ApplianceNetworks, NetworkRole, PoolAllocation,
     Registries, RoleNetwork, StaticAddress, VolumeStore,
 };
-use crate::Result;
 use crate::network::BridgeRange;
+use crate::vsphere::kind;
 use crate::vsphere::vlan_range::VlanRange;
+use crate::{Resource, Result};
 
 /// The specification of a virtual container host.
 ///
@@ -370,6 +371,12 @@ impl HostSpec {
     /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for the first invalid field.
     pub fn validate(&self) -> Result<()> {
         self.problems().into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// Returns the host, as errors and findings name it.
+    #[must_use]
+    pub fn resource(&self) -> Resource {
+        kind::host(&self.name)
     }
 
     /// Returns the name of the bridge network to create if it does not exist.
