@@ -224,8 +224,11 @@ impl Docker {
         anyhow::bail!("the script command has no standard input")
     }
 
-    /// Runs docker in a terminal of 20 rows and 70 columns, resizes the terminal once the container
-    /// has printed something, and waits until docker exits.
+    /// Runs docker in a terminal of 20 rows and 70 columns, resizes the terminal again and again
+    /// once the container has printed something, and waits until docker exits.
+    ///
+    /// One resize is not enough: docker sends the size that it read after the start, and only then
+    /// listens for changes, so it misses one in between. Each turn ends with the size asked for.
     pub(super) fn resized_terminal(
         &self,
         arguments: &str,
@@ -238,8 +241,13 @@ impl Docker {
         run(Command::new("mkfifo").arg(&resize))?;
         // Like a window manager: docker only gets the signal.
         let resizes = format!(
-            "stty rows 20 cols 70; {{ read now < {}; stty -F /dev/tty rows {rows} cols {columns}; }} & {line}",
-            resize.display()
+            "stty rows 20 cols 70; \
+             {{ read now < {}; \
+                while stty -F /dev/tty rows {rows} cols {other} \
+                   && stty -F /dev/tty rows {rows} cols {columns}; do sleep 0.5; done; }} & \
+             {line}; status=$?; kill $!; exit $status",
+            resize.display(),
+            other = columns.saturating_sub(1)
         );
         let mut child = self.script(&resizes).spawn().context("start script")?;
         // Script ends at the end of its input.
