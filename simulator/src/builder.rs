@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::datastore::Store;
+use crate::datastore::spec::Datastore;
 use crate::guest::{Guest, Tether};
 use crate::ids::Ids;
 use crate::layout::{self, Layout};
@@ -23,13 +24,14 @@ use crate::simulator::Simulator;
 use crate::topology::Topology;
 use crate::world::Registry;
 
+/// The default names of the first datastore, of an ESXi host and of a vCenter.
+const NAMES: [&str; 2] = ["datastore1", "LocalDS_0"];
+
 /// The settings of a simulator, as the builder collected them.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) user: String,
     pub(crate) password: Secret,
-    pub(crate) datastore: String,
-    pub(crate) datastore_capacity: Option<u64>,
     pub(crate) platform: Platform,
     pub(crate) topology: Topology,
     pub(crate) page_size: usize,
@@ -73,7 +75,8 @@ pub struct SimulatorBuilder {
     seed: u64,
     sessions: usize,
     session_idle: Duration,
-    directory: Option<PathBuf>,
+    datastore: Datastore,
+    other_datastores: Vec<Datastore>,
     guest: Arc<dyn Guest>,
 }
 
@@ -90,7 +93,8 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
-    /// The directory of the datastore could not be created or opened.
+    /// The directory of a datastore could not be created or opened, or two datastores have the same
+    /// one.
     #[error("cannot use {} as a datastore", directory.display())]
     Datastore {
         /// The path of the directory.
@@ -98,6 +102,14 @@ pub enum StartError {
         /// The cause.
         #[source]
         source: io::Error,
+    },
+    /// Two datastores have the same name, or a name cannot be written in a path.
+    #[error("cannot name a datastore `{name}`: {reason}")]
+    DatastoreName {
+        /// The name.
+        name: String,
+        /// Why it was refused.
+        reason: &'static str,
     },
     /// The certificate could not be created.
     #[error("cannot create the certificate")]
@@ -113,8 +125,6 @@ impl SimulatorBuilder {
             settings: Settings {
                 user: "root".into(),
                 password: Secret("vmware".into()),
-                datastore: "datastore1".into(),
-                datastore_capacity: None,
                 platform: Platform::default(),
                 topology: Topology::default(),
                 page_size: 1_000,
@@ -130,7 +140,8 @@ impl SimulatorBuilder {
             seed: 0,
             sessions: 100,
             session_idle: Duration::from_secs(30 * 60),
-            directory: None,
+            datastore: Datastore::vmfs(NAMES[0]),
+            other_datastores: Vec::new(),
             guest: Arc::new(Tether::new()),
         }
     }
@@ -160,14 +171,29 @@ impl SimulatorBuilder {
         self
     }
 
-    /// Sets the name of the datastore. Default `datastore1` on an ESXi host, `LocalDS_0` in a
-    /// vCenter.
-    pub fn datastore_name(mut self, name: impl Into<String>) -> Self {
-        self.settings.datastore = name.into();
+    /// Sets the first datastore: its name, type, capacity and directory. Default: a VMFS datastore
+    /// with the name `datastore1` on an ESXi host, `LocalDS_0` in a vCenter.
+    ///
+    /// Machines whose specification names no datastore are created on the first one.
+    pub fn datastore(mut self, datastore: Datastore) -> Self {
+        self.datastore = datastore;
         self
     }
 
-    /// Sets the directory of the datastore's files; it is created if it does not exist, and
+    /// Adds another datastore, which is mounted on all hosts.
+    pub fn add_datastore(mut self, datastore: Datastore) -> Self {
+        self.other_datastores.push(datastore);
+        self
+    }
+
+    /// Sets the name of the first datastore. Default `datastore1` on an ESXi host, `LocalDS_0` in a
+    /// vCenter.
+    pub fn datastore_name(mut self, name: impl Into<String>) -> Self {
+        self.datastore.name = name.into();
+        self
+    }
+
+    /// Sets the directory of the first datastore's files; it is created if it does not exist, and
     /// kept. Default: a temporary directory, removed with the simulator.
     ///
     /// Starting a simulator on the directory of a previous one restarts the same host. The
@@ -178,19 +204,13 @@ impl SimulatorBuilder {
     /// may lose the most recent changes. A directory must not be used by two simulators at a
     /// time.
     pub fn datastore_directory(mut self, directory: impl Into<PathBuf>) -> Self {
-        self.directory = Some(directory.into());
+        self.datastore.directory = Some(directory.into());
         self
     }
 
-    /// Sets the capacity of the datastore in bytes. Default: the datastore reports 1 TiB, and what
-    /// really fits depends on the file system of its [directory](Self::datastore_directory).
-    ///
-    /// Files occupy space without their holes. When a client's request needs more than what is
-    /// free, it fails with `NoDiskSpace`, as on a file system that is full: an upload in the
-    /// middle, and an upload of an import also ends its lease. Clients see the free space after
-    /// `RefreshDatastore`. What guests write is not limited.
-    pub fn datastore_capacity(mut self, bytes: u64) -> Self {
-        self.settings.datastore_capacity = Some(bytes);
+    /// Sets the [capacity](Datastore::capacity) of the first datastore in bytes.
+    pub const fn datastore_capacity(mut self, bytes: u64) -> Self {
+        self.datastore.capacity = Some(bytes);
         self
     }
 
@@ -200,10 +220,9 @@ impl SimulatorBuilder {
     /// host, that host is restored instead. The inventory of a vCenter does not survive a
     /// restart, but its files do.
     pub fn topology(mut self, topology: Topology) -> Self {
-        let names = ["datastore1", "LocalDS_0"];
-        if names.contains(&&*self.settings.datastore) {
-            let name = if topology.vcenter { names[1] } else { names[0] };
-            name.clone_into(&mut self.settings.datastore);
+        if NAMES.contains(&&*self.datastore.name) {
+            let name = if topology.vcenter { NAMES[1] } else { NAMES[0] };
+            name.clone_into(&mut self.datastore.name);
         }
         self.settings.topology = topology;
         self
@@ -293,6 +312,24 @@ impl SimulatorBuilder {
         self
     }
 
+    /// Checks that the names of the datastores are valid and unique.
+    fn check_names(&self) -> Result<(), StartError> {
+        let all = || std::iter::once(&self.datastore).chain(&self.other_datastores);
+        for (at, datastore) in all().enumerate() {
+            let is_taken = all().take(at).any(|other| other.name == datastore.name);
+            let reason = match (datastore.has_valid_name(), is_taken) {
+                (true, false) => continue,
+                (true, true) => "another datastore has this name",
+                (false, _) => {
+                    "use up to 80 characters, without brackets, slashes and percent signs"
+                }
+            };
+            let name = datastore.name.clone();
+            return Err(StartError::DatastoreName { name, reason });
+        }
+        Ok(())
+    }
+
     /// Starts the simulator.
     ///
     /// # Errors
@@ -307,18 +344,13 @@ impl SimulatorBuilder {
             .await
             .map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
-        let store = match &self.directory {
-            Some(directory) => Store::open(&self.settings.datastore, directory),
-            None => Store::temporary(&self.settings.datastore),
-        }
-        .map_err(|(directory, source)| StartError::Datastore { directory, source })?
-        .with_capacity(self.settings.datastore_capacity);
-        let kept = self
-            .directory
-            .as_ref()
-            .map(|_| store.directory().to_owned());
+        self.check_names()?;
+        let store = Store::open(&self.datastore, &self.other_datastores)
+            .map_err(|(directory, source)| StartError::Datastore { directory, source })?;
+        let own = store.first().directory.clone();
+        let kept = self.datastore.directory.as_ref().map(|_| own.clone());
         let refused = |source| StartError::Datastore {
-            directory: store.directory().to_owned(),
+            directory: own.clone(),
             source,
         };
         let is_host = !self.settings.topology.vcenter;

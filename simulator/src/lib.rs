@@ -1,6 +1,6 @@
 //! An embeddable vSphere endpoint: an ESXi host or a vCenter inside the process.
 //!
-//! It serves HTTPS on loopback with its own certificate. Its datastore is a directory of
+//! It serves HTTPS on loopback with its own certificate. Its datastores are directories of
 //! files, in which virtual machines have `.vmx` files and disks. It has sessions, tasks, a
 //! property collector that pushes updates, and guests that run in the machines.
 //!
@@ -55,6 +55,7 @@ mod view;
 mod world;
 
 pub use builder::{SimulatorBuilder, StartError};
+pub use datastore::spec::Datastore;
 pub use guest::{
     DiskMode, Guest, GuestAddress, GuestDisk, GuestError, GuestHardware, GuestMachine, GuestNic,
     GuestNicAddresses, GuestProgram, GuestProgramRefusal, Process, Program, SerialPort, Tether,

@@ -1,5 +1,6 @@
 //! Persists the inventory in the datastore's directory, so that it survives a restart.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,9 +33,12 @@ pub(crate) struct Saved {
     /// Positions of the generators of identifiers.
     pub(crate) numbers: u64,
     pub(crate) drawn: u64,
-    /// The UUIDs of the datastore and, in the next field, of the host.
+    /// The UUIDs of the first datastore and, in the next field, of the host.
     pub(crate) datastore: String,
     pub(crate) host: String,
+    /// The UUIDs of the other datastores, by their names.
+    #[serde(default)]
+    pub(crate) other_datastores: BTreeMap<String, String>,
     pub(crate) switches: Vec<Switch>,
     pub(crate) port_groups: Vec<PortGroup>,
     /// The pools except the root pool, parents before their children.
@@ -77,8 +81,11 @@ pub(crate) struct Allocation {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SavedMachine {
     pub(crate) id: String,
-    /// The path of the `.vmx` file, relative to the root of the datastore.
+    /// The path of the `.vmx` file, relative to the root of its datastore.
     pub(crate) vmx: String,
+    /// The name of this datastore; `None` for the first one.
+    #[serde(default)]
+    pub(crate) datastore: Option<String>,
     pub(crate) pool: String,
 }
 
@@ -191,6 +198,7 @@ mod tests {
             machines: vec![SavedMachine {
                 id: "3".into(),
                 vmx: "a b/ä.vmx".into(),
+                datastore: Some("other".into()),
                 pool: "ha-root-pool".into(),
             }],
             ..Saved::default()

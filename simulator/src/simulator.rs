@@ -96,16 +96,23 @@ impl Simulator {
         &self.shared.settings.password.0
     }
 
-    /// Returns the name of the datastore.
+    /// Returns the name of the first datastore.
     #[must_use]
     pub fn datastore_name(&self) -> &str {
-        &self.shared.settings.datastore
+        &self.shared.store.first().name
     }
 
-    /// Returns the directory of the datastore's files.
+    /// Returns the directory of the files of the first datastore.
     #[must_use]
     pub fn datastore_directory(&self) -> &Path {
-        self.shared.store.directory()
+        &self.shared.store.first().directory
+    }
+
+    /// Returns the names of all datastores and the directories of their files, the first datastore
+    /// first.
+    pub fn datastores(&self) -> impl Iterator<Item = (&str, &Path)> {
+        let volumes = self.shared.store.volumes();
+        volumes.map(|volume| (&*volume.name, &*volume.directory))
     }
 
     /// Returns the fault injection rules.

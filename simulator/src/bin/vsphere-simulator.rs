@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use serde::Deserialize;
-use simulator::{Program, Simulator, Tether, Topology};
+use simulator::{Datastore, Program, Simulator, Tether, Topology};
 use tokio::io::AsyncReadExt as _;
 
 /// Serves a simulated vCenter, or with -esx an ESXi host, on 127.0.0.1 until it is
@@ -46,7 +46,7 @@ struct Options {
     /// Number of machines on each host outside of clusters, and in each pool.
     #[arg(long, default_value_t = 2)]
     vm: usize,
-    /// Number of datastores; only 1 is supported.
+    /// Number of datastores. If there are several, their names are LocalDS_0, LocalDS_1 and so on.
     #[arg(long, default_value_t = 1)]
     ds: usize,
     /// Number of resource pools in each cluster, in addition to its root pool.
@@ -95,7 +95,8 @@ struct Options {
         hide_env_values = true
     )]
     password: String,
-    /// Directory for the datastore's files, which is kept. Default: a temporary directory.
+    /// Directory for the files of the first datastore, which is kept; the other datastores are kept
+    /// in a subdirectory. Default: temporary directories.
     #[arg(long)]
     datastore: Option<PathBuf>,
     /// JSON file with the programs that containers can run: a list of objects with
@@ -143,10 +144,12 @@ impl Options {
     fn topology(&self) -> Result<Topology, String> {
         let fixed = [
             ("dc", self.dc, 1),
-            ("ds", self.ds, 1),
             ("app", self.app, 0),
             ("tls", usize::from(self.tls), 1),
         ];
+        if self.ds == 0 {
+            return Err("-ds must be at least 1".to_owned());
+        }
         for (name, asked, had) in fixed {
             if asked != had {
                 return Err(format!("-{name} can only be {had}"));
@@ -165,6 +168,11 @@ impl Options {
         };
         Ok(topology.machines(self.vm).autostart(self.autostart))
     }
+}
+
+/// Returns the name of one of several datastores.
+fn datastore_name(number: usize) -> String {
+    format!("LocalDS_{number}")
 }
 
 /// Escapes a user or password for use in a URL.
@@ -229,6 +237,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .user(&options.user)
         .password(&options.password)
         .seed(options.seed);
+    if options.ds > 1 {
+        builder = builder.datastore_name(datastore_name(0));
+    }
+    for number in 1..options.ds {
+        builder = builder.add_datastore(Datastore::vmfs(datastore_name(number)));
+    }
     if let Some(directory) = options.datastore {
         builder = builder.datastore_directory(directory);
     }
@@ -248,7 +262,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     println!("url {}", simulator.url());
     println!("thumbprint {}", simulator.thumbprint());
-    println!("datastore {}", simulator.datastore_directory().display());
+    for (name, directory) in simulator.datastores() {
+        match options.ds {
+            1 => println!("datastore {}", directory.display()),
+            _ => println!("datastore {name} {}", directory.display()),
+        }
+    }
     tokio::select! {
         ended = interrupted() => ended?,
         () = closed(), if options.stdinexit => {}
@@ -299,7 +318,7 @@ mod tests {
         let vcenter = options("x -dc 1 -cluster 2 -standalone-host=0 -pool 1 --port 7");
         assert_eq!((vcenter.listen_port(), vcenter.esx), (Ok(7), false));
         assert!(vcenter.topology().is_ok());
-        for refused in ["x -dc 2", "x -app 1", "x -tls=false", "x -ds 2"] {
+        for refused in ["x -dc 2", "x -app 1", "x -tls=false", "x -ds 0"] {
             assert!(options(refused).topology().is_err(), "{refused}");
         }
         assert!(options("x -l 0.0.0.0:80").listen_port().is_err());

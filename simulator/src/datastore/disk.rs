@@ -88,6 +88,10 @@ pub(crate) fn create_child(
     if store.exists(path) {
         return Err(fault::file_exists(&path.to_string()));
     }
+    if path.datastore() != parent.datastore() {
+        // The hint cannot lead to another datastore.
+        return Err(fault::not_supported());
+    }
     let parent = open(store, parent)?;
     let child = SparseDisk::create_child(store.file(path), parent, hint, new.cid, ChildForm::Delta);
     let child = child.map_err(|error| refused(path, error))?;
@@ -99,7 +103,7 @@ pub(crate) fn create_child(
 
 /// Opens a disk and its parents for reading.
 pub(crate) fn open(store: &Store, path: &DatastorePath) -> Result<vmdk::Disk, Fault> {
-    let opened = vmdk::Disk::open_within(store.file(path), store.directory());
+    let opened = vmdk::Disk::open_within(store.file(path), store.directory_of(path));
     opened.map_err(|error| refused(path, error))
 }
 
@@ -141,7 +145,10 @@ pub(crate) fn copy(
     let copied = vmdk_file(store, &extent(to))
         .map_err(|error| fault::file_fault(&to.to_string(), &error))
         .and_then(|mut file| {
-            disk_image::copy(&source, &mut file, monitor).map_err(|error| refused(from, error))
+            disk_image::copy(&source, &mut file, monitor).map_err(|error| match error {
+                disk_image::Error::Write(_) => refused(to, error),
+                _ => refused(from, error),
+            })
         });
     if copied.is_err() {
         let _ = delete(store, to);
@@ -337,7 +344,7 @@ fn vmdk_file(store: &Store, extent: &DatastorePath) -> io::Result<FlatFile> {
         .write(true)
         .open(store.file(extent))?;
     let length = file.metadata()?.len();
-    Ok(FlatFile::new(file, length, store.allowance()))
+    Ok(FlatFile::new(file, length, store.allowance(extent)))
 }
 
 impl FlatFile {
@@ -399,7 +406,7 @@ mod tests {
             deletable: true,
         };
         assert_eq!(read(&store, &path).unwrap(), disk);
-        let flat = std::fs::metadata(store.directory().join("a-flat.vmdk")).unwrap();
+        let flat = std::fs::metadata(store.first().directory.join("a-flat.vmdk")).unwrap();
         assert_eq!(flat.len(), 1 << 30);
         assert!(create(&store, &path, 1 << 30, &new()).is_err());
         extend(&store, &path, 2 << 30).unwrap();
@@ -408,9 +415,12 @@ mod tests {
         let to = store.parse("[ds] c.vmdk").unwrap();
         rename(&store, &path, &to).unwrap();
         assert_eq!(open(&store, &to).unwrap().capacity(), 2 << 30);
-        assert!(!store.directory().join("a-flat.vmdk").exists());
+        assert!(!store.first().directory.join("a-flat.vmdk").exists());
         delete(&store, &to).unwrap();
-        assert_eq!(std::fs::read_dir(store.directory()).unwrap().count(), 0);
+        assert_eq!(
+            std::fs::read_dir(&store.first().directory).unwrap().count(),
+            0
+        );
     }
 
     #[test]
@@ -418,8 +428,8 @@ mod tests {
         use disk_image::BlockRead as _;
         let store = Store::temporary("ds").unwrap();
         let (parent, child) = (
-            store.path("p/a.vmdk").unwrap(),
-            store.path("c/b.vmdk").unwrap(),
+            store.path("ds", "p/a.vmdk").unwrap(),
+            store.path("ds", "c/b.vmdk").unwrap(),
         );
         for path in [&parent, &child] {
             store.make_directory(&path.parent(), true).unwrap();
@@ -434,7 +444,7 @@ mod tests {
         let mut sparse = SparseDisk::open(store.file(&child)).unwrap();
         sparse.write_at(8_192, b"child").unwrap();
         drop(sparse);
-        let copied = store.path("c/d.vmdk").unwrap();
+        let copied = store.path("ds", "c/d.vmdk").unwrap();
         copy(&store, &child, &copied, &new(), &Monitor::new()).unwrap();
         delete(&store, &child).unwrap();
         let copied = open(&store, &copied).unwrap();
@@ -444,7 +454,7 @@ mod tests {
         copied.read_exact_at(&mut bytes, 8_192).unwrap();
         assert_eq!(&bytes, b"child\0");
         let names = |directory: &str| {
-            std::fs::read_dir(store.directory().join(directory))
+            std::fs::read_dir(store.first().directory.join(directory))
                 .unwrap()
                 .count()
         };
@@ -454,13 +464,13 @@ mod tests {
     #[test]
     fn a_descriptor_that_names_files_elsewhere_deletes_only_itself() {
         let store = Store::temporary("ds").unwrap();
-        let path = store.path("a/evil.vmdk").unwrap();
+        let path = store.path("ds", "a/evil.vmdk").unwrap();
         store.make_directory(&path.parent(), true).unwrap();
-        std::fs::write(store.directory().join("kept"), b"x").unwrap();
+        std::fs::write(store.first().directory.join("kept"), b"x").unwrap();
         let mut descriptor = Descriptor::new(CreateType::Vmfs, 8, "../kept");
         descriptor.set_cid(1);
         store.write(&path, &descriptor.to_bytes()).unwrap();
         delete(&store, &path).unwrap();
-        assert!(store.directory().join("kept").exists());
+        assert!(store.first().directory.join("kept").exists());
     }
 }

@@ -1,29 +1,34 @@
-//! The datastore, which is a directory of files.
+//! The datastores, which are directories of files.
 
+mod copy;
 pub(crate) mod disk;
 pub(crate) mod path;
 pub(crate) mod redo_log;
 mod space;
+pub(crate) mod spec;
+mod volume;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
-use vim25::Fault;
+use vim25::{Fault, Ref, mo};
 
 use crate::fault;
 use crate::saved;
+pub(crate) use copy::Copied;
 use path::DatastorePath;
 pub(crate) use space::Allowance;
+use spec::Datastore;
+pub(crate) use volume::Volume;
 
-/// The files of the datastore.
+/// Where hosts mount datastores.
+const VOLUMES: &str = "/vmfs/volumes/";
+
+/// The files of all datastores.
 #[derive(Debug)]
 pub(crate) struct Store {
-    name: String,
-    directory: PathBuf,
-    /// Bytes; `None` without a limit.
-    capacity: Option<u64>,
-    temporary: Mutex<Option<tempfile::TempDir>>,
+    first: Volume,
+    others: Vec<Volume>,
 }
 
 /// A deleted file or directory, renamed so that clients do not see it. Its content is still on
@@ -48,62 +53,81 @@ impl Aside {
 
 impl Store {
     /// Creates a datastore in a temporary directory, which is removed with the simulator.
+    #[cfg(test)]
     pub(crate) fn temporary(name: &str) -> Result<Self, (PathBuf, io::Error)> {
-        let directory = tempfile::Builder::new()
-            .prefix("vsphere-simulator-")
-            .tempdir()
-            .map_err(|error| (std::env::temp_dir(), error))?;
-        Ok(Self {
-            name: name.to_owned(),
-            directory: directory.path().to_owned(),
-            capacity: None,
-            temporary: Mutex::new(Some(directory)),
-        })
+        Self::open(&Datastore::vmfs(name), &[])
     }
 
-    pub(crate) fn open(name: &str, directory: &Path) -> Result<Self, (PathBuf, io::Error)> {
-        let open = || {
-            std::fs::create_dir_all(directory)?;
-            directory.canonicalize()
+    /// Opens the directories of datastores. The first one also contains what is persisted of the
+    /// simulator.
+    pub(crate) fn open(
+        first: &Datastore,
+        others: &[Datastore],
+    ) -> Result<Self, (PathBuf, io::Error)> {
+        let kept = first.directory.is_some();
+        let first = Volume::open(first, None)?;
+        let home = first.directory.join(saved::DIRECTORY).join("datastores");
+        let home = kept.then_some(&*home);
+        let others = others.iter().map(|other| Volume::open(other, home));
+        let store = Self {
+            others: others.collect::<Result<_, _>>()?,
+            first,
         };
-        Ok(Self {
-            name: name.to_owned(),
-            directory: open().map_err(|error| (directory.to_owned(), error))?,
-            capacity: None,
-            temporary: Mutex::new(None),
-        })
+        let mut directories: Vec<_> = store.volumes().map(|volume| &volume.directory).collect();
+        directories.sort_unstable();
+        for pair in directories.windows(2) {
+            if let [one, other] = pair
+                && one == other
+            {
+                return Err(((*one).clone(), io::ErrorKind::ResourceBusy.into()));
+            }
+        }
+        Ok(store)
     }
 
-    /// Limits the space that files occupy.
-    pub(crate) fn with_capacity(self, capacity: Option<u64>) -> Self {
-        Self { capacity, ..self }
+    /// Iterates over the datastores. There is at least one.
+    pub(crate) fn volumes(&self) -> impl Iterator<Item = &Volume> {
+        std::iter::once(&self.first).chain(&self.others)
     }
 
-    /// Returns the number of bytes that are free; `None` without a capacity.
-    pub(crate) fn free(&self) -> Option<u64> {
-        let capacity = self.capacity?;
-        Some(capacity.saturating_sub(space::occupied(&self.directory)))
+    pub(crate) const fn first(&self) -> &Volume {
+        &self.first
     }
 
-    /// Returns the space that a writer may use from now on. Concurrent writers do not share theirs,
-    /// so together they may exceed the capacity.
-    pub(crate) fn allowance(&self) -> Allowance {
-        Allowance::new(self.free())
+    /// Returns the datastore with a name.
+    pub(crate) fn named(&self, name: &str) -> Option<&Volume> {
+        self.volumes().find(|volume| volume.name == name)
     }
 
-    pub(crate) fn directory(&self) -> &Path {
-        &self.directory
+    /// Returns the datastore with a reference.
+    pub(crate) fn referenced(&self, value: &str) -> Option<&Volume> {
+        self.volumes()
+            .find(|volume| volume.reference().value() == value)
+    }
+
+    /// Returns the datastore of a path. Paths are only created for datastores that exist.
+    pub(crate) fn volume(&self, path: &DatastorePath) -> &Volume {
+        self.named(path.datastore()).unwrap_or(&self.first)
+    }
+
+    /// Returns the reference of the datastore of a path.
+    pub(crate) fn reference(&self, path: &DatastorePath) -> Ref<mo::Datastore> {
+        self.volume(path).reference()
+    }
+
+    /// Returns the space of the datastore of a path that a writer may use from now on. Concurrent
+    /// writers do not share theirs, so together they may exceed the capacity.
+    pub(crate) fn allowance(&self, path: &DatastorePath) -> Allowance {
+        Allowance::new(self.volume(path).free())
+    }
+
+    /// Returns the directory of the datastore of a path.
+    pub(crate) fn directory_of(&self, path: &DatastorePath) -> &Path {
+        &self.volume(path).directory
     }
 
     pub(crate) fn remove_temporary(&self) {
-        let directory = self
-            .temporary
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(Err(error)) = directory.map(tempfile::TempDir::close) {
-            tracing::warn!(%error, "a temporary datastore was not removed");
-        }
+        self.volumes().for_each(Volume::remove_temporary);
     }
 
     /// Parses a path such as `[datastore1] a/b.vmx`.
@@ -113,7 +137,7 @@ impl Store {
             .parts()
             .first()
             .is_some_and(|part| part.eq_ignore_ascii_case(saved::DIRECTORY));
-        if path.datastore() == self.name && !kept {
+        if self.named(path.datastore()).is_some() && !kept {
             Ok(path)
         } else {
             Err(fault::invalid_datastore_path(text))
@@ -121,24 +145,51 @@ impl Store {
     }
 
     /// Returns the datastore path of a file, given its path relative to the datastore.
-    pub(crate) fn path(&self, relative: &str) -> Result<DatastorePath, Fault> {
-        self.parse(&format!("[{}] {relative}", self.name))
+    pub(crate) fn path(&self, datastore: &str, relative: &str) -> Result<DatastorePath, Fault> {
+        self.parse(&format!("[{datastore}] {relative}"))
+    }
+
+    /// Returns the path of a file in the file system of a host.
+    pub(crate) fn absolute(&self, path: &DatastorePath) -> String {
+        format!("{VOLUMES}{}/{}", self.volume(path).mount(), path.relative())
+    }
+
+    /// Returns the datastore and the relative path of a file, given its path in the file system of a
+    /// host. The name in the path is that of the datastore or of its directory; a name that is
+    /// neither, such as that of a previous simulator, stands for the datastore `otherwise`.
+    ///
+    /// `None` if the path is not in a datastore.
+    pub(crate) fn located<'t>(
+        &'t self,
+        file: &'t str,
+        otherwise: &'t str,
+    ) -> Option<(&'t str, &'t str)> {
+        let (name, relative) = file.strip_prefix(VOLUMES)?.split_once('/')?;
+        let mut volumes = self.volumes();
+        let found = volumes.find(|volume| volume.name == name || volume.mount() == name);
+        Some((found.map_or(otherwise, |volume| &volume.name), relative))
     }
 
     /// Returns the path of a file in the file system of the simulator's own host.
     pub(crate) fn file(&self, path: &DatastorePath) -> PathBuf {
-        let mut file = self.directory.clone();
+        let mut file = self.directory_of(path).to_owned();
         file.extend(path.parts());
         file
     }
 
     /// Returns the datastore path of the first file in a list.
     pub(crate) fn name_of(&self, files: &[PathBuf]) -> String {
-        let relative = files
+        let file = files
             .first()
-            .and_then(|file| file.strip_prefix(&self.directory).ok())
-            .unwrap_or_else(|| Path::new(""));
-        format!("[{}] {}", self.name, relative.display())
+            .map_or_else(|| Path::new(""), PathBuf::as_path);
+        let inside = |volume: &'_ &Volume| file.starts_with(&volume.directory);
+        // The directory of one datastore may be inside that of another.
+        let depth = |volume: &&Volume| volume.directory.components().count();
+        let volume = self.volumes().filter(inside).max_by_key(depth);
+        let volume = volume.unwrap_or(&self.first);
+        let relative = file.strip_prefix(&volume.directory);
+        let relative = relative.unwrap_or_else(|_| Path::new(""));
+        format!("[{}] {}", volume.name, relative.display())
     }
 
     pub(crate) fn exists(&self, path: &DatastorePath) -> bool {
@@ -152,7 +203,7 @@ impl Store {
     /// Writes a file atomically: readers see either the old or the new content.
     pub(crate) fn write(&self, path: &DatastorePath, content: &[u8]) -> Result<(), Fault> {
         let write = || {
-            self.allowance().take(content.len() as u64)?;
+            self.allowance(path).take(content.len() as u64)?;
             let file = self.file(path);
             let mut new = file.clone().into_os_string();
             new.push(".part");
@@ -171,6 +222,17 @@ impl Store {
             std::fs::create_dir(directory)
         };
         made.map_err(|error| fault::file_fault(&path.to_string(), &error))
+    }
+
+    /// Copies a file, or a directory with its content, under a hidden name. The copy appears when it
+    /// is [finished](Copied::finish), and is deleted otherwise.
+    pub(crate) fn copy(&self, from: &DatastorePath, to: &DatastorePath) -> Result<Copied, Fault> {
+        let (source, target) = (self.file(from), self.file(to));
+        let failed = |error: io::Error| fault::file_fault(&to.to_string(), &error);
+        self.allowance(to)
+            .take(space::occupied_by(&source))
+            .map_err(failed)?;
+        Copied::new(&source, &target).map_err(failed)
     }
 
     /// Hides a file or directory from clients immediately; its content is deleted later,

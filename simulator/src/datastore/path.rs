@@ -48,6 +48,11 @@ impl DatastorePath {
         self.parts.is_empty()
     }
 
+    /// Returns whether this path is that of a directory, or leads to something in the directory.
+    pub(crate) fn is_below(&self, directory: &Self) -> bool {
+        self.datastore == directory.datastore && self.parts.starts_with(&directory.parts)
+    }
+
     /// Returns the last component of the path.
     pub(crate) fn file_name(&self) -> &str {
         self.parts.last().map_or("", String::as_str)

@@ -61,7 +61,7 @@ pub(crate) fn create(
 
 /// Writes the content of a child into its parent. The child's files remain, but are not usable.
 pub(crate) fn merge(store: &Store, child: &DatastorePath, monitor: &Monitor) -> Result<(), Fault> {
-    vmdk::merge_into_parent(store.file(child), store.directory(), monitor)
+    vmdk::merge_into_parent(store.file(child), store.directory_of(child), monitor)
         .map_err(|error| disk::refused(child, error))
 }
 
@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn a_redo_log_gets_the_first_free_name_and_is_merged() {
         let store = Store::temporary("ds").unwrap();
-        let base = store.path("a.vmdk").unwrap();
+        let base = store.path("ds", "a.vmdk").unwrap();
         let new = New {
             uuid: "60 00 C2 9a".into(),
             thin: true,

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::Path;
 
+use crate::saved;
+
 /// The space that one writer may still use.
 #[derive(Debug)]
 pub(crate) struct Allowance {
@@ -28,17 +30,27 @@ impl Allowance {
 }
 
 /// Returns the number of bytes that the files below a directory occupy. Files that are deleted
-/// concurrently do not count.
+/// concurrently do not count, nor does what clients cannot access.
 pub(super) fn occupied(directory: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(directory) else {
         return 0;
     };
     let size = |entry: std::fs::DirEntry| match entry.metadata() {
+        Ok(_) if entry.file_name() == saved::DIRECTORY => 0,
         Ok(metadata) if metadata.is_dir() => occupied(&entry.path()),
         Ok(metadata) => allocated(&metadata),
         Err(_) => 0,
     };
     entries.flatten().map(size).sum()
+}
+
+/// Returns the number of bytes that a file, or a directory with its content, occupies.
+pub(super) fn occupied_by(file: &Path) -> u64 {
+    match std::fs::metadata(file) {
+        Ok(metadata) if metadata.is_dir() => occupied(file),
+        Ok(metadata) => allocated(&metadata),
+        Err(_) => 0,
+    }
 }
 
 /// Returns the size of a file without its holes.

@@ -8,13 +8,12 @@ use vim25::{Fault, Poly};
 
 use super::Devices;
 use super::kind::Kind;
-use crate::datastore::Store;
 use crate::datastore::disk::{self, New};
 use crate::datastore::path::DatastorePath;
 use crate::datastore::redo_log;
+use crate::datastore::{Store, Volume};
 use crate::fault;
 use crate::guest::DiskMode;
-use crate::model::datastore;
 use crate::world::Transaction;
 
 /// Maximum number of disks in a chain of parents.
@@ -52,7 +51,9 @@ pub(super) fn prepare(
     };
     let asked = u64::try_from(asked).unwrap_or(0);
     let store = &tx.shared().store;
-    let path = place(tx, &backing.base.file_name, home)?;
+    let wanted = backing.base.datastore.as_ref();
+    let wanted = wanted.and_then(|wanted| store.referenced(wanted.value()));
+    let path = place(store, &backing.base.file_name, wanted, home)?;
     let mut made = None;
     let on_disk = match operation {
         Some(VirtualDeviceConfigSpecFileOperation::Create) => {
@@ -110,7 +111,7 @@ fn describe(
     on_disk: &disk::Disk,
 ) -> Result<(), Fault> {
     backing.base.file_name = path.to_string();
-    backing.base.datastore = Some(datastore::reference(tx));
+    backing.base.datastore = Some(tx.shared().store.reference(path));
     if backing.disk_mode.is_empty() {
         backing.disk_mode = "persistent".into();
     }
@@ -220,18 +221,28 @@ pub(super) fn edit(
     Ok(grown)
 }
 
-/// Returns the path of a new disk, completing one that names only a datastore or a directory.
-fn place(tx: &Transaction<'_>, given: &str, home: &DatastorePath) -> Result<DatastorePath, Fault> {
-    let store = &tx.shared().store;
+/// Returns the path of a new disk, completing one that names only a datastore or a file. Without a
+/// name, the disk is on the datastore `wanted`, or else on that of the machine.
+fn place(
+    store: &Store,
+    given: &str,
+    wanted: Option<&Volume>,
+    home: &DatastorePath,
+) -> Result<DatastorePath, Fault> {
+    let directory = home.parent().relative();
+    let mut datastore = wanted.map_or(home.datastore(), |wanted| &*wanted.name);
+    let path;
     if !given.trim().is_empty() {
-        let path = match given.trim_start().starts_with('[') {
+        path = match given.trim_start().starts_with('[') {
             true => store.parse(given)?,
-            false => store.path(&format!("{}/{given}", home.parent().relative()))?,
+            false => store.path(home.datastore(), &format!("{directory}/{given}"))?,
         };
         if !path.is_root() {
             return Ok(path);
         }
+        datastore = path.datastore();
     }
+    let home = store.path(datastore, &format!("{directory}/{}", home.file_name()))?;
     let name = home.file_name();
     let stem = name.strip_suffix(".vmx").unwrap_or(name);
     let mut path = home.sibling(&format!("{stem}.vmdk"));
@@ -256,12 +267,11 @@ pub(crate) fn hint(path: &DatastorePath, parent: &DatastorePath) -> String {
 
 /// Resolves the parent hint of a descriptor.
 fn resolve(store: &Store, path: &DatastorePath, hint: &str) -> Result<DatastorePath, Fault> {
-    let hint = hint.strip_prefix("/vmfs/volumes/").map_or(hint, |volume| {
-        // Skip the name or the UUID of the datastore: there is only one.
-        volume.find('/').map_or("", |at| &volume[at..])
-    });
+    if let Some((datastore, relative)) = store.located(hint, path.datastore()) {
+        return store.path(datastore, relative);
+    }
     if let Some(rooted) = hint.strip_prefix('/') {
-        return store.path(rooted);
+        return store.path(path.datastore(), rooted);
     }
     let mut parts = path.parent().parts().to_vec();
     for part in hint.split('/') {
@@ -271,7 +281,7 @@ fn resolve(store: &Store, path: &DatastorePath, hint: &str) -> Result<DatastoreP
             part => parts.push(part.to_owned()),
         }
     }
-    store.path(&parts.join("/"))
+    store.path(path.datastore(), &parts.join("/"))
 }
 
 /// Returns the parents of a disk, the direct parent first.
@@ -307,8 +317,8 @@ fn parents(
     path: &DatastorePath,
     hint: Option<&str>,
 ) -> Result<Option<Box<VirtualDiskFlatVer2BackingInfo>>, Fault> {
-    let chain = above(&tx.shared().store, path, hint)?;
-    let datastore = datastore::reference(tx);
+    let store = &tx.shared().store;
+    let chain = above(store, path, hint)?;
     Ok(chain.into_iter().rev().fold(None, |above, parent| {
         let mut backing = VirtualDiskFlatVer2BackingInfo {
             disk_mode: "persistent".into(),
@@ -316,7 +326,7 @@ fn parents(
             ..Default::default()
         };
         backing.base.file_name = parent.to_string();
-        backing.base.datastore = Some(datastore.clone());
+        backing.base.datastore = Some(store.reference(&parent));
         Some(Box::new(backing))
     }))
 }
@@ -418,11 +428,14 @@ mod tests {
             ("b.vmdk", "a/c.vmdk", "a/c.vmdk"),
             ("a/b.vmdk", "c.vmdk", "../c.vmdk"),
         ] {
-            let (child, parent) = (store.path(child).unwrap(), store.path(parent).unwrap());
+            let (child, parent) = (
+                store.path("ds", child).unwrap(),
+                store.path("ds", parent).unwrap(),
+            );
             assert_eq!(hint(&child, &parent), expected);
             assert_eq!(resolve(&store, &child, expected).unwrap(), parent);
         }
-        let child = store.path("a/b.vmdk").unwrap();
+        let child = store.path("ds", "a/b.vmdk").unwrap();
         for (hint, parent) in [
             ("/x/c.vmdk", Some("x/c.vmdk")),
             ("/vmfs/volumes/ds/x/c.vmdk", Some("x/c.vmdk")),
@@ -431,7 +444,7 @@ mod tests {
             let found = resolve(&store, &child, hint).ok();
             assert_eq!(
                 found,
-                parent.map(|parent| store.path(parent).unwrap()),
+                parent.map(|parent| store.path("ds", parent).unwrap()),
                 "{hint}"
             );
         }

@@ -5,16 +5,15 @@ use vim25::types::VirtualDevice;
 
 use super::kind::Kind;
 use super::{Devices, int, key, text};
+use crate::datastore::Store;
 use crate::datastore::path::DatastorePath;
 
 /// Names and values of settings, in the order in which they are written.
 pub(crate) type Settings = Vec<(String, String)>;
 
 /// Returns the settings of all devices. `home` is the machine's `.vmx` file.
-///
-/// `volume` is the path at which the host's file system mounts the datastore.
-pub(crate) fn of(devices: &Devices, home: &DatastorePath, volume: &str) -> Settings {
-    let place = Placement { home, volume };
+pub(crate) fn of(devices: &Devices, home: &DatastorePath, store: &Store) -> Settings {
+    let place = Placement { home, store };
     let mut settings = Settings::new();
     settings.push(("floppy0.present".into(), "FALSE".into()));
     for device in devices {
@@ -43,10 +42,9 @@ pub(crate) fn node(devices: &Devices, device: &Poly<VirtualDevice>) -> Option<St
     Some(format!("{}{bus}:{unit}", class(Kind::of(controller))))
 }
 
-/// Returns how the files of a machine refer to another file, given the machine's `.vmx` file and
-/// the path at which the host's file system mounts the datastore.
-pub(crate) fn relative(home: &DatastorePath, volume: &str, file: &str) -> String {
-    Placement { home, volume }.relative(file)
+/// Returns how the files of a machine refer to another file, given the machine's `.vmx` file.
+pub(crate) fn relative(home: &DatastorePath, store: &Store, file: &str) -> String {
+    Placement { home, store }.relative(file)
 }
 
 /// Adds the settings of one group; empty values are skipped.
@@ -260,7 +258,7 @@ fn port(settings: &mut Settings, device: &Poly<VirtualDevice>, place: Placement<
 #[derive(Clone, Copy)]
 struct Placement<'p> {
     home: &'p DatastorePath,
-    volume: &'p str,
+    store: &'p Store,
 }
 
 impl Placement<'_> {
@@ -268,7 +266,7 @@ impl Placement<'_> {
     fn relative(self, file: &str) -> String {
         match DatastorePath::parse(file) {
             Some(path) if path.parent() == self.home.parent() => path.file_name().to_owned(),
-            Some(path) => format!("/vmfs/volumes/{}/{}", self.volume, path.relative()),
+            Some(path) => self.store.absolute(&path),
             None => file.to_owned(),
         }
     }

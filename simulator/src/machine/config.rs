@@ -4,8 +4,7 @@ use jiff::Timestamp;
 use vim25::types::{
     CpuHotPlugNotSupported, LatencySensitivity, LatencySensitivitySensitivityLevel,
     MemoryHotPlugNotSupported, OptionValue, ResourceAllocationInfo, SharesInfo, SharesLevel,
-    ToolsConfigInfo, VirtualHardware, VirtualMachineConfigInfo,
-    VirtualMachineConfigInfoDatastoreUrlPair, VirtualMachineConfigSpec,
+    ToolsConfigInfo, VirtualHardware, VirtualMachineConfigInfo, VirtualMachineConfigSpec,
     VirtualMachineDefaultPowerOpInfo, VirtualMachineFileInfo, VirtualMachineFlagInfo,
     VirtualMachineGuestOsIdentifier, VirtualMachinePowerState,
 };
@@ -14,7 +13,6 @@ use vmx::ExtraConfig;
 
 use crate::datastore::path::DatastorePath;
 use crate::fault;
-use crate::model::datastore;
 use crate::world::Transaction;
 
 /// Guest operating systems: API id, display name, and the id in the `.vmx` file.
@@ -105,11 +103,6 @@ pub(crate) fn new(
             ..Default::default()
         }))
     };
-    let store = datastore::reference(tx);
-    let url = tx
-        .object(&store)
-        .and_then(|store| store.read("summary.url"))
-        .unwrap_or_default();
     VirtualMachineConfigInfo {
         change_version: super::next_version(""),
         modified: Timestamp::now(),
@@ -173,10 +166,6 @@ pub(crate) fn new(
         cpu_hot_remove_enabled: Some(false),
         swap_placement: Some("inherit".into()),
         change_tracking_enabled: Some(false),
-        datastore_url: vec![VirtualMachineConfigInfoDatastoreUrlPair {
-            name: tx.shared().settings.datastore.clone(),
-            url,
-        }],
         ..Default::default()
     }
 }

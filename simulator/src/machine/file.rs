@@ -4,6 +4,7 @@ use vim25::Fault;
 use vim25::types::VirtualMachineConfigInfo;
 use vmx::{Document, ExtraConfig};
 
+use crate::datastore::Store;
 use crate::datastore::path::DatastorePath;
 use crate::device::vmx_settings::{self, Settings};
 use crate::fault;
@@ -14,10 +15,10 @@ pub(crate) fn update(
     config: &VirtualMachineConfigInfo,
     extra: &ExtraConfig,
     home: &DatastorePath,
-    volume: &str,
+    store: &Store,
 ) -> Result<(), Fault> {
     let mut settings = whole(config);
-    settings.extend(vmx_settings::of(&config.hardware.device, home, volume));
+    settings.extend(vmx_settings::of(&config.hardware.device, home, store));
     let is_ours = |name: &str| {
         settings
             .iter()

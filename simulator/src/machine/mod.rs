@@ -11,15 +11,17 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
-use vim25::types::{VirtualMachineConfigInfo, VirtualMachinePowerState};
+use vim25::types::{
+    VirtualMachineConfigInfo, VirtualMachineConfigInfoDatastoreUrlPair, VirtualMachinePowerState,
+};
 use vim25::{Fault, Ref, mo};
 use vmx::{Document, ExtraConfig};
 
 use crate::datastore::path::DatastorePath;
+use crate::datastore::{Store, Volume};
 use crate::device;
 use crate::fault;
 use crate::guest::Programs;
-use crate::model::datastore;
 use crate::object::{Hidden, Object};
 use crate::serial::Ports;
 use crate::snapshot::Snapshots;
@@ -99,6 +101,26 @@ pub(crate) fn power_state(object: &Object) -> Result<VirtualMachinePowerState, F
     object.read("runtime.powerState")
 }
 
+/// Returns the datastores that a machine uses, that of its `.vmx` file first.
+fn datastores<'s>(
+    store: &'s Store,
+    machine: &Machine,
+    config: &VirtualMachineConfigInfo,
+) -> Vec<&'s Volume> {
+    let devices = config.hardware.device.iter().flat_map(device::chain);
+    let files = devices.chain(machine.snapshots.files().cloned());
+    let paths = files.filter_map(|file| DatastorePath::parse(&file));
+    let mut found: Vec<&Volume> = Vec::new();
+    for path in std::iter::once(machine.vmx.clone()).chain(paths) {
+        if let Some(volume) = store.named(path.datastore())
+            && found.iter().all(|other| other.name != volume.name)
+        {
+            found.push(volume);
+        }
+    }
+    found
+}
+
 /// Returns a change version later than `last`: the time, as on real hosts, but unique.
 pub(crate) fn next_version(last: &str) -> String {
     let now = Timestamp::now();
@@ -122,14 +144,21 @@ pub(crate) fn store(
         config.change_version = next_version(&config.change_version);
         config.modified = Timestamp::now();
     }
-    let volume = datastore::volume(tx);
+    let store = &tx.shared().store;
     let object = tx.edit(vm)?;
     let machine = Machine::edit(object)?;
     machine.chains = device::chains(&config.hardware.device);
     machine.nonpersistent = device::nonpersistent(&config.hardware.device);
     config.extra_config = config::visible(&machine.extra);
+    config.datastore_url = datastores(store, machine, config)
+        .into_iter()
+        .map(|volume| VirtualMachineConfigInfoDatastoreUrlPair {
+            name: volume.name.clone(),
+            url: volume.url(),
+        })
+        .collect();
     let (document, vmx) = (&mut machine.document, &machine.vmx);
-    file::update(document, config, &machine.extra, vmx, &volume)?;
+    file::update(document, config, &machine.extra, vmx, store)?;
     let (path, content) = (machine.vmx.clone(), machine.document.to_bytes());
     object.put("config", config);
     object.put("name", &config.name);

@@ -18,7 +18,6 @@ use crate::world::Transaction;
 /// Sets the constant properties of a new machine, and the state of a machine that is off.
 pub(crate) fn begin(
     object: &mut Object,
-    store: &Ref<mo::Datastore>,
     host: &Ref<mo::HostSystem>,
     environment: &Ref<mo::EnvironmentBrowser>,
 ) {
@@ -55,7 +54,7 @@ pub(crate) fn begin(
     );
     object.put("environmentBrowser", environment);
     object.put("guestHeartbeatStatus", &ManagedEntityStatus::Gray);
-    object.put("datastore", &vec![store.clone()]);
+    object.put("datastore", &Vec::<AnyRef>::new());
     object.put("network", &Vec::<AnyRef>::new());
     object.put("guest", &guest(false, "otherGuest", false));
 }
@@ -168,11 +167,17 @@ pub(crate) fn refresh(tx: &mut Transaction<'_>, vm: &Ref<mo::VirtualMachine>) ->
             }
             all
         });
+    let store = &tx.shared().store;
+    let datastores = config.datastore_url.iter();
+    let datastores: Vec<Ref<mo::Datastore>> = datastores
+        .filter_map(|pair| Some(store.named(&pair.name)?.reference()))
+        .collect();
     let object = tx.edit(vm)?;
     object.put("runtime", &runtime);
     object.put("summary", &summary);
     object.put("resourceConfig", &resources);
     object.put("network", &networks);
+    object.put("datastore", &datastores);
     object.put("layoutEx", &layout);
     Ok(())
 }

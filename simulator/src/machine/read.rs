@@ -15,10 +15,15 @@ use vmx::Document;
 
 use super::config::{guest_id, is_guest};
 use super::file::text;
+use crate::datastore::Store;
 use crate::datastore::path::DatastorePath;
 
 /// Converts the file to a specification from which a machine can be created.
-pub(crate) fn spec(document: &Document, vmx: &DatastorePath) -> VirtualMachineConfigSpec {
+pub(crate) fn spec(
+    document: &Document,
+    vmx: &DatastorePath,
+    store: &Store,
+) -> VirtualMachineConfigSpec {
     let number = |name| text(document, name).and_then(|text| text.parse().ok());
     let mut spec = VirtualMachineConfigSpec {
         // The file may contain a guest id that this version does not define.
@@ -48,9 +53,10 @@ pub(crate) fn spec(document: &Document, vmx: &DatastorePath) -> VirtualMachineCo
         }));
     };
     controllers(document, &mut add);
-    drives(document, vmx, &mut add);
+    let files = Files { vmx, store };
+    drives(document, files, &mut add);
     cards(document, &mut add);
-    ports(document, vmx, &mut add);
+    ports(document, files, &mut add);
     spec
 }
 
@@ -117,7 +123,7 @@ fn controllers(document: &Document, add: &mut impl FnMut(Poly<VirtualDevice>)) {
     }
 }
 
-fn drives(document: &Document, vmx: &DatastorePath, add: &mut impl FnMut(Poly<VirtualDevice>)) {
+fn drives(document: &Document, files: Files<'_>, add: &mut impl FnMut(Poly<VirtualDevice>)) {
     let buses = [
         ("ide", 200, 2, 2),
         ("scsi", 1_000, 4, 16),
@@ -130,7 +136,7 @@ fn drives(document: &Document, vmx: &DatastorePath, add: &mut impl FnMut(Poly<Vi
                 continue;
             }
             let of = |key: &str| text(document, &format!("{group}.{key}"));
-            let file = absolute(&of("fileName").unwrap_or_default(), vmx);
+            let file = files.path(&of("fileName").unwrap_or_default());
             let base = VirtualDevice {
                 key: -1 - (bus * 64 + unit),
                 controller_key: Some(first + bus),
@@ -210,7 +216,7 @@ fn cards(document: &Document, add: &mut impl FnMut(Poly<VirtualDevice>)) {
     }
 }
 
-fn ports(document: &Document, vmx: &DatastorePath, add: &mut impl FnMut(Poly<VirtualDevice>)) {
+fn ports(document: &Document, files: Files<'_>, add: &mut impl FnMut(Poly<VirtualDevice>)) {
     for number in 0..4 {
         let group = format!("serial{number}");
         if !is_present(document, &group) {
@@ -222,7 +228,7 @@ fn ports(document: &Document, vmx: &DatastorePath, add: &mut impl FnMut(Poly<Vir
         let backing: Poly<VirtualDeviceBackingInfo> = match of("fileType").as_deref() {
             Some("file") => {
                 let mut backing = VirtualSerialPortFileBackingInfo::default();
-                backing.base.file_name = absolute(&name, vmx);
+                backing.base.file_name = files.path(&name);
                 Poly::new(backing)
             }
             _ => {
@@ -245,16 +251,21 @@ fn ports(document: &Document, vmx: &DatastorePath, add: &mut impl FnMut(Poly<Vir
     }
 }
 
-/// Returns the datastore path of a file that the `.vmx` refers to.
-fn absolute(file: &str, vmx: &DatastorePath) -> String {
-    match file.strip_prefix("/vmfs/volumes/") {
-        Some(rest) => match rest.split_once('/') {
-            // The full path contains the name or the UUID of the only datastore.
-            Some((_, path)) => format!("[{}] {path}", vmx.datastore()),
-            None => String::new(),
-        },
-        None if file.is_empty() || file.starts_with('/') => String::new(),
-        None => vmx.sibling(file).to_string(),
+/// The location of a `.vmx` file, which refers to other files.
+#[derive(Clone, Copy)]
+struct Files<'f> {
+    vmx: &'f DatastorePath,
+    store: &'f Store,
+}
+
+impl Files<'_> {
+    /// Returns the datastore path of a file that the `.vmx` refers to.
+    fn path(self, file: &str) -> String {
+        match self.store.located(file, self.vmx.datastore()) {
+            Some((datastore, relative)) => format!("[{datastore}] {relative}"),
+            None if file.is_empty() || file.starts_with('/') => String::new(),
+            None => self.vmx.sibling(file).to_string(),
+        }
     }
 }
 

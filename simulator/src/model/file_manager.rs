@@ -1,16 +1,15 @@
-//! Files of the datastore: creating directories, moving, copying, deleting.
+//! Files of the datastores: creating directories, moving, copying, deleting.
 
-use std::fs::File;
-use std::io;
-use std::path::Path;
+use std::sync::Arc;
 
 use vim25::Fault;
 
 use crate::datastore::path::DatastorePath;
-use crate::datastore::{Store, disk};
+use crate::datastore::{Copied, Store, disk};
 use crate::fault;
 use crate::guest;
 use crate::invocation::{Answer, Invocation, nothing};
+use crate::shared::Shared;
 use crate::task;
 use crate::world::Transaction;
 
@@ -101,17 +100,36 @@ fn move_file(inv: &mut Invocation<'_, '_>) -> Answer {
         for disk in &disks {
             guest::flush_file(&shared, disk).await?;
         }
+        let is_near = source.datastore() == destination.datastore();
+        let copied = match is_near {
+            true => None,
+            false => Some(copied(&shared, &source, &destination, force).await?),
+        };
         let moved = disks.clone();
-        Transaction::run(&shared, move |tx| {
+        let aside = Transaction::run(&shared, move |tx| {
             let store = &tx.shared().store;
             check(tx, &source, &destination, force)?;
             for disk in &moved {
                 guest::check_unlocked(tx, disk)?;
             }
-            std::fs::rename(store.file(&source), store.file(&destination))
-                .map_err(|error| fault::file_fault(&source.to_string(), &error))
+            let failed = |error| fault::file_fault(&source.to_string(), &error);
+            match copied {
+                None => std::fs::rename(store.file(&source), store.file(&destination))
+                    .map(|()| None)
+                    .map_err(failed),
+                Some(copied) => {
+                    copied.finish().map_err(failed)?;
+                    store.put_aside(&source).map(Some)
+                }
+            }
         })
         .await?;
+        if let Some(aside) = aside {
+            let removing = tokio::task::spawn_blocking(move || aside.remove());
+            removing
+                .await
+                .unwrap_or_else(|_| Err(fault::internal("a moved file was not removed")))?;
+        }
         for disk in &disks {
             guest::forget_file(&shared, disk).await;
         }
@@ -123,36 +141,35 @@ fn copy(inv: &mut Invocation<'_, '_>) -> Answer {
     let (source, destination, force) = ends(inv)?;
     let this = inv.this.clone();
     task::begin_long(inv, &this, "FileManager.copy", move |shared| async move {
+        for disk in disks_below(&shared.store, &source) {
+            guest::flush_file(&shared, &disk).await?;
+        }
         guest::flush_file(&shared, &source).await?;
-        let (from, to) = (source.clone(), destination.clone());
-        Transaction::run(&shared, move |tx| check(tx, &from, &to, force)).await?;
-        let copying = tokio::task::spawn_blocking(move || {
-            let (from, to) = (shared.store.file(&source), shared.store.file(&destination));
-            copy_file(&from, &to).map_err(|error| fault::file_fault(&source.to_string(), &error))
-        });
-        copying
-            .await
-            .unwrap_or_else(|_| Err(fault::internal("copying a file failed")))?;
+        let copied = copied(&shared, &source, &destination, force).await?;
+        Transaction::run(&shared, move |tx| {
+            check(tx, &source, &destination, force)?;
+            let finished = copied.finish();
+            finished.map_err(|error| fault::file_fault(&destination.to_string(), &error))
+        })
+        .await?;
         nothing()
     })
 }
 
-/// Copies a file under a hidden name, and renames it at the end.
-fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
-    let name = to.file_name().unwrap_or_default().to_string_lossy();
-    let unique = uuid::Uuid::new_v4().simple();
-    let part = to.with_file_name(format!("{name}.{unique}.part"));
-    let copied = File::open(from).and_then(|mut from| {
-        if from.metadata()?.is_dir() {
-            return Err(io::ErrorKind::IsADirectory.into());
-        }
-        io::copy(&mut from, &mut File::create_new(&part)?)?;
-        std::fs::rename(&part, to)
-    });
-    if copied.is_err() {
-        let _ = std::fs::remove_file(&part);
-    }
-    copied
+/// Copies a file or folder under a hidden name.
+async fn copied(
+    shared: &Arc<Shared>,
+    source: &DatastorePath,
+    destination: &DatastorePath,
+    force: bool,
+) -> Result<Copied, Fault> {
+    let (from, to) = (source.clone(), destination.clone());
+    Transaction::run(shared, move |tx| check(tx, &from, &to, force)).await?;
+    let (own, from, to) = (Arc::clone(shared), source.clone(), destination.clone());
+    let copying = tokio::task::spawn_blocking(move || own.store.copy(&from, &to));
+    copying
+        .await
+        .unwrap_or_else(|_| Err(fault::internal("copying a file failed")))
 }
 
 fn check(
@@ -167,6 +184,9 @@ fn check(
     }
     if !store.exists(source) {
         return Err(fault::file_not_found(&source.to_string()));
+    }
+    if destination.is_below(source) {
+        return Err(fault::invalid_datastore_path(&destination.to_string()));
     }
     if store.exists(destination) && !force {
         return Err(fault::file_exists(&destination.to_string()));

@@ -43,7 +43,7 @@ pub(super) fn build(
         tx.ids().resume(numbers + 1_000, drawn);
     }
     let hosts: Vec<HostLayout> = made.iter().flat_map(|made| made.hosts.clone()).collect();
-    datastore::build(tx, saved.map(|saved| &*saved.datastore), &hosts);
+    datastore::build(tx, saved, &hosts)?;
     if let Some(saved) = saved {
         restore::restore(tx, saved)?;
         return Ok(Vec::new());
@@ -268,7 +268,7 @@ fn machine(tx: &Transaction<'_>, name: &str, network: &str) -> VirtualMachineCon
         num_cpus: Some(1),
         memory_mb: Some(32),
         files: Some(Box::new(VirtualMachineFileInfo {
-            vm_path_name: Some(format!("[{}]", tx.shared().settings.datastore)),
+            vm_path_name: Some(format!("[{}]", tx.shared().store.first().name)),
             ..Default::default()
         })),
         device_change: vec![

@@ -6,7 +6,7 @@ use vim25::types::{
 use vim25::{Fault, Ref, mo};
 
 use super::virtual_machine::Placement;
-use super::{datastore, host_network, network, resource_pool, virtual_machine};
+use super::{host_network, network, resource_pool, virtual_machine};
 use crate::layout::HostLayout;
 use crate::machine::Machine;
 use crate::object::{Object, Retype};
@@ -40,18 +40,27 @@ pub(crate) fn snapshot(tx: &mut Transaction<'_>) -> Result<Saved, Fault> {
         pending.extend(object.list::<Ref<mo::ResourcePool>>("resourcePool")?);
     }
     let mut machines = Vec::new();
+    let store = &tx.shared().store;
     for object in tx.all("VirtualMachine") {
         let pool: Ref<mo::ResourcePool> = object.read("resourcePool")?;
+        let vmx = &Machine::of(object)?.vmx;
+        let datastore = vmx.datastore();
         machines.push(SavedMachine {
             id: object.value().to_owned(),
-            vmx: Machine::of(object)?.vmx.relative(),
+            vmx: vmx.relative(),
+            datastore: (datastore != store.first().name).then(|| datastore.to_owned()),
             pool: pool.value().to_owned(),
         });
     }
     Ok(Saved {
         numbers,
         drawn,
-        datastore: datastore::reference(tx).value().to_owned(),
+        datastore: store.first().reference().value().to_owned(),
+        other_datastores: store
+            .volumes()
+            .skip(1)
+            .map(|volume| (volume.name.clone(), volume.reference().value().to_owned()))
+            .collect(),
         host: tx
             .object(&HostLayout::own().host())?
             .read("hardware.systemInfo.uuid")?,
@@ -139,7 +148,11 @@ pub(super) fn restore(tx: &mut Transaction<'_>, saved: &Saved) -> Result<(), Fau
             Err(_) => Ref::new(super::ROOT_POOL),
         };
         let place = Placement::new(tx, &tx.layout().vm_folder(), &pool, None)?;
-        let restored = virtual_machine::restore(tx, &machine.id, &machine.vmx, &place);
+        let store = &tx.shared().store;
+        let datastore = machine.datastore.as_ref().unwrap_or(&store.first().name);
+        let restored = store
+            .path(datastore, &machine.vmx)
+            .and_then(|vmx| virtual_machine::restore(tx, &machine.id, &vmx, &place));
         if let Err(fault) = restored {
             tracing::warn!(vmx = machine.vmx, %fault, "a machine is gone from the inventory");
         }

@@ -170,6 +170,9 @@ fn rename(inv: &mut Invocation<'_, '_>) -> Answer {
     task::begin_long(inv, &this, description, move |shared| async move {
         guest::flush_file(&shared, &from).await?;
         clear(&shared, &to, force).await?;
+        if from.datastore() != to.datastore() {
+            return carry(&shared, from, to).await;
+        }
         let (source, name) = (from.clone(), to.to_string());
         Transaction::run(&shared, move |tx| {
             guest::check_unlocked(tx, &from)?;
@@ -179,6 +182,42 @@ fn rename(inv: &mut Invocation<'_, '_>) -> Answer {
         guest::forget_file(&shared, &source).await;
         value(&name)
     })
+}
+
+/// Moves a disk to another datastore. Like a copy, it has no parent there.
+async fn carry(shared: &Arc<Shared>, from: DatastorePath, to: DatastorePath) -> Answer {
+    let monitor = Arc::new(Monitor::new());
+    let _stop = CancelOnDrop(Arc::clone(&monitor));
+    let (own, name) = (Arc::clone(shared), to.to_string());
+    let (source, target) = (from.clone(), to.clone());
+    let disk = Transaction::run(shared, move |tx| {
+        guest::check_unlocked(tx, &source)?;
+        let disk = disk::read(&tx.shared().store, &source)?;
+        let new = New {
+            uuid: disk.uuid,
+            thin: disk.thin,
+            cid: tx.ids().cid(),
+        };
+        Ok((source, new))
+    });
+    let (source, new) = disk.await?;
+    let copying = tokio::task::spawn_blocking(move || {
+        disk::copy(&own.store, &source, &target, &new, &monitor)
+    });
+    copying
+        .await
+        .map_err(|_| fault::internal("copying a disk failed"))??;
+    let doomed = from.clone();
+    let removed = Transaction::run(shared, move |tx| {
+        guest::check_unlocked(tx, &doomed)?;
+        disk::delete(&tx.shared().store, &doomed)
+    });
+    if let Err(fault) = removed.await {
+        let _ = disk::delete(&shared.store, &to);
+        return Err(fault);
+    }
+    guest::forget_file(shared, &from).await;
+    value(&name)
 }
 
 fn extend(inv: &mut Invocation<'_, '_>) -> Answer {

@@ -1,4 +1,4 @@
-//! Serves the files of the datastore over HTTP:
+//! Serves the files of the datastores over HTTP:
 //! `/folder/<path>?dcPath=<datacenter>&dsName=<datastore>`.
 
 use std::io;
@@ -89,10 +89,10 @@ async fn respond(
     };
     let datacenter = place.get("dcPath").map_or(own, String::as_str);
     let datastore = place.get("dsName").map_or("", String::as_str);
-    if datacenter.trim_matches('/') != own || datastore != shared.settings.datastore {
+    if datacenter.trim_matches('/') != own || shared.store.named(datastore).is_none() {
         return (StatusCode::NOT_FOUND, "no such datastore").into_response();
     }
-    let Ok(path) = shared.store.path(path) else {
+    let Ok(path) = shared.store.path(datastore, path) else {
         return (StatusCode::BAD_REQUEST, "the path leaves the datastore").into_response();
     };
     if path.is_root() {
@@ -187,7 +187,7 @@ async fn put(shared: &Arc<Shared>, path: &DatastorePath, body: Body) -> io::Resu
     let existed = file.exists();
     let upload = Upload::next_to(&file);
     let mut to = File::create(upload.file()).await?;
-    let mut allowance = shared.store.allowance();
+    let mut allowance = shared.store.allowance(path);
     let stream = body.into_data_stream().map(move |piece| {
         let piece = piece.map_err(io::Error::other)?;
         allowance.take(piece.len() as u64)?;

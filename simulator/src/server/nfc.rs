@@ -160,7 +160,7 @@ fn store(shared: &Shared, device: &Device, stream: impl Read) -> Result<Moved, d
         .descriptor()
         .and_then(|descriptor| descriptor.get(disk::DELETABLE))
         .map(str::to_owned);
-    let mut file = FlatFile::new(file, device.bytes, shared.store.allowance());
+    let mut file = FlatFile::new(file, device.bytes, shared.store.allowance(&device.path));
     disk.copy_to(&mut file, &Monitor::new())?;
     // Trailing bytes count towards the digests.
     io::copy(&mut stream, &mut io::sink()).map_err(disk_image::Error::Write)?;

@@ -51,12 +51,11 @@ pub(crate) fn state_file_name(vmx: &DatastorePath, uid: i32) -> DatastorePath {
     vmx.sibling(&format!("{}-Snapshot{uid}.vmsn", stem(vmx)))
 }
 
-/// Writes the list of snapshots. `volume` is the path at which the host mounts the datastore.
+/// Writes the list of snapshots.
 pub(crate) fn write_list(
     store: &Store,
     vmx: &DatastorePath,
     snapshots: &Snapshots,
-    volume: &str,
 ) -> Result<(), Fault> {
     let mut document = Document::new();
     let mut set = |name: &str, value: &str| {
@@ -102,7 +101,7 @@ pub(crate) fn write_list(
         set("numDisks", &disks.len().to_string())?;
         for (number, disk) in disks.into_iter().enumerate() {
             let file = device::text(disk, "backing.fileName").unwrap_or_default();
-            let file = vmx_settings::relative(vmx, volume, &file);
+            let file = vmx_settings::relative(vmx, store, &file);
             set(&format!("disk{number}.fileName"), &file)?;
             let node = vmx_settings::node(devices, disk).unwrap_or_default();
             set(&format!("disk{number}.node"), &node)?;
@@ -117,10 +116,9 @@ pub(crate) fn write_state(
     store: &Store,
     vmx: &DatastorePath,
     snapshot: &Snapshot,
-    volume: &str,
 ) -> Result<(), Fault> {
     let mut config = Document::new();
-    machine::file::update(&mut config, &snapshot.config, &snapshot.extra, vmx, volume)?;
+    machine::file::update(&mut config, &snapshot.config, &snapshot.extra, vmx, store)?;
     let content = state_file::encode(&config.to_bytes());
     store.write(&state_file_name(vmx, snapshot.uid), &content)
 }

@@ -75,9 +75,27 @@ impl Endpoint {
     /// # Errors
     /// Fails when it does not start, or prints no address.
     pub(super) fn ours(program: &Path, esx: bool) -> Result<Self> {
-        let mut command = Command::new(program);
         // `hello_world` expects an empty host; a vCenter has the same inventory as vcsim's.
-        let model: &[&str] = if esx { &["-esx", "-vm", "0"] } else { &[] };
+        match esx {
+            true => Self::with(program, &["-esx", "-vm", "0"], &[]),
+            false => Self::vcenter_with(program, &[]),
+        }
+    }
+
+    /// Starts our simulator's command as a vCenter, with more arguments.
+    ///
+    /// # Errors
+    /// Fails when it does not start, or prints no address.
+    pub(super) fn vcenter_with(program: &Path, arguments: &[&str]) -> Result<Self> {
+        Self::with(program, arguments, VCENTER)
+    }
+
+    fn with(
+        program: &Path,
+        model: &[&str],
+        choices: &'static [(&'static str, &'static str)],
+    ) -> Result<Self> {
+        let mut command = Command::new(program);
         command
             .args(["-l", "127.0.0.1:0", "-username", USER])
             .args(model)
@@ -87,7 +105,7 @@ impl Endpoint {
             line.strip_prefix("url ").map(str::to_owned)
         })?;
         Ok(Self {
-            choices: if esx { &[] } else { VCENTER },
+            choices,
             ..Self::new(url, server)
         })
     }

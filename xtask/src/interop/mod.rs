@@ -7,6 +7,7 @@
 
 mod boot;
 mod built;
+mod datastores;
 mod disks;
 mod disks_boot;
 pub(crate) mod docker;
@@ -120,6 +121,7 @@ pub(crate) fn start(args: &Args) -> Result<()> {
             let simulator = built.command("vsphere-simulator")?;
             ours::checks(&mut report, &peers, simulator, &job);
             snapshots::checks(&mut report, &peers, simulator);
+            datastores::checks(&mut report, &peers, simulator);
         }
     }
     if wanted(Part::Disks) {

@@ -65,7 +65,7 @@ pub(in crate::model) fn import(inv: &mut Invocation<'_, '_>) -> Answer {
     };
     let place = Placement::new(inv.tx, &folder, &pool, host.as_ref())?;
     let mut spec = machine.config_spec.clone();
-    let datastore = inv.tx.shared().settings.datastore.clone();
+    let datastore = inv.tx.shared().store.first().name.clone();
     let named = spec
         .files
         .as_ref()

@@ -13,7 +13,7 @@ use crate::device;
 use crate::fault;
 use crate::invocation::{Answer, value};
 use crate::machine::{self, Machine, config, properties};
-use crate::model::{datastore, entity};
+use crate::model::entity;
 use crate::object::Hidden;
 use crate::world::Transaction;
 
@@ -92,12 +92,7 @@ pub(super) fn add(
     let folder = entity::any(&place.folder);
     let environment = place.environment(tx)?;
     let mut object = entity::new::<mo::VirtualMachine>(vm.value(), &info.name, Some(folder));
-    properties::begin(
-        &mut object,
-        &datastore::reference(tx),
-        &place.host,
-        &environment,
-    );
+    properties::begin(&mut object, &place.host, &environment);
     object.put("resourcePool", &place.pool);
     object.put("config", &info);
     object.hidden = Hidden::Machine(Arc::new(Machine {
@@ -151,13 +146,18 @@ pub(super) fn vmx_path(
     if !path.is_root() {
         return Ok(path.join(&file));
     }
-    let mut directory = path.join(name);
+    Ok(free_directory(store, &path, name).join(&file))
+}
+
+/// Returns the path of a directory that does not exist, named after a machine.
+pub(super) fn free_directory(store: &Store, root: &DatastorePath, name: &str) -> DatastorePath {
+    let mut directory = root.join(name);
     let mut number = 0;
     while store.exists(&directory) {
         number += 1;
-        directory = path.join(&format!("{name}_{number}"));
+        directory = root.join(&format!("{name}_{number}"));
     }
-    Ok(directory.join(&file))
+    directory
 }
 
 /// Registers a machine by its `.vmx` file.
@@ -183,7 +183,7 @@ pub(crate) fn register(
     let stem = vmx.file_name().trim_end_matches(".vmx");
     let name = free_name(tx, &place.folder, name.or(own.as_deref()).unwrap_or(stem))?;
     let mut info = config::new(tx, &name, &vmx);
-    let spec = machine::read::spec(&document, &vmx);
+    let spec = machine::read::spec(&document, &vmx, store);
     config::apply(&mut info, &spec, false)?;
     let extra = ExtraConfig::from_document(&document)
         .map_err(|error| fault::invalid_vm_config(&error.to_string()))?;
@@ -209,16 +209,15 @@ fn read(store: &Store, vmx: &DatastorePath) -> Result<Document, Fault> {
 pub(crate) fn restore(
     tx: &mut Transaction<'_>,
     id: &str,
-    vmx: &str,
+    vmx: &DatastorePath,
     place: &Placement,
 ) -> Result<(), Fault> {
     let store = &tx.shared().store;
-    let vmx = store.path(vmx)?;
-    let document = read(store, &vmx)?;
+    let document = read(store, vmx)?;
     let stem = vmx.file_name().trim_end_matches(".vmx");
     let name = machine::file::text(&document, "displayName").unwrap_or_else(|| stem.to_owned());
-    let (info, extra) = described(tx, &document, &vmx, &name)?;
-    let vm = add(tx, id, info, extra, document, &vmx, place)?;
+    let (info, extra) = described(tx, &document, vmx, &name)?;
+    let vm = add(tx, id, info, extra, document, vmx, place)?;
     snapshot::load(tx, &vm)
 }
 
@@ -231,7 +230,7 @@ pub(super) fn described(
     name: &str,
 ) -> Result<(VirtualMachineConfigInfo, ExtraConfig), Fault> {
     let mut info = config::new(tx, name, vmx);
-    let spec = machine::read::spec(document, vmx);
+    let spec = machine::read::spec(document, vmx, &tx.shared().store);
     config::apply(&mut info, &spec, false)?;
     let extra = ExtraConfig::from_document(document)
         .map_err(|error| fault::invalid_vm_config(&error.to_string()))?;

@@ -2,6 +2,7 @@
 
 mod clone;
 mod create;
+mod directories;
 mod placement;
 mod power;
 mod reconfigure;

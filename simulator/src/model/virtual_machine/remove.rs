@@ -119,6 +119,14 @@ pub(crate) fn destroy_now(
     }
     let _ = store.delete(&vmx.sibling("vmware.log"));
     let _ = std::fs::remove_dir(store.file(&vmx.parent()));
+    // The machine may have a directory on every datastore that it had disks on.
+    let files = machine.chains.iter().filter_map(|chain| chain.first());
+    for path in files.filter_map(|file| store.parse(file).ok()) {
+        let directory = path.parent();
+        if path.datastore() != vmx.datastore() && !directory.is_root() {
+            let _ = std::fs::remove_dir(store.file(&directory));
+        }
+    }
     Ok(Gone { disks, ended })
 }
 

@@ -29,8 +29,8 @@ const FULL_COPY: [&str; 2] = [
 ];
 /// The disk move type of linked clones.
 const LINKED: &str = "createNewChildDiskBacking";
-/// Disk move types that copy a disk, but not its parents. The second one allows it because the
-/// parents are already on the only datastore.
+/// Disk move types that copy a disk, but not its parents, if the copy is on their datastore. The
+/// second one allows it because the parents are already there.
 const CHILD_MOST: [&str; 2] = [
     "moveChildMostDiskBacking",
     "moveAllDiskBackingsAndAllowSharing",
@@ -151,7 +151,8 @@ async fn report(plan: &Plan, monitor: &Monitor, progress: &Progress) {
     }
 }
 
-struct CancelOnDrop(Arc<Monitor>);
+/// Cancels copies when it is dropped.
+pub(super) struct CancelOnDrop(pub(super) Arc<Monitor>);
 
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {

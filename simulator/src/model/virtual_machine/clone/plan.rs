@@ -17,6 +17,7 @@ use crate::device::{self, Kind};
 use crate::fault;
 use crate::invocation::{Answer, value};
 use crate::machine::{self, Machine};
+use crate::model::virtual_machine::directories::Directories;
 use crate::model::virtual_machine::{Placement, create, power, reconfigure, relocate, template};
 use crate::shared::Shared;
 use crate::world::Transaction;
@@ -67,6 +68,7 @@ pub(super) struct Plan {
     info: VirtualMachineConfigInfo,
     extra: ExtraConfig,
     disks: Vec<NewDisk>,
+    directories: Directories,
 }
 
 /// One disk to create.
@@ -101,8 +103,17 @@ impl Plan {
         };
         place.check_room(tx)?;
         let (info, extra) = source.state(tx)?;
-        let root = format!("[{}]", tx.shared().settings.datastore);
-        let vmx = create::vmx_path(tx, &root, &name)?;
+        let store = &tx.shared().store;
+        let wanted = spec.location.datastore.as_ref();
+        let home = match wanted.and_then(|wanted| store.referenced(wanted.value())) {
+            Some(volume) => volume.name.clone(),
+            None => Machine::of(tx.object(&source.vm)?)?
+                .vmx
+                .datastore()
+                .to_owned(),
+        };
+        let vmx = create::vmx_path(tx, &format!("[{home}]"), &name)?;
+        let mut directories = Directories::new(vmx.parent());
         let stem = vmx.file_name().trim_end_matches(".vmx").to_owned();
         let mut disks = Vec::new();
         for device in &info.hardware.device {
@@ -118,18 +129,25 @@ impl Plan {
             let chain = device::chain(device);
             let parent = chain.get(1).map(|parent| tx.shared().store.parse(parent));
             let parent = parent.transpose()?;
+            let mut own = spec.location.disk.iter();
+            let own = own.find(|own| own.disk_id == device::key(device));
+            let wanted = own.and_then(|own| store.referenced(own.datastore.value()));
+            let wanted = wanted.map_or(vmx.datastore(), |wanted| &*wanted.name);
+            let directory = directories.on(store, wanted, &name)?;
+            let is_here = |other: &DatastorePath| other.datastore() == wanted;
             let form = match Form::of(&spec, device::key(device)) {
                 _ if source.is_frozen => Form::Child,
-                Form::CopyChild if parent.is_none() => Form::Copy,
+                Form::CopyChild if !parent.as_ref().is_some_and(is_here) => Form::Copy,
                 form => form,
             };
-            if form == Form::Child && !device::is_in_snapshots(device) {
-                // The source still writes to its independent disks.
+            if form == Form::Child && !(device::is_in_snapshots(device) && is_here(&from)) {
+                // The source still writes to its independent disks, and a child is on the datastore
+                // of its parent.
                 return Err(fault::not_supported());
             }
             let disk = disk::read(&tx.shared().store, &from)?;
             disks.push(NewDisk {
-                to: vmx.sibling(&format!("{stem}{suffix}.vmdk")),
+                to: directory.join(&format!("{stem}{suffix}.vmdk")),
                 from,
                 new: New {
                     uuid: tx.ids().uuid().to_string(),
@@ -142,7 +160,7 @@ impl Plan {
                 device: device.clone(),
             });
         }
-        tx.shared().store.make_directory(&vmx.parent(), true)?;
+        directories.make(&tx.shared().store)?;
         Ok(Self {
             source,
             name,
@@ -152,6 +170,7 @@ impl Plan {
             info,
             extra,
             disks,
+            directories,
         })
     }
 
@@ -181,7 +200,7 @@ impl Plan {
 
     /// Deletes the files of a clone that failed.
     pub(super) fn undo(&self, shared: &Shared) {
-        let _ = shared.store.delete(&self.vmx.parent());
+        self.directories.delete(&shared.store);
     }
 
     /// Adds the machine to the inventory.

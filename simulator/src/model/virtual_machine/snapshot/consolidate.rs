@@ -13,7 +13,6 @@ use crate::device::{self, Devices, Kind};
 use crate::fault;
 use crate::guest;
 use crate::machine as machines;
-use crate::model::datastore;
 use crate::shared::Shared;
 use crate::snapshot::{self, Snapshots};
 use crate::world::Transaction;
@@ -147,7 +146,6 @@ fn replace(tx: &mut Transaction<'_>, vm: &Vm, merge: &Merge) -> Result<(), Fault
     }
     let mut info = config(&object)?;
     reattach(tx, &mut info.hardware.device, &old, &merge.parent)?;
-    let volume = datastore::volume(tx);
     for snapshot in machine.snapshots.iter() {
         if !snapshot.chains().iter().flatten().any(|file| *file == old) {
             continue;
@@ -156,7 +154,7 @@ fn replace(tx: &mut Transaction<'_>, vm: &Vm, merge: &Merge) -> Result<(), Fault
         reattach(tx, &mut config.hardware.device, &old, &merge.parent)?;
         snapshots.edit(snapshot.uid, |snapshot| snapshot.set_config(config));
         if let Some(changed) = snapshots.get(snapshot.uid) {
-            snapshot::write_state(store, &machine.vmx, changed, &volume)?;
+            snapshot::write_state(store, &machine.vmx, changed)?;
         }
     }
     set(tx, vm, snapshots)?;

@@ -24,7 +24,6 @@ use crate::fault;
 use crate::guest::GuestDisk;
 use crate::invocation::{Answer, Invocation, nothing};
 use crate::machine::Machine;
-use crate::model::datastore;
 use crate::model::host_connection;
 use crate::object::{Object, Retype};
 use crate::shared::Shared;
@@ -179,9 +178,8 @@ fn find(snapshots: &Snapshots, reference: &SnapshotRef) -> Result<i32, Fault> {
 /// Replaces the snapshots of a machine: in its list of snapshots, in its properties and those of
 /// the snapshots.
 fn set(tx: &mut Transaction<'_>, vm: &Vm, snapshots: Snapshots) -> Result<(), Fault> {
-    let volume = datastore::volume(tx);
     let (_, machine) = machine(tx, vm)?;
-    snapshot::write_list(&tx.shared().store, &machine.vmx, &snapshots, &volume)?;
+    snapshot::write_list(&tx.shared().store, &machine.vmx, &snapshots)?;
     Machine::edit(tx.edit(vm)?)?.snapshots = Arc::new(snapshots);
     show::show(tx, vm, &machine.snapshots)
 }

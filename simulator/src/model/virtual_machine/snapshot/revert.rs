@@ -123,8 +123,7 @@ fn revert_now(
 fn undo(tx: &Transaction<'_>, machine: &Machine, made: &[String]) {
     device::destroy_files(tx, made);
     let store = &tx.shared().store;
-    let volume = crate::model::datastore::volume(tx);
-    let listed = crate::snapshot::write_list(store, &machine.vmx, &machine.snapshots, &volume);
+    let listed = crate::snapshot::write_list(store, &machine.vmx, &machine.snapshots);
     let written = store.write(&machine.vmx, &machine.document.to_bytes());
     if let Err(fault) = listed.and(written) {
         tracing::warn!(vmx = %machine.vmx, %fault, "a revert that failed left files");

@@ -14,7 +14,6 @@ use crate::fault;
 use crate::guest;
 use crate::invocation::{Answer, value};
 use crate::machine::{self as machines, Machine};
-use crate::model::datastore;
 use crate::model::virtual_machine::{power, template};
 use crate::shared::Shared;
 use crate::snapshot::{self, Label, Snapshots};
@@ -125,9 +124,8 @@ fn take_now(tx: &mut Transaction<'_>, vm: &Vm, request: Request, cycle: Option<u
         machine.extra.clone(),
     );
     let made = freeze(tx, &mut info)?;
-    let volume = datastore::volume(tx);
     let store = &tx.shared().store;
-    let recorded = snapshot::write_state(store, &machine.vmx, &taken, &volume).and_then(|()| {
+    let recorded = snapshot::write_state(store, &machine.vmx, &taken).and_then(|()| {
         super::set(tx, vm, snapshots)?;
         machines::store(tx, vm, &mut info, true)
     });
@@ -144,8 +142,7 @@ fn undo(tx: &Transaction<'_>, machine: &Machine, uid: i32, made: &[String]) {
     let store = &tx.shared().store;
     device::destroy_files(tx, made);
     let _ = store.delete(&snapshot::state_file_name(&machine.vmx, uid));
-    let volume = datastore::volume(tx);
-    let listed = snapshot::write_list(store, &machine.vmx, &machine.snapshots, &volume);
+    let listed = snapshot::write_list(store, &machine.vmx, &machine.snapshots);
     // The `.vmx` file may already name the new disks.
     let written = store.write(&machine.vmx, &machine.document.to_bytes());
     if let Err(fault) = listed.and(written) {

@@ -1,152 +1,26 @@
-//! The datastore, and its browser, which searches for files.
+//! The datastores, and their browsers, which search for files.
+
+mod build;
+
+pub(super) use build::build;
 
 use jiff::Timestamp;
 use vim25::types::{
-    DatastoreCapability, DatastoreHostMount, DatastoreInfo, DatastoreSummary, FileInfo, FileQuery,
-    FolderFileInfo, FolderFileQuery, HostDatastoreBrowserSearchResults,
-    HostDatastoreBrowserSearchSpec, HostMountInfo, IsoImageFileInfo, LocalDatastoreInfo,
+    DatastoreSummary, FileInfo, FileQuery, FolderFileInfo, FolderFileQuery,
+    HostDatastoreBrowserSearchResults, HostDatastoreBrowserSearchSpec, IsoImageFileInfo,
     VmConfigFileInfo, VmDiskFileInfo, VmLogFileInfo, VmNvramFileInfo,
 };
-use vim25::{AnyRef, Fault, Poly, Ref, mo};
+use vim25::{Fault, Poly, Ref, mo};
 
-use super::entity;
-use crate::datastore::Store;
 use crate::datastore::path::DatastorePath;
+use crate::datastore::{Store, Volume};
 use crate::fault;
 use crate::invocation::{Answer, Invocation, nothing, value};
-use crate::layout::HostLayout;
-use crate::object::Object;
 use crate::saved;
 use crate::task;
-use crate::world::Transaction;
 
-/// Reported capacity in bytes of a datastore without a limit.
-const CAPACITY: i64 = 1 << 40;
 /// Maximum number of results of one search.
 const MATCHES: usize = 100_000;
-
-/// Creates the datastore, which all hosts share.
-pub(super) fn build(tx: &mut Transaction<'_>, uuid: Option<&str>, hosts: &[HostLayout]) {
-    let uuid = match uuid {
-        Some(uuid) => uuid.to_owned(),
-        None => {
-            let id = tx.ids().uuid().simple().to_string();
-            let (a, b, c, d) = (&id[..8], &id[8..16], &id[16..20], &id[20..]);
-            format!("{a}-{b}-{c}-{d}")
-        }
-    };
-    let name = tx.shared().settings.datastore.clone();
-    let capacity = tx.shared().settings.datastore_capacity;
-    let capacity = capacity.map_or(CAPACITY, signed);
-    let free = tx.shared().store.free().map_or(CAPACITY / 2, signed);
-    let url = format!("/vmfs/volumes/{uuid}");
-    let id = if tx.layout().is_vcenter {
-        format!("datastore-{}", tx.ids().number())
-    } else {
-        uuid
-    };
-    let reference: Ref<mo::Datastore> = Ref::new(&id);
-    let parent = tx.layout().datastore_folder().upcast();
-    let mut datastore = entity::new::<mo::Datastore>(&id, &name, Some(parent));
-    datastore.put(
-        "summary",
-        &DatastoreSummary {
-            datastore: Some(reference.clone()),
-            name: name.clone(),
-            url: url.clone(),
-            capacity,
-            free_space: free,
-            accessible: true,
-            multiple_host_access: Some(hosts.len() > 1),
-            type_: "VMFS".into(),
-            maintenance_mode: Some("normal".into()),
-            ..Default::default()
-        },
-    );
-    datastore.put::<Poly<DatastoreInfo>>(
-        "info",
-        &Poly::new(LocalDatastoreInfo {
-            base: DatastoreInfo {
-                name,
-                url: url.clone(),
-                free_space: free,
-                max_file_size: CAPACITY,
-                timestamp: Some(Timestamp::now()),
-                ..Default::default()
-            },
-            path: Some(url.clone()),
-        }),
-    );
-    datastore.put(
-        "host",
-        &hosts
-            .iter()
-            .map(|host| DatastoreHostMount {
-                key: host.host(),
-                mount_info: HostMountInfo {
-                    path: Some(url.clone()),
-                    access_mode: "readWrite".into(),
-                    mounted: Some(true),
-                    accessible: Some(true),
-                    ..Default::default()
-                },
-            })
-            .collect::<Vec<_>>(),
-    );
-    datastore.put("vm", &Vec::<AnyRef>::new());
-    let browser: Ref<mo::HostDatastoreBrowser> = Ref::new(&format!("{id}-datastorebrowser"));
-    datastore.put("browser", &browser);
-    datastore.put(
-        "capability",
-        &DatastoreCapability {
-            directory_hierarchy_supported: true,
-            per_file_thin_provisioning_supported: true,
-            ..Default::default()
-        },
-    );
-    tx.insert(datastore);
-    let browsers = hosts.iter().map(HostLayout::browser);
-    for browser in browsers.chain([browser]) {
-        let mut object = Object::new::<mo::HostDatastoreBrowser>(browser.value());
-        object.put("datastore", &vec![reference.clone()]);
-        tx.insert(object);
-    }
-    let add = |list: &mut Vec<AnyRef>| list.push(entity::any(&reference));
-    let mut holders: Vec<(AnyRef, &'static str)> = vec![
-        (entity::any(&tx.layout().datastore_folder()), "childEntity"),
-        (entity::any(&tx.layout().datacenter()), "datastore"),
-    ];
-    for host in hosts {
-        holders.push((entity::any(&host.datastore_system()), "datastore"));
-        holders.push((entity::any(&host.host()), "datastore"));
-        let compute = tx.object(&host.host()).ok().and_then(|host| host.parent());
-        let compute = compute.map(|compute| (compute, "datastore"));
-        holders.extend(compute.filter(|compute| !holders.contains(compute)));
-    }
-    for (holder, property) in holders {
-        if let Ok(holder) = tx.edit(&holder) {
-            let _ = holder.edit_list(property, add);
-        }
-    }
-}
-
-/// Returns the reference of the datastore; there is only one.
-pub(crate) fn reference(tx: &Transaction<'_>) -> Ref<mo::Datastore> {
-    tx.all("Datastore")
-        .next()
-        .map(|datastore| Ref::new(datastore.value()))
-        .unwrap_or_default()
-}
-
-/// Returns the path at which hosts mount the datastore.
-pub(crate) fn volume(tx: &Transaction<'_>) -> String {
-    let url = tx
-        .object(&reference(tx))
-        .and_then(|store| store.read::<String>("summary.url"))
-        .unwrap_or_default();
-    let volume = url.strip_prefix("/vmfs/volumes/").unwrap_or(&url);
-    volume.trim_end_matches('/').to_owned()
-}
 
 pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
     Some(match inv.request.method.as_str() {
@@ -163,12 +37,15 @@ fn signed(bytes: u64) -> i64 {
 
 /// Updates the free space that the datastore reports.
 fn refresh(inv: &mut Invocation<'_, '_>) -> Answer {
-    let free = inv.tx.shared().store.free().map(signed);
+    let store = &inv.tx.shared().store;
+    let volume = store.referenced(inv.this.value());
+    let free = volume.and_then(Volume::free).map(signed);
     let datastore = inv.edit_this()?;
     if let Some(free) = free {
         datastore.modify("summary", |summary: &mut DatastoreSummary| {
             summary.free_space = free;
         })?;
+        datastore.set("info.freeSpace", &free)?;
     }
     nothing()
 }
@@ -183,10 +60,16 @@ fn search(inv: &mut Invocation<'_, '_>, below: bool) -> Answer {
     } else {
         "HostDatastoreBrowser.search"
     };
-    let datastore = reference(inv.tx);
+    let own: Vec<Ref<mo::Datastore>> = inv.this()?.list("datastore")?;
     task::begin_long(inv, &this, description, move |shared| async move {
         let searching = tokio::task::spawn_blocking(move || {
-            let path = shared.store.parse(&path)?;
+            let text = path;
+            let path = shared.store.parse(&text)?;
+            let datastore = shared.store.reference(&path);
+            if !own.contains(&datastore) {
+                // The browser of a datastore cannot see into another one.
+                return Err(fault::invalid_datastore_path(&text));
+            }
             walk(&shared.store, path, &spec, &datastore, below)
         });
         searching

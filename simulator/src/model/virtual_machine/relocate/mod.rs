@@ -1,6 +1,6 @@
-//! Moves machines to another host, pool or folder.
-//!
-//! There is only one datastore, so files are never moved.
+//! Moves machines to another host, pool, folder or datastore.
+
+mod files;
 
 use vim25::types::{VirtualMachineConfigSpec, VirtualMachineRelocateSpec};
 use vim25::{AnyRef, Fault, Ref, mo};
@@ -9,7 +9,7 @@ use super::Placement;
 use crate::fault;
 use crate::invocation::{Answer, Invocation, nothing};
 use crate::machine::properties;
-use crate::model::{datastore, entity};
+use crate::model::entity;
 use crate::object::Retype;
 use crate::task;
 use crate::world::Transaction;
@@ -36,6 +36,13 @@ fn start(
     spec: VirtualMachineRelocateSpec,
 ) -> Answer {
     check(inv.tx, &spec)?;
+    if files::are_moved(inv.tx, &vm, &spec)? {
+        let description = description.to_owned();
+        return task::begin_long(inv, &vm.retype(), &description, |shared| async move {
+            files::relocate(&shared, vm, spec).await?;
+            nothing()
+        });
+    }
     task::begin(inv, &vm.retype(), description, move |tx| {
         move_to(tx, &vm, &spec)?;
         nothing()
@@ -47,12 +54,9 @@ pub(super) fn check(tx: &Transaction<'_>, spec: &VirtualMachineRelocateSpec) -> 
     if !tx.layout().is_vcenter {
         return Err(fault::not_supported());
     }
-    let own = datastore::reference(tx);
     let named = spec.datastore.iter();
-    for store in named.chain(spec.disk.iter().map(|disk| &disk.datastore)) {
-        if store.value() != own.value() {
-            return Err(fault::not_found(&store.retype()));
-        }
+    for datastore in named.chain(spec.disk.iter().map(|disk| &disk.datastore)) {
+        tx.object(datastore)?;
     }
     if spec.service.is_some() {
         return Err(fault::not_supported());

@@ -1,0 +1,70 @@
+//! govc with several datastores of our simulator.
+
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+
+use super::Peers;
+use super::endpoint::Endpoint;
+use super::govc::Govc;
+use super::report::Report;
+use crate::peers::Peer;
+
+/// A machine of the default inventory, which is on.
+const MACHINE: &str = "DC0_H0_VM0";
+
+/// Runs all checks.
+pub(super) fn checks(report: &mut Report, peers: &Peers, simulator: &Path) {
+    let name = "govc datastores";
+    match &peers.govc {
+        Peer::Missing { reason } => report.not_run(name, reason),
+        Peer::Had { program, .. } => report.check(name, || {
+            let endpoint = Endpoint::vcenter_with(simulator, &["-ds", "3"])?;
+            datastores(Govc::new(program, &endpoint))
+        }),
+    }
+}
+
+/// Moves files and machines between datastores.
+fn datastores(govc: Govc<'_>) -> Result<()> {
+    let all = govc.run(&["ls", "datastore"])?;
+    ensure!(all.lines().count() == 3, "the datastores are:\n{all}");
+    let files = |datastore: &str| -> Result<Vec<String>> {
+        let printed = govc.run(&["datastore.ls", "-ds", datastore])?;
+        Ok(printed.lines().map(|line| line.trim().to_owned()).collect())
+    };
+    let manifest = crate::workspace::root().join("Cargo.toml");
+    let manifest = manifest.display().to_string();
+    govc.run(&["datastore.upload", "-ds", "LocalDS_1", &manifest, "a.toml"])?;
+    let to = ["-ds", "LocalDS_1", "-ds-target", "LocalDS_2"];
+    govc.run(&[&["datastore.cp"], &to[..], &["a.toml", "b.toml"]].concat())?;
+    govc.run(&[&["datastore.mv"], &to[..], &["a.toml", "c.toml"]].concat())?;
+    let (one, two) = (files("LocalDS_1")?, files("LocalDS_2")?);
+    ensure!(
+        one.is_empty() && two == ["b.toml", "c.toml"],
+        "the files are {one:?} and {two:?}"
+    );
+    govc.run(&["vm.power", "-off", MACHINE])?;
+    govc.run(&["vm.migrate", "-ds", "LocalDS_1", MACHINE])?;
+    let path = govc.run(&[
+        "object.collect",
+        "-s",
+        &format!("vm/{MACHINE}"),
+        "config.files.vmPathName",
+    ])?;
+    let expected = format!("[LocalDS_1] {MACHINE}/{MACHINE}.vmx");
+    ensure!(path.trim() == expected, "the machine is at {path}");
+    ensure!(files("LocalDS_1")? == [MACHINE], "it has no directory");
+    let clone = ["vm.clone", "-vm", MACHINE, "-ds", "LocalDS_2", "-on=false"];
+    govc.run(&[&clone[..], &["-host", "DC0_H0", "copy"]].concat())?;
+    ensure!(
+        files("LocalDS_2")?.contains(&"copy".to_owned()),
+        "the clone has no directory"
+    );
+    govc.run(&["vm.destroy", "copy"])?;
+    ensure!(
+        files("LocalDS_2")? == ["b.toml", "c.toml"],
+        "the clone is not deleted"
+    );
+    Ok(())
+}
