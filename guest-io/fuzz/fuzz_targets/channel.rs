@@ -1,7 +1,8 @@
-//! Any control frames and subsystem names are decoded, and what was decoded survives the wire.
+//! Any control frames, subsystem names and responses to reloads are decoded, and what was decoded
+//! survives the wire.
 #![no_main]
 
-use guest_io::ssh::{ControlDecoder, ControlFrame, Subsystem};
+use guest_io::ssh::{ControlDecoder, ControlFrame, ReloadReport, Subsystem};
 use libfuzzer_sys::fuzz_target;
 
 fn decode(bytes: &[u8], chunk: usize) -> Vec<ControlFrame> {
@@ -30,5 +31,14 @@ fuzz_target!(|data: &[u8]| {
         if let Subsystem::VicAttach(id) | Subsystem::Attach(id) = subsystem {
             assert!(Subsystem::is_id(id));
         }
+        if let Subsystem::VicArchive(_, path) | Subsystem::Archive(_, path) = subsystem {
+            assert!(Subsystem::is_path(path));
+        }
+    }
+
+    if let Some(response) = ReloadReport::parse(&name) {
+        let text = ReloadReport::encode(&response);
+        assert!(text.len() <= 1 << 20);
+        assert_eq!(ReloadReport::parse(&text), Some(response));
     }
 });

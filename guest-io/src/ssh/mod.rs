@@ -28,15 +28,28 @@
 //! | request `unblock` | a [control frame](self#control-frames); `attach ID` unblocks by itself |
 //! | request `ping` | global request `keepalive@openssh.com` |
 //! | global requests `container-ids`, `version` | channel `session`, subsystem of that name; the response is its output |
+//! | – | subsystem `reload`: the agent reads its keys again; the response is a [`ReloadReport`] |
+//! | – | subsystems `vic-archive-out PATH`, `vic-archive-in PATH`, `archive-out PATH` and `archive-in PATH`: [archives](self#archives) |
 //! | – | `exit-status` and `exit-signal` after the process has ended |
 //!
 //! With OpenSSH's client: `ssh -s -o ProxyCommand=… daemon@line 'attach ID'`.
 //!
+//! # Archives
+//!
+//! The output of `archive-out PATH` is a tar archive of a path of the container, and the input of
+//! `archive-in PATH` is one that is unpacked into a directory of the container. The exit status is 0
+//! if the archive is complete; only then may the receiver rely on it. Otherwise standard error has
+//! the reason. If the status is 0, standard error has one line for each property that was not
+//! preserved. A client that closes the channel early, or is lost, ends the transfer; what was
+//! unpacked by then remains.
+//!
+//! With OpenSSH's client: `ssh -s … daemon@line 'archive-out /etc' > etc.tar`.
+//!
 //! # Control frames
 //!
 //! `russh` extends SSH's windows as soon as data arrives, not when it is consumed, so
-//! a slow reader of one session would block the whole line. Sessions opened by
-//! `vic-attach` therefore have their own windows: each end may send
+//! a slow reader of one session would block the whole line. Channels opened by
+//! `vic-attach`, `vic-archive-out` and `vic-archive-in` therefore have their own windows: each end may send
 //! [`WINDOW`] bytes of a session, and more once the other end has consumed them. These
 //! grants are sent as extended data of the private type [`CONTROL_TYPE`], in frames of five
 //! bytes: a kind (1 = grant, 2 = unblock) and a big-endian number (bytes granted, 0).
@@ -46,6 +59,7 @@ pub mod client;
 mod control_frame;
 mod credit;
 mod keys;
+mod reload;
 pub mod server;
 mod signals;
 mod subsystem;
@@ -53,7 +67,8 @@ mod transport;
 
 pub use control_frame::{ControlDecoder, ControlFrame};
 pub use keys::{ClientPublicKey, Fingerprint, KeyError, PrivateKey};
-pub use subsystem::Subsystem;
+pub use reload::{ReloadFailed, ReloadRefusal, ReloadReport};
+pub use subsystem::{ArchiveDirection, Subsystem};
 
 /// The maximum number of bytes in flight per session and direction: 256 KiB.
 pub const WINDOW: u32 = 256 * 1024;
@@ -73,6 +88,9 @@ pub const MAX_CHANNELS: usize = 64;
 
 /// The maximum length of a session id, in bytes.
 pub const MAX_ID: usize = 256;
+
+/// The maximum length of the path of an archive, in bytes.
+pub const MAX_PATH: usize = 4096;
 
 /// Type of extended data for standard error.
 const STDERR: u32 = 1;

@@ -118,7 +118,12 @@ impl Input {
     /// # Errors
     ///
     /// [`SessionError::Lost`] when the session has ended or the line was lost.
-    pub async fn close(self) -> Result<(), SessionError> {
+    pub async fn close(mut self) -> Result<(), SessionError> {
+        self.end().await
+    }
+
+    /// Does the same as [`close`](Self::close), and keeps the attachment alive.
+    pub(super) async fn end(&mut self) -> Result<(), SessionError> {
         let (sent, is_sent) = oneshot::channel();
         self.commands
             .send(InputCommand::Close(sent))
@@ -238,14 +243,17 @@ impl Control {
     }
 }
 
-/// Opens a channel for a session, and starts the task that forwards its data.
-pub(super) async fn open<H: Handler>(handle: &Handle<H>, id: &str) -> Result<Attach, SessionError> {
+/// Opens a channel for a subsystem with windows, and starts the task that forwards its data.
+pub(super) async fn open<H: Handler>(
+    handle: &Handle<H>,
+    subsystem: Subsystem<'_>,
+) -> Result<Attach, SessionError> {
     let mut channel = handle.channel_open_session().await.map_err(|e| match e {
         russh::Error::ChannelOpenFailure(_) => SessionError::Refused,
         _ => SessionError::Lost,
     })?;
     channel
-        .request_subsystem(true, Subsystem::VicAttach(id).to_string())
+        .request_subsystem(true, subsystem.to_string())
         .await
         .map_err(|_| SessionError::Lost)?;
     let (events, receiver) = mpsc::unbounded_channel();

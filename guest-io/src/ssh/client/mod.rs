@@ -1,5 +1,6 @@
 //! The host's end of the multiplexed streams: an SSH client on a serial line.
 
+mod archive;
 mod attach;
 mod requests;
 
@@ -15,10 +16,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
+pub use archive::{ArchiveCause, ArchiveError, ArchiveIn, ArchiveOut};
 pub use attach::{Attach, Control, Event, Input, Output};
 
 use super::transport::{AtEnd, Transport};
-use super::{Fingerprint, PrivateKey, Subsystem, USER};
+use super::{
+    ArchiveDirection, Fingerprint, PrivateKey, ReloadFailed, ReloadReport, Subsystem, USER,
+};
 use crate::handshake;
 
 /// The reason why connecting to a guest failed.
@@ -72,6 +76,21 @@ pub enum SessionError {
     /// The session id is empty, too long, or contains a blank.
     #[error("the session id is invalid")]
     Id,
+    /// The path is not absolute, is too long, or contains a NUL.
+    #[error("the path is not absolute, is too long, or contains a NUL")]
+    Path,
+}
+
+/// The reason why a guest was not made to read its keys again.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReloadError {
+    /// The request was refused, or the line was lost.
+    #[error("the request to read the keys again was not executed")]
+    Session(#[source] SessionError),
+    /// The guest reported a failure.
+    #[error(transparent)]
+    Failed(#[from] ReloadFailed),
 }
 
 /// Connects to guests, using the client key of a host.
@@ -389,7 +408,7 @@ impl Session {
         if !Subsystem::is_id(id) {
             return Err(SessionError::Id);
         }
-        attach::open(&self.shared.handle, id).await
+        attach::open(&self.shared.handle, Subsystem::VicAttach(id)).await
     }
 
     /// Returns the ids of the guest's sessions.
@@ -410,6 +429,63 @@ impl Session {
     pub async fn version(&self) -> Result<u32, SessionError> {
         let text = self.ask(Subsystem::Version).await?;
         text.trim().parse().map_err(|_| SessionError::Invalid)
+    }
+
+    /// Makes the agent read its keys again, after the host has changed them, and returns what it did.
+    /// May be repeated: sessions that are already known are not started again.
+    ///
+    /// # Errors
+    ///
+    /// [`ReloadError`]. If the line was lost, the agent may or may not have read the keys.
+    pub async fn reload(&self) -> Result<ReloadReport, ReloadError> {
+        let text = self.ask(Subsystem::Reload).await;
+        let response = ReloadReport::parse(&text.map_err(ReloadError::Session)?);
+        let response = response.ok_or(ReloadError::Session(SessionError::Invalid))?;
+        Ok(response?)
+    }
+
+    /// Starts to copy a path out of the container, as a tar archive. If it is a directory, with
+    /// everything below it; a symbolic link is copied as such. The names in the archive start with
+    /// the last component of the path.
+    ///
+    /// Symbolic links in the path are resolved inside the container. Directories on which other
+    /// file systems are mounted, such as `/proc`, are empty in the archive.
+    ///
+    /// # Errors
+    ///
+    /// [`ArchiveError`] if the path is invalid, the guest refuses the request, or the line is lost.
+    /// A path that does not exist is reported by [`ArchiveOut::next`].
+    pub async fn archive_out(&self, path: &str) -> Result<ArchiveOut, ArchiveError> {
+        let attach = self.open_archive(ArchiveDirection::Out, path).await?;
+        Ok(ArchiveOut::new(path, attach))
+    }
+
+    /// Starts to copy a tar archive into the container: into a directory, which must exist.
+    ///
+    /// Symbolic links in the path are resolved inside the container. Nothing outside of the
+    /// directory is changed: an archive with a name that contains `..`, or leads through a symbolic
+    /// link, is refused. Existing files are replaced, but not a directory by something else.
+    ///
+    /// # Errors
+    ///
+    /// [`ArchiveError`] if the path is invalid, the guest refuses the request, or the line is lost.
+    pub async fn archive_in(&self, path: &str) -> Result<ArchiveIn, ArchiveError> {
+        let attach = self.open_archive(ArchiveDirection::In, path).await?;
+        Ok(ArchiveIn::new(path, attach))
+    }
+
+    async fn open_archive(
+        &self,
+        direction: ArchiveDirection,
+        path: &str,
+    ) -> Result<Attach, ArchiveError> {
+        let failed = |cause| archive::error(direction, path, cause);
+        if !Subsystem::is_path(path) {
+            return Err(failed(SessionError::Path));
+        }
+        let subsystem = Subsystem::VicArchive(direction, path);
+        let opened = attach::open(&self.shared.handle, subsystem).await;
+        opened.map_err(failed)
     }
 
     /// Waits for a response of the guest, to check that it is alive.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use russh::server::{Handle, Msg};
 use russh::{Channel, ChannelId, ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::attachment::{Attachment, Item, Output, Stdin, StdinEvent};
 use super::{GuestSessions, Request};
@@ -20,19 +20,24 @@ const CONFIRMATION: Duration = Duration::from_secs(5);
 /// The maximum number of input bytes that are queued per session, from a client without windows.
 const PLAIN_LIMIT: usize = 16 * 1024 * 1024;
 
+/// The number of queued input bytes at which a [patient](Mode::Patient) client has to wait.
+const PATIENT_LIMIT: usize = 1024 * 1024;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mode {
     /// A host that uses this crate, with windows per session.
     Windows,
-    /// Any other SSH client, only with SSH's windows.
+    /// Any other SSH client, only with SSH's windows. It must not send much more than is consumed.
     Plain,
+    /// Any other SSH client, whose whole connection waits while it sends more than is consumed.
+    Patient,
 }
 
 /// The connection's end of an [`Attachment`].
 pub(super) struct Attached {
     mode: Mode,
-    id: String,
-    sessions: Arc<dyn GuestSessions>,
+    /// The session that requests are for, if any.
+    session: Option<(String, Arc<dyn GuestSessions>)>,
     stdin: mpsc::UnboundedSender<StdinEvent>,
     arrived: Arc<Arrived>,
     grants: mpsc::UnboundedReceiver<u32>,
@@ -41,11 +46,7 @@ pub(super) struct Attached {
 }
 
 impl Attached {
-    pub(super) fn new(
-        mode: Mode,
-        id: String,
-        sessions: Arc<dyn GuestSessions>,
-    ) -> (Self, Attachment) {
+    pub(super) fn new(mode: Mode) -> (Self, Attachment) {
         let (stdin, events) = mpsc::unbounded_channel();
         let (grant, grants) = mpsc::unbounded_channel();
         let (items, output) = mpsc::channel(4);
@@ -60,8 +61,7 @@ impl Attached {
         };
         let attached = Self {
             mode,
-            id,
-            sessions,
+            session: None,
             stdin,
             arrived,
             grants,
@@ -69,6 +69,12 @@ impl Attached {
             credit: Credit::new(),
         };
         (attached, attachment)
+    }
+
+    /// Sends the requests of the host to a session. Without one, they are ignored.
+    pub(super) fn with_requests(mut self, id: String, sessions: Arc<dyn GuestSessions>) -> Self {
+        self.session = Some((id, sessions));
+        self
     }
 
     /// Forwards data until the channel is closed.
@@ -82,12 +88,13 @@ impl Attached {
         let id = channel.id();
         let (mut reader, writer) = channel.split();
         let credit = &self.credit;
+        let consumed = Notify::new();
         let input = Input {
             mode: self.mode,
-            id: &self.id,
-            sessions: &*self.sessions,
+            session: self.session.as_ref(),
             stdin: self.stdin,
             arrived: &self.arrived,
+            consumed: &consumed,
             credit,
         };
         let mut held = None;
@@ -102,6 +109,7 @@ impl Attached {
             };
             let grant = async {
                 while let Some(bytes) = self.grants.recv().await {
+                    consumed.notify_one();
                     let frame = Bytes::copy_from_slice(&ControlFrame::Grant(bytes).encode());
                     if self.mode == Mode::Windows
                         && writer
@@ -122,12 +130,12 @@ impl Attached {
         };
         if outcome.is_err() {
             tracing::warn!(
-                session = self.id,
+                session = self.session.as_ref().map(|(id, _)| id),
                 "the host exceeded the flow-control window"
             );
         }
         let _ = handle.close(id).await;
-        if held.is_some() && self.mode == Mode::Plain {
+        if held.is_some() && self.mode != Mode::Windows {
             // The client disconnects when it has received everything. If the line ended first, it
             // would report that instead of the exit.
             let unread = async { while reader.wait().await.is_some() {} };
@@ -149,15 +157,17 @@ struct Violation;
 /// Handles the messages from the host.
 struct Input<'a> {
     mode: Mode,
-    id: &'a str,
-    sessions: &'a dyn GuestSessions,
+    session: Option<&'a (String, Arc<dyn GuestSessions>)>,
     stdin: mpsc::UnboundedSender<StdinEvent>,
     arrived: &'a Arrived,
+    /// Notified when input was consumed.
+    consumed: &'a Notify,
     credit: &'a Credit,
 }
 
 impl Input<'_> {
-    /// Handles all messages. Waits only for `reader`, so that it never blocks the connection.
+    /// Handles all messages. Waits only for `reader`, so that it never blocks the connection, unless
+    /// the client is [patient](Mode::Patient).
     async fn receive(self, reader: &mut ChannelReadHalf) -> Result<(), Violation> {
         let mut control = ControlDecoder::default();
         while let Some(message) = reader.wait().await {
@@ -167,6 +177,15 @@ impl Input<'_> {
                     let fits = match self.mode {
                         Mode::Windows => arrived.is_ok(),
                         Mode::Plain => self.arrived.used() < PLAIN_LIMIT,
+                        Mode::Patient => {
+                            while self.arrived.used() >= PATIENT_LIMIT && !self.stdin.is_closed() {
+                                tokio::select! {
+                                    () = self.consumed.notified() => {}
+                                    () = self.stdin.closed() => {}
+                                }
+                            }
+                            true
+                        }
                     };
                     if !fits {
                         return Err(Violation);
@@ -177,7 +196,7 @@ impl Input<'_> {
                     control.receive(&data, |frame| match frame {
                         ControlFrame::Grant(bytes) => self.credit.grant(bytes),
                         ControlFrame::Unblock => {
-                            self.sessions.request(self.id, Request::Unblock);
+                            self.request(Request::Unblock);
                         }
                     });
                 }
@@ -190,17 +209,23 @@ impl Input<'_> {
                     ..
                 } => {
                     let window = Window::new(col_width, row_height);
-                    self.sessions.request(self.id, Request::Resize(window));
+                    self.request(Request::Resize(window));
                 }
                 ChannelMsg::Signal { signal } => {
                     let name = signals::name(&signal).to_owned();
-                    self.sessions.request(self.id, Request::Signal(name));
+                    self.request(Request::Signal(name));
                 }
                 ChannelMsg::Close => break,
                 _ => {}
             }
         }
         Ok(())
+    }
+
+    fn request(&self, request: Request) {
+        if let Some((id, sessions)) = self.session {
+            sessions.request(id, request);
+        }
     }
 }
 
@@ -265,12 +290,16 @@ async fn send_data(
     Ok(())
 }
 
-/// Sends a text as the output of the channel, and closes the channel.
-pub(super) async fn answer(channel: Channel<Msg>, handle: Handle, text: String) {
+/// Sends a text, as soon as there is one, as the output of the channel, and closes the channel.
+pub(super) async fn answer(
+    channel: Channel<Msg>,
+    handle: Handle,
+    text: impl Future<Output = String>,
+) {
     let id = channel.id();
     let (mut reader, writer) = channel.split();
     let send = async {
-        writer.data_bytes(text).await.ok()?;
+        writer.data_bytes(text.await).await.ok()?;
         handle.exit_status_request(id, 0).await.ok()?;
         writer.eof().await.ok()
     };

@@ -9,11 +9,13 @@ use russh::server::{
 };
 use russh::{Channel, ChannelId, ChannelOpenFailure};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
-use super::{Request, Shared, channel};
+use super::{Archive, Attachment, ReloadReply, Request, Shared, channel};
 use crate::ssh::transport::Lease;
-use crate::ssh::{MAX_CHANNELS, Subsystem, USER, VERSION, Window};
+use crate::ssh::{
+    ArchiveDirection, MAX_CHANNELS, ReloadFailed, ReloadReport, Subsystem, USER, VERSION, Window,
+};
 
 /// Serves a connection until it ends.
 pub(super) async fn run<S>(shared: &Arc<Shared>, lease: Lease<S>) -> Result<(), russh::Error>
@@ -61,44 +63,101 @@ impl Connection {
         };
         let handle = session.handle();
         let busy = Arc::clone(&self.busy);
-        let (mode, session_id) = match Subsystem::parse(name) {
-            Some(Subsystem::VicAttach(id)) => (channel::Mode::Windows, id),
-            Some(Subsystem::Attach(id)) => (channel::Mode::Plain, id),
+        let sessions = &self.shared.sessions;
+        match Subsystem::parse(name) {
+            Some(Subsystem::VicAttach(id)) => {
+                self.attach(Idle { channel, window }, handle, channel::Mode::Windows, id)
+            }
+            Some(Subsystem::Attach(id)) => {
+                self.attach(Idle { channel, window }, handle, channel::Mode::Plain, id)
+            }
+            Some(Subsystem::VicArchive(direction, path)) => {
+                self.archive(channel, handle, channel::Mode::Windows, (direction, path))
+            }
+            Some(Subsystem::Archive(direction, path)) => {
+                self.archive(channel, handle, channel::Mode::Patient, (direction, path))
+            }
             Some(Subsystem::Version) => {
-                answer(channel, handle, format!("{VERSION}\n"), busy);
-                return true;
+                answer(channel, handle, async { format!("{VERSION}\n") }, busy);
+                true
             }
             Some(Subsystem::ContainerIds) => {
-                let mut ids = self.shared.sessions.ids().join("\n");
+                let mut ids = sessions.ids().join("\n");
                 ids.push('\n');
-                answer(channel, handle, ids, busy);
-                return true;
+                answer(channel, handle, async { ids }, busy);
+                true
             }
-            None => return false,
-        };
+            Some(Subsystem::Reload) => {
+                let (reply, response) = oneshot::channel();
+                if sessions.reload(ReloadReply(reply)).is_err() {
+                    return false;
+                }
+                let response = async {
+                    let ended = |_dropped| Err(ReloadFailed::new("the agent has ended"));
+                    ReloadReport::encode(&response.await.unwrap_or_else(ended))
+                };
+                answer(channel, handle, response, busy);
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn attach(&self, idle: Idle, handle: Handle, mode: channel::Mode, id: &str) -> bool {
+        let Idle { channel, window } = idle;
         let sessions = &self.shared.sessions;
-        let (attached, attachment) =
-            channel::Attached::new(mode, session_id.to_owned(), Arc::clone(sessions));
-        if sessions.attach(session_id, attachment).is_err() {
+        let (attached, attachment) = channel::Attached::new(mode);
+        let attached = attached.with_requests(id.to_owned(), Arc::clone(sessions));
+        if sessions.attach(id, attachment).is_err() {
             return false;
         }
         if let Some(window) = window {
-            sessions.request(session_id, Request::Resize(window));
+            sessions.request(id, Request::Resize(window));
         }
         if mode == channel::Mode::Plain {
-            sessions.request(session_id, Request::Unblock);
+            sessions.request(id, Request::Unblock);
         }
+        self.run(attached, channel, handle);
+        true
+    }
+
+    fn archive(
+        &self,
+        channel: Channel<Msg>,
+        handle: Handle,
+        mode: channel::Mode,
+        (direction, path): (ArchiveDirection, &str),
+    ) -> bool {
+        let archive = Archive {
+            direction,
+            path: path.to_owned(),
+        };
+        let (attached, attachment): (_, Attachment) = channel::Attached::new(mode);
+        if self.shared.sessions.archive(archive, attachment).is_err() {
+            return false;
+        }
+        self.run(attached, channel, handle);
+        true
+    }
+
+    /// Forwards the data of a channel, in a task that counts as busy.
+    fn run(&self, attached: channel::Attached, channel: Channel<Msg>, handle: Handle) {
+        let busy = Arc::clone(&self.busy);
         let connected = self.connected.subscribe();
         tokio::spawn(async move {
             attached.run(channel, handle, connected).await;
             drop(busy);
         });
-        true
     }
 }
 
 /// Sends a text over a channel, in a task that holds `busy` until the channel is closed.
-fn answer(channel: Channel<Msg>, handle: Handle, text: String, busy: Arc<()>) {
+fn answer(
+    channel: Channel<Msg>,
+    handle: Handle,
+    text: impl Future<Output = String> + Send + 'static,
+    busy: Arc<()>,
+) {
     tokio::spawn(async move {
         channel::answer(channel, handle, text).await;
         drop(busy);

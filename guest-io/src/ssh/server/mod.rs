@@ -10,12 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 pub use attachment::{Attachment, Detached, Output, Stdin, StdinEvent};
 
 use super::transport::{AtEnd, Transport};
-use super::{ClientPublicKey, PrivateKey, Window};
+use super::{ArchiveDirection, ClientPublicKey, PrivateKey, ReloadFailed, ReloadReport, Window};
 use crate::handshake;
 
 /// The sessions of a guest, used by the server.
@@ -39,11 +39,53 @@ pub trait GuestSessions: fmt::Debug + Send + Sync + 'static {
 
     /// Executes a request for a session; returns whether it was executed.
     fn request(&self, id: &str, request: Request) -> bool;
+
+    /// Reads the keys of the machine again, and responds with what was done. The default refuses.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] if the guest cannot do that.
+    fn reload(&self, _reply: ReloadReply) -> Result<(), Refused> {
+        Err(Refused)
+    }
+
+    /// Transfers a [tar archive](super#archives) out of the container, to
+    /// [`Attachment::output`], or into it, from [`Attachment::stdin`]. The end is reported by
+    /// [`Output::finish`]. When the host detaches, the transfer ends. The default refuses.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] if the guest cannot do that.
+    fn archive(&self, _archive: Archive, _attachment: Attachment) -> Result<(), Refused> {
+        Err(Refused)
+    }
 }
 
-/// The error when the guest refuses to attach the host to a session.
+/// An archive to transfer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Archive {
+    /// The direction.
+    pub direction: ArchiveDirection,
+    /// The absolute path in the container: what is transferred out of it, or the directory into
+    /// which the archive is unpacked.
+    pub path: String,
+}
+
+/// Responds to a request to read the keys again. Dropping it responds with a failure.
+#[derive(Debug)]
+pub struct ReloadReply(oneshot::Sender<Result<ReloadReport, ReloadFailed>>);
+
+impl ReloadReply {
+    /// Sends the response. A host that no longer waits is ignored.
+    pub fn send(self, response: Result<ReloadReport, ReloadFailed>) {
+        let _ = self.0.send(response);
+    }
+}
+
+/// The error when the guest refuses to attach the host to a session, or another request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the session does not exist or does not allow attachments")]
+#[error("the guest does not have this session or does not support this request")]
 pub struct Refused;
 
 /// A request of the host to a session.

@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use guest_io::Stream;
 use guest_io::ssh::client::{Connector, Session};
-use guest_io::ssh::server::{Attachment, GuestSessions, Refused, Request, Server, StdinEvent};
-use guest_io::ssh::{Exit, PrivateKey};
+use guest_io::ssh::server::{
+    Archive, Attachment, GuestSessions, Refused, ReloadReply, Request, Server, StdinEvent,
+};
+use guest_io::ssh::{ArchiveDirection, Exit, PrivateKey, ReloadReport};
 use tokio::sync::{mpsc, watch};
 
 /// The private keys of both ends.
@@ -29,6 +31,9 @@ pub(crate) struct Guest {
     pub(crate) requests: mpsc::UnboundedSender<(String, Request)>,
     started: watch::Sender<bool>,
     pub(crate) detached: Arc<Mutex<usize>>,
+    /// The requests that were not answered.
+    pub(crate) reloads: Mutex<Vec<ReloadReply>>,
+    pub(crate) reloads_answered: bool,
 }
 
 pub(crate) fn guest() -> (Arc<Guest>, mpsc::UnboundedReceiver<(String, Request)>) {
@@ -37,6 +42,8 @@ pub(crate) fn guest() -> (Arc<Guest>, mpsc::UnboundedReceiver<(String, Request)>
         requests,
         started: watch::Sender::new(false),
         detached: Arc::default(),
+        reloads: Mutex::default(),
+        reloads_answered: true,
     };
     (Arc::new(guest), received)
 }
@@ -86,6 +93,82 @@ impl GuestSessions for Guest {
             self.started.send_replace(true);
         }
         self.requests.send((id.to_owned(), request)).is_ok()
+    }
+
+    fn reload(&self, reply: ReloadReply) -> Result<(), Refused> {
+        self.reloads.lock().expect("no panic").push(reply);
+        if self.reloads_answered {
+            for reply in self.reloads.lock().expect("no panic").drain(..) {
+                let mut report = ReloadReport::default();
+                report.add_started("one");
+                report.add_refused("two", "not yet");
+                reply.send(Ok(report));
+            }
+        }
+        Ok(())
+    }
+
+    /// What happens to the archive depends on its path.
+    fn archive(&self, archive: Archive, attachment: Attachment) -> Result<(), Refused> {
+        let detached = Arc::clone(&self.detached);
+        if archive.path == "/refused" {
+            return Err(Refused);
+        }
+        tokio::spawn(async move {
+            transfer(archive, attachment).await;
+            *detached.lock().expect("no panic") += 1;
+        });
+        Ok(())
+    }
+}
+
+async fn transfer(archive: Archive, attachment: Attachment) {
+    let Attachment {
+        mut stdin, output, ..
+    } = attachment;
+    let text =
+        |text: &'static str| output.send(Stream::Stderr, Bytes::from_static(text.as_bytes()));
+    match (archive.direction, archive.path.as_str()) {
+        (ArchiveDirection::Out, "/endless") => {
+            let chunk = Bytes::from(vec![b'x'; 32 * 1024]);
+            while output.send(Stream::Stdout, chunk.clone()).await.is_ok() {}
+        }
+        (ArchiveDirection::Out, "/fails") => {
+            let part = Bytes::from_static(b"a part");
+            let _ = output.send(Stream::Stdout, part).await;
+            let _ = text("the disk\nis \x1b[1mbroken\n").await;
+            let _ = output.finish(Exit::Code(1)).await;
+        }
+        // The agent ends.
+        (_, "/dies") => {}
+        (ArchiveDirection::Out, _) => {
+            for number in 0..100_u8 {
+                let chunk = Bytes::from(vec![number; 10_000]);
+                if output.send(Stream::Stdout, chunk).await.is_err() {
+                    return;
+                }
+            }
+            let _ = text("not preserved: owners\n\nnot preserved: times\n").await;
+            let _ = output.finish(Exit::Code(0)).await;
+        }
+        (ArchiveDirection::In, "/full") => {
+            let _ = stdin.next().await;
+            let _ = text("no space left on device").await;
+            let _ = output.finish(Exit::Code(1)).await;
+        }
+        (ArchiveDirection::In, _) => {
+            let mut sum = 0_u64;
+            loop {
+                match stdin.next().await {
+                    Some(StdinEvent::Data(data)) => sum += data.len() as u64,
+                    Some(StdinEvent::Close) => break,
+                    None => return,
+                }
+            }
+            let sum = Bytes::from(format!("{sum} bytes\n"));
+            let _ = output.send(Stream::Stderr, sum).await;
+            let _ = output.finish(Exit::Code(0)).await;
+        }
     }
 }
 

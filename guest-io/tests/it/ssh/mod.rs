@@ -1,5 +1,6 @@
 //! Tests of both ends of the multiplexed streams.
 
+mod archive;
 mod guest;
 mod wire;
 

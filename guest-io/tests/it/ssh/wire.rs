@@ -1,6 +1,9 @@
 //! What the ends send within SSH: control frames and names of subsystems.
 
-use guest_io::ssh::{ControlDecoder, ControlFrame, MAX_ID, Subsystem};
+use guest_io::ssh::{
+    ArchiveDirection, ControlDecoder, ControlFrame, MAX_ID, MAX_PATH, ReloadFailed, ReloadReport,
+    Subsystem,
+};
 use proptest::prelude::*;
 
 /// Decodes bytes that arrive in chunks of this size.
@@ -59,12 +62,18 @@ proptest! {
     }
 
     #[test]
-    fn a_subsystem_is_parsed_as_it_was_requested(id in id()) {
+    fn a_subsystem_is_parsed_as_it_was_requested(id in id(), path in "/[^\0]{0,80}") {
+        let (into, out) = (ArchiveDirection::In, ArchiveDirection::Out);
         for subsystem in [
             Subsystem::VicAttach(&id),
             Subsystem::Attach(&id),
             Subsystem::ContainerIds,
             Subsystem::Version,
+            Subsystem::Reload,
+            Subsystem::VicArchive(into, &path),
+            Subsystem::VicArchive(out, &path),
+            Subsystem::Archive(into, &path),
+            Subsystem::Archive(out, &path),
         ] {
             let name = subsystem.to_string();
             prop_assert_eq!(Subsystem::parse(&name), Some(subsystem));
@@ -73,7 +82,7 @@ proptest! {
 
     #[test]
     fn any_name_is_parsed_or_refused(
-        name in "((vic-)?attach|container-ids|version|\\PC{0,9})[ \t]{0,2}\\PC{0,300}",
+        name in "((vic-)?(attach|archive-(in|out))|container-ids|version|reload|\\PC{0,9})[ \t]{0,2}[/\0]?\\PC{0,300}",
     ) {
         if let Some(subsystem) = Subsystem::parse(&name) {
             let again = subsystem.to_string();
@@ -81,8 +90,89 @@ proptest! {
             if let Subsystem::VicAttach(id) | Subsystem::Attach(id) = subsystem {
                 prop_assert!(Subsystem::is_id(id));
             }
+            if let Subsystem::VicArchive(_, path) | Subsystem::Archive(_, path) = subsystem {
+                prop_assert!(Subsystem::is_path(path));
+            }
         }
     }
+
+    /// What fits into a report is parsed as it was sent.
+    #[test]
+    fn a_report_is_parsed_as_it_was_sent(
+        started in prop::collection::vec(id(), 0..5),
+        refused in prop::collection::vec((id(), "\\PC{0,300}|(?s).{0,40}"), 0..5),
+        omitted in prop::collection::vec(Just(" "), 0..3),
+    ) {
+        let mut report = ReloadReport::default();
+        for id in &started {
+            report.add_started(id);
+        }
+        for (id, reason) in &refused {
+            report.add_refused(id, reason);
+        }
+        for id in &omitted {
+            report.add_started(id);
+        }
+        prop_assert_eq!(&report.started, &started);
+        prop_assert_eq!(report.omitted, omitted.len() as u64);
+        let text = ReloadReport::encode(&Ok(report.clone()));
+        prop_assert_eq!(ReloadReport::parse(&text), Some(Ok(report)));
+    }
+
+    /// Any text is parsed, within the limits, and what was parsed can be sent again.
+    #[test]
+    fn any_response_to_a_reload_is_parsed_or_refused(
+        text in "(reloaded\n|failed )?((started|refused|omitted) (\\PC{0,9} ?){0,3}\n|(?s).{0,60}){0,20}",
+    ) {
+        if let Some(response) = ReloadReport::parse(&text) {
+            let again = ReloadReport::encode(&response);
+            prop_assert_eq!(ReloadReport::parse(&again), Some(response));
+        }
+    }
+}
+
+#[test]
+fn a_report_of_too_many_sessions_is_bounded_and_says_how_many_are_missing() {
+    let mut report = ReloadReport::default();
+    let reason = "x\n".repeat(10_000);
+    for number in 0..5_000 {
+        report.add_refused(&format!("{number:0>256}"), &reason);
+    }
+    assert_eq!((report.refused.len(), report.omitted), (1024, 3976));
+    let text = ReloadReport::encode(&Ok(report.clone()));
+    assert!(text.len() < 1024 * 1024, "{}", text.len());
+    assert_eq!(ReloadReport::parse(&text), Some(Ok(report)));
+
+    let failed = ReloadFailed::new("two\nlines\x1b[31m");
+    let text = ReloadReport::encode(&Err(failed.clone()));
+    assert_eq!(text, "failed two lines [31m\n");
+    assert_eq!(ReloadReport::parse(&text), Some(Err(failed)));
+    for text in ["", "\n", "started a\n", "reloaded\nomitted x\n"] {
+        assert_eq!(ReloadReport::parse(text), None, "{text:?}");
+    }
+}
+
+#[test]
+fn paths_that_no_archive_has_are_refused() {
+    let long = format!("/{}", "x".repeat(MAX_PATH));
+    for path in ["", "etc", "./etc", "/a\0b", &long] {
+        for verb in [
+            "archive-out",
+            "archive-in",
+            "vic-archive-out",
+            "vic-archive-in",
+        ] {
+            assert_eq!(
+                Subsystem::parse(&format!("{verb} {path}")),
+                None,
+                "{path:?}"
+            );
+        }
+    }
+    let path = "/a b/ c\n";
+    let parsed = Subsystem::Archive(ArchiveDirection::In, path);
+    assert_eq!(Subsystem::parse("archive-in /a b/ c\n"), Some(parsed));
+    assert!(Subsystem::parse(&format!("archive-in {}", &long[..MAX_PATH])).is_some());
 }
 
 #[test]
