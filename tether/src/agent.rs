@@ -17,6 +17,7 @@ use crate::ended::{Ended, Ends};
 use crate::lines::Lines;
 use crate::log::{Log, LogWriter};
 use crate::platform::Platform;
+use crate::reload::{self, ReloadError, Reloaded, Reloader};
 use crate::run::{Report, Run};
 use crate::session::{Session, Sessions, Settings};
 use crate::signal::signal_number;
@@ -52,6 +53,8 @@ pub struct Agent<R> {
     lines: Arc<dyn Lines>,
     store: GuestStore<R>,
     sessions: Sessions,
+    reloader: Reloader,
+    reloads: reload::Requests,
 }
 
 /// The reason why an agent failed.
@@ -69,11 +72,14 @@ pub enum AgentError {
 impl<R: GuestRpc + Send> Agent<R> {
     /// Creates an agent for a machine with these keys and serial lines.
     pub fn new(platform: Arc<dyn Platform>, lines: Arc<dyn Lines>, keys: R) -> Self {
+        let (reloader, reloads) = Reloader::new();
         Self {
             platform,
             lines,
             store: GuestStore::new(keys),
             sessions: Sessions::default(),
+            reloader,
+            reloads,
         }
     }
 
@@ -81,6 +87,13 @@ impl<R: GuestRpc + Send> Agent<R> {
     #[must_use]
     pub fn sessions(&self) -> Sessions {
         self.sessions.clone()
+    }
+
+    /// Returns a handle that makes the agent read its keys again, for clients in the same process that
+    /// do not use the control line.
+    #[must_use]
+    pub fn reloader(&self) -> Reloader {
+        self.reloader.clone()
     }
 
     /// Runs the container, and switches the machine off after its last process has ended.
@@ -239,8 +252,12 @@ impl<R: GuestRpc + Send> Agent<R> {
             self.sessions.unblock_all();
             return Ok(());
         }
-        let sessions = self.sessions();
-        match crate::control::server(host_key, &keys.client_key, dialect, sessions) {
+        let guest = crate::control::Guest::new(
+            self.sessions(),
+            Arc::clone(&self.platform),
+            self.reloader(),
+        );
+        match crate::control::server(host_key, &keys.client_key, dialect, guest) {
             Ok(server) => {
                 lines.spawn(crate::control::serve(server, Arc::clone(&self.lines)));
             }
@@ -289,6 +306,15 @@ impl<R: GuestRpc + Send> Agent<R> {
                     self.write(container)?;
                     continue;
                 }
+                Some(reply) = self.reloads.recv() => {
+                    let reloaded = self.reload(container);
+                    if reloaded.is_ok() {
+                        self.write(container)?;
+                    }
+                    // A client that no longer waits is ignored.
+                    let _ = reply.send(reloaded);
+                    continue;
+                }
                 () = platform.shutdown_requested(), if !asked => {
                     asked = true;
                     stop_all(&self.sessions, container).await;
@@ -329,6 +355,15 @@ impl<R: GuestRpc + Send> Agent<R> {
             written.map_err(AgentError::Write)?;
         }
         Ok(())
+    }
+
+    /// Reads the keys again, and refuses the sessions that the host has added.
+    fn reload(&mut self, container: &mut ExecutorConfig) -> Result<Reloaded, ReloadError> {
+        let read = self.store.read::<ExecutorConfig>();
+        let read = read.map_err(|error| ReloadError::Read {
+            reason: error.to_string(),
+        })?;
+        Ok(reload::refuse_new(container, read.value))
     }
 
     fn write(&mut self, container: &ExecutorConfig) -> Result<(), AgentError> {

@@ -5,14 +5,17 @@ use std::time::Duration;
 
 use guest_io::handshake;
 use guest_io::ssh::server::{
-    Attachment, GuestSessions, Refused, Request, Server, Stdin, StdinEvent,
+    Archive, Attachment, GuestSessions, Refused, ReloadReply, Request, Server, Stdin, StdinEvent,
 };
-use guest_io::ssh::{ClientPublicKey, KeyError, PrivateKey, server};
+use guest_io::ssh::{ClientPublicKey, KeyError, PrivateKey, ReloadFailed, ReloadReport, server};
 use guestinfo::Dialect;
 use tether_sys::{Exit, TerminalSize};
 use tokio::task::AbortHandle;
 
+use crate::archive::transfer;
 use crate::lines::Lines;
+use crate::platform::Platform;
+use crate::reload::Reloader;
 use crate::session::{self, Session, SessionError, Sessions};
 use crate::signal::{signal_name, signal_number};
 
@@ -24,11 +27,11 @@ pub(crate) fn server(
     host_key: &[u8],
     client_key: &str,
     dialect: Dialect,
-    sessions: Sessions,
+    guest: Guest,
 ) -> Result<Server, KeyError> {
     let host_key = PrivateKey::from_openssh(host_key)?;
     let client_key: ClientPublicKey = client_key.parse()?;
-    let server = Server::new(host_key, client_key, Arc::new(Guest::new(sessions)));
+    let server = Server::new(host_key, client_key, Arc::new(guest));
     Ok(server.handshake(match dialect {
         Dialect::Vic04 => handshake::Dialect::Vic04,
         Dialect::Vic1 => handshake::Dialect::Vic1,
@@ -58,8 +61,10 @@ const MAX_UNREAD: usize = 16;
 
 /// Adapts the sessions to the SSH server.
 #[derive(Debug)]
-struct Guest {
+pub(crate) struct Guest {
     sessions: Sessions,
+    platform: Arc<dyn Platform>,
+    reloader: Reloader,
     attachments: Mutex<Vec<Copying>>,
 }
 
@@ -72,9 +77,11 @@ struct Copying {
 }
 
 impl Guest {
-    fn new(sessions: Sessions) -> Self {
+    pub(crate) fn new(sessions: Sessions, platform: Arc<dyn Platform>, reloader: Reloader) -> Self {
         Self {
             sessions,
+            platform,
+            reloader,
             attachments: Mutex::default(),
         }
     }
@@ -146,6 +153,32 @@ impl GuestSessions for Guest {
         }
         true
     }
+
+    fn reload(&self, reply: ReloadReply) -> Result<(), Refused> {
+        let reloader = self.reloader.clone();
+        tokio::spawn(async move {
+            let reloaded = reloader.reload().await;
+            reply.send(match reloaded {
+                Ok(reloaded) => {
+                    let mut report = ReloadReport::default();
+                    for id in &reloaded.started {
+                        report.add_started(id);
+                    }
+                    for (id, reason) in &reloaded.refused {
+                        report.add_refused(id, reason);
+                    }
+                    Ok(report)
+                }
+                Err(error) => Err(ReloadFailed::new(&error.to_string())),
+            });
+        });
+        Ok(())
+    }
+
+    fn archive(&self, archive: Archive, attachment: Attachment) -> Result<(), Refused> {
+        tokio::spawn(transfer(Arc::clone(&self.platform), archive, attachment));
+        Ok(())
+    }
 }
 
 /// Forwards output to a client until the output ends or the client detaches.
@@ -185,7 +218,7 @@ async fn feed(session: Session, mut from: Stdin) {
     }
 }
 
-fn exit_of(exit: Exit) -> guest_io::ssh::Exit {
+pub(crate) fn exit_of(exit: Exit) -> guest_io::ssh::Exit {
     match exit.signal() {
         None => guest_io::ssh::Exit::Code(exit.status().unsigned_abs()),
         Some(signal) => guest_io::ssh::Exit::Signal {

@@ -81,6 +81,21 @@
 //! The key `limits` of a session, which VIC does not have, is a list of limits of the process, such
 //! as `nofile=1024:4096 core=0:0`. A limit that cannot be set is a failed start.
 //!
+//! # Reload
+//!
+//! The subsystem `reload` of the control line, and [`Agent::reloader`], make the agent read its keys
+//! again. Processes that the host has added to the running container, under `execs`, are not started
+//! yet: the response and the key `started` of each have the reason.
+//!
+//! # Archives
+//!
+//! The subsystems `archive-out PATH` and `archive-in PATH` of the control line copy tar archives out
+//! of the container and into it. A child process of the supervisor does it, inside the root and the
+//! namespaces of the container ([`Supervisor::archive`]); it requires Linux 5.6. An archive with a
+//! name that contains `..`, or that leads through a symbolic link or to another file system, is
+//! refused, as are sparse files. Files that the archive replaces are complete or unchanged. What the
+//! system does not allow, such as other owners in a user namespace with one id, is listed by kind.
+//!
 //! # Keys of the control line
 //!
 //! Clients attach over SSH. The machine's private key is in the read-only key `key`, and the
@@ -91,6 +106,8 @@
 
 mod agent;
 #[cfg(feature = "ssh")]
+mod archive;
+#[cfg(feature = "ssh")]
 mod control;
 mod ended;
 mod files;
@@ -100,6 +117,7 @@ mod machine;
 mod platform;
 mod pollable;
 mod process;
+mod reload;
 mod run;
 mod session;
 mod signal;
@@ -116,6 +134,7 @@ pub use lines::{Line, Lines};
 pub use machine::run_machine;
 pub use platform::{NetworkChange, Platform, PlatformError, Prepared};
 pub use process::{Process, ProcessInput, ProcessOutput};
+pub use reload::{ReloadError, Reloaded, Reloader};
 pub use session::{Attachment, Output, Session, SessionError, Sessions};
 pub use signal::signal_number;
 pub use supervisor::{Dialing, Supervisor, SupervisorError};

@@ -6,7 +6,7 @@ use std::fmt;
 use async_trait::async_trait;
 use guestinfo::vic::{AssignedNetwork, ExecutorConfig};
 use ipnet::IpNet;
-use tether_sys::Launch;
+use tether_sys::{Archive, Launch};
 
 use crate::process::Process;
 
@@ -33,6 +33,17 @@ pub trait Platform: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// Fails when the process or the platform has ended.
     async fn signal(&self, pid: i32, signal: i32) -> Result<(), PlatformError>;
+
+    /// Starts the transfer of an archive out of the container or into it, as a
+    /// [process](Archive). If the future is dropped, the process is killed. By default, archives are
+    /// refused.
+    ///
+    /// # Errors
+    /// Fails with the reason why the transfer was not started.
+    async fn archive(&self, _: Archive) -> Result<Process, PlatformError> {
+        let text = "this machine does not support archives of a running container";
+        Err(PlatformError::new(text))
+    }
 
     /// Waits until an address changes that was leased by DHCP. Cancel-safe. By default, addresses do
     /// not change.

@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tether_sys::{
-    ContainerSetup, Event, Exit, Launch, Request, Transport, receive_event, send_request,
+    Archive, ContainerSetup, Event, Exit, Launch, Request, Transport, receive_event, send_request,
 };
 use tokio::io::Interest;
 use tokio::net::{TcpStream, UdpSocket, UnixStream};
@@ -108,6 +108,23 @@ impl Supervisor {
     pub async fn launch(&self, launch: Launch) -> Result<Process, SupervisorError> {
         let launch = Box::new(launch);
         match self.ask(|id| Request::Launch { id, launch }, None).await? {
+            Answer::Launched(process) => Ok(*process),
+            _ => Err(SupervisorError::Gone),
+        }
+    }
+
+    /// Starts the transfer of an archive, as a process inside the container. A process whose streams
+    /// are dropped ends.
+    ///
+    /// # Errors
+    /// Fails when the system cannot start a process. A path that does not exist is reported by the
+    /// process.
+    pub async fn archive(&self, archive: Archive) -> Result<Process, SupervisorError> {
+        let archive = Box::new(archive);
+        match self
+            .ask(|id| Request::Archive { id, archive }, None)
+            .await?
+        {
             Answer::Launched(process) => Ok(*process),
             _ => Err(SupervisorError::Gone),
         }

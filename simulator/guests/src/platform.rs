@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 use simulator::{GuestAddress, GuestMachine, GuestNicAddresses};
 use tether::guestinfo::vic::ExecutorConfig;
-use tether::sys::{ContainerSetup, Isolation, Launch};
+use tether::sys::{Archive, ContainerSetup, Isolation, Launch};
 use tether::{
     Platform, PlatformError, Prepared, Process, Supervisor, SupervisorError, container_files,
     host_name,
@@ -202,6 +202,14 @@ impl Platform for MachinePlatform {
         self.running()?
             .supervisor
             .signal(pid, signal)
+            .await
+            .map_err(refused)
+    }
+
+    async fn archive(&self, archive: Archive) -> Result<Process, PlatformError> {
+        self.running()?
+            .supervisor
+            .archive(archive)
             .await
             .map_err(refused)
     }

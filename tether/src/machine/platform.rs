@@ -6,7 +6,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use async_trait::async_trait;
 use guestinfo::vic::ExecutorConfig;
-use tether_sys::{ContainerSetup, Isolation, Launch, RootDirectory, set_host_name};
+use tether_sys::{Archive, ContainerSetup, Isolation, Launch, RootDirectory, set_host_name};
 
 use super::button::PowerButton;
 use super::causes;
@@ -135,6 +135,10 @@ impl Platform for OwnMachine {
     async fn signal(&self, pid: i32, signal: i32) -> Result<(), PlatformError> {
         let sent = self.supervisor.signal(pid, signal).await;
         sent.map_err(refused)
+    }
+
+    async fn archive(&self, archive: Archive) -> Result<Process, PlatformError> {
+        self.supervisor.archive(archive).await.map_err(refused)
     }
 
     async fn shutdown_requested(&self) {

@@ -9,13 +9,14 @@
 //! | the agent | the supervisor |
 //! | --- | --- |
 //! | creates a [`pair`] of sockets and starts the supervisor with one end | [`run_container`] |
-//! | [`send_request`]: set up, launch, signal, dial | executes it inside the container |
+//! | [`send_request`]: set up, launch, signal, dial, archive | executes it inside the container |
 //! | [`receive_event`] | reports the result, with the files of the streams |
 //! | closes its end, or dies | exits, which ends every process in the container |
 
 #![cfg(target_os = "linux")]
 
 mod account;
+mod archive;
 mod capability;
 mod container;
 mod dhcp;
@@ -37,6 +38,7 @@ mod supervisor;
 mod terminal;
 mod wire;
 
+pub use archive::{Archive, ArchiveDirection};
 pub use container::run_container;
 pub use dhcp::dhcp_socket;
 pub use error::SysError;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::wire::{Reader, Writer};
-use crate::{ContainerSetup, Launch};
+use crate::{Archive, ContainerSetup, Launch};
 
 /// The size of a terminal in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +115,13 @@ pub enum Request {
         /// The address.
         address: SocketAddr,
     },
+    /// Starts the transfer of an archive, as a process.
+    Archive {
+        /// The id of the request, chosen by the agent.
+        id: u32,
+        /// The archive.
+        archive: Box<Archive>,
+    },
 }
 
 /// A report of the supervisor.
@@ -126,8 +133,8 @@ pub enum Event {
         /// One sentence for each feature that the system refused.
         notes: Vec<String>,
     },
-    /// The process was started. The message contains its terminal's master, or the agent's
-    /// ends of standard input (if it is open), output and error.
+    /// The process was started, or the transfer of an archive. The message contains its terminal's
+    /// master, or the agent's ends of standard input (if it is open), output and error.
     Launched {
         /// The id of the request.
         id: u32,
@@ -187,6 +194,10 @@ impl Request {
             Self::WriteFile { id, path, content } => {
                 to.u8(4).u32(*id).text(path).bytes(content);
             }
+            Self::Archive { id, archive } => {
+                to.u8(5).u32(*id);
+                archive.encode(&mut to);
+            }
         }
         to.0
     }
@@ -217,6 +228,10 @@ impl Request {
                 id: from.u32()?,
                 path: from.text()?,
                 content: from.bytes()?,
+            },
+            5 => Self::Archive {
+                id: from.u32()?,
+                archive: Box::new(Archive::decode(&mut from)?),
             },
             _ => return None,
         };

@@ -149,6 +149,14 @@ impl Supervisor<'_> {
                 Ok(socket) => (Event::Done { id }, vec![socket]),
                 Err(error) => failed(id, format!("connect to {address}: {}", reason(&error))),
             },
+            Request::Archive { id, archive } => match archive.start(self.alone) {
+                Ok((pid, files)) => {
+                    self.sessions.insert(pid.as_raw());
+                    let pid = pid.as_raw();
+                    (Event::Launched { id, pid }, files)
+                }
+                Err(error) => failed(id, error.line()),
+            },
         };
         send_event(self.socket, &event, &files)
     }

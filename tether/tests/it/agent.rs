@@ -10,7 +10,7 @@ use guest_io::log::{Decoder, End, Format, Item, Outcome, RunMark};
 use guestinfo::rpc::{GuestRpc, Memory, RpcError};
 use guestinfo::vic::{Command, ExecutorConfig, NetworkEndpoint, SessionConfig, Started};
 use guestinfo::{Dialect, decode, encode};
-use tether::sys::{Exit, Launch};
+use tether::sys::{Archive, Exit, Launch};
 use tether::{
     Agent, Line, Lines, NetworkChange, Output, Platform, PlatformError, Prepared, Process,
     ProcessOutput, Supervisor,
@@ -38,8 +38,20 @@ impl Keys {
     }
 
     pub(crate) fn session(&self, id: &str) -> SessionConfig {
+        self.config().sessions[id].clone()
+    }
+
+    pub(crate) fn config(&self) -> ExecutorConfig {
         let keys = self.0.lock().expect("keys").keys().clone();
-        decode::<ExecutorConfig>(&keys).value.sessions[id].clone()
+        decode(&keys).value
+    }
+
+    /// Changes keys, as the host does.
+    pub(crate) fn change(&self, change: impl FnOnce(&mut ExecutorConfig)) {
+        let mut config = self.config();
+        change(&mut config);
+        let keys = encode(&config, Dialect::Vic1).expect("keys");
+        self.0.lock().expect("keys").keys_mut().extend(keys);
     }
 }
 
@@ -75,6 +87,11 @@ impl Platform for Machine {
     async fn signal(&self, pid: i32, signal: i32) -> Result<(), PlatformError> {
         let sent = self.supervisor.signal(pid, signal).await;
         sent.map_err(|error| PlatformError::new(error.to_string()))
+    }
+
+    async fn archive(&self, archive: Archive) -> Result<Process, PlatformError> {
+        let process = self.supervisor.archive(archive).await;
+        process.map_err(|error| PlatformError::new(error.to_string()))
     }
 
     async fn shutdown_requested(&self) {

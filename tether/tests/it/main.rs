@@ -6,6 +6,7 @@
 )]
 
 mod agent;
+mod archive;
 mod container;
 #[cfg(feature = "ssh")]
 mod openssh;

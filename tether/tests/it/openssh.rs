@@ -20,6 +20,7 @@ use tokio::net::TcpListener;
 use tokio::time::timeout;
 
 use crate::agent::{Keys, Wires, container, machine};
+use crate::archive::{archive_of, listed};
 
 /// How long a step may take. On an idle processor, it is less than a second.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -67,8 +68,13 @@ struct Client {
 }
 
 impl Client {
-    /// Runs OpenSSH's client, which trusts only a host with the key `host`.
-    async fn attach(&self, host: &PrivateKey, own: &PrivateKey, input: &str) -> Output {
+    /// Runs OpenSSH's client, which trusts only a host with the key `host`, with a subsystem.
+    async fn run(
+        &self,
+        (host, own): (&PrivateKey, &PrivateKey),
+        subsystem: &str,
+        input: &[u8],
+    ) -> Output {
         let file = |name: &str, content: String| {
             let path = self.folder.path().join(name);
             fs::write(&path, content).expect("a file");
@@ -95,14 +101,14 @@ impl Client {
             ssh.args(["-o", option]);
         }
         let target = format!("daemon@{}", self.address.ip());
-        ssh.args(["-s", &target, "attach main"]);
+        ssh.args(["-s", &target, subsystem]);
         ssh.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = ssh.stderr(Stdio::piped()).spawn().expect("ssh");
-        let input = input.to_owned();
+        let input = input.to_vec();
         let ended = tokio::task::spawn_blocking(move || {
             let mut stdin = child.stdin.take().expect("a pipe");
             // Fails if the client has already ended.
-            let _ = stdin.write_all(input.as_bytes());
+            let _ = stdin.write_all(&input);
             drop(stdin);
             child.wait_with_output()
         });
@@ -137,16 +143,16 @@ async fn openssh_attaches_to_a_pinned_machine_and_receives_all_output_and_the_ex
         (&other_key, &client_key, "Host key verification failed"),
         (&host_key, &other_key, "Permission denied"),
     ] {
-        let refused = client.attach(host, own, "").await;
+        let refused = client.run((host, own), "attach main", b"").await;
         let text = String::from_utf8_lossy(&refused.stderr);
         assert_eq!(refused.status.code(), Some(255), "{text}");
         assert!(text.contains(reason) && refused.stdout.is_empty(), "{text}");
         assert_eq!(keys.session("main").started, Started::No);
     }
 
-    let ran = client
-        .attach(&host_key, &client_key, "words\nand the rest")
-        .await;
+    let input = b"words\nand the rest";
+    let ran = client.run((&host_key, &client_key), "attach main", input);
+    let ran = ran.await;
     let text = String::from_utf8_lossy(&ran.stderr);
     assert_eq!(text, "got words\n");
     let mut expected: String = (1..=NUMBERS).map(|number| format!("{number}\n")).collect();
@@ -160,6 +166,55 @@ async fn openssh_attaches_to_a_pinned_machine_and_receives_all_output_and_the_ex
     let ended = timeout(PATIENCE, agent).await.expect("an end");
     ended.expect("a task").expect("the agent succeeds");
     assert_eq!(keys.session("main").exit_status, Some(9));
+    relay.abort();
+}
+
+#[tokio::test]
+#[ignore = "needs OpenSSH's client"]
+async fn openssh_copies_archives_out_of_a_container_and_into_it() {
+    /// More than the server queues for a client that attaches.
+    const LARGE: usize = 20 << 20;
+
+    let (_place, machine) = machine().await.expect("a host that can create containers");
+    let (host_key, client_key) = (key(), key());
+    let mut config = container("while [ ! -e /done ]; do sleep 0.01; done");
+    config.key = Redacted(host_key.to_openssh().expect("text").into_bytes());
+    config.client_key = Some(client_key.public().to_string());
+    let keys = Keys::new(&config, Dialect::Vic1);
+    let (line, ours) = tokio::io::duplex(1 << 16);
+    let agent = Agent::new(machine, Arc::new(Wires::with_control(line)), keys);
+    let agent = tokio::spawn(agent.run());
+    let port = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let client = Client {
+        folder: TempDir::new().expect("a directory"),
+        address: port.local_addr().expect("an address"),
+    };
+    let relay = tokio::spawn(relay(port, ours));
+    let both = (&host_key, &client_key);
+
+    let large: Vec<u8> = (0..LARGE).map(|n| (n % 251) as u8).collect();
+    let tar = archive_of([("a/large", &*large), ("a/small", b"x")]);
+    let ran = client.run(both, "archive-in /", &tar).await;
+    let text = String::from_utf8_lossy(&ran.stderr).into_owned();
+    assert_eq!((ran.status.code(), &*text), (Some(0), ""));
+    let ran = client.run(both, "archive-out /a", b"").await;
+    let text = String::from_utf8_lossy(&ran.stderr).into_owned();
+    assert_eq!((ran.status.code(), &*text), (Some(0), ""));
+    assert_eq!(listed(&ran.stdout)["a/small"], "x");
+    let is_large = ran.stdout.windows(LARGE).any(|window| window == large);
+    assert!(is_large, "{} bytes", ran.stdout.len());
+
+    let ran = client.run(both, "archive-out /none", b"").await;
+    let text = String::from_utf8_lossy(&ran.stderr).into_owned();
+    let reason = "\"/none\": no such file or directory\n";
+    assert_eq!((ran.status.code(), &*text), (Some(1), reason));
+    assert!(ran.stdout.is_empty());
+    let ran = client.run(both, "reload", b"").await;
+    assert_eq!(String::from_utf8_lossy(&ran.stdout), "reloaded\n");
+    let done = archive_of([("done", &b""[..])]);
+    client.run(both, "archive-in /", &done).await;
+    let ended = timeout(PATIENCE, agent).await.expect("an end");
+    ended.expect("a task").expect("the agent succeeds");
     relay.abort();
 }
 

@@ -37,7 +37,10 @@ const MODULES: [&str; 7] = [
     "evdev",
 ];
 
-const OPENSSH: &str = "openssh_attaches_to_a_pinned_machine_and_receives_all_output_and_the_exit";
+const OPENSSH: [&str; 2] = [
+    "openssh_attaches_to_a_pinned_machine_and_receives_all_output_and_the_exit",
+    "openssh_copies_archives_out_of_a_container_and_into_it",
+];
 
 const RENEWAL: &str = "a_lease_is_obtained_and_renewed_over_a_real_socket";
 
@@ -45,13 +48,16 @@ const RENEWAL: &str = "a_lease_is_obtained_and_renewed_over_a_real_socket";
 /// with OpenSSH's client, which is also downloaded if necessary, and renews a DHCP lease between two
 /// network namespaces.
 pub(super) fn checks(report: &mut Report, built: &Built, folder: &Path) {
-    let name = format!("tether: {}", OPENSSH.replace('_', " "));
-    match OpenSsh::get(folder) {
-        Err(reason) => report.not_run(&name, &reason),
-        Ok(client) => report.check(&name, || {
-            let test = format!("openssh::{OPENSSH}");
-            run_one(client.on_path(&mut built.test("tether", "it")?), &test)
-        }),
+    let client = OpenSsh::get(folder);
+    for check in OPENSSH {
+        let name = format!("tether: {}", check.replace('_', " "));
+        match &client {
+            Err(reason) => report.not_run(&name, reason),
+            Ok(client) => report.check(&name, || {
+                let test = format!("openssh::{check}");
+                run_one(client.on_path(&mut built.test("tether", "it")?), &test)
+            }),
+        }
     }
     let name = format!("tether: {}", RENEWAL.replace('_', " "));
     match namespaces() {

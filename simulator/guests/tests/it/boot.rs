@@ -14,7 +14,7 @@ use std::time::Duration;
 use disk_image::{FileLayer, FsOptions, LayerDigests, Limits, Merge, Monitor};
 use guest_io::Stream;
 use guest_io::log::{Decoder, End, Format, Item, Outcome};
-use guest_io::ssh::client::{Attach, Connector, Event};
+use guest_io::ssh::client::{Attach, Connector, Event, Session};
 use guest_io::ssh::{Exit, PrivateKey};
 use tempfile::TempDir;
 use tether::guestinfo::rpc::{GuestRpc as _, Memory};
@@ -282,6 +282,58 @@ async fn expect(attach: &mut Attach, wanted: &str) {
     }
 }
 
+/// Copies a file into the machine and out again. The agent's own root, the initramfs, is out of
+/// reach.
+async fn archives_pass_the_line(session: &Session) {
+    let content: Vec<u8> = (0..100_000_u32).map(|n| (n % 251) as u8).collect();
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(content.len() as u64);
+    header.set_mode(0o4750);
+    header.set_uid(1_000);
+    header.set_gid(2_000);
+    tar.append_data(&mut header, "put/file", &*content)
+        .expect("a file");
+    let tar = tar.into_inner().expect("an archive");
+    let mut archive = session.archive_in("/").await.expect("an archive");
+    archive.send(tar.into()).await.expect("it is read");
+    let notes = archive.finish().await.expect("a complete archive");
+    assert_eq!(notes, [""; 0]);
+
+    let mut archive = session.archive_out("/put/file").await.expect("an archive");
+    let mut tar = Vec::new();
+    while let Some(chunk) = archive.next().await.expect("a complete archive") {
+        tar.extend_from_slice(&chunk);
+    }
+    let (read, mode, owner) = first_file(&tar);
+    assert!(read == content, "{} bytes", read.len());
+    assert_eq!((mode, owner), (0o4750, (1_000, 2_000)));
+
+    for path in ["/init", "/../init", "/proc/1/root/init", "/proc/self/exe"] {
+        let mut archive = session.archive_out(path).await.expect("an archive");
+        let copied = archive.next().await;
+        // A link of /proc is copied as such.
+        let is_link = matches!(&copied, Ok(Some(data)) if data.get(156) == Some(&b'2'));
+        assert!(copied.is_err() || is_link, "{path}: {copied:?}");
+    }
+}
+
+/// Returns the content, the mode and the owner of the first file in an archive.
+fn first_file(tar: &[u8]) -> (Vec<u8>, u32, (u64, u64)) {
+    let mut tar = tar::Archive::new(tar);
+    let file = tar.entries().expect("entries").next().expect("a file");
+    let mut file = file.expect("a file");
+    let header = file.header();
+    let owner = (
+        header.uid().expect("a user"),
+        header.gid().expect("a group"),
+    );
+    let mode = header.mode().expect("a mode");
+    let mut content = Vec::new();
+    std::io::Read::read_to_end(&mut file, &mut content).expect("data");
+    (content, mode, owner)
+}
+
 #[tokio::test]
 #[ignore = "needs QEMU, a kernel and the agent's static binary"]
 async fn a_machine_runs_its_program_is_attached_to_and_powers_off() {
@@ -311,6 +363,7 @@ async fn a_machine_runs_its_program_is_attached_to_and_powers_off() {
     expect(&mut attach, "ready\n").await;
     attach.input.send("hello\n".into()).await.expect("input");
     expect(&mut attach, "hello\n").await;
+    archives_pass_the_line(&session).await;
     let Attach { input, output, .. } = attach;
     input.close().await.expect("an end of the input");
     let mut output = output;
