@@ -345,7 +345,7 @@ impl SimulatorBuilder {
             .map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         self.check_names()?;
-        let store = Store::open(&self.datastore, &self.other_datastores)
+        let store = Store::open(&self.datastore, &self.other_datastores, self.seed)
             .map_err(|(directory, source)| StartError::Datastore { directory, source })?;
         let own = store.first().directory.clone();
         let kept = self.datastore.directory.as_ref().map(|_| own.clone());

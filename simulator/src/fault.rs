@@ -242,6 +242,12 @@ pub(crate) fn file_fault(path: &str, error: &std::io::Error) -> Fault {
     }
 }
 
+pub(crate) fn cannot_create_file(path: &str) -> Fault {
+    let mut detail = vim25::types::CannotCreateFile::default();
+    path.clone_into(&mut detail.file);
+    Fault::new(format!("Cannot create file {path}"), detail)
+}
+
 pub(crate) fn cannot_delete(path: &str) -> Fault {
     let mut detail = vim25::types::CannotDeleteFile::default();
     path.clone_into(&mut detail.file);

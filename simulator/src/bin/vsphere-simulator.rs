@@ -49,6 +49,9 @@ struct Options {
     /// Number of datastores. If there are several, their names are LocalDS_0, LocalDS_1 and so on.
     #[arg(long, default_value_t = 1)]
     ds: usize,
+    /// Type of the datastores.
+    #[arg(long, value_enum, default_value_t = DatastoreType::Vmfs)]
+    ds_type: DatastoreType,
     /// Number of resource pools in each cluster, in addition to its root pool.
     #[arg(long, default_value_t = 0)]
     pool: usize,
@@ -140,6 +143,22 @@ impl Options {
         port.parse().map_err(|_| refused())
     }
 
+    /// Returns one of the datastores.
+    fn datastore(&self, number: usize) -> Datastore {
+        let name = match (self.esx, self.ds) {
+            (true, 1) => "datastore1".to_owned(),
+            _ => format!("LocalDS_{number}"),
+        };
+        match self.ds_type {
+            DatastoreType::Vmfs => Datastore::vmfs(name),
+            DatastoreType::Nfs => {
+                let path = format!("/exports/{name}");
+                Datastore::nfs(name, "nfs.example.com", path)
+            }
+            DatastoreType::Vsan => Datastore::vsan(name),
+        }
+    }
+
     /// Returns the inventory to start with.
     fn topology(&self) -> Result<Topology, String> {
         let fixed = [
@@ -170,9 +189,12 @@ impl Options {
     }
 }
 
-/// Returns the name of one of several datastores.
-fn datastore_name(number: usize) -> String {
-    format!("LocalDS_{number}")
+/// The type of the datastores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum DatastoreType {
+    Vmfs,
+    Nfs,
+    Vsan,
 }
 
 /// Escapes a user or password for use in a URL.
@@ -237,11 +259,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .user(&options.user)
         .password(&options.password)
         .seed(options.seed);
-    if options.ds > 1 {
-        builder = builder.datastore_name(datastore_name(0));
-    }
+    builder = builder.datastore(options.datastore(0));
     for number in 1..options.ds {
-        builder = builder.add_datastore(Datastore::vmfs(datastore_name(number)));
+        builder = builder.add_datastore(options.datastore(number));
     }
     if let Some(directory) = options.datastore {
         builder = builder.datastore_directory(directory);

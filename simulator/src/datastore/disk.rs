@@ -53,6 +53,7 @@ pub(crate) fn create(
     if store.exists(path) {
         return Err(fault::file_exists(&path.to_string()));
     }
+    store.may_create(path)?;
     if bytes == 0 || bytes > 62 << 40 {
         return Err(fault::invalid_vm_config("capacity of the disk"));
     }
@@ -88,6 +89,7 @@ pub(crate) fn create_child(
     if store.exists(path) {
         return Err(fault::file_exists(&path.to_string()));
     }
+    store.may_create(path)?;
     if path.datastore() != parent.datastore() {
         // The hint cannot lead to another datastore.
         return Err(fault::not_supported());

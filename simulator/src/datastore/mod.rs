@@ -2,6 +2,7 @@
 
 mod copy;
 pub(crate) mod disk;
+mod namespace;
 pub(crate) mod path;
 pub(crate) mod redo_log;
 mod space;
@@ -16,6 +17,7 @@ use vim25::{Fault, Ref, mo};
 use crate::fault;
 use crate::saved;
 pub(crate) use copy::Copied;
+pub(crate) use namespace::Namespaces;
 use path::DatastorePath;
 pub(crate) use space::Allowance;
 use spec::Datastore;
@@ -55,7 +57,7 @@ impl Store {
     /// Creates a datastore in a temporary directory, which is removed with the simulator.
     #[cfg(test)]
     pub(crate) fn temporary(name: &str) -> Result<Self, (PathBuf, io::Error)> {
-        Self::open(&Datastore::vmfs(name), &[])
+        Self::open(&Datastore::vmfs(name), &[], 0)
     }
 
     /// Opens the directories of datastores. The first one also contains what is persisted of the
@@ -63,12 +65,16 @@ impl Store {
     pub(crate) fn open(
         first: &Datastore,
         others: &[Datastore],
+        seed: u64,
     ) -> Result<Self, (PathBuf, io::Error)> {
         let kept = first.directory.is_some();
-        let first = Volume::open(first, None)?;
+        let first = Volume::open(first, None, seed)?;
         let home = first.directory.join(saved::DIRECTORY).join("datastores");
         let home = kept.then_some(&*home);
-        let others = others.iter().map(|other| Volume::open(other, home));
+        let others = others
+            .iter()
+            .zip(1..)
+            .map(|(other, number)| Volume::open(other, home, seed.wrapping_add(number << 32)));
         let store = Self {
             others: others.collect::<Result<_, _>>()?,
             first,
@@ -138,10 +144,35 @@ impl Store {
             .first()
             .is_some_and(|part| part.eq_ignore_ascii_case(saved::DIRECTORY));
         if self.named(path.datastore()).is_some() && !kept {
-            Ok(path)
+            Ok(self.resolve(path))
         } else {
             Err(fault::invalid_datastore_path(text))
         }
+    }
+
+    /// Replaces the name of a top-level directory of vSAN by its UUID.
+    fn resolve(&self, path: DatastorePath) -> DatastorePath {
+        let namespaces = self.volume(&path).namespaces.as_ref();
+        let name = path.parts().first();
+        match namespaces.zip(name).and_then(|(all, name)| all.uuid(name)) {
+            Some(uuid) => path.with_first(&uuid),
+            None => path,
+        }
+    }
+
+    /// Checks that a file or directory with this path can be created: on vSAN, it has to be in a
+    /// top-level directory.
+    pub(crate) fn may_create(&self, path: &DatastorePath) -> Result<(), Fault> {
+        let namespaces = self.volume(path).namespaces.as_ref();
+        let is_top = path.parts().len() < 2;
+        let is_missing = || {
+            let top = path.top();
+            !top.is_some_and(|top| self.exists(&top))
+        };
+        if namespaces.is_some() && (is_top || is_missing()) {
+            return Err(fault::cannot_create_file(&path.to_string()));
+        }
+        Ok(())
     }
 
     /// Returns the datastore path of a file, given its path relative to the datastore.
@@ -173,7 +204,15 @@ impl Store {
     /// Returns the path of a file in the file system of the simulator's own host.
     pub(crate) fn file(&self, path: &DatastorePath) -> PathBuf {
         let mut file = self.directory_of(path).to_owned();
-        file.extend(path.parts());
+        let namespaces = self.volume(path).namespaces.as_ref();
+        let top = path.parts().first();
+        match namespaces.zip(top).and_then(|(all, top)| all.uuid(top)) {
+            Some(uuid) => {
+                file.push(uuid);
+                file.extend(path.parts().iter().skip(1));
+            }
+            None => file.extend(path.parts()),
+        }
         file
     }
 
@@ -213,8 +252,29 @@ impl Store {
         write().map_err(|error: io::Error| fault::file_fault(&path.to_string(), &error))
     }
 
+    /// Creates a directory for the files of a machine, with its parents. Returns its path, which on
+    /// vSAN differs from the given one if the top-level directory is new.
+    pub(crate) fn make_home(&self, path: &DatastorePath) -> Result<DatastorePath, Fault> {
+        let path = match (&self.volume(path).namespaces, path.top()) {
+            (Some(namespaces), Some(top)) if !self.exists(&top) => {
+                let name = top.file_name();
+                if Namespaces::is_uuid(name) {
+                    return Err(fault::cannot_create_file(&path.to_string()));
+                }
+                let uuid = namespaces.create(Some(name));
+                let uuid = uuid.map_err(|error| fault::file_fault(&top.to_string(), &error))?;
+                &path.with_first(&uuid)
+            }
+            _ => path,
+        };
+        let made = std::fs::create_dir_all(self.file(path));
+        made.map_err(|error| fault::file_fault(&path.to_string(), &error))?;
+        Ok(self.resolve(path.clone()))
+    }
+
     /// Creates a directory; its parent must exist unless `parents` is set.
     pub(crate) fn make_directory(&self, path: &DatastorePath, parents: bool) -> Result<(), Fault> {
+        self.may_create(path)?;
         let directory = self.file(path);
         let made = if parents {
             std::fs::create_dir_all(directory)
@@ -227,6 +287,7 @@ impl Store {
     /// Copies a file, or a directory with its content, under a hidden name. The copy appears when it
     /// is [finished](Copied::finish), and is deleted otherwise.
     pub(crate) fn copy(&self, from: &DatastorePath, to: &DatastorePath) -> Result<Copied, Fault> {
+        self.may_create(to)?;
         let (source, target) = (self.file(from), self.file(to));
         let failed = |error: io::Error| fault::file_fault(&to.to_string(), &error);
         self.allowance(to)

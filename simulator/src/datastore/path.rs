@@ -53,6 +53,22 @@ impl DatastorePath {
         self.datastore == directory.datastore && self.parts.starts_with(&directory.parts)
     }
 
+    /// Returns the path of the top-level directory in this path.
+    pub(crate) fn top(&self) -> Option<Self> {
+        let mut top = self.clone();
+        top.parts.truncate(1);
+        (!top.is_root()).then_some(top)
+    }
+
+    /// Returns this path with its first component replaced.
+    pub(crate) fn with_first(&self, name: &str) -> Self {
+        let mut path = self.clone();
+        if let Some(first) = path.parts.first_mut() {
+            name.clone_into(first);
+        }
+        path
+    }
+
     /// Returns the last component of the path.
     pub(crate) fn file_name(&self) -> &str {
         self.parts.last().map_or("", String::as_str)

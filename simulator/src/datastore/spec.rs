@@ -30,6 +30,7 @@ pub struct Datastore {
 pub(crate) enum DatastoreKind {
     Vmfs,
     Nfs { host: String, path: String },
+    Vsan,
 }
 
 impl Datastore {
@@ -43,6 +44,16 @@ impl Datastore {
     pub fn nfs(name: impl Into<String>, host: impl Into<String>, path: impl Into<String>) -> Self {
         let (host, path) = (host.into(), path.into());
         Self::new(name.into(), DatastoreKind::Nfs { host, path })
+    }
+
+    /// Describes a vSAN datastore.
+    ///
+    /// Its top-level directories are objects: clients create them with
+    /// `DatastoreNamespaceManager.CreateDirectory`, `CreateVM_Task` creates one for each machine, and
+    /// `MakeDirectory` cannot create any. Their names in paths are UUIDs, also where a client gave
+    /// another name, so clients have to read the path of a machine after its creation.
+    pub fn vsan(name: impl Into<String>) -> Self {
+        Self::new(name.into(), DatastoreKind::Vsan)
     }
 
     const fn new(name: String, kind: DatastoreKind) -> Self {

@@ -6,8 +6,13 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use vim25::{Ref, mo};
 
+use super::namespace::Namespaces;
 use super::space;
 use super::spec::{Datastore, DatastoreKind};
+use crate::ids::Ids;
+
+/// Makes the UUIDs of directories differ from those of the inventory.
+const SALT: u64 = 0x7653_414e;
 
 /// One datastore.
 #[derive(Debug)]
@@ -17,6 +22,8 @@ pub(crate) struct Volume {
     pub(crate) directory: PathBuf,
     /// Bytes; `None` without a limit.
     pub(crate) capacity: Option<u64>,
+    /// The top-level directories, if they are objects of vSAN.
+    pub(crate) namespaces: Option<Namespaces>,
     temporary: Mutex<Option<tempfile::TempDir>>,
     identity: OnceLock<Identity>,
 }
@@ -35,6 +42,7 @@ impl Volume {
     pub(super) fn open(
         spec: &Datastore,
         home: Option<&Path>,
+        seed: u64,
     ) -> Result<Self, (PathBuf, io::Error)> {
         let kept = spec.directory.clone();
         let kept = kept.or_else(|| home.map(|home| home.join(&spec.name)));
@@ -54,7 +62,15 @@ impl Volume {
                 (directory.path().to_owned(), Some(directory))
             }
         };
+        let namespaces = match spec.kind {
+            DatastoreKind::Vsan => {
+                let opened = Namespaces::open(&directory, Ids::new(seed ^ SALT));
+                Some(opened.map_err(|error| (directory.clone(), error))?)
+            }
+            _ => None,
+        };
         Ok(Self {
+            namespaces,
             name: spec.name.clone(),
             kind: spec.kind.clone(),
             directory,

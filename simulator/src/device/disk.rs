@@ -53,7 +53,7 @@ pub(super) fn prepare(
     let store = &tx.shared().store;
     let wanted = backing.base.datastore.as_ref();
     let wanted = wanted.and_then(|wanted| store.referenced(wanted.value()));
-    let path = place(store, &backing.base.file_name, wanted, home)?;
+    let mut path = place(store, &backing.base.file_name, wanted, home)?;
     let mut made = None;
     let on_disk = match operation {
         Some(VirtualDeviceConfigSpecFileOperation::Create) => {
@@ -75,7 +75,7 @@ pub(super) fn prepare(
                 cid: tx.ids().cid(),
             };
             let store = &tx.shared().store;
-            store.make_directory(&path.parent(), true)?;
+            path = store.make_home(&path.parent())?.join(path.file_name());
             match parent {
                 Some(parent) => {
                     let hint = hint(&path, &parent);

@@ -188,6 +188,7 @@ fn check(
     if destination.is_below(source) {
         return Err(fault::invalid_datastore_path(&destination.to_string()));
     }
+    store.may_create(destination)?;
     if store.exists(destination) && !force {
         return Err(fault::file_exists(&destination.to_string()));
     }

@@ -18,6 +18,7 @@ mod host_system;
 mod inventory;
 pub(crate) mod lease;
 mod managers;
+mod namespace_manager;
 pub(crate) mod network;
 mod resource_pool;
 pub(crate) mod restore;
@@ -98,6 +99,7 @@ pub(crate) fn call(inv: &mut Invocation<'_, '_>, object: &Object) -> Option<Answ
         "HostDatastoreBrowser" => datastore::call(inv),
         "Datastore" => datastore::call(inv),
         "FileManager" => file_manager::call(inv),
+        "DatastoreNamespaceManager" => namespace_manager::call(inv),
         "VirtualDiskManager" => virtual_disk_manager::call(inv),
         "OptionManager" => service_instance::options(inv),
         "AuthorizationManager"

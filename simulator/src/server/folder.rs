@@ -176,6 +176,9 @@ async fn get(
 /// Writes the body to a temporary file, which replaces the target at the end: an interrupted
 /// upload changes nothing.
 async fn put(shared: &Arc<Shared>, path: &DatastorePath, body: Body) -> io::Result<Response> {
+    if shared.store.may_create(path).is_err() {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
     let file = shared.store.file(path);
     if file.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());

@@ -102,7 +102,7 @@ fn directory<'s>(simulator: &'s Simulator, datastore: &str) -> &'s std::path::Pa
 }
 
 /// Returns the specification of a machine on `datastore` with a disk on each of `disks`.
-fn spec(name: &str, datastore: &str, disks: &[&str]) -> VirtualMachineConfigSpec {
+pub(crate) fn spec(name: &str, datastore: &str, disks: &[&str]) -> VirtualMachineConfigSpec {
     let mut scsi = ParaVirtualSCSIController::default();
     scsi.key = -1;
     scsi.shared_bus = VirtualSCSISharing::NoSharing;

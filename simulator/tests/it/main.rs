@@ -25,3 +25,4 @@ mod tools;
 mod updates;
 mod values;
 mod vcenter;
+mod vsan;

@@ -15,14 +15,46 @@ const MACHINE: &str = "DC0_H0_VM0";
 
 /// Runs all checks.
 pub(super) fn checks(report: &mut Report, peers: &Peers, simulator: &Path) {
-    let name = "govc datastores";
-    match &peers.govc {
-        Peer::Missing { reason } => report.not_run(name, reason),
-        Peer::Had { program, .. } => report.check(name, || {
-            let endpoint = Endpoint::vcenter_with(simulator, &["-ds", "3"])?;
-            datastores(Govc::new(program, &endpoint))
-        }),
+    for (name, arguments, check) in [
+        (
+            "govc datastores",
+            &["-ds", "3"][..],
+            datastores as fn(Govc<'_>) -> Result<()>,
+        ),
+        ("govc vSAN", &["--ds-type", "vsan"], vsan),
+    ] {
+        match &peers.govc {
+            Peer::Missing { reason } => report.not_run(name, reason),
+            Peer::Had { program, .. } => report.check(name, || {
+                let endpoint = Endpoint::vcenter_with(simulator, arguments)?;
+                check(Govc::new(program, &endpoint))
+            }),
+        }
     }
+}
+
+/// Creates a directory, which govc does with the namespace manager, and a machine.
+fn vsan(govc: Govc<'_>) -> Result<()> {
+    let store = ["-ds", "LocalDS_0"];
+    govc.run(&[&["datastore.mkdir", "-namespace"], &store[..], &["images"]].concat())?;
+    let refused = govc.run(&[&["datastore.mkdir"], &store[..], &["plain"]].concat());
+    ensure!(refused.is_err(), "a top-level directory was created");
+    let create = ["vm.create", "-disk", "1M", "-on=false", "-host", "DC0_H0"];
+    let network = ["-net", "VM Network"];
+    govc.run(&[&create[..], &store[..], &network, &["new"]].concat())?;
+    let path = govc.run(&["object.collect", "-s", "vm/new", "config.files.vmPathName"])?;
+    let directory = path.trim().strip_prefix("[LocalDS_0] ");
+    let directory = directory.and_then(|path| path.strip_suffix("/new.vmx"));
+    ensure!(
+        directory.is_some_and(|uuid| uuid.len() == 36),
+        "the machine is at {path}"
+    );
+    let all = govc.run(&[&["datastore.ls", "-l"], &store[..]].concat())?;
+    ensure!(
+        all.contains("images") && all.lines().any(|line| line.ends_with(" new")),
+        "the directories are:\n{all}"
+    );
+    Ok(())
 }
 
 /// Moves files and machines between datastores.

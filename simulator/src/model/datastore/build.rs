@@ -5,6 +5,7 @@ use vim25::types::{
     DatastoreCapability, DatastoreHostMount, DatastoreInfo, DatastoreSummary, HostConfigInfo,
     HostFileSystemMountInfo, HostFileSystemVolume, HostFileSystemVolumeInfo, HostMountInfo,
     HostNasVolume, HostScsiDiskPartition, HostVmfsVolume, NasDatastoreInfo, VmfsDatastoreInfo,
+    VsanDatastoreInfo,
 };
 use vim25::{AnyRef, Fault, Poly, Ref, mo};
 
@@ -46,6 +47,14 @@ pub(in crate::model) fn build(
         };
         let storage: Ref<mo::HostStorageSystem> = Ref::new(&host.id("storageSystem"));
         tx.edit(&storage)?.put("fileSystemVolumeInfo", &volumes);
+        if shared
+            .store
+            .volumes()
+            .any(|volume| volume.namespaces.is_some())
+        {
+            let vsan: Ref<mo::HostVsanSystem> = Ref::new(&host.id("vsanSystem"));
+            tx.edit(&vsan)?.set("config.enabled", &true)?;
+        }
         let object = tx.edit(&host.host())?;
         object.modify("config", |config: &mut HostConfigInfo| {
             config.file_system_volume = Some(Box::new(volumes));
@@ -69,6 +78,7 @@ fn identify(tx: &mut Transaction<'_>, volume: &Volume, saved: Option<&Saved>) {
         match volume.kind {
             DatastoreKind::Vmfs => format!("{a}-{b}-{c}-{d}"),
             DatastoreKind::Nfs { .. } => format!("{a}-{b}"),
+            DatastoreKind::Vsan => format!("vsan:{a}{b}-{c}{d}"),
         }
     });
     if tx.layout().is_vcenter {
@@ -87,6 +97,7 @@ const fn type_name(volume: &Volume) -> &'static str {
     match volume.kind {
         DatastoreKind::Vmfs => "VMFS",
         DatastoreKind::Nfs { .. } => "NFS",
+        DatastoreKind::Vsan => "vsan",
     }
 }
 
@@ -125,7 +136,7 @@ fn insert(tx: &mut Transaction<'_>, volume: &Volume, hosts: &[HostLayout]) {
             directory_hierarchy_supported: true,
             raw_disk_mappings_supported: volume.kind == DatastoreKind::Vmfs,
             per_file_thin_provisioning_supported: true,
-            top_level_directory_create_supported: Some(true),
+            top_level_directory_create_supported: Some(volume.namespaces.is_none()),
             ..Default::default()
         },
     );
@@ -153,6 +164,11 @@ fn info(volume: &Volume, free: i64) -> Poly<DatastoreInfo> {
         DatastoreKind::Nfs { host, path } => Poly::new(NasDatastoreInfo {
             base,
             nas: Some(Box::new(nas(volume, host, path))),
+        }),
+        DatastoreKind::Vsan => Poly::new(VsanDatastoreInfo {
+            base,
+            membership_uuid: Some(volume.mount().trim_start_matches("vsan:").to_owned()),
+            ..Default::default()
         }),
     }
 }
@@ -208,6 +224,7 @@ fn mounted(volume: &Volume) -> HostFileSystemMountInfo {
         volume: match &volume.kind {
             DatastoreKind::Vmfs => Poly::new(vmfs(volume)),
             DatastoreKind::Nfs { host, path } => Poly::new(nas(volume, host, path)),
+            DatastoreKind::Vsan => Poly::new(file_system(volume)),
         },
         vstorage_support: Some("vStorageUnsupported".into()),
     }

@@ -120,6 +120,8 @@ fn list(
         }
     }
     entries.sort_by(|a, b| a.0.cmp(&b.0));
+    let namespaces = store.volume(folder).namespaces.as_ref();
+    let namespaces = namespaces.filter(|_| folder.is_root());
     let mut files = Vec::new();
     let mut folders = Vec::new();
     let hidden = |name: &str| {
@@ -135,7 +137,8 @@ fn list(
                 .iter()
                 .any(|pattern| matches(pattern, &name));
         if wanted && !hidden(&name) && asked(&spec.query, &name, metadata.is_dir()) {
-            files.push(info(&name, &metadata, spec));
+            let friendly = namespaces.and_then(|all| all.name(&name));
+            files.push(info(&name, friendly, &metadata, spec));
         }
     }
     let mut folder_path = folder.to_string();
@@ -170,6 +173,7 @@ fn asked(queries: &[Poly<FileQuery>], name: &str, folder: bool) -> bool {
 
 fn info(
     name: &str,
+    friendly_name: Option<String>,
     metadata: &std::fs::Metadata,
     spec: &HostDatastoreBrowserSearchSpec,
 ) -> Poly<FileInfo> {
@@ -180,7 +184,7 @@ fn info(
         .and_then(|t| Timestamp::try_from(t).ok());
     let base = FileInfo {
         path: name.to_owned(),
-        friendly_name: None,
+        friendly_name,
         file_size: details
             .file_size
             .then(|| i64::try_from(metadata.len()).unwrap_or(i64::MAX)),

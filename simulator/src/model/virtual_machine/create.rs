@@ -34,12 +34,13 @@ pub(crate) fn create(
         .as_ref()
         .and_then(|files| files.vm_path_name.as_deref());
     let path = path.ok_or_else(|| fault::invalid_vm_config("configSpec.files.vmPathName"))?;
-    let vmx = vmx_path(tx, path, &name)?;
+    let mut vmx = vmx_path(tx, path, &name)?;
     let store = &tx.shared().store;
-    let directory = vmx.parent();
+    let mut directory = vmx.parent();
     let new_directory = !store.exists(&directory);
     if new_directory {
-        store.make_directory(&directory, true)?;
+        directory = store.make_home(&directory)?;
+        vmx = directory.join(vmx.file_name());
     }
     let made = build(tx, spec, &name, &vmx, place);
     if made.is_err() {

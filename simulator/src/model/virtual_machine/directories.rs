@@ -7,25 +7,32 @@ use super::create;
 use crate::datastore::Store;
 use crate::datastore::path::DatastorePath;
 
+#[derive(Clone, Debug)]
+struct Directory {
+    path: DatastorePath,
+    /// The path that it was planned with. On vSAN, the path is known when the directory exists.
+    planned: DatastorePath,
+    is_new: bool,
+}
+
 /// Directories for the files of a machine, at most one per datastore.
 #[derive(Debug)]
 pub(super) struct Directories {
-    /// Each with whether it is new.
-    all: Vec<(DatastorePath, bool)>,
+    all: Vec<Directory>,
 }
 
 impl Directories {
     /// Starts with a new directory for the machine's `.vmx` file.
     pub(super) fn new(home: DatastorePath) -> Self {
         Self {
-            all: vec![(home, true)],
+            all: vec![Directory::new(home, true)],
         }
     }
 
     /// Starts with the existing directory of the machine's `.vmx` file.
     pub(super) fn existing(home: DatastorePath) -> Self {
         Self {
-            all: vec![(home, false)],
+            all: vec![Directory::new(home, false)],
         }
     }
 
@@ -36,38 +43,58 @@ impl Directories {
         datastore: &str,
         name: &str,
     ) -> Result<DatastorePath, Fault> {
-        let mut known = self.all.iter().map(|(path, _)| path);
+        let mut known = self.all.iter().map(|directory| &directory.path);
         if let Some(known) = known.find(|path| path.datastore() == datastore) {
             return Ok(known.clone());
         }
         let root = store.path(datastore, "")?;
         let directory = create::free_directory(store, &root, name);
-        self.all.push((directory.clone(), true));
+        self.all.push(Directory::new(directory.clone(), true));
         Ok(directory)
     }
 
     /// Creates the directories. On a fault, those that were created are deleted.
-    pub(super) fn make(&self, store: &Store) -> Result<(), Fault> {
-        for (at, (directory, is_new)) in self.all.iter().enumerate() {
-            if *is_new && let Err(fault) = store.make_directory(directory, true) {
-                let made = self.all.get(..at).unwrap_or_default();
-                delete(store, made);
-                return Err(fault);
+    pub(super) fn make(&mut self, store: &Store) -> Result<(), Fault> {
+        for at in 0..self.all.len() {
+            let Some(directory) = self.all.get_mut(at).filter(|one| one.is_new) else {
+                continue;
+            };
+            match store.make_home(&directory.planned) {
+                Ok(path) => directory.path = path,
+                Err(fault) => {
+                    self.all.truncate(at);
+                    self.delete(store);
+                    return Err(fault);
+                }
             }
         }
         Ok(())
     }
 
+    /// Returns the path of a file in a directory that was created since the path was planned.
+    pub(super) fn made(&self, planned: &DatastorePath) -> DatastorePath {
+        let home = planned.parent();
+        let mut all = self.all.iter();
+        match all.find(|directory| directory.planned == home) {
+            Some(directory) => directory.path.join(planned.file_name()),
+            None => planned.clone(),
+        }
+    }
+
     /// Deletes the new directories with their content.
     pub(super) fn delete(&self, store: &Store) {
-        delete(store, &self.all);
+        for directory in self.all.iter().filter(|directory| directory.is_new) {
+            let _ = store.delete(&directory.path);
+        }
     }
 }
 
-fn delete(store: &Store, directories: &[(DatastorePath, bool)]) {
-    for (directory, is_new) in directories {
-        if *is_new {
-            let _ = store.delete(directory);
+impl Directory {
+    fn new(path: DatastorePath, is_new: bool) -> Self {
+        Self {
+            planned: path.clone(),
+            path,
+            is_new,
         }
     }
 }

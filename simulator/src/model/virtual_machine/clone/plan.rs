@@ -161,6 +161,10 @@ impl Plan {
             });
         }
         directories.make(&tx.shared().store)?;
+        let vmx = directories.made(&vmx);
+        for disk in &mut disks {
+            disk.to = directories.made(&disk.to);
+        }
         Ok(Self {
             source,
             name,

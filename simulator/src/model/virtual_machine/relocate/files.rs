@@ -174,6 +174,10 @@ impl Plan {
             disks.insert(device::key(device), MovedDisk { from, to, new });
         }
         directories.make(store)?;
+        let new_vmx = directories.made(&new_vmx);
+        for disk in disks.values_mut() {
+            disk.to = directories.made(&disk.to);
+        }
         Ok(Self {
             vm,
             change_version: config.change_version,
