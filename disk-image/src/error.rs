@@ -20,6 +20,9 @@ pub enum Error {
         #[source]
         source: Box<LayerError>,
     },
+    /// An earlier layer could not be merged, so the tree is incomplete.
+    #[error("a layer could not be merged, so the merge is incomplete and has to be repeated")]
+    IncompleteMerge,
     /// The content does not fit into a disk of the requested size.
     #[error("the content needs a disk of {needed} bytes, the disk has {size}")]
     DiskTooSmall {
@@ -83,6 +86,21 @@ pub struct LayerError {
 }
 
 impl LayerError {
+    /// Returns the error of an operation on the layer at this position.
+    pub(crate) fn of_layer(self: Box<Self>, layer: usize) -> Error {
+        let is_cancelled = |error: &io::Error| {
+            let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+            matches!(inner, Some(Error::Cancelled))
+        };
+        match &self.problem {
+            LayerProblem::Read(error) if is_cancelled(error) => Error::Cancelled,
+            _ => Error::Layer {
+                layer,
+                source: self,
+            },
+        }
+    }
+
     /// Returns the verbatim name of the entry, if the problem concerns one.
     pub fn entry(&self) -> Option<&[u8]> {
         self.entry.as_deref()

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use flate2::bufread::MultiGzDecoder;
 
-use crate::Digest;
 use crate::digest::{Hashing, Tally};
 use crate::error::LayerProblem;
+use crate::{Digest, Monitor};
 
 /// A layer: a tar stream, plain or compressed with gzip or zstd, that can be opened
 /// repeatedly.
@@ -86,13 +86,15 @@ impl LayerDigests {
     }
 }
 
-/// A reader of a layer's unpacked bytes that computes the digests while reading.
+/// A reader of a layer's unpacked bytes that computes digests while reading, and stops when the
+/// operation is cancelled.
 pub(crate) struct Unpacked {
-    inner: Box<dyn Read + Send>,
+    inner: Watched<Box<dyn Read + Send>>,
     blob: Tally,
-    /// The digest of the unpacked bytes; `None` if the layer is not compressed, when it equals the
-    /// digest of the blob.
+    /// The digest of the unpacked bytes; `None` if it is not computed, or equals the digest of the
+    /// blob because the layer is not compressed.
     diff: Option<Tally>,
+    is_compressed: bool,
     ratio: u64,
     out: u64,
 }
@@ -104,8 +106,34 @@ const BUFFER: usize = 128 << 10;
 const MAGIC: usize = 6;
 
 impl Unpacked {
-    pub(crate) fn open(source: &dyn LayerSource, ratio: u64) -> io::Result<Self> {
-        let (mut blob_reader, blob) = Hashing::new(source.open()?);
+    /// Opens a layer to verify it: both digests are computed.
+    pub(crate) fn open(
+        source: &dyn LayerSource,
+        ratio: u64,
+        monitor: &Monitor,
+    ) -> io::Result<Self> {
+        let mut layer = Self::reopen(source, ratio, monitor)?;
+        if layer.is_compressed {
+            let (hashing, diff) = Hashing::new(layer.inner.inner);
+            layer.inner.inner = Box::new(hashing);
+            layer.diff = Some(diff);
+        }
+        Ok(layer)
+    }
+
+    /// Opens a layer that was verified before. Only the digest of the blob is computed, which is
+    /// smaller: the same blob unpacks to the same bytes.
+    pub(crate) fn reopen(
+        source: &dyn LayerSource,
+        ratio: u64,
+        monitor: &Monitor,
+    ) -> io::Result<Self> {
+        let watched = |inner| Watched {
+            inner,
+            monitor: monitor.clone(),
+        };
+        // Watched below the decoder too, which may read much without returning anything.
+        let (mut blob_reader, blob) = Hashing::new(watched(source.open()?));
         let mut magic = Vec::with_capacity(MAGIC);
         (&mut blob_reader)
             .take(MAGIC as u64)
@@ -113,38 +141,37 @@ impl Unpacked {
         let whole = io::Cursor::new(magic.clone()).chain(blob_reader);
         let buffered = BufReader::with_capacity(BUFFER, whole);
         let is = |prefix: &[u8]| magic.starts_with(prefix);
-        let unpacking: Box<dyn Read + Send> = if is(b"\x1f\x8b") {
-            Box::new(MultiGzDecoder::new(buffered))
+        let (inner, is_compressed): (Box<dyn Read + Send>, bool) = if is(b"\x1f\x8b") {
+            (Box::new(MultiGzDecoder::new(buffered)), true)
         } else if is(b"\x28\xb5\x2f\xfd") {
-            Box::new(zstd::Decoder::with_buffer(buffered)?)
+            (Box::new(zstd::Decoder::with_buffer(buffered)?), true)
         } else if is(b"BZh") {
             return Err(unsupported("bzip2"));
         } else if is(b"\xfd7zXZ") {
             return Err(unsupported("xz"));
         } else {
-            let inner = Box::new(buffered);
-            return Ok(Self {
-                inner,
-                blob,
-                diff: None,
-                ratio,
-                out: 0,
-            });
+            (Box::new(buffered), false)
         };
-        let (inner, diff) = Hashing::new(unpacking);
         Ok(Self {
-            inner: Box::new(inner),
+            inner: watched(inner),
             blob,
-            diff: Some(diff),
+            diff: None,
+            is_compressed,
             ratio,
             out: 0,
         })
     }
 
-    /// Returns the digests (blob, unpacked) of the bytes read so far. They are complete only at the
-    /// end of the stream.
+    /// Returns the digest of the blob's bytes read so far. It is complete only at the end of the
+    /// stream.
+    pub(crate) fn blob(&self) -> Digest {
+        self.blob.digest()
+    }
+
+    /// Returns the digests (blob, unpacked) of the bytes read so far, for a layer that was opened
+    /// with [`Unpacked::open`]. They are complete only at the end of the stream.
     pub(crate) fn digests(&self) -> (Digest, Digest) {
-        let blob = self.blob.digest();
+        let blob = self.blob();
         (blob, self.diff.as_ref().map_or(blob, Tally::digest))
     }
 }
@@ -153,13 +180,27 @@ impl Read for Unpacked {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let n = self.inner.read(buf)?;
         self.out += n as u64;
-        if self.diff.is_some()
+        if self.is_compressed
             && self.out > RATIO_FROM
             && self.out / self.blob.bytes().max(1) > self.ratio
         {
             return Err(io::Error::other(RatioExceeded));
         }
         Ok(n)
+    }
+}
+
+/// A reader that fails with [`Error::Cancelled`](crate::Error::Cancelled) when the operation is
+/// cancelled.
+struct Watched<R> {
+    inner: R,
+    monitor: Monitor,
+}
+
+impl<R: Read> Read for Watched<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.monitor.check().map_err(io::Error::other)?;
+        self.inner.read(buf)
     }
 }
 

@@ -39,6 +39,8 @@ pub struct Merge {
     notes: Vec<MergeNote>,
     dropped_notes: u64,
     unpacked: u64,
+    /// Whether a layer was merged only in part.
+    is_incomplete: bool,
 }
 
 /// The result of merging the layers, shared with the plans created from it.
@@ -53,7 +55,7 @@ pub(crate) struct Content {
 #[derive(Clone)]
 pub(crate) struct Layer {
     source: Arc<dyn LayerSource>,
-    pub(crate) diff_id: Digest,
+    blob: Digest,
 }
 
 /// The digests and sizes of a layer.
@@ -97,6 +99,7 @@ impl Merge {
             notes: Vec::new(),
             dropped_notes: 0,
             unpacked: 0,
+            is_incomplete: false,
         }
     }
 
@@ -104,24 +107,23 @@ impl Merge {
     ///
     /// # Errors
     /// [`Error::Layer`] if the layer is damaged, exceeds a limit, or does not have the given
-    /// digests; [`Error::Cancelled`]. After an error the merge contains part of the layer
-    /// and should be dropped.
+    /// digests; [`Error::Cancelled`]. After an error the merge contains part of the layer, so
+    /// everything else returns [`Error::IncompleteMerge`]: start again with a new merge.
     pub fn layer(
         &mut self,
         source: Arc<dyn LayerSource>,
         digests: LayerDigests,
         monitor: &Monitor,
     ) -> Result<LayerSummary, Error> {
+        self.check_complete()?;
+        self.is_incomplete = true;
         let content = Arc::make_mut(&mut self.content);
         let limits = &content.limits;
         let index = content.layers.len();
         let _span = tracing::debug_span!("index layer", layer = index).entered();
-        let wrap = |source: Box<LayerError>| Error::Layer {
-            layer: index,
-            source,
-        };
-        let unpacked =
-            Unpacked::open(&*source, limits.ratio).map_err(|error| wrap(start(error, limits)))?;
+        let wrap = |error: Box<LayerError>| error.of_layer(index);
+        let unpacked = Unpacked::open(&*source, limits.ratio, monitor)
+            .map_err(|error| wrap(start(error, limits)))?;
         let mut archive = Archive::new(unpacked, limits, self.unpacked);
         let mut entries = 0;
         let mut buf = vec![0; 256 << 10];
@@ -181,7 +183,8 @@ impl Merge {
         }
         let unpacked = archive.offset();
         self.unpacked += unpacked;
-        content.layers.push(Layer { source, diff_id });
+        content.layers.push(Layer { source, blob });
+        self.is_incomplete = false;
         tracing::debug!(entries, unpacked, "indexed layer");
         Ok(LayerSummary {
             blob,
@@ -205,14 +208,24 @@ impl Merge {
     ///
     /// # Errors
     /// [`Error::DiskTooSmall`] with the required size; [`Error::Unstorable`] with a file that ext4
-    /// cannot store; [`Error::Options`] if an option is invalid.
+    /// cannot store; [`Error::Options`] if an option is invalid; [`Error::IncompleteMerge`].
     pub fn plan(&self, options: &FsOptions) -> Result<Plan, Error> {
+        self.check_complete()?;
         Plan::new(Arc::clone(&self.content), options)
     }
 
     #[cfg(unix)]
-    pub(crate) fn content(&self) -> &Content {
-        &self.content
+    pub(crate) fn content(&self) -> Result<&Content, Error> {
+        self.check_complete()?;
+        Ok(&self.content)
+    }
+
+    fn check_complete(&self) -> Result<(), Error> {
+        if self.is_incomplete {
+            Err(Error::IncompleteMerge)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -227,12 +240,9 @@ impl Content {
         mut consume: impl FnMut(&mut T, Piece<'_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let _span = tracing::debug_span!("read layer", layer = index).entered();
-        let wrap = |source: Box<LayerError>| Error::Layer {
-            layer: index,
-            source,
-        };
+        let wrap = |error: Box<LayerError>| error.of_layer(index);
         let layer = &self.layers[index];
-        let unpacked = Unpacked::open(&*layer.source, self.limits.ratio)
+        let unpacked = Unpacked::reopen(&*layer.source, self.limits.ratio, monitor)
             .map_err(|error| wrap(start(error, &self.limits)))?;
         let mut archive = Archive::new(unpacked, &self.limits, 0);
         let mut entries = 0;
@@ -250,7 +260,7 @@ impl Content {
             entries += 1;
         }
         archive.drain().map_err(wrap)?;
-        if archive.reader().digests().1 != layer.diff_id {
+        if archive.reader().blob() != layer.blob {
             return Err(wrap(archive.error(LayerProblem::Changed)));
         }
         Ok(())
@@ -281,7 +291,7 @@ enum DataError {
 impl DataError {
     fn of_layer(self, layer: usize) -> Error {
         match self {
-            Self::Layer(source) => Error::Layer { layer, source },
+            Self::Layer(error) => error.of_layer(layer),
             Self::Other(error) => error,
         }
     }

@@ -16,15 +16,15 @@ impl Merge {
     ///
     /// # Errors
     /// [`Error::Unpack`] with the file that could not be created; [`Error::Layer`] if a layer has
-    /// changed or cannot be read again; [`Error::Cancelled`]. Files that were already unpacked
-    /// remain.
+    /// changed or cannot be read again; [`Error::Cancelled`]; [`Error::IncompleteMerge`]. Files
+    /// that were already unpacked remain.
     pub fn unpack(
         &self,
         directory: impl AsRef<Path>,
         options: &UnpackOptions,
         monitor: &Monitor,
     ) -> Result<Unpacked, Error> {
-        let content = self.content();
+        let content = self.content()?;
         let tree = &content.tree;
         let mut unpacker = Unpacker::new(directory.as_ref(), options)?;
         let mut paths: BTreeMap<NodeId, Vec<u8>> = BTreeMap::from([(ROOT, Vec::new())]);

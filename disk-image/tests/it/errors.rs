@@ -2,7 +2,9 @@
 
 use std::error::Error as _;
 
-use disk_image::{Digest, Error, LayerDigests, LayerProblem, LimitKind, Limits, Merge, Monitor};
+use disk_image::{
+    Digest, Error, LayerDigests, LayerProblem, LayerSource, LimitKind, Limits, Merge, Monitor,
+};
 use tar::EntryType;
 
 use crate::support::{Tar, merge, options, raw, source, tree, try_merge};
@@ -207,7 +209,7 @@ fn what_ext4_cannot_hold_is_named() {
 #[test]
 fn a_layer_that_changes_between_two_reads_is_noticed() {
     struct Changing(std::sync::Mutex<u8>);
-    impl disk_image::LayerSource for Changing {
+    impl LayerSource for Changing {
         fn open(&self) -> std::io::Result<Box<dyn std::io::Read + Send>> {
             let mut count = self.0.lock().unwrap();
             *count += 1;
@@ -228,6 +230,122 @@ fn a_layer_that_changes_between_two_reads_is_noticed() {
         panic!("{error:?}")
     };
     assert!(matches!(source.problem(), LayerProblem::Changed));
+}
+
+/// A layer whose bytes may differ each time it is opened.
+struct Versions(std::sync::Mutex<std::vec::IntoIter<Vec<u8>>>);
+
+impl Versions {
+    fn new(versions: Vec<Vec<u8>>) -> std::sync::Arc<Self> {
+        std::sync::Arc::new(Self(std::sync::Mutex::new(versions.into_iter())))
+    }
+}
+
+impl LayerSource for Versions {
+    fn open(&self) -> std::io::Result<Box<dyn std::io::Read + Send>> {
+        let version = self.0.lock().unwrap().next();
+        Ok(Box::new(std::io::Cursor::new(version.unwrap())))
+    }
+}
+
+#[test]
+fn a_compressed_layer_that_changes_between_two_reads_is_noticed() {
+    let gzip = |tar: &[u8], level| {
+        let level = flate2::Compression::new(level);
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), level);
+        std::io::Write::write_all(&mut gzip, tar).unwrap();
+        gzip.finish().unwrap()
+    };
+    let tars = [1, 2].map(|byte| Tar::new().file("a", &[byte; 10_000]).done());
+    let [first, second] = &tars;
+    for (packed, other) in [
+        (gzip(first, 6), gzip(second, 6)),
+        // Verified by the stored bytes: the content may be the same.
+        (gzip(first, 6), gzip(first, 0)),
+        (gzip(first, 6), second.clone()),
+        (
+            zstd::encode_all(&first[..], 1).unwrap(),
+            zstd::encode_all(&second[..], 1).unwrap(),
+        ),
+    ] {
+        let mut merge = Merge::new(Limits::default());
+        let layer = Versions::new(vec![packed.clone(), packed, other]);
+        let monitor = Monitor::new();
+        merge.layer(layer, LayerDigests::none(), &monitor).unwrap();
+        let plan = merge.plan(&options(16 << 20)).unwrap();
+        let sink = || std::io::sink();
+        plan.write_raw(sink(), &monitor).unwrap();
+        let Err(Error::Layer { source, .. }) = plan.write_raw(sink(), &monitor) else {
+            panic!("the layer has changed");
+        };
+        assert!(matches!(source.problem(), LayerProblem::Changed));
+    }
+}
+
+/// Otherwise files of the failed layer would get the data of the next one.
+#[test]
+fn nothing_is_made_of_a_merge_with_half_a_layer() {
+    let whole = Tar::new().file("a", &[1; 10]).file("b", &[2; 10]).done();
+    let mut half = whole.clone();
+    half.truncate(1024 + 100);
+    let mut merge = Merge::new(Limits::default());
+    let monitor = Monitor::new();
+    let mut add = |layer| merge.layer(source(layer), LayerDigests::none(), &monitor);
+    assert!(matches!(add(half), Err(Error::Layer { .. })));
+    assert!(matches!(add(whole), Err(Error::IncompleteMerge)));
+    let plan = merge.plan(&options(16 << 20));
+    assert!(matches!(plan, Err(Error::IncompleteMerge)));
+    let folder = tempfile::tempdir().unwrap();
+    let unpacked = merge.unpack(
+        folder.path(),
+        &disk_image::UnpackOptions::new(),
+        &Monitor::new(),
+    );
+    assert!(matches!(unpacked, Err(Error::IncompleteMerge)));
+}
+
+/// A layer that continues with zeros, and cancels the operation when they are read.
+struct Endless {
+    head: Vec<u8>,
+    zeros: u64,
+    monitor: Monitor,
+}
+
+impl LayerSource for Endless {
+    fn open(&self) -> std::io::Result<Box<dyn std::io::Read + Send>> {
+        struct Zeros(Monitor);
+        impl std::io::Read for Zeros {
+            fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+                self.0.cancel();
+                buf.fill(0);
+                Ok(buf.len())
+            }
+        }
+        let zeros = std::io::Read::take(Zeros(self.monitor.clone()), self.zeros);
+        let head = std::io::Cursor::new(self.head.clone());
+        Ok(Box::new(std::io::Read::chain(head, zeros)))
+    }
+}
+
+#[test]
+fn skipping_data_and_the_end_of_a_layer_can_be_cancelled() {
+    let end = Tar::new().file("a", b"x").done();
+    // A volume label, whose data is skipped.
+    let label = Tar::new().add("v", EntryType::new(b'V'), "", b"", |header| {
+        header.set_size(1 << 30);
+    });
+    for head in [end, label.unfinished()] {
+        let monitor = Monitor::new();
+        let layer = std::sync::Arc::new(Endless {
+            head,
+            zeros: 1 << 30,
+            monitor: monitor.clone(),
+        });
+        // With this limit, an operation that is not cancelled ends soon.
+        let mut merge = Merge::new(Limits::default().unpacked(32 << 20));
+        let result = merge.layer(layer, LayerDigests::none(), &monitor);
+        assert!(matches!(result, Err(Error::Cancelled)), "{result:?}");
+    }
 }
 
 #[test]
