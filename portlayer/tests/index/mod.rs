@@ -11,7 +11,7 @@ use portlayer::exec::{
 };
 use portlayer::vsphere::{Dialect, Hosts, Options, VsphereExec};
 use portlayer::{Capability, ContainerId, State, StateKind};
-use simulator::{Platform, Simulator, Topology};
+use simulator::{Platform, Reaction, Simulator, Topology};
 
 use crate::{Endpoint, guest, spec};
 
@@ -55,8 +55,15 @@ async fn ids(exec: &VsphereExec) -> Vec<ContainerId> {
     containers.iter().map(|container| container.id).collect()
 }
 
+/// Returns the state of a container, which a list shows, too.
 async fn state(exec: &VsphereExec, id: &ContainerId) -> State {
-    exec.inspect(id).await.unwrap().state
+    let state = exec.inspect(id).await.unwrap().state;
+    for _ in 0..2 {
+        let containers = exec.list().await.unwrap().containers;
+        let listed = containers.iter().find(|container| container.id == *id);
+        assert_eq!(listed.map(|container| &container.state), Some(&state));
+    }
+    state
 }
 
 /// Lists containers until the condition holds, because changes by other programs appear only when
@@ -214,6 +221,31 @@ async fn what_this_program_did_shows_at_once() {
         exec.remove(&id).await.unwrap();
         assert_eq!(ids(&exec).await, []);
     }
+}
+
+/// What is in progress is known to this program only, and no machine changes with it.
+#[tokio::test]
+async fn a_repeated_list_shows_what_is_in_progress() {
+    let endpoint = Endpoint::start(Dialect::Vic1, Platform::default()).await;
+    let exec = endpoint.hosts.exec("vch").await.unwrap();
+    let id = exec.create(run("slow")).await.unwrap();
+    exec.start(&id, StartOptions::new()).await.unwrap();
+    assert_eq!(state(&exec, &id).await, State::Running);
+    let delay = Reaction::Delay(Duration::from_millis(300));
+    endpoint.simulator.script().next("PowerOffVM_Task", delay);
+    let stop = exec.stop(&id, StopOptions::AT_ONCE);
+    let seen = async {
+        loop {
+            match exec.list().await.unwrap().containers[0].state.clone() {
+                State::Running => tokio::task::yield_now().await,
+                other => return other,
+            }
+        }
+    };
+    let (stopped, seen) = tokio::join!(stop, seen);
+    assert_eq!(seen, State::Stopping);
+    let exit = stopped.unwrap();
+    assert_eq!(state(&exec, &id).await, State::Stopped { exit });
 }
 
 #[tokio::test]

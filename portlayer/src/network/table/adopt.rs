@@ -1,5 +1,6 @@
 //! Keeps the table up to date with existing containers: those found, changed by others, or removed.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use ipnet::{IpNet, Ipv4Net};
@@ -164,6 +165,12 @@ impl Table {
         self.holders
             .get(id)
             .map(|holder| holder.endpoints.as_slice())
+    }
+
+    /// Returns the containers that must not be started, because one of their addresses belongs to
+    /// another container, with the reasons.
+    pub(crate) fn conflicts(&self) -> BTreeMap<ContainerId, String> {
+        self.conflicts.clone()
     }
 
     /// Returns the reason why a container must not be started, if one of its addresses belongs to

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::kept_list::Changes;
 use crate::{ContainerId, ExitStatus};
 
 /// Caches the exit statuses that were reported while machines were on. If a machine does not show
@@ -12,12 +13,23 @@ pub(super) struct HeardExits {
     heard: Mutex<HashMap<ContainerId, (i64, ExitStatus)>>,
     /// The runs whose machines were seen powered on, by number.
     on: Mutex<HashMap<ContainerId, i64>>,
+    changes: Changes,
 }
 
 impl HeardExits {
+    /// Creates an empty cache, whose changes are counted there.
+    pub(super) fn new(changes: &Changes) -> Self {
+        Self {
+            changes: changes.clone(),
+            ..Self::default()
+        }
+    }
+
     /// Records the exit status of the container's nth run.
     pub(super) fn hear(&self, id: ContainerId, run: i64, exit: ExitStatus) {
-        self.lock().insert(id, (run, exit));
+        if self.lock().insert(id, (run, exit)) != Some((run, exit)) {
+            self.changes.count();
+        }
     }
 
     /// Records that the machine was powered off during the container's nth run. An exit status that
@@ -26,6 +38,7 @@ impl HeardExits {
         let mut heard = self.lock();
         if heard.get(&id).is_none_or(|(known, _)| *known != run) {
             heard.insert(id, (run, ExitStatus::KILLED));
+            self.changes.count();
         }
     }
 
@@ -33,7 +46,9 @@ impl HeardExits {
     /// reported nothing, the keys do not show this.
     pub(super) fn see_on(&self, id: ContainerId, run: i64) {
         let mut on = self.on.lock().unwrap_or_else(PoisonError::into_inner);
-        on.insert(id, run);
+        if on.insert(id, run) != Some(run) {
+            self.changes.count();
+        }
     }
 
     /// Returns whether the machine was seen powered on in the container's nth run.
@@ -51,14 +66,18 @@ impl HeardExits {
     }
 
     pub(super) fn forget(&self, id: &ContainerId) {
-        self.lock().remove(id);
+        if self.lock().remove(id).is_some() {
+            self.changes.count();
+        }
     }
 
     /// Removes a deleted container from the cache.
     pub(super) fn forget_all(&self, id: &ContainerId) {
         self.forget(id);
         let mut on = self.on.lock().unwrap_or_else(PoisonError::into_inner);
-        on.remove(id);
+        if on.remove(id).is_some() {
+            self.changes.count();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ContainerId, (i64, ExitStatus)>> {

@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::kept_list::Changes;
 use crate::{ContainerId, State, StateKind};
 
 /// The state transitions in progress, by container.
 #[derive(Clone, Debug, Default)]
 pub(super) struct InProgress {
     marks: Arc<Mutex<HashMap<ContainerId, Vec<StateKind>>>>,
+    changes: Changes,
 }
 
 /// Marks an operation as in progress until this value is dropped.
@@ -21,8 +23,17 @@ pub(super) struct Mark {
 }
 
 impl InProgress {
+    /// Starts without operations; changes are counted there.
+    pub(super) fn new(changes: &Changes) -> Self {
+        Self {
+            changes: changes.clone(),
+            ..Self::default()
+        }
+    }
+
     pub(super) fn mark(&self, id: ContainerId, kind: StateKind) -> Mark {
         self.lock().entry(id).or_default().push(kind);
+        self.changes.count();
         Mark {
             in_progress: self.clone(),
             id,
@@ -73,6 +84,8 @@ impl Drop for Mark {
                 marks.remove(&self.id);
             }
         }
+        drop(marks);
+        self.in_progress.changes.count();
     }
 }
 

@@ -8,6 +8,7 @@ mod edit;
 mod ended_tasks;
 mod heard_exits;
 mod in_progress;
+mod kept_list;
 mod log_readers;
 mod logged_exit;
 mod machines;
@@ -31,6 +32,7 @@ pub(in crate::vsphere) use self::blocking::Blocking;
 use self::ended_tasks::EndedTasks;
 use self::heard_exits::HeardExits;
 use self::in_progress::InProgress;
+use self::kept_list::{Changes, KeptList};
 pub(in crate::vsphere) use self::log_readers::LogReaders;
 #[cfg(feature = "attach")]
 pub(in crate::vsphere) use self::log_readers::Reading;
@@ -99,6 +101,7 @@ struct Shared {
     log_readers: Arc<LogReaders>,
     rotations: Arc<Rotations>,
     in_progress: InProgress,
+    kept_list: KeptList,
     ids: Queues<ContainerId>,
     names: Queues<String>,
 }
@@ -139,6 +142,7 @@ impl VsphereExec {
         );
         let networks =
             HostNetworks::new(endpoint.clone(), objects.clone(), index.clone(), &options);
+        let changes = Changes::default();
         Self {
             shared: Arc::new(Shared {
                 images,
@@ -149,11 +153,12 @@ impl VsphereExec {
                 capabilities,
                 index,
                 ended_tasks: EndedTasks::default(),
-                heard_exits: HeardExits::default(),
+                heard_exits: HeardExits::new(&changes),
                 blocking: Arc::default(),
                 log_readers: Arc::default(),
                 rotations: Arc::default(),
-                in_progress: InProgress::default(),
+                in_progress: InProgress::new(&changes),
+                kept_list: KeptList::new(changes),
                 ids: Queues::default(),
                 names: Queues::default(),
             }),
@@ -333,12 +338,13 @@ impl Shared {
         })
     }
 
-    /// Describes the containers of machines, in the same order.
+    /// Describes the containers of machines, in the same order. Also returns whether the states are
+    /// certain until a machine changes: that of a machine being powered on is not.
     async fn infos(
         &self,
         machines: &[Arc<Seen>],
         resource: &Resource,
-    ) -> Result<Vec<Result<Arc<ContainerInfo>, NotAContainer>>> {
+    ) -> Result<(Vec<Result<Arc<ContainerInfo>, NotAContainer>>, bool)> {
         let mut snapshots: Vec<_> = machines
             .iter()
             .map(|machine| match machine.record() {
@@ -352,10 +358,13 @@ impl Shared {
             .flatten()
             .filter(|(_, snapshot)| snapshot.may_be_powering_on())
             .map(|(id, snapshot)| (*id, &snapshot.machine));
-        let powering_on = match self.powering_on(unclear, resource).await {
-            Ok(powering_on) => powering_on,
+        let (powering_on, is_certain) = match self.powering_on(unclear, resource).await {
+            Ok(powering_on) => {
+                let is_certain = powering_on.is_empty();
+                (powering_on, is_certain)
+            }
             // A container was removed concurrently; its snapshot is still a valid result.
-            Err(error) if error.is_not_found() => HashSet::new(),
+            Err(error) if error.is_not_found() => (HashSet::new(), false),
             Err(error) => return Err(error),
         };
         for (id, snapshot) in snapshots.iter_mut().flatten() {
@@ -371,10 +380,36 @@ impl Shared {
             let info = snapshot.machine.info(snapshot.state, failure);
             info.ok_or_else(NotAContainer::image)
         };
-        Ok(snapshots
+        let infos = snapshots
             .into_iter()
             .map(|snapshot| snapshot.and_then(describe))
-            .collect())
+            .collect();
+        Ok((infos, is_certain))
+    }
+
+    /// Lists the containers, including those with conflicting addresses.
+    async fn describe_all(&self) -> Result<Listing> {
+        let stamp = self.kept_list.stamp(self.index.changes());
+        if let Some(kept) = self.kept_list.get(stamp) {
+            return Ok(kept);
+        }
+        let (mut containers, mut quarantined) = (Vec::new(), Vec::new());
+        let machines = self.containers().await?;
+        let (infos, is_certain) = self.infos(&machines, &self.objects.host()).await?;
+        for (machine, info) in machines.iter().zip(infos) {
+            match info {
+                Ok(info) => containers.push(info),
+                Err(broken) => {
+                    let label = machine.machine.name.clone();
+                    quarantined.push(Quarantined::new(broken.id, label, broken.to_string()));
+                }
+            }
+        }
+        let listing = Listing::new(containers, quarantined);
+        if is_certain {
+            self.kept_list.keep(stamp, listing.clone());
+        }
+        Ok(listing)
     }
 }
 
@@ -414,7 +449,7 @@ impl Exec for VsphereExec {
         let machine = self.shared.indexed(id).await?;
         let resource = Resource::container(id);
         let machine = std::slice::from_ref(&machine);
-        let mut infos = self.shared.infos(machine, &resource).await?;
+        let (mut infos, _) = self.shared.infos(machine, &resource).await?;
         let Some(info) = infos.pop() else {
             return Err(Error::not_found(resource));
         };
@@ -425,25 +460,32 @@ impl Exec for VsphereExec {
     }
 
     async fn list(&self) -> Result<Listing> {
-        let (mut containers, mut quarantined) = (Vec::new(), Vec::new());
         let networks = &self.shared.networks;
         networks.load().await?;
         networks.sync().await?;
-        let machines = self.shared.containers().await?;
-        let host = self.shared.objects.host();
-        let infos = self.shared.infos(&machines, &host).await?;
-        for (machine, info) in machines.iter().zip(infos) {
-            let label = || machine.machine.name.clone();
-            match info {
-                Ok(info) => match networks.table().conflict(&info.id) {
-                    Some(reason) => {
-                        quarantined.push(Quarantined::new(Some(info.id), label(), reason));
-                    }
-                    None => containers.push(info),
-                },
-                Err(broken) => {
-                    quarantined.push(Quarantined::new(broken.id, label(), broken.to_string()));
-                }
+        let listing = self.shared.describe_all().await?;
+        let mut conflicts = networks.table().conflicts();
+        if conflicts.is_empty() {
+            return Ok(listing);
+        }
+        let Listing {
+            mut containers,
+            mut quarantined,
+            ..
+        } = listing;
+        let mut barred = Vec::new();
+        containers.retain(|info| {
+            let conflict = conflicts.remove_entry(&info.id);
+            let is_free = conflict.is_none();
+            barred.extend(conflict);
+            is_free
+        });
+        for (id, reason) in barred {
+            let uuid = self.shared.objects.defaults.uuid(&id);
+            // Another task may have just removed it.
+            if let Some(machine) = self.shared.index.by_uuid(uuid).await? {
+                let label = machine.machine.name.clone();
+                quarantined.push(Quarantined::new(Some(id), label, reason));
             }
         }
         Ok(Listing::new(containers, quarantined))

@@ -42,7 +42,9 @@ pub(super) struct Content {
     destroyed: HashMap<Vm, Instant>,
     /// Counts the changes to the set of machines and to their keys.
     revision: u64,
-    /// The machines of the latest changes, oldest first.
+    /// Counts all changes to the set of machines and to their states.
+    changes: u64,
+    /// The machines of the latest changes to keys, oldest first.
     latest: VecDeque<Vm>,
     /// Whether all machines have been reported or read since the content was cleared.
     is_complete: bool,
@@ -106,6 +108,10 @@ pub(super) enum Verdict {
 impl Content {
     pub(super) fn revision(&self) -> u64 {
         self.revision
+    }
+
+    pub(super) fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// Returns the machines that changed after a revision, with their states; `None` for those that
@@ -260,6 +266,7 @@ impl Content {
     pub(super) fn clear(&mut self) {
         *self = Self {
             revision: self.revision + 1,
+            changes: self.changes + 1,
             ..Self::default()
         };
     }
@@ -285,6 +292,7 @@ impl Content {
     }
 
     fn insert(&mut self, machine: Machine) -> Arc<Seen> {
+        self.changes += 1;
         let vm = machine.vm.clone();
         let before = self.get(&vm);
         let seen = Arc::new(Seen::new(machine, before.as_deref()));
@@ -327,6 +335,7 @@ impl Content {
     fn remove(&mut self, vm: &Vm) {
         self.unconfirmed.remove(vm);
         if let Some(entry) = self.entries.remove(vm) {
+            self.changes += 1;
             self.unlist(&entry.seen, vm);
             self.revise(vm);
         }

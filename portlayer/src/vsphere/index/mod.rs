@@ -264,6 +264,11 @@ impl Index {
         self.content().revision()
     }
 
+    /// Returns the number of changes so far to the set of machines and to their states.
+    pub(in crate::vsphere) fn changes(&self) -> u64 {
+        self.content().changes()
+    }
+
     /// Returns the current revision, and what changed after an earlier one. Costs as much as there
     /// are changes, not as much as there are machines, unless too many changes followed. Returns
     /// nothing while the index is being filled.
