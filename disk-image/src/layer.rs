@@ -143,7 +143,7 @@ impl Unpacked {
         let is = |prefix: &[u8]| magic.starts_with(prefix);
         let (inner, is_compressed): (Box<dyn Read + Send>, bool) = if is(b"\x1f\x8b") {
             (Box::new(MultiGzDecoder::new(buffered)), true)
-        } else if is(b"\x28\xb5\x2f\xfd") {
+        } else if is(b"\x28\xb5\x2f\xfd") || is_skippable(&magic) {
             (Box::new(zstd::Decoder::with_buffer(buffered)?), true)
         } else if is(b"BZh") {
             return Err(unsupported("bzip2"));
@@ -202,6 +202,11 @@ impl<R: Read> Read for Watched<R> {
         self.monitor.check().map_err(io::Error::other)?;
         self.inner.read(buf)
     }
+}
+
+/// Returns whether a zstd stream begins with a skippable frame, as `pzstd` writes it.
+fn is_skippable(magic: &[u8]) -> bool {
+    matches!(magic, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
 }
 
 fn unsupported(compression: &'static str) -> io::Error {

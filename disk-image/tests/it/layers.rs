@@ -123,9 +123,12 @@ fn compressed_layers_make_the_same_disk_as_plain_ones() {
     more.write_all(&plain[1024..]).unwrap();
     gzip.extend(more.finish().unwrap());
     let zstd = zstd::encode_all(&plain[..], 1).unwrap();
+    // As pzstd writes it, beginning with a skippable frame.
+    let parallel = [b"\x50\x2a\x4d\x18\x04\0\0\0size".as_slice(), &zstd].concat();
     let expected = disk([plain]);
     assert!(disk([gzip]) == expected);
     assert!(disk([zstd]) == expected);
+    assert!(disk([parallel]) == expected);
 }
 
 #[test]
