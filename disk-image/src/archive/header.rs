@@ -13,32 +13,53 @@ pub(super) struct Raw<'a> {
     pub(super) mode: u32,
     pub(super) uid: u64,
     pub(super) gid: u64,
-    pub(super) mtime: i64,
+    /// `None` if it is not a number.
+    pub(super) mtime: Option<i64>,
     pub(super) device: (u32, u32),
 }
 
 impl<'a> Raw<'a> {
     pub(super) fn parse(block: &'a [u8; BLOCK]) -> Result<Self, LayerProblem> {
         let header = Header::from_byte_slice(block);
-        let bad = |_| LayerProblem::Malformed("header");
-        if header.cksum().map_err(bad)? != checksum(block) {
+        let sum = header.cksum();
+        let sum = sum.map_err(|_| LayerProblem::Malformed("header"))?;
+        if !checksums(block).contains(&i64::from(sum)) {
             return Err(LayerProblem::Malformed("header checksum"));
         }
         let typeflag = block[156];
-        let device = |field: std::io::Result<Option<u32>>| field.ok().flatten().unwrap_or(0);
-        let size = header
-            .entry_size()
-            .map_err(|_| LayerProblem::Malformed("size"))?;
+        // Blank fields stand for zero.
+        let number = |value: std::io::Result<u64>, field: std::ops::Range<usize>, what| {
+            let is_blank = block[field].iter().all(|byte| matches!(byte, 0 | b' '));
+            match value {
+                Ok(value) => Ok(value),
+                Err(_) if is_blank => Ok(0),
+                Err(_) => Err(LayerProblem::Malformed(what)),
+            }
+        };
+        let device = |value: std::io::Result<Option<u32>>, field| {
+            let value = value.map(|value| u64::from(value.unwrap_or(0)));
+            number(value, field, "device number").map(|value| value as u32)
+        };
+        let device = match typeflag {
+            b'3' | b'4' => (
+                device(header.device_major(), 329..337)?,
+                device(header.device_minor(), 337..345)?,
+            ),
+            _ => (0, 0),
+        };
+        let mode = header.mode().map(u64::from);
         Ok(Self {
             header,
             typeflag,
-            size,
-            mode: header.mode().unwrap_or(0o644),
-            uid: header.uid().unwrap_or(0),
-            gid: header.gid().unwrap_or(0),
+            size: number(header.entry_size(), 124..136, "size")?,
+            mode: number(mode, 100..108, "mode")? as u32,
+            uid: number(header.uid(), 108..116, "owner")?,
+            gid: number(header.gid(), 116..124, "owner")?,
             // The `tar` crate returns a negative base-256 number as its two's complement.
-            mtime: header.mtime().unwrap_or(0) as i64,
-            device: (device(header.device_major()), device(header.device_minor())),
+            mtime: number(header.mtime(), 136..148, "time")
+                .ok()
+                .map(|time| time as i64),
+            device,
         })
     }
 
@@ -91,8 +112,12 @@ impl<'a> Raw<'a> {
     }
 }
 
-/// Returns the sum of all bytes of the header, with the checksum field counted as spaces.
-fn checksum(block: &[u8; BLOCK]) -> u32 {
-    let sum = |bytes: &[u8]| bytes.iter().map(|&byte| u32::from(byte)).sum::<u32>();
-    sum(&block[..148]) + 8 * u32::from(b' ') + sum(&block[156..])
+/// Returns the sum of all bytes of the header, with the checksum field counted as spaces: of
+/// unsigned bytes, and of signed bytes, as some old programs compute it.
+fn checksums(block: &[u8; BLOCK]) -> [i64; 2] {
+    let bytes = || block[..148].iter().chain(&[b' '; 8]).chain(&block[156..]);
+    [
+        bytes().map(|&byte| i64::from(byte)).sum(),
+        bytes().map(|&byte| i64::from(byte.cast_signed())).sum(),
+    ]
 }

@@ -163,6 +163,10 @@ impl<R: Read> Archive<R> {
                 b'g' => {
                     let data = self.extension(raw.size)?;
                     self.global.merge(&data, &self.limits)?;
+                    if self.global.is_sparse() {
+                        let what = "GNU.sparse in a global header";
+                        return Err(LayerProblem::Unsupported(what));
+                    }
                 }
                 b'L' => long_name = Some(trim(self.extension(raw.size)?)),
                 b'K' => long_link = Some(trim(self.extension(raw.size)?)),
@@ -194,7 +198,7 @@ impl<R: Read> Archive<R> {
             uid: raw.uid,
             gid: raw.gid,
             mtime: Timestamp {
-                seconds: raw.mtime,
+                seconds: raw.mtime.unwrap_or(0),
                 nanos: 0,
             },
             device: raw.device,
@@ -205,6 +209,9 @@ impl<R: Read> Archive<R> {
         }
         if let Some(link) = long_link {
             entry.link = link;
+        }
+        if raw.mtime.is_none() {
+            entry.odd.push(pax::ODD_TIME);
         }
         let mut stored = raw.size;
         pax::apply(records, &mut entry, &mut stored, &self.limits)?;

@@ -8,6 +8,9 @@ use crate::error::LayerProblem;
 use crate::limits::{LimitKind, Limits};
 use crate::time::Timestamp;
 
+/// The note about a time that is replaced or left out.
+pub(super) const ODD_TIME: &str = "the modification time is not a number";
+
 const BAD: LayerProblem = LayerProblem::Malformed("PAX header");
 
 /// The records of one header, or of all global headers so far.
@@ -50,6 +53,12 @@ impl Records {
             data = &data[length..];
         }
         Ok(())
+    }
+
+    /// Returns whether the records describe a sparse file.
+    pub(super) fn is_sparse(&self) -> bool {
+        let mut keys = self.values.keys();
+        !self.pairs.is_empty() || keys.any(|key| key.starts_with(b"GNU.sparse."))
     }
 
     fn get(&self, key: &str) -> Option<&[u8]> {
@@ -95,7 +104,7 @@ pub(super) fn apply(
     if let Some(value) = find(records, "mtime") {
         match Timestamp::parse(value) {
             Some(time) => entry.mtime = time,
-            None => entry.odd.push("the modification time is not a number"),
+            None => entry.odd.push(ODD_TIME),
         }
     }
     xattrs(records, entry, limits)
@@ -144,12 +153,7 @@ pub(super) enum SparseForm {
 /// Returns the sparse format that the records describe, if any.
 pub(super) fn sparse_form(records: [&Records; 2]) -> Option<SparseForm> {
     let [local, _] = records;
-    if !local.pairs.is_empty()
-        || local
-            .values
-            .keys()
-            .any(|key| key.starts_with(b"GNU.sparse."))
-    {
+    if local.is_sparse() {
         return Some(parse_sparse(records).unwrap_or(SparseForm::Unknown));
     }
     None

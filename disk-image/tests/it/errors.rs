@@ -94,6 +94,52 @@ fn damaged_headers_are_refused() {
         problem(sparse),
         "this version of GNU.sparse is not supported"
     );
+    // Otherwise the file would have the packed data as its content.
+    let global = b"22 GNU.sparse.major=1\n22 GNU.sparse.minor=0\n";
+    let global = Tar::new().add("g", EntryType::XGlobalHeader, "", global, |_| {});
+    assert_eq!(
+        problem(global.file("a", b"1\n0\n1\n").done()),
+        "GNU.sparse in a global header is not supported"
+    );
+}
+
+/// Other values would silently become those of root, or of another device.
+#[test]
+fn numbers_of_a_header_that_are_none_are_refused() {
+    let with = |kind, field: std::ops::Range<usize>, text: &[u8]| {
+        Tar::new().add("a", kind, "", b"", |header| {
+            header.as_mut_bytes()[field].copy_from_slice(text);
+        })
+    };
+    let file = EntryType::Regular;
+    for (layer, text) in [
+        (with(file, 100..108, b"x000644\0"), "mode"),
+        (with(file, 108..116, b"1000\x0a99\0"), "owner"),
+        (with(file, 116..124, b"8888888\0"), "owner"),
+        (with(file, 124..136, b"-0000000001\0"), "size"),
+        (
+            with(EntryType::Char, 337..345, b"nothing\0"),
+            "device number",
+        ),
+    ] {
+        assert_eq!(problem(layer.done()), format!("malformed tar: {text}"));
+    }
+    let blank = with(file, 100..148, &[[0; 24], [b' '; 24]].concat());
+    let time = with(file, 136..148, b"yesterday\0\0\0");
+    let merge = merge([blank.done(), time.done()]);
+    let notes: Vec<_> = merge.notes().iter().map(|n| (n.layer, n.what)).collect();
+    assert_eq!(notes, [(1, "the modification time is not a number")]);
+}
+
+#[test]
+fn checksums_of_signed_bytes_are_accepted() {
+    let mut layer = Tar::new().file("a", b"").done();
+    layer[1] = 0xff;
+    layer[148..156].fill(b' ');
+    let bytes = layer[..512].iter();
+    let sum: i64 = bytes.map(|byte| i64::from(byte.cast_signed())).sum();
+    layer[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    assert_eq!(tree(&crate::support::disk([layer])).len(), 1);
 }
 
 #[test]
