@@ -88,7 +88,8 @@ impl<'a> Encoder<'a> {
         let free_blocks: u64 = (0..geometry.groups)
             .map(|group| self.usage.free(group))
             .sum();
-        let epoch = self.options.epoch.seconds;
+        // The superblock's times have 40 bits and no sign.
+        let epoch = self.options.epoch.seconds.clamp(0, (1 << 40) - 1);
         let has_journal = !self.layout.journal.is_empty();
         le::put_u32(sb, 0x00, geometry.inodes() as u32);
         put_split(sb, 0x04, 0x150, geometry.blocks);
