@@ -169,7 +169,7 @@ impl<A: BlockRead, B: BlockRead> Comparison<'_, A, B> {
             let mut new_names = self.new.read_dir(&new)?.into_iter().peekable();
             while let Some((name, old, new)) = next_pair(&mut old_names, &mut new_names) {
                 self.monitor.check()?;
-                if path.is_empty() && &*name == LOST_AND_FOUND {
+                if path.is_empty() && &*name == LOST_AND_FOUND && self.is_unused(old, new)? {
                     continue;
                 }
                 let mut path: Vec<u8> = path.clone();
@@ -186,6 +186,19 @@ impl<A: BlockRead, B: BlockRead> Comparison<'_, A, B> {
         Ok(())
     }
 
+    /// Returns whether `lost+found` is empty or missing in both file systems.
+    fn is_unused(&self, old: Option<u32>, new: Option<u32>) -> Result<bool, Error> {
+        if let Some(old) = old
+            && !self.old.is_lost_and_found(&self.old.inode(old)?)?
+        {
+            return Ok(false);
+        }
+        match new {
+            Some(new) => self.new.is_lost_and_found(&self.new.inode(new)?),
+            None => Ok(true),
+        }
+    }
+
     /// Compares one path, and returns the directories to compare below it.
     #[expect(clippy::type_complexity, reason = "the entry of a private stack")]
     fn compare(
@@ -194,15 +207,17 @@ impl<A: BlockRead, B: BlockRead> Comparison<'_, A, B> {
         old: Option<u32>,
         new: Option<u32>,
     ) -> Result<Option<(Vec<u8>, Option<Inode>, Inode)>, Error> {
-        let Some(new) = new else {
-            self.push(path.into(), ChangeKind::Deleted, 0)?;
+        // Layers cannot contain sockets, so they count as absent.
+        let is_present = |inode: &Inode| inode.kind() != FileKind::Socket;
+        let old = old.map(|number| self.old.inode(number)).transpose()?;
+        let old = old.filter(is_present);
+        let new = new.map(|number| self.new.inode(number)).transpose()?;
+        let Some(new) = new.filter(is_present) else {
+            if old.is_some() {
+                self.push(path.into(), ChangeKind::Deleted, 0)?;
+            }
             return Ok(None);
         };
-        let new = self.new.inode(new)?;
-        if new.kind() == FileKind::Socket {
-            return Ok(None);
-        }
-        let old = old.map(|number| self.old.inode(number)).transpose()?;
         match &old {
             None => self.push(path.clone().into(), ChangeKind::Added, new.number())?,
             Some(old) if !self.is_same(old, &new)? => {

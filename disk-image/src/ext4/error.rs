@@ -36,6 +36,9 @@ pub enum Error {
     /// The content of a directory, device or other special file was requested.
     #[error("inode {0} is not a regular file")]
     NotAFile(u32),
+    /// An archive of something other than a directory was requested.
+    #[error("inode {0} is not a directory")]
+    NotADirectory(u32),
     /// A path does not exist.
     #[error("no such file: {0}")]
     NotFound(String),

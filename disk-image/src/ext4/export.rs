@@ -62,7 +62,8 @@ impl<D: BlockRead> Reader<D> {
                 continue;
             };
             let inode = self.inode(number)?;
-            if is_root && path.is_empty() && self.is_lost_and_found(&name, &inode)? {
+            let is_lost_and_found = is_root && path.is_empty() && &*name == LOST_AND_FOUND;
+            if is_lost_and_found && self.is_lost_and_found(&inode)? {
                 continue;
             }
             if !path.is_empty() {
@@ -97,10 +98,9 @@ impl<D: BlockRead> Reader<D> {
         Ok(())
     }
 
-    fn is_lost_and_found(&self, name: &[u8], inode: &Inode) -> Result<bool, crate::Error> {
-        Ok(name == LOST_AND_FOUND
-            && inode.kind == FileKind::Directory
-            && self.read_dir(inode)?.is_empty())
+    /// Returns whether a file named `lost+found` in the root is an empty directory.
+    pub(super) fn is_lost_and_found(&self, inode: &Inode) -> Result<bool, crate::Error> {
+        Ok(inode.kind == FileKind::Directory && self.read_dir(inode)?.is_empty())
     }
 
     /// Unpacks the whole file system into a directory, which must be empty and is created if it
@@ -163,12 +163,13 @@ impl<D: BlockRead> Reader<D> {
         unpacker.finish()
     }
 
-    /// Streams a subtree as a tar archive, with relative names. `filter` is called for
+    /// Streams the directory `start` as a tar archive, with relative names. `filter` is called for
     /// every path; a rejected directory is skipped with everything below it. Sockets
     /// are skipped.
     ///
     /// # Errors
-    /// [`crate::Error::Write`]; [`crate::Error::Ext4`]; [`crate::Error::Cancelled`].
+    /// [`crate::Error::Write`]; [`crate::Error::Ext4`], also if `start` is not a directory;
+    /// [`crate::Error::Cancelled`].
     pub fn write_tar<W: Write>(
         &self,
         start: &Inode,
@@ -176,6 +177,10 @@ impl<D: BlockRead> Reader<D> {
         mut filter: impl FnMut(&Visited<'_>) -> bool,
         monitor: &Monitor,
     ) -> Result<W, crate::Error> {
+        // A file would have no name.
+        if start.kind != FileKind::Directory {
+            return Err(Error::NotADirectory(start.number).into());
+        }
         let mut tar = TarWriter::new(out);
         let mut names = FirstNames::default();
         self.walk(start, monitor, |visited| {

@@ -131,6 +131,29 @@ fn directories_are_not_read_as_files() {
     assert!(matches!(read, Err(Error::Ext4(ext4::Error::NotAFile(_)))));
 }
 
+/// Layers cannot contain sockets.
+#[test]
+fn a_file_that_was_replaced_by_a_socket_is_deleted() {
+    let old = sample();
+    let mut new = old.clone();
+    let at = inode_of(&new);
+    put(&mut new, at, &0o140_644u16.to_le_bytes());
+    let [old, new] = [old, new].map(|disk| Reader::open(disk).unwrap());
+    let list = |from, to| {
+        let changes = Changes::between(from, to, &Monitor::new()).unwrap();
+        let changes = changes.list().iter();
+        changes
+            .map(|c| (c.path.to_vec(), c.kind))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        list(&old, &new),
+        [(b"f".to_vec(), ext4::ChangeKind::Deleted)]
+    );
+    assert_eq!(list(&new, &old), [(b"f".to_vec(), ext4::ChangeKind::Added)]);
+    assert_eq!(list(&new, &new), []);
+}
+
 #[test]
 fn directories_and_names_are_limited() {
     let disk = sample();

@@ -3,8 +3,8 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
-use disk_image::ext4::Reader;
-use disk_image::{Monitor, Timestamp, UnpackOptions};
+use disk_image::ext4::{self, Changes, Reader};
+use disk_image::{Error, Monitor, Timestamp, UnpackOptions};
 use tar::EntryType;
 use tempfile::tempdir;
 
@@ -161,6 +161,54 @@ fn subtrees_are_streamed_with_a_filter() {
 }
 
 #[test]
+fn what_is_in_lost_and_found_is_a_change() {
+    let (old, new) = (
+        disk([]),
+        disk([Tar::new().file("lost+found/x", b"1").done()]),
+    );
+    let [old, new] = [&old, &new].map(|disk| Reader::open(disk).unwrap());
+    let list = |from, to| {
+        let changes = Changes::between(from, to, &Monitor::new()).unwrap();
+        let changes = changes.list().iter();
+        changes
+            .map(|c| c.path.escape_ascii().to_string())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(list(&old, &new), ["lost+found", "lost+found/x"]);
+    assert_eq!(list(&new, &old), ["lost+found", "lost+found/x"]);
+    assert_eq!(list(&old, &old), [""; 0]);
+}
+
+#[test]
+fn a_file_has_no_archive_of_its_own() {
+    let disk = disk([Tar::new().file("a", b"1").done()]);
+    let reader = Reader::open(&disk).unwrap();
+    let file = reader.lookup(b"a").unwrap();
+    let tar = reader.write_tar(&file, Vec::new(), |_| true, &Monitor::new());
+    let Err(Error::Ext4(ext4::Error::NotADirectory(number))) = tar else {
+        panic!("{tar:?}");
+    };
+    assert_eq!(number, file.number());
+}
+
+/// The times of the superblock had bits of the sign in the high byte.
+#[test]
+fn the_time_of_creation_is_clamped() {
+    for (seconds, low, high) in [
+        (-5, 0, 0),
+        (5, 5, 0),
+        (1 << 32, 0, 1),
+        (i64::MAX, u32::MAX, 0xff),
+    ] {
+        let options = crate::support::options(16 << 20).epoch(Timestamp::from_seconds(seconds));
+        let disk = crate::support::raw(&merge([]).plan(&options).unwrap());
+        let sb = &disk[1024..2048];
+        assert_eq!(sb[0x108..0x10c], u32::to_le_bytes(low), "{seconds}");
+        assert_eq!(sb[0x276], high, "{seconds}");
+    }
+}
+
+#[test]
 fn large_directories_are_indexed_and_read_in_order() {
     let count = 40_000;
     let mut tar = Tar::new();
@@ -256,7 +304,7 @@ fn unpacking_stays_in_its_directory() {
     );
     let again = merge([Tar::new().done()]).unpack(&target, &UnpackOptions::new(), &monitor);
     assert!(
-        matches!(again, Err(disk_image::Error::Unpack { .. })),
+        matches!(again, Err(Error::Unpack { .. })),
         "only into an empty directory"
     );
 }
