@@ -209,14 +209,14 @@ impl Descriptor {
             .rposition(|&byte| byte != 0)
             .map_or(0, |last| last + 1);
         let bytes = &bytes[..end];
+        if !bytes.trim_ascii_start().starts_with(b"#") || bytes.contains(&0) {
+            return Err(Error::Unsupported("it has no text descriptor"));
+        }
         if bytes.len() > MAX_BYTES {
             return Err(Error::Descriptor {
                 line: 0,
                 reason: "the descriptor is longer than 1 MiB",
             });
-        }
-        if !bytes.trim_ascii_start().starts_with(b"#") || bytes.contains(&0) {
-            return Err(Error::Unsupported("it has no text descriptor"));
         }
         let lines: Result<Vec<Line>, Error> = bytes
             .split_inclusive(|&byte| byte == b'\n')
@@ -462,23 +462,24 @@ fn parse_line(raw: &[u8]) -> Result<Content, &'static str> {
 }
 
 fn parse_extent(text: &str) -> Result<Option<Extent>, &'static str> {
-    let mut words = text.splitn(4, char::is_whitespace);
-    let access = match words.next() {
-        Some("RW") => Access::ReadWrite,
-        Some("RDONLY") => Access::ReadOnly,
-        Some("NOACCESS") => Access::NoAccess,
+    let (access, rest) = next_word(text);
+    let access = match access {
+        "RW" => Access::ReadWrite,
+        "RDONLY" => Access::ReadOnly,
+        "NOACCESS" => Access::NoAccess,
         _ => return Ok(None),
     };
-    let sectors = words.next().and_then(|text| text.parse().ok());
-    let sectors = sectors.ok_or("extent without a size")?;
-    let kind = match words.next().ok_or("extent without a type")? {
+    let (sectors, rest) = next_word(rest);
+    let sectors = sectors.parse().map_err(|_| "extent without a size")?;
+    let (kind, rest) = next_word(rest);
+    let kind = match kind {
+        "" => return Err("extent without a type"),
         "FLAT" => ExtentKind::Flat,
         "VMFS" => ExtentKind::Vmfs,
         "SPARSE" => ExtentKind::Sparse,
         "ZERO" => ExtentKind::Zero,
         other => ExtentKind::Other(other.to_owned()),
     };
-    let rest = words.next().unwrap_or_default().trim();
     let (file, rest) = match rest.strip_prefix('"') {
         Some(quoted) => quoted
             .split_once('"')
@@ -500,6 +501,12 @@ fn parse_extent(text: &str) -> Result<Option<Extent>, &'static str> {
         file: file.to_owned(),
         offset,
     }))
+}
+
+/// Returns the first word of a text, and the rest without the blanks between them.
+fn next_word(text: &str) -> (&str, &str) {
+    let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+    (word, rest.trim_start())
 }
 
 /// Returns the cylinders, heads and sectors that VMware uses for SCSI disks of this size.
@@ -537,6 +544,22 @@ mod tests {
             text,
             String::from_utf8_lossy(ESX).replace("CID=fb183c20\r", "CID=00000001")
         );
+    }
+
+    #[test]
+    fn words_of_an_extent_may_be_aligned_with_blanks() {
+        let text = b"# Disk DescriptorFile\ncreateType=\"vmfs\"\nRW  8\t FLAT   \"a b\"  3\n";
+        let descriptor = Descriptor::parse(text).unwrap();
+        let mut expected = Extent::new(ExtentKind::Flat, 8, "a b");
+        expected.offset = 3;
+        assert!(descriptor.extents().eq([&expected]));
+        assert_eq!(descriptor.to_bytes(), text);
+    }
+
+    #[test]
+    fn a_raw_disk_has_no_descriptor() {
+        let error = Descriptor::parse(&[1; MAX_BYTES + 1]).unwrap_err();
+        assert!(matches!(error, Error::Unsupported(_)), "{error}");
     }
 
     #[test]
