@@ -228,11 +228,6 @@ impl<W: Write> StreamWriter<W> {
             self.end_table()?;
             self.table_index = grain / TABLE_ENTRIES;
         }
-        let too_long = || {
-            Error::Write(std::io::Error::other(
-                "a streamOptimized disk has at most 2 TiB",
-            ))
-        };
         let sector = u32::try_from(self.sector).map_err(|_| too_long())?;
         self.table.resize(TABLE_ENTRIES as usize, 0);
         self.table[(grain % TABLE_ENTRIES) as usize] = sector;
@@ -254,16 +249,23 @@ impl<W: Write> StreamWriter<W> {
         }
         let table = std::mem::take(&mut self.table);
         let at = self.metadata(marker::TABLE, &table)?;
-        let at = u32::try_from(at).unwrap_or(u32::MAX);
+        let at = u32::try_from(at).map_err(|_| too_long())?;
         self.directory[self.table_index as usize] = at;
         Ok(())
     }
 }
 
+fn too_long() -> Error {
+    Error::Write(std::io::Error::other(
+        "a streamOptimized disk has at most 2 TiB",
+    ))
+}
+
 impl<W: Write> Sink for StreamWriter<W> {
     fn put(&mut self, mut offset: u64, mut bytes: &[u8]) -> Result<(), Error> {
-        if offset + bytes.len() as u64 > self.capacity {
-            let len = bytes.len() as u64;
+        let len = bytes.len() as u64;
+        let end = offset.checked_add(len);
+        if end.is_none_or(|end| end > self.capacity) {
             return Err(super::Error::OutOfRange { offset, len }.into());
         }
         while !bytes.is_empty() {
