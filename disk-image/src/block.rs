@@ -1,7 +1,7 @@
 //! Disks that can be read at any offset.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Seek as _, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -84,15 +84,15 @@ pub struct RawDisk {
 }
 
 impl RawDisk {
-    /// Opens a file for reading.
+    /// Opens a file or a block device for reading.
     ///
     /// # Errors
-    /// [`Error::Vmdk`] with the path if it cannot be opened.
+    /// [`Error::Vmdk`] with the path if it cannot be opened, or is a pipe or a directory.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, Error> {
         let path = path.into();
         let open = || {
             let file = File::open(&path)?;
-            let size = file.metadata()?.len();
+            let size = size_of(&file)?;
             Ok((file, size))
         };
         let (file, size) = open().map_err(|source| file_error("open", &path, source))?;
@@ -107,13 +107,12 @@ impl RawDisk {
     /// Uses a file that is open for reading. It has no path, so errors do not name it.
     pub(crate) fn from_file(file: File) -> Result<Self, Error> {
         let path = PathBuf::new();
-        let size = file.metadata();
-        let size = size.map_err(|source| file_error("open", &path, source))?;
+        let size = size_of(&file).map_err(|source| file_error("open", &path, source))?;
         Ok(Self {
             file,
             path,
             start: 0,
-            size: size.len(),
+            size,
         })
     }
 
@@ -180,6 +179,15 @@ pub fn copy(disk: &dyn BlockRead, sink: &mut dyn Sink, monitor: &Monitor) -> Res
         }
     }
     Ok(())
+}
+
+/// Returns the size of a file or block device. Fails for pipes, which have no size, and for
+/// directories.
+fn size_of(mut file: &File) -> io::Result<u64> {
+    if file.metadata()?.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    file.seek(SeekFrom::End(0))
 }
 
 pub(crate) fn file_error(action: &'static str, path: &Path, source: io::Error) -> Error {

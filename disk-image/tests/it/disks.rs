@@ -366,6 +366,21 @@ fn disks_of_thousands_of_files_or_of_pipes_are_refused() {
     assert!(matches!(error, Error::Vmdk(vmdk::Error::Unsupported(_))));
 }
 
+/// A pipe or directory has no size; a raw disk of 0 bytes was made of it.
+#[test]
+fn raw_disks_are_files_and_devices() {
+    let folder = tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    let writer = fs::OpenOptions::new().read(true).write(true).open(&pipe);
+    for path in [&*pipe, folder.path()] {
+        let error = disk_image::RawDisk::open(path).unwrap_err();
+        assert!(matches!(error, Error::Vmdk(vmdk::Error::File { .. })));
+    }
+    drop(writer);
+}
+
 #[test]
 fn streams_with_a_header_of_any_size_are_refused() {
     let plan = merge([Tar::new().file("a", b"x").done()]);
