@@ -1,15 +1,14 @@
 //! Creates disks from container layers on the command line, and inspects them.
-#![expect(clippy::print_stdout, reason = "a command prints its result")]
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand, ValueEnum};
 use disk_image::ext4::{ChangeKind, Changes, FileKind, Reader};
-use disk_image::vmdk::{CreateType, Disk, FlatDisk, SparseDisk, StreamReader, StreamWriter};
+use disk_image::vmdk::{self, CreateType, Disk, FlatDisk, SparseDisk, StreamReader, StreamWriter};
 use disk_image::{
     BlockRead, CompressionLevel, FileLayer, FsOptions, LayerDigests, Limits, Merge, Monitor,
     RawDisk, Sink, StreamOptions,
@@ -47,7 +46,7 @@ enum Command {
     Convert {
         #[command(flatten)]
         output: Output,
-        /// The disk to copy: a virtual disk, or a raw file system
+        /// The disk to copy: a virtual disk, a raw disk, or a pipe with a streamOptimized VMDK
         disk: PathBuf,
     },
     /// Read a whole disk and its file system, and report damage
@@ -75,7 +74,7 @@ enum Command {
         /// The directory to start from
         #[arg(long, default_value = "/")]
         start: String,
-        /// The archive to create
+        /// The archive to create; an existing file is replaced
         #[arg(long, short)]
         output: PathBuf,
     },
@@ -85,7 +84,7 @@ enum Command {
         old: PathBuf,
         /// The newer disk
         new: PathBuf,
-        /// The layer to create; without it, the changes are listed
+        /// The layer to create, replacing an existing file; without it, the changes are listed
         #[arg(long, short)]
         output: Option<PathBuf>,
     },
@@ -105,7 +104,7 @@ struct Output {
     /// Content identifier of the disk
     #[arg(long, default_value_t = 0x1234_5678)]
     cid: u32,
-    /// The disk to create
+    /// The disk to create; only for the forms `stream` and `raw` it may exist, and is replaced
     #[arg(long, short)]
     output: PathBuf,
 }
@@ -146,34 +145,41 @@ fn main() -> Result<()> {
                     .context(context)?;
             }
             for note in merge.notes() {
-                println!("{}: {}", String::from_utf8_lossy(&note.entry), note.what);
+                let entry = String::from_utf8_lossy(&note.entry);
+                print(&format!("{entry}: {}", note.what))?;
             }
-            let plan = merge.plan(&FsOptions::new(size << 20, uuid).label(label))?;
+            match merge.dropped_notes() {
+                0 => {}
+                more => print(&format!("and {more} more notes"))?,
+            }
+            let Some(size) = size.checked_mul(1 << 20) else {
+                bail!("a disk of {size} MiB is too large");
+            };
+            let plan = merge.plan(&FsOptions::new(size, uuid).label(label))?;
             output.write(plan.image_len(), |sink| plan.write(sink, &monitor))
         }
-        Command::Convert { output, disk } => match open(&disk) {
-            Ok(disk) => {
-                let size = disk.size();
-                output.write(size, |sink| disk_image::copy(&disk, sink, &monitor))
-            }
-            Err(error) => {
-                // Fall back to reading the input as a stream, which needs no seeking.
-                let stream = StreamReader::new(File::open(&disk)?).map_err(|_| error)?;
-                output.write(stream.capacity(), |sink| stream.copy_to(sink, &monitor))
-            }
-        },
-        Command::Check { disk } => check(&disk, &monitor),
-        Command::List { disk } => list(&disk, &monitor),
+        // A pipe can only be read as a stream.
+        Command::Convert { output, disk } if is_pipe(&disk) => {
+            let stream = File::open(&disk).map_err(anyhow::Error::from);
+            let stream = stream.and_then(|file| Ok(StreamReader::new(file)?));
+            let stream = stream.with_context(|| name_of(&disk))?;
+            output.write(stream.capacity(), |sink| stream.copy_to(sink, &monitor))
+        }
+        Command::Convert { output, disk } => {
+            let source = open(&disk)?;
+            let copy = |sink: &mut dyn Sink| disk_image::copy(&source, sink, &monitor);
+            output.write(source.size(), copy)
+        }
+        Command::Check { disk } => check(&disk, &monitor).with_context(|| name_of(&disk)),
+        Command::List { disk } => list(&disk, &monitor).with_context(|| name_of(&disk)),
         #[cfg(unix)]
         Command::Extract { disk, directory } => {
             let options = disk_image::UnpackOptions::new();
-            let unpacked = Reader::open(open(&disk)?)?.unpack(directory, &options, &monitor)?;
-            for refused in unpacked.refused {
-                println!(
-                    "{}: {:?}",
-                    String::from_utf8_lossy(&refused.path),
-                    refused.what
-                );
+            let reader = read(&disk)?;
+            let unpacked = reader.unpack(directory, &options, &monitor);
+            for refused in unpacked.with_context(|| name_of(&disk))?.refused {
+                let path = String::from_utf8_lossy(&refused.path);
+                print(&format!("/{path}: not set: {}", describe(&refused.what)))?;
             }
             Ok(())
         }
@@ -182,33 +188,74 @@ fn main() -> Result<()> {
             start,
             output,
         } => {
-            let reader = Reader::open(open(&disk)?)?;
-            let start = reader.lookup(start.as_bytes())?;
-            let out = BufWriter::new(create(&output)?);
-            reader.write_tar(&start, out, |_| true, &monitor)?;
-            Ok(())
+            let write = |out: &File| -> Result<()> {
+                let reader = read(&disk)?;
+                let start = reader.lookup(start.as_bytes())?;
+                reader.write_tar(&start, BufWriter::new(out), |_| true, &monitor)?;
+                Ok(())
+            };
+            create(&output, |out| write(out).with_context(|| name_of(&disk)))
         }
         Command::Changes { old, new, output } => {
-            let (old, new) = (Reader::open(open(&old)?)?, Reader::open(open(&new)?)?);
-            let changes = Changes::between(&old, &new, &monitor)?;
+            let context = || format!("{} and {}", name_of(&old), name_of(&new));
+            let (old_reader, new_reader) = (read(&old)?, read(&new)?);
+            let changes = Changes::between(&old_reader, &new_reader, &monitor);
+            let changes = changes.with_context(context)?;
             if let Some(output) = output {
-                let out = BufWriter::new(create(&output)?);
-                changes.write_layer(&new, out, |_| true, &monitor)?;
-                return Ok(());
+                return create(&output, |out| {
+                    let out = BufWriter::new(out);
+                    let written = changes.write_layer(&new_reader, out, |_| true, &monitor);
+                    written.map(drop).with_context(context)
+                });
             }
-            let mut out = BufWriter::new(std::io::stdout().lock());
             for change in changes.list() {
                 let letter = match change.kind {
                     ChangeKind::Added => 'A',
                     ChangeKind::Modified => 'C',
                     _ => 'D',
                 };
-                writeln!(out, "{letter} /{}", String::from_utf8_lossy(&change.path))?;
+                print(&format!(
+                    "{letter} /{}",
+                    String::from_utf8_lossy(&change.path)
+                ))?;
             }
-            out.flush()?;
             Ok(())
         }
     }
+}
+
+/// Prints a line. A reader that has stopped reading is not an error.
+fn print(line: &str) -> io::Result<()> {
+    match writeln!(io::stdout().lock(), "{line}") {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
+
+#[cfg(unix)]
+fn describe(refused: &disk_image::RefusedKind) -> String {
+    use disk_image::RefusedKind;
+    match refused {
+        RefusedKind::Owner { uid, gid } => format!("the owner {uid}:{gid}"),
+        RefusedKind::Mode(mode) => format!("the set-id bits of the mode {mode:04o}"),
+        RefusedKind::Device { major, minor, .. } => format!("the device {major}:{minor}"),
+        RefusedKind::Xattr { name, .. } => {
+            format!("the attribute {}", String::from_utf8_lossy(name))
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+#[cfg(unix)]
+fn is_pipe(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    let kind = fs::metadata(path).map(|meta| meta.file_type());
+    kind.is_ok_and(|kind| kind.is_fifo() || kind.is_socket())
+}
+
+#[cfg(not(unix))]
+fn is_pipe(_: &Path) -> bool {
+    false
 }
 
 impl Output {
@@ -229,55 +276,83 @@ impl Output {
                 if let Some(threads) = self.threads {
                     options = options.threads(threads);
                 }
-                let mut writer = StreamWriter::new(create(path)?, size, &options)?;
-                fill(&mut writer)?;
-                writer.finish()?;
+                create(path, |file| {
+                    let mut writer = StreamWriter::new(file, size, &options)?;
+                    fill(&mut writer)?;
+                    writer.finish()?;
+                    Ok(())
+                })
             }
-            Form::Sparse => fill(&mut SparseDisk::create(path, size, self.cid)?)?,
-            Form::Flat => {
-                fill(&mut FlatDisk::create(
-                    path,
-                    CreateType::MonolithicFlat,
-                    size,
-                    self.cid,
-                )?)?;
+            Form::Sparse => {
+                let mut disk = SparseDisk::create(path, size, self.cid)?;
+                fill(&mut disk).inspect_err(|_| _ = fs::remove_file(path))?;
+                Ok(())
             }
-            Form::Vmfs => fill(&mut FlatDisk::create(
-                path,
-                CreateType::Vmfs,
-                size,
-                self.cid,
-            )?)?,
-            Form::Raw => {
-                let file = create(path)?;
-                let mut writer = disk_image::RawFile::new(&file);
+            Form::Flat => self.write_flat(CreateType::MonolithicFlat, size, fill),
+            Form::Vmfs => self.write_flat(CreateType::Vmfs, size, fill),
+            Form::Raw => create(path, |file| {
+                let mut writer = disk_image::RawFile::new(file);
                 fill(&mut writer)?;
                 writer.finish(size)?;
-            }
+                Ok(())
+            }),
         }
+    }
+
+    fn write_flat(
+        &self,
+        create_type: CreateType,
+        size: u64,
+        fill: impl FnOnce(&mut dyn Sink) -> Result<(), disk_image::Error>,
+    ) -> Result<()> {
+        let mut disk = FlatDisk::create(&self.output, create_type, size, self.cid)?;
+        fill(&mut disk).inspect_err(|_| {
+            for path in [&self.output, disk.flat_path()] {
+                _ = fs::remove_file(path);
+            }
+        })?;
         Ok(())
     }
 }
 
-/// Opens a file as a virtual disk, or as a raw disk if it is not one.
-fn open(path: &Path) -> Result<Box<dyn BlockRead>> {
-    match Disk::open(path) {
-        Ok(disk) => Ok(Box::new(disk)),
-        Err(error) => {
-            let raw = RawDisk::open(path)?;
-            if path
-                .extension()
-                .is_some_and(|extension| extension == "vmdk")
-            {
-                return Err(error).with_context(|| format!("disk {}", path.display()));
-            }
-            Ok(Box::new(raw))
-        }
-    }
+fn name_of(disk: &Path) -> String {
+    format!("disk {}", disk.display())
 }
 
-fn create(path: &Path) -> Result<File> {
-    File::create(path).with_context(|| format!("output {}", path.display()))
+/// Opens a file as a virtual disk, or as a raw disk if it is not one.
+fn open(path: &Path) -> Result<Box<dyn BlockRead>> {
+    let is_vmdk = path.extension().is_some_and(|name| name == "vmdk");
+    let disk: Box<dyn BlockRead> = match Disk::open(path) {
+        Ok(disk) => Box::new(disk),
+        Err(disk_image::Error::Vmdk(vmdk::Error::Unsupported(_))) if !is_vmdk => {
+            Box::new(RawDisk::open(path).with_context(|| name_of(path))?)
+        }
+        Err(error) => return Err(error).with_context(|| name_of(path)),
+    };
+    Ok(disk)
+}
+
+/// Opens the file system on a disk.
+fn read(path: &Path) -> Result<Reader<Box<dyn BlockRead>>> {
+    Reader::open(open(path)?).with_context(|| name_of(path))
+}
+
+/// Creates a file, which has its name only when it is complete, so that a failure leaves nothing and
+/// an input of the same name can be read until then. Devices and pipes are written to directly.
+fn create(path: &Path, fill: impl FnOnce(&File) -> Result<()>) -> Result<()> {
+    let context = || format!("output {}", path.display());
+    // A symbolic link keeps leading to the file.
+    let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    if fs::metadata(&target).is_ok_and(|meta| !meta.is_file()) {
+        return fill(&File::create(&target).with_context(context)?);
+    }
+    let mut name = target.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.partial", std::process::id()));
+    let partial = target.with_file_name(name);
+    let file = File::create_new(&partial).with_context(context)?;
+    let filled = fill(&file);
+    let complete = filled.and_then(|()| fs::rename(&partial, &target).with_context(context));
+    complete.inspect_err(|_| _ = fs::remove_file(&partial))
 }
 
 fn check(path: &Path, monitor: &Monitor) -> Result<()> {
@@ -291,18 +366,18 @@ fn check(path: &Path, monitor: &Monitor) -> Result<()> {
     disk_image::copy(&disk, &mut Nowhere, monitor)?;
     let reader = Reader::open(disk)?;
     let root = reader.root()?;
-    reader.write_tar(&root, std::io::sink(), |_| true, monitor)?;
-    println!(
-        "{}: no damage found, {} entries",
-        path.display(),
-        monitor.entries()
-    );
+    reader.write_tar(&root, io::sink(), |_| true, monitor)?;
+    let entries = monitor.entries();
+    print(&format!(
+        "{}: no damage found, {entries} entries",
+        path.display()
+    ))?;
     Ok(())
 }
 
 fn list(path: &Path, monitor: &Monitor) -> Result<()> {
     let reader = Reader::open(open(path)?)?;
-    let mut out = BufWriter::new(std::io::stdout().lock());
+    let mut out = BufWriter::new(io::stdout().lock());
     let mut failed = None;
     reader
         .walk(&reader.root()?, monitor, |visited| {
@@ -336,7 +411,7 @@ fn list(path: &Path, monitor: &Monitor) -> Result<()> {
         })
         .or_else(|error| if failed.is_some() { Ok(()) } else { Err(error) })?;
     if let Some(error) = failed
-        && error.kind() != std::io::ErrorKind::BrokenPipe
+        && error.kind() != io::ErrorKind::BrokenPipe
     {
         bail!(error);
     }
