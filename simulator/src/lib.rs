@@ -17,6 +17,7 @@
 //! # }
 //! ```
 //!
+#![doc = include_str!("../CONTROL.md")]
 #![doc = include_str!("../VCSIM.md")]
 #![allow(
     clippy::field_reassign_with_default,
@@ -24,6 +25,7 @@
 )]
 
 mod builder;
+mod control;
 mod datastore;
 mod device;
 mod dispatch;

@@ -168,14 +168,25 @@ impl Object {
     }
 
     /// Sets the value at a path inside a property; an unset value removes it.
-    pub(crate) fn set<T: Slot>(&mut self, path: &'static str, value: &T) -> Result<(), Fault> {
+    pub(crate) fn set<T: Slot>(&mut self, path: &str, value: &T) -> Result<(), Fault> {
+        self.set_any(path, &Any::new(value))
+    }
+
+    /// Sets the value at a path inside a property, or the whole property.
+    pub(crate) fn set_any(&mut self, path: &str, value: &Any) -> Result<(), Fault> {
         let (name, rest) = path::split(path);
-        let old = self
-            .properties
-            .get(name)
-            .ok_or_else(|| fault::internal(format!("{} has no {name}", self.reference)))?;
+        let mut fields = self.ty.fields();
+        let field = fields.find(|field| field.name() == name);
+        let name = field.map(|field| field.name());
+        let missing = || fault::internal(format!("{} has no {path}", self.reference));
+        let name = name.ok_or_else(missing)?;
+        if rest.is_empty() {
+            self.put_any(name, value.clone());
+            return Ok(());
+        }
+        let old = self.properties.get(name).ok_or_else(missing)?;
         let new = old
-            .with(rest, &Any::new(value))
+            .with(rest, value)
             .map_err(|error| fault::internal(format!("{} {path}: {error}", self.reference)))?;
         self.put_any(name, new);
         Ok(())

@@ -1,5 +1,6 @@
 //! The handle of a running simulator.
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -168,6 +169,26 @@ impl Simulator {
         value: &V,
     ) -> Result<(), SetPropertyError> {
         crate::property::assign::assign(&self.shared, object, property, value)
+    }
+
+    /// Serves an HTTP interface to fault injection, which a test suite in another language can use.
+    /// [The page on it](crate#fault-injection-over-http) describes the requests. Returns the address that it
+    /// listens on.
+    ///
+    /// Requests must have the header `Authorization: Bearer TOKEN`: other users of the system could
+    /// connect, too.
+    ///
+    /// # Errors
+    /// If the address is not a loopback address or is in use, or if the token is empty.
+    pub async fn serve_control(&self, address: SocketAddr, token: &str) -> io::Result<SocketAddr> {
+        let names = (self.url(), self.thumbprint());
+        crate::control::serve(&self.shared, address, token, names).await
+    }
+
+    /// Waits until somebody stops the simulator by the [control
+    /// interface](Self::serve_control). [`shutdown`](Self::shutdown) then waits for the end.
+    pub async fn stopped(&self) {
+        self.shared.stop.cancelled().await;
     }
 
     /// Stops the simulator, and waits until its connections, guests and tasks have ended.

@@ -3,6 +3,7 @@
 
 use std::error::Error;
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -107,6 +108,13 @@ struct Options {
     /// A program without a status runs until a signal ends it.
     #[arg(long)]
     programs: Option<PathBuf>,
+    /// Address of the control interface for fault injection, only on 127.0.0.1; port 0 chooses a
+    /// free port. Prints its address and its token.
+    #[arg(long, value_name = "ADDRESS")]
+    control: Option<SocketAddr>,
+    /// Token that requests to the control interface must have. Default: a random one.
+    #[arg(long, env = "SIMULATOR_CONTROL_TOKEN", hide_env_values = true)]
+    control_token: Option<String>,
     /// Seed for generated identifiers.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -288,12 +296,25 @@ async fn main() -> Result<(), Box<dyn Error>> {
             _ => println!("datastore {name} {}", directory.display()),
         }
     }
+    if let Some(address) = options.control {
+        let token = options.control_token.unwrap_or_else(random_token);
+        let address = simulator.serve_control(address, &token).await;
+        let address = address.map_err(|error| format!("cannot serve -control: {error}"))?;
+        println!("control http://{address}");
+        println!("control-token {token}");
+    }
     tokio::select! {
         ended = interrupted() => ended?,
+        () = simulator.stopped() => {}
         () = closed(), if options.stdinexit => {}
     }
     simulator.shutdown().await;
     Ok(())
+}
+
+/// Returns a token that cannot be guessed.
+fn random_token() -> String {
+    uuid::Uuid::new_v4().simple().to_string()
 }
 
 /// Waits until standard input is closed.

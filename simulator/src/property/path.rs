@@ -11,39 +11,57 @@ pub(crate) fn split(path: &str) -> (&str, &str) {
     }
 }
 
+/// The declared type of the value at a path.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Declared {
+    pub(crate) kind: FieldKind,
+    pub(crate) ty: Option<Type>,
+    pub(crate) is_list: bool,
+}
+
 /// Returns whether a path is valid for a type.
+pub(crate) fn is_valid(ty: Type, path: &str) -> bool {
+    declared(ty, path).is_some()
+}
+
+/// Returns the declared type of the value at a path; `None` if the path is not valid.
 ///
 /// A name selects a field of an object. A key in brackets selects one item of a list; it is a
 /// number or, if the items' keys are text, a quoted text. A path cannot continue after a whole
 /// list or a scalar.
-pub(crate) fn is_valid(ty: Type, path: &str) -> bool {
+pub(crate) fn declared(ty: Type, path: &str) -> Option<Declared> {
     let mut owner = ty;
     let mut rest = path;
     loop {
         let (name, after) = rest.split_at(rest.find(['.', '[']).unwrap_or(rest.len()));
-        let Some(field) = find(owner, name) else {
-            return false;
-        };
+        let field = find(owner, name)?;
+        let mut is_list = field.is_list();
         let after = match after.strip_prefix('[') {
-            Some(inner) if field.is_list() => match key(field, inner) {
-                Some(after) => after,
-                None => return false,
-            },
-            Some(_) => return false,
-            None if field.is_list() && !after.is_empty() => return false,
+            Some(inner) if is_list => {
+                is_list = false;
+                key(field, inner)?
+            }
+            Some(_) => return None,
+            None if is_list && !after.is_empty() => return None,
             None => after,
         };
-        if after.is_empty() {
-            return true;
-        }
-        let Some(inside) = after.strip_prefix('.') else {
-            return false;
+        let declared = Declared {
+            kind: field.kind(),
+            ty: field.declared(),
+            is_list,
         };
-        match (field.kind(), field.declared()) {
-            (FieldKind::Object, Some(declared)) => (owner, rest) = (declared, inside),
+        if after.is_empty() {
+            return Some(declared);
+        }
+        let inside = after.strip_prefix('.')?;
+        match (declared.kind, declared.ty) {
+            (FieldKind::Object, Some(ty)) => (owner, rest) = (ty, inside),
             // The schema does not define the fields inside a value of type `anyType`.
-            (FieldKind::Any, _) => return inside.split('.').all(|name| !name.is_empty()),
-            _ => return false,
+            (FieldKind::Any, _) => {
+                let is_named = inside.split('.').all(|name| !name.is_empty());
+                return is_named.then_some(declared);
+            }
+            _ => return None,
         }
     }
 }

@@ -10,6 +10,7 @@ mod cloning;
 mod connecting;
 mod connections;
 mod consistency;
+mod control;
 mod datastores;
 mod devices;
 mod disks;
