@@ -142,6 +142,32 @@ fn checksums_of_signed_bytes_are_accepted() {
     assert_eq!(tree(&crate::support::disk([layer])).len(), 1);
 }
 
+/// The tar in each of them ends before the damage does.
+#[test]
+fn truncated_and_damaged_compression_is_refused() {
+    let tar = Tar::new().file("a", &[1; 100_000]).done();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut gzip, &tar).unwrap();
+    let gzip = gzip.finish().unwrap();
+    let mut zstd = zstd::Encoder::new(Vec::new(), 1).unwrap();
+    zstd.include_checksum(true).unwrap();
+    std::io::Write::write_all(&mut zstd, &tar).unwrap();
+    let zstd = zstd.finish().unwrap();
+    for whole in [gzip, zstd] {
+        try_merge([whole.clone()]).unwrap();
+        for length in [7, whole.len() / 2, whole.len() - 4, whole.len() - 1] {
+            let text = problem(whole[..length].to_vec());
+            assert_eq!(text, "the source failed", "{length} of {}", whole.len());
+        }
+        // The checksum is near the end.
+        let mut damaged = whole.clone();
+        let at = whole.len() - if whole.starts_with(b"\x1f\x8b") { 8 } else { 1 };
+        damaged[at] ^= 1;
+        assert_eq!(problem(damaged), "the source failed");
+    }
+    assert_eq!(problem(b"BZh91AY".to_vec()), "the source failed");
+}
+
 #[test]
 fn names_that_cannot_be_stored_are_refused() {
     let long = "n".repeat(256);
@@ -211,6 +237,15 @@ fn limits_are_kept() {
     );
     assert_eq!(exceeded(limits().depth(2), layer()), Some(LimitKind::Depth));
     assert_eq!(exceeded(limits().path(4), layer()), Some(LimitKind::Path));
+    let name = Tar::new().file("abc", b"").done();
+    assert_eq!(exceeded(limits().name(2), name), Some(LimitKind::Name));
+    let sparse = Tar::new()
+        .pax(&[("GNU.sparse.size", b"9"), ("GNU.sparse.map", b"0,1,2,1")])
+        .file("a", b"xy");
+    assert_eq!(
+        exceeded(limits().sparse(1), sparse.done()),
+        Some(LimitKind::Sparse)
+    );
     let bomb = zstd::encode_all(std::io::Read::take(std::io::repeat(0), 100 << 20), 1).unwrap();
     assert_eq!(exceeded(limits().ratio(100), bomb), Some(LimitKind::Ratio));
     let pax = Tar::new()
@@ -408,6 +443,73 @@ fn cancelling_stops_reading_and_writing() {
         plan.write_raw(std::io::sink(), &cancelled),
         Err(Error::Cancelled)
     ));
+}
+
+/// An output that cancels the operation after a number of bytes.
+struct Cancelling {
+    left: usize,
+    monitor: Monitor,
+}
+
+impl std::io::Write for Cancelling {
+    fn write(&mut self, buf: &[u8]) -> std::io::Result<usize> {
+        self.left = self.left.saturating_sub(buf.len());
+        if self.left == 0 {
+            self.monitor.cancel();
+        }
+        Ok(buf.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn writing_can_be_cancelled_at_any_moment() {
+    let mut state = 1u32;
+    let noise = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    });
+    let noise: Vec<u8> = noise.take(4 << 20).collect();
+    let plan = merge([Tar::new().file("a", &noise).done()]);
+    let plan = plan.plan(&options(16 << 20)).unwrap();
+    for left in (0..4 << 20).step_by(500_000) {
+        for threads in [0, 2] {
+            let monitor = Monitor::new();
+            let out = Cancelling {
+                left,
+                monitor: monitor.clone(),
+            };
+            let stream = disk_image::StreamOptions::new().threads(threads);
+            let result = plan.write_stream_optimized(out, &stream, &monitor);
+            // What is compressed when the last data is read is still written.
+            let is_late = left > (4 << 20) - 2_000_000;
+            assert!(
+                matches!(result, Err(Error::Cancelled)) || is_late && result.is_ok(),
+                "{left}"
+            );
+        }
+    }
+}
+
+#[test]
+fn progress_is_counted_in_entries_and_bytes() {
+    let layer = Tar::new()
+        .file("a", &[1; 5_000])
+        .dir("d")
+        .file("d/b", b"22");
+    let monitor = Monitor::new();
+    let mut merge = Merge::new(Limits::default());
+    merge
+        .layer(source(layer.done()), LayerDigests::none(), &monitor)
+        .unwrap();
+    assert_eq!((monitor.entries(), monitor.bytes()), (3, 5_002));
+    let plan = merge.plan(&options(16 << 20)).unwrap();
+    plan.write_raw(std::io::sink(), &monitor).unwrap();
+    // Only files have data to write.
+    assert_eq!((monitor.entries(), monitor.bytes()), (5, 10_004));
 }
 
 #[test]

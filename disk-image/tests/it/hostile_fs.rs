@@ -131,6 +131,14 @@ fn directories_are_not_read_as_files() {
     assert!(matches!(read, Err(Error::Ext4(ext4::Error::NotAFile(_)))));
 }
 
+#[test]
+fn a_journal_that_has_to_be_replayed_is_refused() {
+    let mut disk = sample();
+    disk[1024 + 0x60] |= 4;
+    let error = Reader::open(disk).unwrap_err();
+    assert!(matches!(error, Error::Ext4(ext4::Error::NeedsRecovery)));
+}
+
 /// Layers cannot contain sockets.
 #[test]
 fn a_file_that_was_replaced_by_a_socket_is_deleted() {

@@ -216,6 +216,40 @@ fn every_form_of_sparse_file_is_expanded() {
     }
 }
 
+/// The map continues in blocks after the header, 21 ranges in each.
+#[test]
+fn old_sparse_maps_of_many_ranges_are_read() {
+    let ranges = 4 + 21 + 3;
+    let field = |number: usize| format!("{number:011o}\0").into_bytes();
+    let range = |index: usize| [field(index * 8192), field(100)].concat();
+    let data: Vec<u8> = (0..ranges).flat_map(|n| [n as u8 + 1; 100]).collect();
+    let mut tar = Tar::new().add("f", EntryType::GNUSparse, "", b"", |header| {
+        header.as_mut_bytes()[257..265].copy_from_slice(b"ustar  \0");
+        let map: Vec<u8> = (0..4).flat_map(range).collect();
+        let bytes = header.as_mut_bytes();
+        bytes[386..386 + map.len()].copy_from_slice(&map);
+        bytes[482] = 1;
+        bytes[483..495].copy_from_slice(&field(300_000));
+        header.set_size(data.len() as u64);
+    });
+    for (block, is_last) in [(4..25, false), (25..ranges, true)] {
+        let mut map: Vec<u8> = block.flat_map(range).collect();
+        map.resize(512, 0);
+        map[504] = u8::from(!is_last);
+        tar = tar.raw(&map);
+    }
+    let disk = disk([tar.raw(&data).pad().done()]);
+    let reader = disk_image::ext4::Reader::open(&disk).unwrap();
+    let mut found = Vec::new();
+    let file = reader.lookup(b"f").unwrap();
+    std::io::Read::read_to_end(&mut reader.file(&file).unwrap(), &mut found).unwrap();
+    let mut expected = vec![0; 300_000];
+    for (index, data) in data.chunks(100).enumerate() {
+        expected[index * 8192..][..100].copy_from_slice(data);
+    }
+    assert!(found == expected);
+}
+
 #[test]
 fn the_last_entry_may_end_without_its_padding() {
     for padding in [0, 1, 500] {
