@@ -382,7 +382,11 @@ fn umoci_unpacks_the_same_files() {
         .unpack(&ours, &UnpackOptions::new(), &Monitor::new())
         .unwrap();
     assert_eq!(unpacked.refused, [], "root may create everything");
-    let mut different = difference(&manifest(&theirs), &manifest(&ours));
+    let ours = manifest(&ours);
+    for name in ["security.capability", "user.big"] {
+        assert!(ours["attributes"].contains(name), "{}", ours["attributes"]);
+    }
+    let mut different = difference(&manifest(&theirs), &ours);
     // The time of a directory that no layer describes is unspecified.
     for implicit in ["", "big"] {
         different.remove(implicit);
@@ -414,8 +418,9 @@ fn manifest(root: &Path) -> BTreeMap<String, String> {
             );
         }
         let links = if kind.is_dir() { 0 } else { meta.nlink() };
+        let attributes = attributes(&path);
         let text = format!(
-            "{:o} {}:{} {}.{} links {links} {content}",
+            "{:o} {}:{} {}.{} links {links} {content} {attributes}",
             meta.mode(),
             meta.uid(),
             meta.gid(),
@@ -432,6 +437,23 @@ fn manifest(root: &Path) -> BTreeMap<String, String> {
         }
     }
     manifest
+}
+
+/// Describes the extended attributes of a file.
+fn attributes(path: &Path) -> String {
+    let mut names = vec![0; 1 << 16];
+    let length = rustix::fs::llistxattr(path, &mut names[..]).unwrap();
+    let names = names[..length].split(|&byte| byte == 0);
+    let mut names: Vec<&[u8]> = names.filter(|name| !name.is_empty()).collect();
+    names.sort_unstable();
+    let mut text = String::new();
+    for name in names {
+        let mut value = vec![0; 1 << 16];
+        let length = rustix::fs::lgetxattr(path, name, &mut value[..]).unwrap();
+        let digest = disk_image::Digest::of(&value[..length]);
+        text += &format!(" {}={digest}", name.escape_ascii());
+    }
+    text
 }
 
 fn difference(
