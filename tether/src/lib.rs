@@ -50,7 +50,7 @@
 //!     --profile tether --target x86_64-unknown-linux-gnu
 //! ```
 //!
-//! On 2026-11-27 it had 3.63 MB (target: 4 MB), and its two processes had 1.8 and 2.7 MB of resident
+//! On 2026-11-27 it had 3.77 MB (target: 4 MB), and its two processes had 1.8 and 2.7 MB of resident
 //! memory in a machine under QEMU (target: 10 MB).
 //!
 //! # Log

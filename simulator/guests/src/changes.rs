@@ -11,31 +11,52 @@ use rustix::buffer::spare_capacity;
 use rustix::fs::{lgetxattr, llistxattr};
 use tar::{Builder, EntryType, Header};
 
+use crate::originals::Original;
+
 /// The name prefix of a file that hides a file of lower layers, in the OCI image specification.
 const WHITEOUT: &str = ".wh.";
 /// The name of a file that hides all files of lower layers in its directory.
 const OPAQUE: &str = ".wh..wh..opq";
+/// The prefix of an extended attribute in a PAX header.
+const XATTR: &str = "SCHILY.xattr.";
 /// The prefixes of the overlay's own attributes, as written by an unprivileged mount and by root.
 const OVERLAY: [&str; 2] = ["user.overlay.", "trusted.overlay."];
+
+/// The image that a container's files were made from.
+pub(crate) struct Image<'a> {
+    /// The root directory of the image.
+    pub(crate) root: Original<'a>,
+    /// Whether all files of the container belong to the caller, who is root of the container. Then
+    /// what the system refused is that of the image.
+    pub(crate) is_ours: bool,
+    /// Whether the container's files are a complete tree, in which the device nodes of the image are
+    /// missing.
+    pub(crate) is_complete: bool,
+}
 
 /// Writes the directory `upper` as a tar layer. The changes of an overlay are written with the
 /// whiteouts of the OCI image specification; a complete tree has none.
 ///
-/// With `owners`, files keep their owners. Without, all files belong to root, which is the
-/// caller's user inside the container. Sockets are left out, as is a file with the name of a
-/// whiteout.
+/// Sockets are left out, as is a file with the name of a whiteout.
 ///
 /// # Errors
 /// Fails when a file cannot be read or written, and with [`io::ErrorKind::Unsupported`] for an
 /// overlay that renamed directories or stored only attributes of a file. Our overlays do
 /// neither.
-pub(crate) fn write_layer<W: Write>(upper: &Path, owners: bool, out: W) -> io::Result<W> {
+pub(crate) fn write_layer<W: Write>(upper: &Path, image: &Image<'_>, out: W) -> io::Result<W> {
     let mut layer = Layer {
         tar: Builder::new(out),
-        owners,
+        is_ours: image.is_ours,
+        adds_devices: image.is_complete,
         links: HashMap::new(),
     };
-    layer.directory(upper, Path::new("."), &fs::symlink_metadata(upper)?)?;
+    let data = fs::symlink_metadata(upper)?;
+    layer.directory(&Changed {
+        path: upper,
+        name: Path::new("."),
+        data: &data,
+        original: Some(&image.root),
+    })?;
     layer.tar.into_inner()
 }
 
@@ -44,43 +65,75 @@ const ATTRIBUTES_MAX: usize = 64 << 10;
 
 struct Layer<W: Write> {
     tar: Builder<W>,
-    owners: bool,
+    /// Whether all files belong to the caller.
+    is_ours: bool,
+    /// Whether device nodes of the image are missing.
+    adds_devices: bool,
     /// The first name of each file with several hard links, by device and inode.
     links: HashMap<(u64, u64), PathBuf>,
 }
 
+/// A file of the layer.
+#[derive(Clone, Copy)]
+struct Changed<'a> {
+    path: &'a Path,
+    /// The name in the layer.
+    name: &'a Path,
+    data: &'a Metadata,
+    /// The image's file of the same kind at the same path.
+    original: Option<&'a Original<'a>>,
+}
+
 impl<W: Write> Layer<W> {
-    fn directory(&mut self, path: &Path, name: &Path, data: &Metadata) -> io::Result<()> {
-        let attributes = Attributes::read(path)?;
-        self.entry(
-            name,
-            EntryType::Directory,
-            data,
-            &attributes,
-            0,
-            io::empty(),
-        )?;
+    fn directory(&mut self, file: &Changed<'_>) -> io::Result<()> {
+        let attributes = self.attributes(file)?;
+        self.entry(file, EntryType::Directory, &attributes, 0, io::empty())?;
         if attributes.is_opaque {
-            self.marker(&name.join(OPAQUE))?;
+            self.marker(&file.name.join(OPAQUE))?;
         }
-        let mut entries = fs::read_dir(path)?.collect::<io::Result<Vec<_>>>()?;
+        let originals = match file.original {
+            Some(original) => original.directory()?,
+            None => None,
+        };
+        let mut entries = fs::read_dir(file.path)?.collect::<io::Result<Vec<_>>>()?;
         entries.sort_by_key(fs::DirEntry::file_name);
-        for entry in entries {
-            let file = entry.file_name();
-            if file.as_bytes().starts_with(WHITEOUT.as_bytes()) {
+        for entry in &entries {
+            let name = entry.file_name();
+            if name.as_bytes().starts_with(WHITEOUT.as_bytes()) {
                 tracing::debug!(path = %entry.path().display(), "a file with the name of a whiteout was left out");
                 continue;
             }
             let data = entry.path().symlink_metadata()?;
-            self.any(&entry.path(), &name.join(&file), &data)?;
+            let original = match &originals {
+                Some(originals) => originals.find(name.as_bytes())?,
+                None => None,
+            };
+            let original = original.filter(|original| original.is_like(&data));
+            self.any(&Changed {
+                path: &entry.path(),
+                name: &file.name.join(&name),
+                data: &data,
+                original: original.as_ref(),
+            })?;
+        }
+        if let Some(originals) = originals.filter(|_| self.adds_devices) {
+            for (name, device) in originals.devices()? {
+                let name = std::ffi::OsStr::from_bytes(name);
+                if entries.iter().all(|entry| entry.file_name() != name) {
+                    self.device(&file.name.join(name), &device)?;
+                }
+            }
         }
         Ok(())
     }
 
-    fn any(&mut self, path: &Path, name: &Path, data: &Metadata) -> io::Result<()> {
+    fn any(&mut self, file: &Changed<'_>) -> io::Result<()> {
+        let Changed {
+            path, name, data, ..
+        } = *file;
         let kind = data.file_type();
         if kind.is_dir() {
-            return self.directory(path, name, data);
+            return self.directory(file);
         }
         if kind.is_char_device() && data.rdev() == 0 {
             let mut hidden = WHITEOUT.to_owned().into_bytes();
@@ -88,36 +141,29 @@ impl<W: Write> Layer<W> {
             return self.marker(&name.with_file_name(std::ffi::OsStr::from_bytes(&hidden)));
         }
         if data.nlink() > 1 {
-            let file = (data.dev(), data.ino());
-            if let Some(first) = self.links.get(&file) {
-                let mut header = self.header(EntryType::Link, data, 0);
+            let key = (data.dev(), data.ino());
+            if let Some(first) = self.links.get(&key).cloned() {
+                let mut header = self.header(EntryType::Link, file, 0);
                 return self.tar.append_link(&mut header, name, first);
             }
-            self.links.insert(file, name.to_owned());
+            self.links.insert(key, name.to_owned());
         }
-        let attributes = Attributes::read(path)?;
+        let attributes = self.attributes(file)?;
         if kind.is_file() {
             let content = File::open(path)?.take(data.len());
-            self.entry(
-                name,
-                EntryType::Regular,
-                data,
-                &attributes,
-                data.len(),
-                content,
-            )
+            self.entry(file, EntryType::Regular, &attributes, data.len(), content)
         } else if kind.is_symlink() {
             self.tar
                 .append_pax_extensions(attributes.records(data).as_records())?;
-            let mut header = self.header(EntryType::Symlink, data, 0);
+            let mut header = self.header(EntryType::Symlink, file, 0);
             self.tar
                 .append_link(&mut header, name, fs::read_link(path)?)
         } else if kind.is_fifo() {
-            self.entry(name, EntryType::Fifo, data, &attributes, 0, io::empty())
+            self.entry(file, EntryType::Fifo, &attributes, 0, io::empty())
         } else if kind.is_char_device() {
-            self.entry(name, EntryType::Char, data, &attributes, 0, io::empty())
+            self.entry(file, EntryType::Char, &attributes, 0, io::empty())
         } else if kind.is_block_device() {
-            self.entry(name, EntryType::Block, data, &attributes, 0, io::empty())
+            self.entry(file, EntryType::Block, &attributes, 0, io::empty())
         } else {
             Ok(())
         }
@@ -125,21 +171,56 @@ impl<W: Write> Layer<W> {
 
     fn entry(
         &mut self,
-        name: &Path,
+        file: &Changed<'_>,
         kind: EntryType,
-        data: &Metadata,
         attributes: &Attributes,
         size: u64,
         content: impl io::Read,
     ) -> io::Result<()> {
         self.tar
-            .append_pax_extensions(attributes.records(data).as_records())?;
-        let mut header = self.header(kind, data, size);
+            .append_pax_extensions(attributes.records(file.data).as_records())?;
+        let mut header = self.header(kind, file, size);
         if kind == EntryType::Char || kind == EntryType::Block {
-            header.set_device_major(rustix::fs::major(data.rdev()))?;
-            header.set_device_minor(rustix::fs::minor(data.rdev()))?;
+            header.set_device_major(rustix::fs::major(file.data.rdev()))?;
+            header.set_device_minor(rustix::fs::minor(file.data.rdev()))?;
         }
-        self.tar.append_data(&mut header, name, content)
+        self.tar.append_data(&mut header, file.name, content)
+    }
+
+    /// Writes a device node of the image.
+    fn device(&mut self, name: &Path, original: &Original<'_>) -> io::Result<()> {
+        let Some((is_block, major, minor)) = original.device() else {
+            return Ok(());
+        };
+        let mut header = Header::new_gnu();
+        header.set_entry_type(if is_block {
+            EntryType::Block
+        } else {
+            EntryType::Char
+        });
+        let (uid, gid) = original.owner();
+        header.set_mode(original.mode());
+        header.set_uid(uid.into());
+        header.set_gid(gid.into());
+        header.set_mtime(u64::try_from(original.modified()).unwrap_or(0));
+        header.set_size(0);
+        header.set_device_major(major)?;
+        header.set_device_minor(minor)?;
+        self.tar.append_data(&mut header, name, io::empty())
+    }
+
+    /// Reads the attributes of a file, and adds those of the image that the system refused.
+    fn attributes(&self, file: &Changed<'_>) -> io::Result<Attributes> {
+        let mut attributes = Attributes::read(file.path)?;
+        if let Some(original) = file.original.filter(|_| self.is_ours) {
+            for (name, value) in original.refused_attributes(file.data)? {
+                let key = format!("{XATTR}{}", String::from_utf8_lossy(&name));
+                if attributes.kept.iter().all(|(other, _)| *other != key) {
+                    attributes.kept.push((key, value));
+                }
+            }
+        }
+        Ok(attributes)
     }
 
     fn marker(&mut self, name: &Path) -> io::Result<()> {
@@ -149,13 +230,19 @@ impl<W: Write> Layer<W> {
         self.tar.append_data(&mut header, name, io::empty())
     }
 
-    fn header(&self, kind: EntryType, data: &Metadata, size: u64) -> Header {
+    fn header(&self, kind: EntryType, file: &Changed<'_>, size: u64) -> Header {
+        let data = file.data;
+        let mode = data.mode() & 0o7777;
+        let ((uid, gid), mode) = match file.original {
+            _ if !self.is_ours => ((data.uid(), data.gid()), mode),
+            Some(original) => (original.owner(), original.mode_of(mode)),
+            None => ((0, 0), mode),
+        };
         let mut header = Header::new_gnu();
         header.set_entry_type(kind);
-        header.set_mode(data.mode() & 0o7777);
-        let owner = |id: u32| if self.owners { u64::from(id) } else { 0 };
-        header.set_uid(owner(data.uid()));
-        header.set_gid(owner(data.gid()));
+        header.set_mode(mode);
+        header.set_uid(uid.into());
+        header.set_gid(gid.into());
         header.set_mtime(u64::try_from(data.mtime()).unwrap_or(0));
         header.set_size(size);
         header
@@ -192,7 +279,7 @@ impl Attributes {
             match own {
                 None => attributes
                     .kept
-                    .push((format!("SCHILY.xattr.{name}"), value)),
+                    .push((format!("{XATTR}{name}"), without_namespace(name, value))),
                 Some("opaque") => attributes.is_opaque = value == b"y",
                 Some("redirect" | "metacopy") => {
                     return Err(io::Error::new(
@@ -215,6 +302,18 @@ impl Attributes {
         }
         Records(records)
     }
+}
+
+/// Returns the capabilities of a program as root of the container sees them: without the id of the
+/// namespace's root, which the kernel adds on the host.
+fn without_namespace(name: &str, mut value: Vec<u8>) -> Vec<u8> {
+    /// The length with the id, and without.
+    const LENGTHS: (usize, usize) = (24, 20);
+    if name == "security.capability" && value.len() == LENGTHS.0 && value[3] == 3 {
+        value.truncate(LENGTHS.1);
+        value[3] = 2;
+    }
+    value
 }
 
 struct Records(Vec<(String, Vec<u8>)>);

@@ -11,6 +11,7 @@ use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 use crate::copy::copy;
 use crate::probe::RootMethod;
+use crate::rights;
 use crate::work::{CONTAINERS, WorkDir, remove};
 use crate::write_back;
 
@@ -128,7 +129,7 @@ impl Container {
             if !upper.try_exists()? {
                 return Ok(());
             }
-            write_back::collect(&spool, &upper, method, chain)?;
+            write_back::collect(&spool, &upper, method, chain, rights::is_root())?;
         }
         self.resume_write_back(chain)
     }

@@ -32,6 +32,7 @@ mod dial;
 mod guest;
 mod helper;
 mod lines;
+mod originals;
 mod platform;
 mod probe;
 mod rights;

@@ -11,9 +11,9 @@ use disk_image::vmdk::{Disk, SparseDisk};
 use disk_image::{FileLayer, FsOptions, LayerDigests, Limits, Merge, Monitor};
 use uuid::Uuid;
 
-use crate::changes::write_layer;
+use crate::changes::{Image, write_layer};
+use crate::originals::Original;
 use crate::probe::RootMethod;
-use crate::rights;
 use crate::work::remove;
 
 /// The previous content of the disk, as a tar archive.
@@ -24,7 +24,8 @@ const CHANGES: &str = "changes.tar";
 const IDENTITY: &str = "file-system";
 
 /// Collects the parts of a disk's new content in the directory `spool`. Nothing is written to the
-/// disk. The directory exists only if it is complete.
+/// disk. The directory exists only if it is complete. Unless `is_root`, the owners, devices and
+/// attributes that the system refused are those of the disk's [originals](crate::originals).
 ///
 /// # Errors
 /// Fails when the disk or the directory `upper` cannot be read, or there is no space left.
@@ -33,6 +34,7 @@ pub(crate) fn collect(
     upper: &Path,
     method: RootMethod,
     chain: &[PathBuf],
+    is_root: bool,
 ) -> io::Result<()> {
     let disk = chain.first().ok_or(io::ErrorKind::NotFound)?;
     let part = spool.with_extension("part");
@@ -60,7 +62,12 @@ pub(crate) fn collect(
         base.sync_all()?;
     }
     let changes = new_file(&part.join(CHANGES))?;
-    write_layer(upper, rights::is_root(), changes)?.sync_all()?;
+    let image = Image {
+        root: Original::root(&reader)?,
+        is_ours: !is_root,
+        is_complete: method != RootMethod::Overlay,
+    };
+    write_layer(upper, &image, changes)?.sync_all()?;
     fs::rename(&part, spool)
 }
 
@@ -109,6 +116,9 @@ pub(crate) fn write(spool: &Path, chain: &[PathBuf]) -> io::Result<()> {
 fn new_file(path: &Path) -> io::Result<File> {
     File::options().write(true).create_new(true).open(path)
 }
+
+#[cfg(test)]
+mod unprivileged;
 
 #[cfg(test)]
 mod tests {
@@ -258,7 +268,7 @@ mod tests {
         } = Fixture::new();
         let (spool, changes) = (directory.join("spool"), directory.join("upper"));
         upper(&changes);
-        collect(&spool, &changes, RootMethod::Overlay, &chain).unwrap();
+        collect(&spool, &changes, RootMethod::Overlay, &chain, true).unwrap();
         // The interrupted write has overwritten the superblock and the groups' descriptors.
         let mut half = SparseDisk::open(&chain[0]).unwrap();
         half.write_at(0, &[0xA5; 1 << 20]).unwrap();
