@@ -70,9 +70,9 @@ impl ProcessGuestBuilder {
         self
     }
 
-    /// Runs all processes as root of their container, even if they request another user. A
-    /// simulator that does not run as root cannot start processes as another user; without this
-    /// option, it refuses to start them.
+    /// Runs all processes as root of their container, even if they request another user. Root of the
+    /// container is the caller if the simulator does not run as root. Such a simulator cannot start
+    /// processes as another user; without this option, it refuses to start them.
     pub const fn ignore_users(mut self, ignore: bool) -> Self {
         self.ignore_users = ignore;
         self
@@ -87,10 +87,12 @@ impl ProcessGuestBuilder {
         let helper = Helper::find(self.helper.as_deref()).ok_or(StartError::NoHelper)?;
         let work = WorkDir::open(self.work_dir.as_deref()).map_err(StartError::WorkDir)?;
         let work = Arc::new(work);
-        let method = probe(&helper, &work).await.map_err(StartError::Refused)?;
+        let probed = probe(&helper, &work).await.map_err(StartError::Refused)?;
+        let (method, limitations) = probed;
         Ok(ProcessGuest(Arc::new(Shared {
             helper,
             method,
+            limitations,
             trees: Trees::new(Arc::clone(&work)),
             containers: Containers::new(Arc::clone(&work)),
             image_directory: self.image_directory,

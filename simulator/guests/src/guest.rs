@@ -31,7 +31,7 @@ use crate::work::WorkDir;
 /// killed.
 ///
 /// Containers have no network except for their loopback device, which has their addresses;
-/// [`Dialer`] connects to servers in them.
+/// [`Dialer`] connects to servers in them. See [network](crate#network).
 ///
 /// Clones refer to the same guest.
 #[derive(Clone, Debug)]
@@ -41,6 +41,7 @@ pub struct ProcessGuest(pub(crate) Arc<Shared>);
 pub(crate) struct Shared {
     pub(crate) helper: Helper,
     pub(crate) method: RootMethod,
+    pub(crate) limitations: Vec<String>,
     pub(crate) trees: Trees,
     pub(crate) containers: Containers,
     pub(crate) image_directory: Option<PathBuf>,
@@ -60,6 +61,13 @@ impl ProcessGuest {
     #[must_use]
     pub fn method(&self) -> RootMethod {
         self.0.method
+    }
+
+    /// Returns what containers on this host lack, as determined at start: one sentence each, for the
+    /// user. At least the network between containers is missing.
+    #[must_use]
+    pub fn limitations(&self) -> &[String] {
+        &self.0.limitations
     }
 
     /// Returns a dialer that connects to servers in containers.

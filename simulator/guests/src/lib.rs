@@ -20,6 +20,35 @@
 //!     })
 //! }
 //! ```
+//!
+//! # Network
+//!
+//! A container has a network namespace with a loopback device, which has the container's addresses.
+//! What works: servers inside are reached through [`Dialer`], over TCP and UDP, so a front end can
+//! relay published ports. What does not: a container reaches neither other containers nor other
+//! systems, and has no network card; there are no tap devices, and the simulator has no virtual
+//! switch that they could be connected to. This is the same with and without root.
+//!
+//! The absence is reported by [`ProcessGuest::limitations`], in the log at start, and for each
+//! network that a container is put into in the container's diagnostics (VIC 1.x only; the keys of 0.4
+//! have none). With [`RootMethod::Chroot`], containers use the network of the host, without addresses
+//! of their own, and published ports are not relayed.
+//!
+//! # Without root
+//!
+//! A simulator that does not run as root creates containers in a user namespace with one id, that of
+//! the caller, which is root inside. Therefore:
+//!
+//! - A process that requests another user is not started, with that reason. With
+//!   [`ProcessGuestBuilder::ignore_users`] it runs as root of the container.
+//! - Ranges of `/etc/subuid` are not used, even if `newuidmap` is installed: the image's files would
+//!   have to be unpacked, written back and deleted inside such a namespace, too.
+//! - The system refuses other owners, device nodes, the attributes `security.*` and `trusted.*`, and
+//!   set-id bits of other owners. They are missing in a running container and in its
+//!   [archives](tether::sys::Archive). The container's disk keeps them: when its changes are written
+//!   back, unchanged and changed files have the owners of the image, device nodes are those of the
+//!   image, and new files belong to root. Set-id bits are kept unless the container has set another
+//!   mode, and capabilities unless the content has changed.
 
 #![cfg(target_os = "linux")]
 
@@ -31,6 +60,7 @@ mod copy;
 mod dial;
 mod guest;
 mod helper;
+mod limitations;
 mod lines;
 mod originals;
 mod platform;

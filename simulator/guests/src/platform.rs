@@ -17,6 +17,7 @@ use tether::{
 
 use crate::container::Container;
 use crate::guest::Shared;
+use crate::limitations::of_networks;
 use crate::probe::RootMethod;
 
 /// A machine whose processes run on this host.
@@ -166,6 +167,8 @@ impl Platform for MachinePlatform {
         let (supervisor, notes) = self.make(config).await?;
         let mut prepared = Prepared::default();
         prepared.notes = notes;
+        let missing = of_networks(self.shared.method, config);
+        prepared.notes.extend(missing);
         for (name, endpoint) in &config.networks {
             if let Some(address) = endpoint.address.and_then(|address| address.net()) {
                 prepared.addresses.insert(name.clone(), address);

@@ -8,6 +8,8 @@ use tether::sys::{ContainerSetup, Isolation, Launch, RootDirectory};
 use tether::{Supervisor, SupervisorError};
 
 use crate::helper::Helper;
+use crate::limitations::of_all;
+use crate::rights;
 use crate::work::{WorkDir, remove};
 
 /// How the root file systems of containers are created.
@@ -36,8 +38,11 @@ impl fmt::Display for RootMethod {
 /// The reason of each method that does not work.
 pub(crate) type Refusals = Vec<(RootMethod, String)>;
 
-/// Finds the first method that works, by creating empty containers.
-pub(crate) async fn probe(helper: &Helper, work: &WorkDir) -> Result<RootMethod, Refusals> {
+/// Finds the first method that works, by creating empty containers. Also returns what they lack.
+pub(crate) async fn probe(
+    helper: &Helper,
+    work: &WorkDir,
+) -> Result<(RootMethod, Vec<String>), Refusals> {
     let mut refusals = Vec::new();
     for method in [RootMethod::Overlay, RootMethod::Copy, RootMethod::Chroot] {
         let directory = work.path().join("probe");
@@ -47,11 +52,12 @@ pub(crate) async fn probe(helper: &Helper, work: &WorkDir) -> Result<RootMethod,
         }
         match tried {
             Ok(notes) => {
-                for note in notes {
-                    tracing::info!(note, "a limitation of containers on this host");
+                let limitations = of_all(method, rights::is_root(), notes);
+                for limitation in &limitations {
+                    tracing::info!(limitation, "a limitation of containers on this host");
                 }
                 tracing::debug!(%method, "the method of creating containers");
-                return Ok(method);
+                return Ok((method, limitations));
             }
             Err(reason) => refusals.push((method, reason)),
         }

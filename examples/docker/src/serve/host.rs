@@ -143,6 +143,9 @@ async fn start(directory: &Path) -> Result<(Simulator, Option<Arc<dyn Publisher>
         .await
     {
         Ok(guest) => {
+            for limitation in guest.limitations() {
+                tracing::warn!(limitation, "containers on this host lack something");
+            }
             let dialer = super::dialer::GuestDialer(guest.dialer());
             publisher = Some(Arc::new(Forwarder::new(dialer)));
             builder = builder.guest(guest);

@@ -51,6 +51,12 @@ async fn servers_in_containers_are_reached_by_their_addresses() {
     let Some(endpoint) = Endpoint::start(Dialect::Vic1).await else {
         return;
     };
+    let limitations = endpoint.guest.limitations();
+    let network = limitations.iter().find(|text| text.contains("network"));
+    assert!(
+        network.is_some_and(|text| text.contains("each other")),
+        "{limitations:?}"
+    );
     let dialer = endpoint.guest.dialer();
     let (tcp, at) = serve(&endpoint, "/tcp").await;
     let mut stream = until_it_listens(|| dialer.connect(at)).await;

@@ -49,10 +49,11 @@ fn image() -> TempDir {
     image
 }
 
-async fn guest(image: &Path) -> Option<ProcessGuest> {
+async fn guest(image: &Path, ignore_users: bool) -> Option<ProcessGuest> {
     let guest = ProcessGuest::builder()
         .helper(env!("CARGO_BIN_EXE_simulator-guest"))
         .image_directory(image)
+        .ignore_users(ignore_users)
         .start()
         .await;
     match guest {
@@ -66,8 +67,12 @@ async fn guest(image: &Path) -> Option<ProcessGuest> {
 
 impl Endpoint {
     pub(crate) async fn start(dialect: Dialect) -> Option<Self> {
+        Self::start_with(dialect, false).await
+    }
+
+    pub(crate) async fn start_with(dialect: Dialect, ignore_users: bool) -> Option<Self> {
         let image = image();
-        let guest = guest(image.path()).await?;
+        let guest = guest(image.path(), ignore_users).await?;
         let simulator = Simulator::builder().guest(guest.clone()).start().await;
         let simulator = simulator.expect("a simulator");
         let credentials = Credentials::password(simulator.user(), simulator.password());
@@ -97,7 +102,7 @@ impl Endpoint {
         })
     }
 
-    async fn run(&self, command: Command) -> Result<State> {
+    pub(crate) async fn run(&self, command: Command) -> Result<State> {
         let exec = self.hosts.exec("vch").await?;
         let id = exec.create(ContainerSpec::new("job", command)).await?;
         let started = exec.start(&id, StartOptions::default()).await;

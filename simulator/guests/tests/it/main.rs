@@ -10,3 +10,5 @@ mod boot;
 mod dialer;
 mod line_relay;
 mod machine;
+#[cfg(target_arch = "x86_64")]
+mod unprivileged;
