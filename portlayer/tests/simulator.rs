@@ -20,6 +20,7 @@ mod renaming;
 mod signals;
 mod sole_writer;
 mod starting;
+mod vsan;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -29,7 +29,7 @@ use portlayer::exec::{Command, ContainerSpec, StartOptions};
 use portlayer::stream::{AttachOptions, LogOptions, StdStream, WindowSize};
 use portlayer::vsphere::{Dialect, HostSpec, Hosts, InstallProgress, Iso, LineServer, Options};
 use portlayer::{Capability, ContainerId, ErrorKind, ExitStatus, PortLayer};
-use simulator::{Guest, GuestMachine, Simulator};
+use simulator::{Datastore, Guest, GuestMachine, Simulator};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -214,7 +214,20 @@ impl Endpoint {
         lines: LineServer,
         address: SocketAddr,
     ) -> Self {
-        let simulator = Simulator::builder().guest(guest).start().await.unwrap();
+        let datastore = Datastore::vmfs("datastore1");
+        Self::on(datastore, guest, options, lines, address).await
+    }
+
+    /// Starts an endpoint with this datastore.
+    async fn on(
+        datastore: Datastore,
+        guest: impl Guest,
+        options: Options,
+        lines: LineServer,
+        address: SocketAddr,
+    ) -> Self {
+        let simulator = Simulator::builder().datastore(datastore).guest(guest);
+        let simulator = simulator.start().await.unwrap();
         let credentials = Credentials::password(simulator.user(), simulator.password());
         let client = Client::builder(simulator.url())
             .credentials(credentials)
@@ -356,7 +369,19 @@ async fn a_process_is_attached_to_from_its_first_byte_to_its_last() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_log_is_followed_until_the_container_is_stopped() {
-    let endpoint = Endpoint::start().await;
+    follow(Endpoint::start().await).await;
+}
+
+/// The endpoint chooses the directory of the machine, and thus of its log.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_on_vsan_is_followed_until_the_container_is_stopped() {
+    let lines = LineServer::bind("127.0.0.1:0").await.unwrap();
+    let address = lines.local_addr().unwrap();
+    let vsan = Datastore::vsan("vsan");
+    follow(Endpoint::on(vsan, Agent, Options::default(), lines, address).await).await;
+}
+
+async fn follow(endpoint: Endpoint) {
     let streams = endpoint.layer.streams();
     let id = endpoint.container("quiet_ride").await;
     assert!(
