@@ -16,7 +16,8 @@ use crate::{Digest, Monitor};
 ///
 /// The layout of a disk can be computed only when all sizes are known, so every layer is read
 /// twice: first to index it, then to copy its data. A stream that can be read only once has to be
-/// spooled to a file first.
+/// spooled to a file first. Other bytes in the second reading are an error at the end of the layer
+/// ([`LayerProblem::Changed`]).
 pub trait LayerSource: Send + Sync {
     /// Opens the layer at its start. Every call must return the same bytes.
     ///

@@ -93,7 +93,16 @@
 //!
 //! - `tokio`: [`run_blocking`] and [`ByteStream`] for async callers.
 //! - `command`: the command `disk-image`, which creates, converts, checks, lists, extracts
-//!   and compares disks.
+//!   and compares disks:
+//!
+//! ```console
+//! $ cargo install --path disk-image --features command
+//! $ disk-image make --size 8192 -o disk.vmdk base.tar.gz app.tar.zst
+//! $ disk-image check disk.vmdk
+//! $ disk-image list disk.vmdk
+//! $ disk-image tar --start /etc -o etc.tar disk.vmdk
+//! $ disk-image convert --form raw -o disk.img disk.vmdk
+//! ```
 
 mod archive;
 #[cfg(feature = "tokio")]

@@ -116,11 +116,11 @@ fn xattrs(records: [&Records; 2], entry: &mut Entry, limits: &Limits) -> Result<
         return Ok(());
     }
     let [local, global] = records;
-    let mut found: BTreeMap<&[u8], &[u8]> = BTreeMap::new();
+    let mut found: BTreeMap<Box<[u8]>, &[u8]> = BTreeMap::new();
     for records in [global, local] {
         for (key, value) in &records.values {
             if let Some(name) = key.strip_prefix(PREFIX) {
-                found.insert(name, value);
+                found.insert(decoded(name), value);
             }
         }
     }
@@ -131,9 +131,38 @@ fn xattrs(records: [&Records; 2], entry: &mut Entry, limits: &Limits) -> Result<
     limit(total as u64, limits.xattrs, LimitKind::Xattrs)?;
     entry.xattrs = found
         .into_iter()
-        .map(|(name, value)| (name.into(), value.into()))
+        .map(|(name, value)| (name, value.into()))
         .collect();
     Ok(())
+}
+
+/// Encodes the name of an attribute for the key of a record as GNU tar does, because a key ends at
+/// its first equals sign.
+pub(super) fn encoded(name: &[u8]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(name.len());
+    for &byte in name {
+        match byte {
+            b'%' => key.extend_from_slice(b"%25"),
+            b'=' => key.extend_from_slice(b"%3D"),
+            _ => key.push(byte),
+        }
+    }
+    key
+}
+
+/// The reverse of [`encoded`]. Other percent signs are kept.
+fn decoded(mut key: &[u8]) -> Box<[u8]> {
+    let mut name = Vec::with_capacity(key.len());
+    while let Some((&byte, rest)) = key.split_first() {
+        let (byte, rest) = match key {
+            [b'%', b'2', b'5', rest @ ..] => (b'%', rest),
+            [b'%', b'3', b'D', rest @ ..] => (b'=', rest),
+            _ => (byte, rest),
+        };
+        name.push(byte);
+        key = rest;
+    }
+    name.into()
 }
 
 /// The format of a PAX sparse map.

@@ -89,7 +89,8 @@ impl<W: Write> TarWriter<W> {
         }
         header.set_size(size.min(MAX_SIZE));
         for (name, value) in attributes.xattrs {
-            record(&mut records, &[b"SCHILY.xattr.", &**name].concat(), value);
+            let key = [b"SCHILY.xattr.", &*super::pax::encoded(name)].concat();
+            record(&mut records, &key, value);
         }
         header.set_entry_type(match item {
             Item::Directory => EntryType::Directory,
@@ -187,10 +188,11 @@ mod tests {
     #[test]
     fn what_is_written_is_read_again_even_where_ustar_has_no_room() {
         let long = [b"directory/".repeat(30), b"n\xff\xfe".to_vec()].concat();
-        let xattrs: Vec<Xattr> = vec![(
-            b"user.a".as_slice().into(),
-            b"line\nline\0=".as_slice().into(),
-        )];
+        let xattr = |name: &[u8], value: &[u8]| (name.into(), value.into());
+        let xattrs: Vec<Xattr> = vec![
+            xattr(b"user.a", b"line\nline\0="),
+            xattr(b"user.b=c%3D%25d%", b"x"),
+        ];
         let mtime = Timestamp {
             seconds: -2,
             nanos: 250_000_000,
