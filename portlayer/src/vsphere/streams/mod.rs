@@ -1,7 +1,7 @@
 //! The streams of containers on vSphere.
 //!
 //! The output of processes is stored in the log of their machine, `serial1`, and is read from the
-//! datastore. Attaching uses `serial0`, which connects to the [`LineServer`] and needs the feature
+//! datastore. Attaching uses `serial0`, which connects to the `LineServer` and needs the feature
 //! `attach`.
 //!
 //! The line may connect too late for the first output. VIC 0.4 has no key that makes a process wait
