@@ -284,6 +284,10 @@ impl<A: BlockRead, B: BlockRead> Comparison<'_, A, B> {
         let (mut a, mut b) = (vec![0; 64 << 10], vec![0; 64 << 10]);
         loop {
             self.monitor.check()?;
+            // Holes of both files are skipped, because they may be terabytes long.
+            let data = old.next_data()?.min(new.next_data()?);
+            old.skip_to(data);
+            new.skip_to(data);
             let n = old.read(&mut a).map_err(from_io)?;
             if n == 0 {
                 return Ok(true);

@@ -479,6 +479,20 @@ impl<D: BlockRead> FileReader<'_, D> {
         Ok(Some(self.position).filter(|&position| position < self.size))
     }
 
+    /// Returns the offset of the next data at or after the position, which stays; the size if only
+    /// zeros follow.
+    pub(super) fn next_data(&mut self) -> Result<u64, crate::Error> {
+        let start = self.position;
+        let next = self.seek_data()?;
+        self.position = start;
+        Ok(next.unwrap_or(self.size))
+    }
+
+    /// Moves the position forward, at most to the offset that [`FileReader::next_data`] returned.
+    pub(super) fn skip_to(&mut self, position: u64) {
+        self.position = position;
+    }
+
     /// Reads from the current run or hole, at most up to its end. Returns 0 at the end of the file.
     fn read_run(&mut self, buf: &mut [u8]) -> Result<usize, crate::Error> {
         let start = self.position;

@@ -179,6 +179,36 @@ fn what_is_in_lost_and_found_is_a_change() {
     assert_eq!(list(&old, &old), [""; 0]);
 }
 
+/// A file such as `lastlog` has a hole for every user id that was never used.
+#[test]
+fn holes_are_compared_without_reading_them() {
+    let size = 1u64 << 40;
+    let file = |at: u64, data: &[u8]| {
+        let map = format!("0,1,{at},1");
+        let records: [(&str, &[u8]); 2] = [
+            ("GNU.sparse.size", b"1099511627776"),
+            ("GNU.sparse.map", map.as_bytes()),
+        ];
+        disk([Tar::new().pax(&records).file("lastlog", data).done()])
+    };
+    let old = file(size - 5, b"ab");
+    let monitor = Monitor::new();
+    for (new, count) in [
+        (file(size - 5, b"ab"), 0),
+        // Another block of zeros is stored.
+        (file(size / 2, b"a\0"), 1),
+        (file(size - 5, b"ac"), 1),
+        (file(size / 2, b"ab"), 1),
+    ] {
+        let [old, new] = [&old, &new].map(|disk| Reader::open(disk).unwrap());
+        for (from, to) in [(&old, &new), (&new, &old)] {
+            let changes = Changes::between(from, to, &monitor).unwrap();
+            assert_eq!(changes.list().len(), count);
+        }
+    }
+    assert!(monitor.bytes() < 1 << 20, "{}", monitor.bytes());
+}
+
 #[test]
 fn a_file_has_no_archive_of_its_own() {
     let disk = disk([Tar::new().file("a", b"1").done()]);
