@@ -72,7 +72,7 @@ pub(crate) fn guest_id(os: &str) -> String {
 }
 
 /// Returns whether the API defines a guest id.
-pub(super) fn is_guest(id: &str) -> bool {
+pub(crate) fn is_guest(id: &str) -> bool {
     !matches!(
         VirtualMachineGuestOsIdentifier::from(id),
         VirtualMachineGuestOsIdentifier::Other(_) | VirtualMachineGuestOsIdentifier::Unset

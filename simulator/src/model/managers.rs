@@ -33,7 +33,7 @@ pub(super) fn name(content: &mut ServiceContent) {
     content.diagnostic_manager = at("ha-diagnosticmgr");
     content.license_manager = at(super::host_managers::LICENSES);
     content.datastore_namespace_manager = at("ha-datastore-namespace-manager");
-    content.ovf_manager = at("ha-ovf-manager");
+    content.ovf_manager = at(super::ovf::MANAGER);
     content.dv_switch_manager = at("ha-dvsmanager");
     content.localization_manager = at("ha-l10n-manager");
     content.storage_resource_manager = at("ha-storage-resource-manager");
@@ -60,7 +60,7 @@ pub(super) fn build(tx: &mut Transaction<'_>) {
     tx.insert(Object::new::<mo::DatastoreNamespaceManager>(
         "ha-datastore-namespace-manager",
     ));
-    tx.insert(Object::new::<mo::OvfManager>("ha-ovf-manager"));
+    tx.insert(super::ovf::build());
     tx.insert(Object::new::<mo::DistributedVirtualSwitchManager>(
         "ha-dvsmanager",
     ));

@@ -20,6 +20,7 @@ pub(crate) mod lease;
 mod managers;
 mod namespace_manager;
 pub(crate) mod network;
+mod ovf;
 mod resource_pool;
 pub(crate) mod restore;
 mod search_index;
@@ -100,6 +101,7 @@ pub(crate) fn call(inv: &mut Invocation<'_, '_>, object: &Object) -> Option<Answ
         "Datastore" => datastore::call(inv),
         "FileManager" => file_manager::call(inv),
         "DatastoreNamespaceManager" => namespace_manager::call(inv),
+        "OvfManager" => ovf::call(inv),
         "VirtualDiskManager" => virtual_disk_manager::call(inv),
         "OptionManager" => service_instance::options(inv),
         "AuthorizationManager"
