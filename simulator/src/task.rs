@@ -19,8 +19,9 @@ use crate::script::Reaction;
 use crate::shared::{Effect, Shared};
 use crate::world::Transaction;
 
-/// Maximum number of finished tasks that are kept.
-const KEPT: usize = 200;
+/// The number of tasks from which on the oldest finished ones are removed. Real servers keep finished
+/// tasks for some minutes, so that clients that start many at once can still read their results.
+const KEPT: usize = 1_200;
 /// Maximum length of `recentTask` of an entity.
 const RECENT: usize = 5;
 /// The description of clones. They only read their source, so several of them may run.
@@ -282,13 +283,15 @@ fn is_unfinished(tx: &Transaction<'_>, task: &Ref<mo::Task>) -> bool {
 
 /// Adds the task to `recentTask`, and removes old tasks.
 fn remember(tx: &mut Transaction<'_>, task: &Ref<mo::Task>, entity: &AnyRef) -> Result<(), Fault> {
-    let mut forgotten = Vec::new();
     let manager = tx.layout().task_manager();
+    let all: Vec<AnyRef> = tx.object(&manager)?.list("recentTask")?;
+    let surplus = (all.len() + 1).saturating_sub(KEPT);
+    // A task that runs is never removed, however many there are.
+    let finished = all.iter().filter(|task| !is_unfinished(tx, &task.retype()));
+    let forgotten: Vec<AnyRef> = finished.take(surplus).cloned().collect();
     tx.edit(&manager)?.edit_list("recentTask", |tasks| {
         tasks.push(task.retype());
-        while tasks.len() > KEPT {
-            forgotten.push(tasks.remove(0));
-        }
+        tasks.retain(|task| !forgotten.contains(task));
     })?;
     for task in forgotten {
         tx.remove(&task);
