@@ -12,7 +12,8 @@
 //! observe changes; [`Client::inventory`] finds objects by name and by pattern;
 //! [`Client::files`] transfers files, [`Client::virtual_disks`] manages disks,
 //! [`Client::machine`] has the everyday operations of a virtual machine, and
-//! [`device`] edits its hardware; [`Client::esxcli`] runs commands on a host.
+//! [`device`] edits its hardware; [`Client::esxcli`] runs commands on a host; [`ovf`] imports
+//! and exports machines as OVF packages.
 //!
 #![doc = include_str!("../FAILURES.md")]
 
@@ -30,6 +31,7 @@ mod exchange;
 mod inventory;
 mod machine;
 pub mod nfc;
+pub mod ovf;
 mod property;
 mod retry;
 mod route;

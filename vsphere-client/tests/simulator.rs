@@ -54,6 +54,10 @@ flows! {
     a_machine_is_imported_under_a_lease
     a_lease_that_never_becomes_ready_says_why
     an_import_that_fails_leaves_no_lease
+    an_ova_is_imported
+    a_damaged_ova_leaves_nothing
+    a_machine_is_exported_and_imported_again
+    descriptors_are_judged_by_the_server
 }
 
 #[tokio::test]

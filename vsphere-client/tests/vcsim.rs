@@ -49,4 +49,5 @@ flows! {
     other_services_answer_or_are_said_to_be_missing
     a_machine_is_imported_under_a_lease
     an_import_that_fails_leaves_no_lease
+    an_ova_is_imported
 }

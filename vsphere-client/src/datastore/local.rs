@@ -235,7 +235,8 @@ async fn hash(file: &mut File, digest: &mut Sha256) -> std::io::Result<u64> {
     }
 }
 
-fn unusable(what: &'static str, local: &Path, source: std::io::Error) -> Error {
+/// Returns the error of a local file.
+pub(crate) fn unusable(what: &'static str, local: &Path, source: std::io::Error) -> Error {
     Error::LocalFile {
         what,
         path: local.into(),

@@ -9,6 +9,7 @@ mod transfer;
 
 pub use disks::{DiskFormat, DiskInfo, VirtualDisks};
 pub use files::{FileEntry, Files};
+pub(crate) use local::unusable;
 pub use local::{FromLocal, ToLocal, Transferred};
 pub use path::DatastorePath;
 pub(crate) use transfer::{Counted, OnProgress, stalled};

@@ -29,6 +29,8 @@ use std::time::Duration;
 use vim25::types::{InvalidProperty, MethodFault};
 use vim25::{AnyRef, ConvertError, DataObject, DecodeError, EncodeError, Fault, IsA, Ref, mo};
 
+use crate::ovf::ArchiveError;
+
 /// The result type of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -140,6 +142,15 @@ pub enum Error {
         source: std::io::Error,
     },
 
+    /// An OVA cannot be imported: it is damaged, incomplete, or not what its manifest says.
+    #[error("{operation}: the archive is not usable")]
+    Archive {
+        /// The attempted operation.
+        operation: Operation,
+        /// The entry, the position, and what is wrong there.
+        source: Box<ArchiveError>,
+    },
+
     /// The server, or its version, does not offer the requested feature.
     #[error("{server} does not offer {what}")]
     Unsupported {
@@ -214,6 +225,13 @@ impl Error {
             kind,
             name: name.into(),
             place,
+        }
+    }
+
+    pub(crate) fn archive(operation: &Operation, error: ArchiveError) -> Self {
+        Self::Archive {
+            operation: operation.clone(),
+            source: Box::new(error),
         }
     }
 

@@ -62,7 +62,8 @@ impl Error {
                 task: task.clone(),
                 source: source(),
             },
-            Self::Decode { operation, .. } => Self::Decode {
+            // The engine reads no archives.
+            Self::Decode { operation, .. } | Self::Archive { operation, .. } => Self::Decode {
                 operation: operation.clone(),
                 source: source(),
             },

@@ -40,4 +40,5 @@ mod upload;
 pub use device::LeaseDevice;
 pub use lease::{Lease, LeaseDownload};
 pub use manifest::Transferred;
+pub(crate) use manifest::hexadecimal;
 pub use upload::LeaseUpload;

@@ -155,6 +155,7 @@ impl LeaseUpload<'_> {
                 let digest = digest.lock().unwrap_or_else(PoisonError::into_inner);
                 hexadecimal(&digest.clone().finalize())
             }),
+            sha256: None,
         })
     }
 }

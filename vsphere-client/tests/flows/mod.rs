@@ -7,6 +7,7 @@ mod contents;
 mod finder;
 mod machine;
 mod nfc;
+mod ovf;
 mod services;
 
 use std::time::Duration;
@@ -36,6 +37,10 @@ pub(crate) use machine::{
 pub(crate) use nfc::{
     a_lease_that_never_becomes_ready_says_why, a_machine_is_imported_under_a_lease,
     a_slow_upload_keeps_its_lease, an_import_that_fails_leaves_no_lease,
+};
+pub(crate) use ovf::{
+    a_damaged_ova_leaves_nothing, a_machine_is_exported_and_imported_again, an_ova_is_imported,
+    descriptors_are_judged_by_the_server,
 };
 pub(crate) use services::other_services_answer_or_are_said_to_be_missing;
 
