@@ -14,6 +14,7 @@ use crate::datastore::spec::Datastore;
 use crate::guest::{Guest, Tether};
 use crate::ids::Ids;
 use crate::layout::{self, Layout};
+use crate::load::{LoadError, Loaded};
 use crate::platform::Platform;
 use crate::saved::{self, Saved, Saver};
 use crate::script::Script;
@@ -34,6 +35,7 @@ pub(crate) struct Settings {
     pub(crate) password: Secret,
     pub(crate) platform: Platform,
     pub(crate) topology: Topology,
+    pub(crate) layout: Layout,
     pub(crate) page_size: usize,
     pub(crate) filters: usize,
     pub(crate) request_bytes: usize,
@@ -45,12 +47,8 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    pub(crate) const fn layout(&self) -> &'static Layout {
-        if self.topology.vcenter {
-            &layout::VCENTER
-        } else {
-            &layout::ESX
-        }
+    pub(crate) const fn layout(&self) -> &Layout {
+        &self.layout
     }
 }
 
@@ -77,6 +75,7 @@ pub struct SimulatorBuilder {
     session_idle: Duration,
     datastore: Datastore,
     other_datastores: Vec<Datastore>,
+    load: Option<PathBuf>,
     guest: Arc<dyn Guest>,
 }
 
@@ -111,6 +110,9 @@ pub enum StartError {
         /// Why it was refused.
         reason: &'static str,
     },
+    /// The saved inventory could not be loaded.
+    #[error(transparent)]
+    Load(#[from] LoadError),
     /// The certificate could not be created.
     #[error("cannot create the certificate")]
     Certificate(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -127,6 +129,7 @@ impl SimulatorBuilder {
                 password: Secret("vmware".into()),
                 platform: Platform::default(),
                 topology: Topology::default(),
+                layout: layout::ESX,
                 page_size: 1_000,
                 filters: 1_000,
                 request_bytes: 64 << 20,
@@ -142,6 +145,7 @@ impl SimulatorBuilder {
             session_idle: Duration::from_secs(30 * 60),
             datastore: Datastore::vmfs(NAMES[0]),
             other_datastores: Vec::new(),
+            load: None,
             guest: Arc::new(Tether::new()),
         }
     }
@@ -224,7 +228,26 @@ impl SimulatorBuilder {
             let name = if topology.vcenter { NAMES[1] } else { NAMES[0] };
             name.clone_into(&mut self.datastore.name);
         }
+        self.settings.layout = match topology.vcenter {
+            true => layout::VCENTER,
+            false => layout::ESX,
+        };
         self.settings.topology = topology;
+        self
+    }
+
+    /// Sets a directory with an inventory that `govc object.save` saved, from a real server or from a
+    /// simulator. It is the initial inventory instead of the [topology](Self::topology).
+    ///
+    /// Folders, datacenters, compute resources, hosts, pools, datastores, networks and machines are
+    /// loaded with their references and properties. The managers of the server and of the hosts are
+    /// the simulator's own. Files were not saved: datastores contain only the `.vmx` files and the
+    /// disks of the machines, which are empty. Machines that were on are powered on. Snapshots, tasks
+    /// and alarms are not loaded. An object whose parent was not saved is put into the first
+    /// datacenter. The datastores replace those of [`datastore`](Self::datastore) and
+    /// [`add_datastore`](Self::add_datastore), and the inventory is not persisted.
+    pub fn load_directory(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.load = Some(directory.into());
         self
     }
 
@@ -312,6 +335,26 @@ impl SimulatorBuilder {
         self
     }
 
+    /// Reads the saved inventory, and replaces the settings that it determines.
+    fn load(&mut self) -> Result<Option<Loaded>, StartError> {
+        let Some(directory) = &self.load else {
+            return Ok(None);
+        };
+        let loaded = Loaded::read(directory)?;
+        self.settings.topology = match loaded.is_vcenter {
+            true => Topology::vcenter(),
+            false => Topology::esx(),
+        };
+        self.settings.layout = Layout::of_loaded(&loaded);
+        let mut datastores = loaded.datastores()?.into_iter();
+        if let Some(first) = datastores.next() {
+            let directory = self.datastore.directory.take();
+            self.datastore = Datastore { directory, ..first };
+        }
+        self.other_datastores = datastores.collect();
+        Ok(Some(loaded))
+    }
+
     /// Checks that the names of the datastores are valid and unique.
     fn check_names(&self) -> Result<(), StartError> {
         let all = || std::iter::once(&self.datastore).chain(&self.other_datastores);
@@ -337,7 +380,8 @@ impl SimulatorBuilder {
     ///
     /// # Panics
     /// When called outside a tokio runtime.
-    pub async fn start(self) -> Result<Simulator, StartError> {
+    pub async fn start(mut self) -> Result<Simulator, StartError> {
+        let loaded = self.load()?;
         let port = self.port;
         let listen = |source| StartError::Listen { port, source };
         let listener = TcpListener::bind(("127.0.0.1", port))
@@ -353,7 +397,7 @@ impl SimulatorBuilder {
             directory: own.clone(),
             source,
         };
-        let is_host = !self.settings.topology.vcenter;
+        let is_host = !self.settings.topology.vcenter && loaded.is_none();
         let saved = match kept.as_ref().filter(|_| is_host) {
             Some(directory) => Saved::read(directory).map_err(refused)?,
             None => None,
@@ -377,8 +421,13 @@ impl SimulatorBuilder {
             tracker: TaskTracker::new(),
             runtime: tokio::runtime::Handle::current(),
         });
-        crate::model::build(&shared, &identity.thumbprint, saved.as_ref())
-            .map_err(|fault| StartError::Inventory(Box::new(fault)))?;
+        crate::model::build(
+            &shared,
+            &identity.thumbprint,
+            saved.as_ref(),
+            loaded.as_ref(),
+        )
+        .map_err(|fault| StartError::Inventory(Box::new(fault)))?;
         shared.spawn(Saver::run(Arc::clone(&shared)));
         crate::server::serve(&shared, listener, identity.acceptor);
         Ok(Simulator::new(

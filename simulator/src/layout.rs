@@ -1,18 +1,22 @@
 //! References of the objects that exist once per server or host, with the ids of real servers.
 
-use vim25::{Ref, mo};
+use std::borrow::Cow;
+
+use vim25::{AnyRef, Ref, mo};
+
+use crate::load::Loaded;
 
 /// References of the objects that exist once per server.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Layout {
     /// Returns whether the server is a vCenter rather than a host.
     pub(crate) is_vcenter: bool,
-    root: &'static str,
-    datacenter: &'static str,
-    vm_folder: &'static str,
-    host_folder: &'static str,
-    datastore_folder: &'static str,
-    network_folder: &'static str,
+    root: Cow<'static, str>,
+    datacenter: Cow<'static, str>,
+    vm_folder: Cow<'static, str>,
+    host_folder: Cow<'static, str>,
+    datastore_folder: Cow<'static, str>,
+    network_folder: Cow<'static, str>,
     pub(crate) task_manager: &'static str,
     pub(crate) collector: &'static str,
     pub(crate) settings: &'static str,
@@ -27,12 +31,12 @@ pub(crate) struct Layout {
 /// An ESXi host.
 pub(crate) const ESX: Layout = Layout {
     is_vcenter: false,
-    root: "ha-folder-root",
-    datacenter: "ha-datacenter",
-    vm_folder: "ha-folder-vm",
-    host_folder: "ha-folder-host",
-    datastore_folder: "ha-folder-datastore",
-    network_folder: "ha-folder-network",
+    root: Cow::Borrowed("ha-folder-root"),
+    datacenter: Cow::Borrowed("ha-datacenter"),
+    vm_folder: Cow::Borrowed("ha-folder-vm"),
+    host_folder: Cow::Borrowed("ha-folder-host"),
+    datastore_folder: Cow::Borrowed("ha-folder-datastore"),
+    network_folder: Cow::Borrowed("ha-folder-network"),
     task_manager: "ha-taskmgr",
     collector: "ha-property-collector",
     settings: "HostAgentSettings",
@@ -44,15 +48,15 @@ pub(crate) const ESX: Layout = Layout {
     guest_operations: "ha-guest-operations-manager",
 };
 
-/// A vCenter with one datacenter.
+/// A vCenter. Its datacenter is the first one.
 pub(crate) const VCENTER: Layout = Layout {
     is_vcenter: true,
-    root: "group-d1",
-    datacenter: "datacenter-2",
-    vm_folder: "group-v3",
-    host_folder: "group-h4",
-    datastore_folder: "group-s5",
-    network_folder: "group-n6",
+    root: Cow::Borrowed("group-d1"),
+    datacenter: Cow::Borrowed("datacenter-2"),
+    vm_folder: Cow::Borrowed("group-v3"),
+    host_folder: Cow::Borrowed("group-h4"),
+    datastore_folder: Cow::Borrowed("group-s5"),
+    network_folder: Cow::Borrowed("group-n6"),
     task_manager: "TaskManager",
     collector: "propertyCollector",
     settings: "VpxSettings",
@@ -65,23 +69,47 @@ pub(crate) const VCENTER: Layout = Layout {
 };
 
 impl Layout {
+    /// Returns the layout of a saved inventory: its root folder, and its first datacenter with its
+    /// folders.
+    pub(crate) fn of_loaded(loaded: &Loaded) -> Self {
+        let mut layout = if loaded.is_vcenter { VCENTER } else { ESX };
+        if let Some(root) = &loaded.root {
+            layout.root = root.value().to_owned().into();
+        }
+        if let Some(datacenter) = loaded.all("Datacenter").next() {
+            layout.datacenter = datacenter.reference.value().to_owned().into();
+            for (name, folder) in [
+                ("vmFolder", &mut layout.vm_folder),
+                ("hostFolder", &mut layout.host_folder),
+                ("datastoreFolder", &mut layout.datastore_folder),
+                ("networkFolder", &mut layout.network_folder),
+            ] {
+                let saved = datacenter.get(name).and_then(|value| value.get().ok());
+                if let Some(saved) = saved.map(|saved: AnyRef| saved.value().to_owned()) {
+                    *folder = saved.into();
+                }
+            }
+        }
+        layout
+    }
+
     pub(crate) fn root(&self) -> Ref<mo::Folder> {
-        Ref::new(self.root)
+        Ref::new(&self.root)
     }
     pub(crate) fn datacenter(&self) -> Ref<mo::Datacenter> {
-        Ref::new(self.datacenter)
+        Ref::new(&self.datacenter)
     }
     pub(crate) fn vm_folder(&self) -> Ref<mo::Folder> {
-        Ref::new(self.vm_folder)
+        Ref::new(&self.vm_folder)
     }
     pub(crate) fn host_folder(&self) -> Ref<mo::Folder> {
-        Ref::new(self.host_folder)
+        Ref::new(&self.host_folder)
     }
     pub(crate) fn datastore_folder(&self) -> Ref<mo::Folder> {
-        Ref::new(self.datastore_folder)
+        Ref::new(&self.datastore_folder)
     }
     pub(crate) fn network_folder(&self) -> Ref<mo::Folder> {
-        Ref::new(self.network_folder)
+        Ref::new(&self.network_folder)
     }
     pub(crate) fn task_manager(&self) -> Ref<mo::TaskManager> {
         Ref::new(self.task_manager)
@@ -109,6 +137,15 @@ impl HostLayout {
         Self {
             suffix: format!("-{number}"),
         }
+    }
+
+    /// Returns the layout of a host, if its id has the form of hosts' ids.
+    pub(crate) fn of_host(value: &str) -> Option<Self> {
+        if value == "ha-host" {
+            return Some(Self::own());
+        }
+        let suffix = value.strip_prefix("host")?.to_owned();
+        suffix.starts_with('-').then_some(Self { suffix })
     }
 
     /// Returns the layout of the host that a manager belongs to, given the manager's id and

@@ -38,6 +38,7 @@ mod interest;
 mod invocation;
 mod layout;
 mod lease;
+mod load;
 mod machine;
 mod model;
 mod object;
@@ -62,6 +63,7 @@ pub use guest::{
     DiskMode, Guest, GuestAddress, GuestDisk, GuestError, GuestHardware, GuestMachine, GuestNic,
     GuestNicAddresses, GuestProgram, GuestProgramRefusal, Process, Program, SerialPort, Tether,
 };
+pub use load::LoadError;
 pub use model::compute_resource::UnknownClusterError;
 pub use model::host_connection::UnknownHostError;
 pub use platform::Platform;

@@ -130,7 +130,7 @@ impl<'c> Transaction<'c> {
     }
 
     /// Returns the references of the objects that exist once per server.
-    pub(crate) fn layout(&self) -> &'static Layout {
+    pub(crate) fn layout(&self) -> &'c Layout {
         self.shared.settings.layout()
     }
 

@@ -50,6 +50,10 @@ struct Options {
     /// Number of datastores. If there are several, their names are LocalDS_0, LocalDS_1 and so on.
     #[arg(long, default_value_t = 1)]
     ds: usize,
+    /// Directory with an inventory that `govc object.save` saved, instead of the inventory that the
+    /// other options describe.
+    #[arg(long, value_name = "DIR")]
+    load: Option<PathBuf>,
     /// Type of the datastores.
     #[arg(long, value_enum, default_value_t = DatastoreType::Vmfs)]
     ds_type: DatastoreType,
@@ -274,6 +278,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     if let Some(directory) = options.datastore {
         builder = builder.datastore_directory(directory);
     }
+    if let Some(directory) = &options.load {
+        builder = builder.load_directory(directory);
+    }
     if let Some(file) = &options.programs {
         builder = builder.guest(tether(file)?);
     }
@@ -291,7 +298,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("url {}", simulator.url());
     println!("thumbprint {}", simulator.thumbprint());
     for (name, directory) in simulator.datastores() {
-        match options.ds {
+        match simulator.datastores().count() {
             1 => println!("datastore {}", directory.display()),
             _ => println!("datastore {name} {}", directory.display()),
         }

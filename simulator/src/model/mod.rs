@@ -17,6 +17,7 @@ mod host_network;
 mod host_system;
 mod inventory;
 pub(crate) mod lease;
+mod load;
 mod managers;
 mod namespace_manager;
 pub(crate) mod network;
@@ -35,6 +36,7 @@ use std::sync::Arc;
 use vim25::Fault;
 
 use crate::invocation::{Answer, Invocation};
+use crate::load::Loaded;
 use crate::object::Object;
 use crate::property;
 use crate::saved::Saved;
@@ -54,6 +56,7 @@ pub(crate) fn build(
     shared: &Arc<Shared>,
     thumbprint: &str,
     saved: Option<&Saved>,
+    loaded: Option<&Loaded>,
 ) -> Result<(), Fault> {
     let mut tx = Transaction::begin(shared)?;
     if let Some(saved) = saved {
@@ -64,6 +67,18 @@ pub(crate) fn build(
     managers::build(&mut tx);
     event::build(&mut tx);
     guest_operations::build(&mut tx);
+    if let Some(loaded) = loaded {
+        let running = load::build(&mut tx, loaded)?;
+        tx.commit();
+        for vm in running {
+            let mut tx = Transaction::begin(shared)?;
+            match virtual_machine::power_on(&mut tx, &vm) {
+                Ok(()) => tx.commit(),
+                Err(fault) => tracing::warn!(%vm, %fault, "a loaded machine is left off"),
+            }
+        }
+        return Ok(());
+    }
     folder::build(&mut tx);
     datacenter::build(&mut tx);
     let machines = inventory::build(&mut tx, thumbprint, saved)?;

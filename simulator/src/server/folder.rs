@@ -25,6 +25,7 @@ use super::soap;
 use super::upload::Upload;
 use crate::datastore::path::DatastorePath;
 use crate::guest;
+use crate::object::Object;
 use crate::script::Reaction;
 use crate::shared::Shared;
 use crate::world::Transaction;
@@ -82,14 +83,11 @@ async fn respond(
     if !may(shared, headers) {
         return unauthorized();
     }
-    let own = if shared.settings.topology.vcenter {
-        crate::model::DATACENTER
-    } else {
-        "ha-datacenter"
-    };
-    let datacenter = place.get("dcPath").map_or(own, String::as_str);
+    let known = datacenters(shared).await;
+    let datacenter = place.get("dcPath").map(|path| path.trim_matches('/'));
+    let is_known = |path: &str| known.iter().any(|own| own == path);
     let datastore = place.get("dsName").map_or("", String::as_str);
-    if datacenter.trim_matches('/') != own || shared.store.named(datastore).is_none() {
+    if !datacenter.is_none_or(is_known) || shared.store.named(datastore).is_none() {
         return (StatusCode::NOT_FOUND, "no such datastore").into_response();
     }
     let Ok(path) = shared.store.path(datastore, path) else {
@@ -114,6 +112,29 @@ async fn respond(
         };
         status.into_response()
     })
+}
+
+/// Returns the inventory paths of the datacenters.
+async fn datacenters(shared: &Arc<Shared>) -> Vec<String> {
+    let found = Transaction::run(shared, |tx| {
+        let datacenters = tx.all("Datacenter");
+        Ok(datacenters.map(|one| path_of(tx, one)).collect())
+    });
+    found.await.unwrap_or_default()
+}
+
+/// Returns the path of an object in the inventory, below the root folder.
+fn path_of(tx: &Transaction<'_>, object: &Object) -> String {
+    let mut names = Vec::new();
+    let mut at = Some(object);
+    while let Some(object) = at
+        && let Some(parent) = object.parent()
+    {
+        names.push(object.name());
+        at = tx.get(parent.value()).map(|parent| &**parent);
+    }
+    names.reverse();
+    names.join("/")
 }
 
 /// Sends a file or a range of it. The length of a growing file is fixed at the start.

@@ -18,6 +18,7 @@ mod ending;
 mod guests;
 mod inventory;
 mod leases;
+mod load;
 mod machines;
 mod refusals;
 mod restart;

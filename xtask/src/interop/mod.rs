@@ -21,6 +21,7 @@ mod openssh;
 mod ours;
 mod pulled;
 mod report;
+mod saved;
 mod snapshots;
 mod suites;
 mod vmdk_core;
@@ -122,6 +123,7 @@ pub(crate) fn start(args: &Args) -> Result<()> {
             ours::checks(&mut report, &peers, simulator, &job);
             snapshots::checks(&mut report, &peers, simulator);
             datastores::checks(&mut report, &peers, simulator);
+            saved::check(&mut report, &peers, simulator);
         }
     }
     if wanted(Part::Disks) {
