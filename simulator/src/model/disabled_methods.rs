@@ -3,12 +3,19 @@
 use std::sync::Arc;
 
 use vim25::internal::types::DisabledMethodRequest;
+use vim25::schema::{self, TypeKind};
+use vim25::types::LimitExceeded;
 use vim25::{AnyRef, Fault};
 
 use crate::fault;
 use crate::invocation::{Answer, Invocation, nothing};
 use crate::object::{Hidden, Object};
 use crate::world::Transaction;
+
+/// The maximum number of disabled methods of an entity, about as many as the API has.
+const LIMIT: usize = 1_000;
+/// The maximum length of the name of a source, in bytes.
+const SOURCE_LIMIT: usize = 256;
 
 /// A disabled method of an entity.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,8 +52,18 @@ fn disable(inv: &mut Invocation<'_, '_>) -> Answer {
     let entities = entities(inv)?;
     let methods: Vec<DisabledMethodRequest> = inv.arg("method")?;
     let source: String = inv.arg("sourceId")?;
+    let is_known =
+        |method: &DisabledMethodRequest| schema::find(TypeKind::Request, &method.method).is_some();
+    if !methods.iter().all(is_known) {
+        return Err(fault::invalid_argument("method"));
+    }
+    if source.len() > SOURCE_LIMIT {
+        return Err(fault::invalid_argument("sourceId"));
+    }
     change(inv, &entities, |all| {
         for entity in &entities {
+            let own = all.iter().filter(|disabled| disabled.entity == *entity);
+            let mut number = own.count();
             for method in &methods {
                 let disabled = DisabledMethod {
                     entity: entity.clone(),
@@ -54,10 +71,15 @@ fn disable(inv: &mut Invocation<'_, '_>) -> Answer {
                     source: source.clone(),
                 };
                 if !all.contains(&disabled) {
+                    number += 1;
+                    if number > LIMIT {
+                        return Err(too_many());
+                    }
                     all.push(disabled);
                 }
             }
         }
+        Ok(())
     })
 }
 
@@ -71,6 +93,7 @@ fn enable(inv: &mut Invocation<'_, '_>) -> Answer {
                 || !methods.contains(&disabled.method)
                 || !entities.contains(&disabled.entity)
         });
+        Ok(())
     })
 }
 
@@ -78,12 +101,12 @@ fn enable(inv: &mut Invocation<'_, '_>) -> Answer {
 fn change(
     inv: &mut Invocation<'_, '_>,
     entities: &[AnyRef],
-    change: impl FnOnce(&mut Vec<DisabledMethod>),
+    change: impl FnOnce(&mut Vec<DisabledMethod>) -> Result<(), Fault>,
 ) -> Answer {
     let mut all = list(inv.this()?).to_vec();
     // Entities that were removed take their entries with them.
     all.retain(|disabled| inv.tx.object(&disabled.entity).is_ok());
-    change(&mut all);
+    change(&mut all)?;
     for entity in entities {
         let own = all.iter().filter(|disabled| disabled.entity == *entity);
         let mut names: Vec<String> = own.map(|disabled| disabled.method.clone()).collect();
@@ -93,6 +116,13 @@ fn change(
     }
     inv.edit_this()?.hidden = Hidden::Disabled(all.into());
     nothing()
+}
+
+fn too_many() -> Fault {
+    let mut detail = LimitExceeded::default();
+    detail.property = Some("disabledMethod".into());
+    detail.limit = i32::try_from(LIMIT).ok();
+    Fault::new("Too many methods of the entity are disabled.", detail)
 }
 
 fn list(manager: &Object) -> Arc<[DisabledMethod]> {

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use vim25::schema::TypeKind;
 use vim25::types::{
     AlreadyExists, CustomizationAdapterMapping, CustomizationDhcpIpGenerator,
     CustomizationFixedName, CustomizationIPSettings, CustomizationLinuxPrep, CustomizationSpec,
-    MethodDisabled, NicSettingMismatch, VirtualCdrom, VirtualDevice, VirtualDisk,
-    VirtualMachinePowerState, VirtualMachineRelocateSpec,
+    InvalidArgument, LimitExceeded, MethodDisabled, NicSettingMismatch, VirtualCdrom,
+    VirtualDevice, VirtualDisk, VirtualMachinePowerState, VirtualMachineRelocateSpec,
 };
 use vim25::{Poly, Property, Ref, mo, path, props};
 use vsphere_client::DatastorePath;
@@ -316,6 +317,21 @@ pub(crate) async fn a_machine_is_protected_from_others(url: &str) {
         .await
         .unwrap();
     assert_eq!(shown, methods);
+    // Methods that do not exist are refused, and there is a limit on their number.
+    let unknown = machine.disable_methods(&["PowerOnVM_Task", "Destroy"], "owner");
+    let refused = unknown.await.unwrap_err();
+    assert!(refused.is_fault::<InvalidArgument>(), "{refused}");
+    let all = vim25::schema::types().filter(|ty| ty.kind() == TypeKind::Request);
+    let all = all.map(|method| method.name());
+    let others: Vec<_> = all.filter(|name| !methods.contains(name)).collect();
+    let (most, rest) = others.split_at(998);
+    machine.disable_methods(most, "owner").await.unwrap();
+    let refused = machine.disable_methods(&rest[..1], "owner").await;
+    let refused = refused.unwrap_err();
+    assert!(refused.is_fault::<LimitExceeded>(), "{refused}");
+    machine.enable_methods(most, "owner").await.unwrap();
+    let still = props::virtual_machine::DISABLED_METHOD;
+    assert_eq!(client.get(&vm, still).await.unwrap(), methods);
     let refused = client.run(vm.destroy()).await.unwrap_err();
     let fault = refused.fault::<MethodDisabled>();
     assert_eq!(fault.unwrap().source.as_deref(), Some("owner"), "{refused}");
