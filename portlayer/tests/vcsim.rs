@@ -25,7 +25,7 @@ use portlayer::vsphere::{Dialect, HostSpec, Hosts, InstallProgress, InstallStep,
 use portlayer::{Capability, ErrorKind, PortLayer, Result};
 use vsphere_client::{Client, Credentials};
 
-/// A running vcsim, which ends when its standard input is closed.
+/// A running vcsim. It is killed when it is dropped, and ends when this process does.
 struct Vcsim {
     url: String,
     program: Child,
@@ -90,8 +90,11 @@ impl Vcsim {
 
 impl Drop for Vcsim {
     fn drop(&mut self) {
-        drop(self.stdin.take());
+        // When its input is closed, it waits for all requests first, also for those of clients that
+        // still exist, and for ever if it has panicked in one of them.
+        let _ = self.program.kill();
         let _ = self.program.wait();
+        drop(self.stdin.take());
     }
 }
 
