@@ -75,12 +75,11 @@
 //! | 55,000 files read back as tar | 1 s | 0.39 s | met |
 //! | equal bytes for 1, 2 and 8 threads | equal | equal | met |
 //!
-//! Three speeds are missed because of the compression alone. On the measured machine, zlib-rs at
-//! level 1 with grains of 64 KiB, two threads and nothing else compresses 226 MB/s (one thread: 114);
-//! its Huffman-only and run-length strategies (99 and 103 MB/s) and level 2 (about 150 MB/s) are
-//! slower, and libdeflate's level 1 is no faster. A layer is read twice, and one gzip stream is
-//! inflated on one thread: alone, 460 MB/s of processor time on busy cores, so a tar.gz of 208 MB costs
-//! about 0.9 s in addition.
+//! Most of the time of the three missed speeds is compression. On two otherwise idle cores, zlib-rs at
+//! level 1 with grains of 64 KiB, two threads and nothing else compresses 334 to 365 MB/s (one thread:
+//! 172 to 234); its Huffman-only and run-length strategies (193 to 203 and 183 to 190 MB/s) and level 2
+//! (166 to 181) are slower. A layer is read twice, and one gzip stream is inflated on one thread: alone,
+//! 460 MB/s of processor time on busy cores, so a tar.gz of 208 MB costs about 0.9 s in addition.
 //!
 //! # Fuzzing
 //!
