@@ -13,7 +13,7 @@ use crate::datastore::Store;
 use crate::datastore::spec::Datastore;
 use crate::guest::{Guest, Tether};
 use crate::ids::Ids;
-use crate::layout::{self, Layout};
+use crate::layout::Layout;
 use crate::load::{LoadError, Loaded};
 use crate::platform::Platform;
 use crate::saved::{self, Saved, Saver};
@@ -102,7 +102,8 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
-    /// Two datastores have the same name, or a name cannot be written in a path.
+    /// Two datastores of a datacenter have the same name, a name cannot be written in a path, or a
+    /// datastore is for a datacenter that does not exist.
     #[error("cannot name a datastore `{name}`: {reason}")]
     DatastoreName {
         /// The name.
@@ -129,7 +130,7 @@ impl SimulatorBuilder {
                 password: Secret("vmware".into()),
                 platform: Platform::default(),
                 topology: Topology::default(),
-                layout: layout::ESX,
+                layout: Layout::esx(),
                 page_size: 1_000,
                 filters: 1_000,
                 request_bytes: 64 << 20,
@@ -175,16 +176,18 @@ impl SimulatorBuilder {
         self
     }
 
-    /// Sets the first datastore: its name, type, capacity and directory. Default: a VMFS datastore
+    /// Sets the first datastore of each datacenter: its name, type, capacity and directory. Default: a VMFS datastore
     /// with the name `datastore1` on an ESXi host, `LocalDS_0` in a vCenter.
     ///
-    /// Machines whose specification names no datastore are created on the first one.
+    /// Machines whose specification names no datastore are created on the first one of their
+    /// datacenter.
     pub fn datastore(mut self, datastore: Datastore) -> Self {
         self.datastore = datastore;
         self
     }
 
-    /// Adds another datastore, which is mounted on all hosts.
+    /// Adds another datastore, which is mounted on all hosts of its datacenter. With several
+    /// datacenters, each has its own, unless [`Datastore::datacenter`] names one.
     pub fn add_datastore(mut self, datastore: Datastore) -> Self {
         self.other_datastores.push(datastore);
         self
@@ -229,8 +232,8 @@ impl SimulatorBuilder {
             name.clone_into(&mut self.datastore.name);
         }
         self.settings.layout = match topology.vcenter {
-            true => layout::VCENTER,
-            false => layout::ESX,
+            true => Layout::vcenter(topology.datacenters),
+            false => Layout::esx(),
         };
         self.settings.topology = topology;
         self
@@ -355,12 +358,19 @@ impl SimulatorBuilder {
         Ok(Some(loaded))
     }
 
-    /// Checks that the names of the datastores are valid and unique.
+    /// Checks that the names of the datastores are valid and unique in each datacenter.
     fn check_names(&self) -> Result<(), StartError> {
         let all = || std::iter::once(&self.datastore).chain(&self.other_datastores);
         for (at, datastore) in all().enumerate() {
-            let is_taken = all().take(at).any(|other| other.name == datastore.name);
+            let meets = |other: &Datastore| {
+                let is_common = other.datacenter.is_none_or(|own| datastore.is_in(own));
+                other.name == datastore.name && is_common
+            };
+            let is_taken = all().take(at).any(meets);
+            let last = self.settings.layout.datacenters().len();
+            let is_lost = datastore.datacenter.is_some_and(|own| own >= last);
             let reason = match (datastore.has_valid_name(), is_taken) {
+                (true, false) if is_lost => "no datacenter has the number that it is for",
                 (true, false) => continue,
                 (true, true) => "another datastore has this name",
                 (false, _) => {
@@ -389,8 +399,13 @@ impl SimulatorBuilder {
             .map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         self.check_names()?;
-        let store = Store::open(&self.datastore, &self.other_datastores, self.seed)
-            .map_err(|(directory, source)| StartError::Datastore { directory, source })?;
+        let store = Store::open(
+            &self.datastore,
+            &self.other_datastores,
+            self.settings.layout.datacenters().len(),
+            self.seed,
+        )
+        .map_err(|(directory, source)| StartError::Datastore { directory, source })?;
         let own = store.first().directory.clone();
         let kept = self.datastore.directory.as_ref().map(|_| own.clone());
         let refused = |source| StartError::Datastore {

@@ -1,15 +1,19 @@
 //! The faults of the API, with the messages of real servers.
 
 use vim25::types::{
-    AlreadyExists, CannotAccessFile, ConcurrentAccess, DuplicateName, FileAlreadyExists,
-    FileNotFound, FileTooLarge, HostNotConnected, InvalidArgument, InvalidCollectorVersion,
-    InvalidDatastorePath, InvalidDeviceSpec, InvalidLogin, InvalidName, InvalidPowerState,
-    InvalidProperty, InvalidRequest, InvalidState, InvalidType, InvalidVmConfig,
-    ManagedObjectNotFound, MethodDisabled, MethodNotFound, NoDiskSpace, NotAuthenticated,
-    NotImplemented, NotSupported, RequestCanceled, RuntimeFault, SystemError, TaskInProgress,
-    ToolsUnavailable, VirtualMachinePowerState,
+    AlreadyExists, CannotAccessFile, ConcurrentAccess, DatacenterMismatch,
+    DatacenterMismatchArgument, DuplicateName, FileAlreadyExists, FileNotFound, FileTooLarge,
+    HostNotConnected, InvalidArgument, InvalidCollectorVersion, InvalidDatastore,
+    InvalidDatastorePath, InvalidDeviceSpec, InvalidFolder, InvalidLogin, InvalidName,
+    InvalidPowerState, InvalidProperty, InvalidRequest, InvalidState, InvalidType, InvalidVmConfig,
+    LocalizedMethodFault, ManagedObjectNotFound, MethodDisabled, MethodNotFound, NoDiskSpace,
+    NotAuthenticated, NotImplemented, NotSupported, RequestCanceled, RuntimeFault, SystemError,
+    TaskInProgress, ToolsUnavailable, VirtualMachinePowerState,
 };
 use vim25::{AnyRef, Fault, Ref, mo};
+
+use crate::datastore::site::Site;
+use crate::object::Retype;
 
 pub(crate) fn not_authenticated(object: Option<&AnyRef>) -> Fault {
     let mut detail = NotAuthenticated::default();
@@ -111,6 +115,45 @@ pub(crate) fn invalid_argument(name: &str) -> Fault {
     )
 }
 
+/// Returns the fault for entities that are in different datacenters: the argument with this name,
+/// which is or has this entity, and the datacenter of the other arguments. vCenter answers with an
+/// `InvalidArgument` (<https://github.com/vmware/pyvmomi/issues/458>).
+pub(crate) fn other_datacenter(
+    name: &str,
+    entity: &AnyRef,
+    expected: &Ref<mo::Datacenter>,
+) -> Fault {
+    let words = "The input arguments had entities that did not belong to the same datacenter.";
+    let mut cause = DatacenterMismatch::default();
+    cause.expected_datacenter = expected.clone();
+    cause.invalid_argument = vec![DatacenterMismatchArgument {
+        entity: entity.retype(),
+        ..Default::default()
+    }];
+    let cause = Fault::new(words, cause);
+    let mut detail = InvalidArgument::default();
+    detail.invalid_property = Some(name.to_owned());
+    detail.fault_cause = Some(Box::new(LocalizedMethodFault::from(&cause)));
+    Fault::new(
+        format!("A specified parameter was not correct: {name}"),
+        detail,
+    )
+}
+
+/// Returns the fault for a machine in a datacenter without datastores.
+pub(crate) fn no_datastore() -> Fault {
+    Fault::new(
+        "The datacenter has no datastore.",
+        InvalidDatastore::default(),
+    )
+}
+
+pub(crate) fn invalid_folder(folder: &AnyRef) -> Fault {
+    let mut detail = InvalidFolder::default();
+    detail.target = folder.retype();
+    Fault::new("The folder is not valid for the object.", detail)
+}
+
 pub(crate) fn invalid_property(name: &str) -> Fault {
     let mut detail = InvalidProperty::default();
     name.clone_into(&mut detail.name);
@@ -201,7 +244,7 @@ pub(crate) fn file_exists(path: &str) -> Fault {
 
 /// Returns the name of the datastore in a path.
 fn datastore_of(path: &str) -> String {
-    let path = crate::datastore::path::DatastorePath::parse(path);
+    let path = crate::datastore::path::DatastorePath::parse(Site::FIRST, path);
     path.map_or(String::new(), |path| path.datastore().to_owned())
 }
 

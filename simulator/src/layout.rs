@@ -4,19 +4,17 @@ use std::borrow::Cow;
 
 use vim25::{AnyRef, Ref, mo};
 
-use crate::load::Loaded;
+use crate::datastore::site::Site;
+use crate::load::{Loaded, LoadedObject};
 
-/// References of the objects that exist once per server.
+/// References of the objects that exist once per server, and of the datacenters that it starts with.
 #[derive(Clone, Debug)]
 pub(crate) struct Layout {
     /// Returns whether the server is a vCenter rather than a host.
     pub(crate) is_vcenter: bool,
     root: Cow<'static, str>,
-    datacenter: Cow<'static, str>,
-    vm_folder: Cow<'static, str>,
-    host_folder: Cow<'static, str>,
-    datastore_folder: Cow<'static, str>,
-    network_folder: Cow<'static, str>,
+    /// There is at least one. A [`Site`] is a position in this list.
+    datacenters: Vec<DatacenterLayout>,
     pub(crate) task_manager: &'static str,
     pub(crate) collector: &'static str,
     pub(crate) settings: &'static str,
@@ -28,67 +26,109 @@ pub(crate) struct Layout {
     pub(crate) guest_operations: &'static str,
 }
 
-/// An ESXi host.
-pub(crate) const ESX: Layout = Layout {
-    is_vcenter: false,
-    root: Cow::Borrowed("ha-folder-root"),
-    datacenter: Cow::Borrowed("ha-datacenter"),
-    vm_folder: Cow::Borrowed("ha-folder-vm"),
-    host_folder: Cow::Borrowed("ha-folder-host"),
-    datastore_folder: Cow::Borrowed("ha-folder-datastore"),
-    network_folder: Cow::Borrowed("ha-folder-network"),
-    task_manager: "ha-taskmgr",
-    collector: "ha-property-collector",
-    settings: "HostAgentSettings",
-    session_manager: "ha-sessionmgr",
-    event_manager: "ha-eventmgr",
-    search_index: "ha-searchindex",
-    file_manager: "ha-nfc-file-manager",
-    disk_manager: "ha-vdiskmanager",
-    guest_operations: "ha-guest-operations-manager",
-};
+/// References of a datacenter and its folders.
+#[derive(Clone, Debug)]
+pub(crate) struct DatacenterLayout {
+    pub(crate) datacenter: Ref<mo::Datacenter>,
+    pub(crate) vm_folder: Ref<mo::Folder>,
+    pub(crate) host_folder: Ref<mo::Folder>,
+    pub(crate) datastore_folder: Ref<mo::Folder>,
+    pub(crate) network_folder: Ref<mo::Folder>,
+}
 
-/// A vCenter. Its datacenter is the first one.
-pub(crate) const VCENTER: Layout = Layout {
-    is_vcenter: true,
-    root: Cow::Borrowed("group-d1"),
-    datacenter: Cow::Borrowed("datacenter-2"),
-    vm_folder: Cow::Borrowed("group-v3"),
-    host_folder: Cow::Borrowed("group-h4"),
-    datastore_folder: Cow::Borrowed("group-s5"),
-    network_folder: Cow::Borrowed("group-n6"),
-    task_manager: "TaskManager",
-    collector: "propertyCollector",
-    settings: "VpxSettings",
-    session_manager: "SessionManager",
-    event_manager: "EventManager",
-    search_index: "SearchIndex",
-    file_manager: "FileManager",
-    disk_manager: "virtualDiskManager",
-    guest_operations: "guestOperationsManager",
-};
+impl DatacenterLayout {
+    /// How many numbers the ids of a datacenter and its folders take.
+    pub(crate) const NUMBERS: u64 = 5;
+
+    /// Returns the layout of a datacenter of a vCenter, whose ids are numbers from `first`.
+    pub(crate) fn numbered(first: u64) -> Self {
+        let folder = |letter, at| Ref::new(&format!("group-{letter}{}", first + at));
+        Self {
+            datacenter: Ref::new(&format!("datacenter-{first}")),
+            vm_folder: folder("v", 1),
+            host_folder: folder("h", 2),
+            datastore_folder: folder("s", 3),
+            network_folder: folder("n", 4),
+        }
+    }
+
+    /// Returns the layout of a loaded datacenter. Folders that were not saved have the ids of a
+    /// first datacenter.
+    fn of_loaded(saved: &LoadedObject, default: Self) -> Self {
+        let folder = |name, default| {
+            let saved = saved.get(name).and_then(|value| value.get().ok());
+            saved.map_or(default, |saved: AnyRef| Ref::new(saved.value()))
+        };
+        Self {
+            datacenter: Ref::new(saved.reference.value()),
+            vm_folder: folder("vmFolder", default.vm_folder),
+            host_folder: folder("hostFolder", default.host_folder),
+            datastore_folder: folder("datastoreFolder", default.datastore_folder),
+            network_folder: folder("networkFolder", default.network_folder),
+        }
+    }
+}
 
 impl Layout {
-    /// Returns the layout of a saved inventory: its root folder, and its first datacenter with its
-    /// folders.
+    /// Returns the layout of an ESXi host.
+    pub(crate) fn esx() -> Self {
+        Self {
+            is_vcenter: false,
+            root: "ha-folder-root".into(),
+            datacenters: vec![DatacenterLayout {
+                datacenter: Ref::new("ha-datacenter"),
+                vm_folder: Ref::new("ha-folder-vm"),
+                host_folder: Ref::new("ha-folder-host"),
+                datastore_folder: Ref::new("ha-folder-datastore"),
+                network_folder: Ref::new("ha-folder-network"),
+            }],
+            task_manager: "ha-taskmgr",
+            collector: "ha-property-collector",
+            settings: "HostAgentSettings",
+            session_manager: "ha-sessionmgr",
+            event_manager: "ha-eventmgr",
+            search_index: "ha-searchindex",
+            file_manager: "ha-nfc-file-manager",
+            disk_manager: "ha-vdiskmanager",
+            guest_operations: "ha-guest-operations-manager",
+        }
+    }
+
+    /// Returns the layout of a vCenter with a number of datacenters, at least one.
+    pub(crate) fn vcenter(datacenters: usize) -> Self {
+        let firsts =
+            (0..datacenters.max(1) as u64).map(|number| 2 + DatacenterLayout::NUMBERS * number);
+        Self {
+            is_vcenter: true,
+            root: "group-d1".into(),
+            datacenters: firsts.map(DatacenterLayout::numbered).collect(),
+            task_manager: "TaskManager",
+            collector: "propertyCollector",
+            settings: "VpxSettings",
+            session_manager: "SessionManager",
+            event_manager: "EventManager",
+            search_index: "SearchIndex",
+            file_manager: "FileManager",
+            disk_manager: "virtualDiskManager",
+            guest_operations: "guestOperationsManager",
+        }
+    }
+
+    /// Returns the layout of a saved inventory: its root folder and its datacenters.
     pub(crate) fn of_loaded(loaded: &Loaded) -> Self {
-        let mut layout = if loaded.is_vcenter { VCENTER } else { ESX };
+        let mut layout = match loaded.is_vcenter {
+            true => Self::vcenter(1),
+            false => Self::esx(),
+        };
         if let Some(root) = &loaded.root {
             layout.root = root.value().to_owned().into();
         }
-        if let Some(datacenter) = loaded.all("Datacenter").next() {
-            layout.datacenter = datacenter.reference.value().to_owned().into();
-            for (name, folder) in [
-                ("vmFolder", &mut layout.vm_folder),
-                ("hostFolder", &mut layout.host_folder),
-                ("datastoreFolder", &mut layout.datastore_folder),
-                ("networkFolder", &mut layout.network_folder),
-            ] {
-                let saved = datacenter.get(name).and_then(|value| value.get().ok());
-                if let Some(saved) = saved.map(|saved: AnyRef| saved.value().to_owned()) {
-                    *folder = saved.into();
-                }
-            }
+        let default = layout.first().clone();
+        let saved = loaded.all("Datacenter");
+        let saved = saved.map(|saved| DatacenterLayout::of_loaded(saved, default.clone()));
+        let saved: Vec<_> = saved.collect();
+        if !saved.is_empty() {
+            layout.datacenters = saved;
         }
         layout
     }
@@ -96,21 +136,31 @@ impl Layout {
     pub(crate) fn root(&self) -> Ref<mo::Folder> {
         Ref::new(&self.root)
     }
-    pub(crate) fn datacenter(&self) -> Ref<mo::Datacenter> {
-        Ref::new(&self.datacenter)
+
+    /// Returns the datacenters that the server started with.
+    pub(crate) fn datacenters(&self) -> &[DatacenterLayout] {
+        &self.datacenters
     }
-    pub(crate) fn vm_folder(&self) -> Ref<mo::Folder> {
-        Ref::new(&self.vm_folder)
+
+    /// Returns the first datacenter, which is the only one of an ESXi host.
+    pub(crate) fn first(&self) -> &DatacenterLayout {
+        self.at(Site::FIRST)
     }
-    pub(crate) fn host_folder(&self) -> Ref<mo::Folder> {
-        Ref::new(&self.host_folder)
+
+    /// Returns a datacenter.
+    pub(crate) fn at(&self, site: Site) -> &DatacenterLayout {
+        // Sites are made from positions in this list.
+        &self.datacenters[site.position().min(self.datacenters.len() - 1)]
     }
-    pub(crate) fn datastore_folder(&self) -> Ref<mo::Folder> {
-        Ref::new(&self.datastore_folder)
+
+    /// Returns how datastores refer to a datacenter; `None` if it was created later, so that it has no
+    /// datastores.
+    pub(crate) fn site<T>(&self, datacenter: &Ref<T>) -> Option<Site> {
+        let mut all = self.datacenters.iter();
+        let position = all.position(|own| own.datacenter.value() == datacenter.value());
+        position.map(Site::new)
     }
-    pub(crate) fn network_folder(&self) -> Ref<mo::Folder> {
-        Ref::new(&self.network_folder)
-    }
+
     pub(crate) fn task_manager(&self) -> Ref<mo::TaskManager> {
         Ref::new(self.task_manager)
     }
@@ -196,7 +246,26 @@ impl HostLayout {
 
 #[cfg(test)]
 mod tests {
-    use super::HostLayout;
+    use super::{HostLayout, Layout};
+    use crate::datastore::site::Site;
+
+    #[test]
+    fn datacenters_have_ids_of_their_own_and_are_found_by_them() {
+        let layout = Layout::vcenter(3);
+        let mut values = std::collections::BTreeSet::new();
+        for (position, own) in layout.datacenters().iter().enumerate() {
+            let site = Site::new(position);
+            assert_eq!(layout.site(&own.datacenter), Some(site));
+            assert_eq!(layout.at(site).datacenter, own.datacenter);
+            values.insert(own.datacenter.value().to_owned());
+            for folder in [&own.vm_folder, &own.host_folder, &own.datastore_folder] {
+                values.insert(folder.value().to_owned());
+            }
+        }
+        assert_eq!(values.len(), 12);
+        assert_eq!(layout.first().datacenter.value(), "datacenter-2");
+        assert_eq!(Layout::esx().site(&layout.first().datacenter), None);
+    }
 
     #[test]
     fn a_host_and_its_systems_find_each_other() {

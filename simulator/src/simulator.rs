@@ -109,11 +109,27 @@ impl Simulator {
         &self.shared.store.first().directory
     }
 
-    /// Returns the names of all datastores and the directories of their files, the first datastore
-    /// first.
+    /// Returns the names of all datastores and the directories of their files: those of the first
+    /// datacenter first, and in each its first datastore first. Names are unique within a datacenter,
+    /// see [`datastores_of`](Self::datastores_of).
     pub fn datastores(&self) -> impl Iterator<Item = (&str, &Path)> {
         let volumes = self.shared.store.volumes();
         volumes.map(|volume| (&*volume.name, &*volume.directory))
+    }
+
+    /// Returns the number of datacenters that the simulator started with.
+    #[must_use]
+    pub fn datacenters(&self) -> usize {
+        self.shared.settings.layout().datacenters().len()
+    }
+
+    /// Returns the names of the datastores of a datacenter, by its number from 0, and the directories of
+    /// their files. Empty if there is no such datacenter.
+    pub fn datastores_of(&self, datacenter: usize) -> impl Iterator<Item = (&str, &Path)> {
+        let volumes = self.shared.store.volumes();
+        volumes
+            .filter(move |volume| volume.site.position() == datacenter)
+            .map(|volume| (&*volume.name, &*volume.directory))
     }
 
     /// Returns the fault injection rules.

@@ -16,6 +16,8 @@
 #[must_use = "a topology does nothing until a simulator starts with it"]
 pub struct Topology {
     pub(crate) vcenter: bool,
+    pub(crate) datacenters: usize,
+    pub(crate) datacenter_folders: usize,
     pub(crate) clusters: usize,
     pub(crate) cluster_hosts: usize,
     pub(crate) standalone_hosts: usize,
@@ -32,6 +34,8 @@ impl Topology {
     pub const fn esx() -> Self {
         Self {
             vcenter: false,
+            datacenters: 1,
+            datacenter_folders: 0,
             clusters: 0,
             cluster_hosts: 0,
             standalone_hosts: 1,
@@ -44,13 +48,15 @@ impl Topology {
         }
     }
 
-    /// Creates the topology of a vCenter with a datacenter `DC0`: a cluster `DC0_C0` of three
+    /// Creates the topology of a vCenter with one datacenter `DC0`: a cluster `DC0_C0` of three
     /// hosts with DRS, a standalone host `DC0_H0`, a datastore shared by all hosts, the
     /// standard network `VM Network` and the distributed port group `DC0_DVPG0`. It has no
     /// machines.
     pub const fn vcenter() -> Self {
         Self {
             vcenter: true,
+            datacenters: 1,
+            datacenter_folders: 0,
             clusters: 1,
             cluster_hosts: 3,
             standalone_hosts: 1,
@@ -63,7 +69,35 @@ impl Topology {
         }
     }
 
-    /// Sets the number of clusters, `DC0_C0` and so on. An ESXi host has none.
+    /// Sets the number of datacenters, `DC0`, `DC1` and so on; at least one. An ESXi host has one.
+    ///
+    /// Each has everything that the other numbers describe: `DC1_C0`, `DC1_H0`, `DC1_H0_VM0`, a switch
+    /// `DVS0` and its own datastores. As in vcsim, the datastores of all datacenters have the same
+    /// names; see [`Datastore::datacenter`](crate::Datastore::datacenter) for others.
+    ///
+    /// ```
+    /// use simulator::{Simulator, Topology};
+    ///
+    /// # async fn start() -> Result<(), Box<dyn std::error::Error>> {
+    /// let topology = Topology::vcenter().datacenters(2).machines(1);
+    /// let simulator = Simulator::builder().topology(topology).start().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub const fn datacenters(mut self, number: usize) -> Self {
+        self.datacenters = if number == 0 { 1 } else { number };
+        self
+    }
+
+    /// Sets the number of datacenters that are in a folder, `F0` for the first of them and so on: the
+    /// last ones, as in vcsim. In such a datacenter, machines, hosts, datastores and the distributed
+    /// switch are in folders of the same name, such as `/F0/DC0/vm/F0`. An ESXi host has none.
+    pub const fn datacenter_folders(mut self, number: usize) -> Self {
+        self.datacenter_folders = number;
+        self
+    }
+
+    /// Sets the number of clusters in each datacenter, `DC0_C0` and so on. An ESXi host has none.
     pub const fn clusters(mut self, number: usize) -> Self {
         self.clusters = number;
         self
@@ -75,7 +109,7 @@ impl Topology {
         self
     }
 
-    /// Sets the number of hosts outside of clusters, `DC0_H0` and so on.
+    /// Sets the number of hosts outside of clusters in each datacenter, `DC0_H0` and so on.
     pub const fn standalone_hosts(mut self, number: usize) -> Self {
         self.standalone_hosts = number;
         self
@@ -88,14 +122,15 @@ impl Topology {
         self
     }
 
-    /// Sets the number of folders for machines, `F0` and so on. An ESXi host has none.
+    /// Sets the number of folders for machines in each datacenter, `F0` and so on. They are empty. An
+    /// ESXi host has none.
     pub const fn folders(mut self, number: usize) -> Self {
         self.folders = number;
         self
     }
 
-    /// Sets the number of distributed port groups, `DC0_DVPG0` and so on. An ESXi host has
-    /// none.
+    /// Sets the number of distributed port groups in each datacenter, `DC0_DVPG0` and so on. An ESXi
+    /// host has none.
     pub const fn port_groups(mut self, number: usize) -> Self {
         self.port_groups = number;
         self

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use vim25::schema::{self, TypeKind};
 use vim25::{AnyRef, Fault, Ref};
 
+use crate::datastore::site::Site;
 use crate::fault;
 use crate::ids::Ids;
 use crate::index::{self, Index, List};
@@ -274,24 +275,33 @@ impl<'c> Transaction<'c> {
         self.world.index.count(&(holder.into(), property))
     }
 
-    /// Iterates over the machines to which a file is attached as a disk, not only as its parent.
-    pub(crate) fn disk_owners(&self, file: &str) -> impl Iterator<Item = (&Arc<Object>, &Machine)> {
-        let known = self.unchanged(self.world.index.disk_owners(file));
+    /// Iterates over the machines in a datacenter to which a file is attached as a disk, not only as its parent.
+    pub(crate) fn disk_owners(
+        &self,
+        site: Site,
+        file: &str,
+    ) -> impl Iterator<Item = (&Arc<Object>, &Machine)> {
+        let known = self.unchanged(self.world.index.disk_owners(site, file));
         self.machines(known).filter(move |(_, machine)| {
+            if machine.vmx.site() != site {
+                return false;
+            }
             let mut own = machine.chains.iter().filter_map(|chain| chain.first());
             own.any(|own| own == file)
         })
     }
 
-    /// Iterates over the machines that are on and have a disk whose chain contains a file.
+    /// Iterates over the machines in a datacenter that are on and have a disk whose chain contains a file.
     pub(crate) fn running_with_disk(
         &self,
+        site: Site,
         file: &str,
     ) -> impl Iterator<Item = (&Arc<Object>, &Machine)> {
-        let known = self.unchanged(self.world.index.running_with_disk(file));
+        let known = self.unchanged(self.world.index.running_with_disk(site, file));
         self.machines(known).filter(move |(_, machine)| {
             let mut files = machine.chains.iter().flatten();
-            machine.cycle.is_some() && files.any(|own| own == file)
+            let is_on = machine.cycle.is_some() && machine.vmx.site() == site;
+            is_on && files.any(|own| own == file)
         })
     }
 
@@ -307,20 +317,24 @@ impl<'c> Transaction<'c> {
         })
     }
 
-    /// Returns whether another machine has a disk whose chain contains a file, now or in a
+    /// Returns whether another machine in a datacenter has a disk whose chain contains a file, now or in a
     /// snapshot.
-    pub(crate) fn is_used_by_others<T>(&self, file: &str, own: &Ref<T>) -> bool {
-        let known = self.unchanged(self.world.index.disk_users(file));
+    pub(crate) fn is_used_by_others<T>(&self, site: Site, file: &str, own: &Ref<T>) -> bool {
+        let known = self.unchanged(self.world.index.disk_users(site, file));
         self.machines(known).any(|(object, machine)| {
-            object.value() != own.value() && machine.disk_files().any(|other| other == file)
+            let is_other = object.value() != own.value() && machine.vmx.site() == site;
+            is_other && machine.disk_files().any(|other| other == file)
         })
     }
 
-    /// Returns whether a snapshot of any machine contains a file, as a disk or as its parent.
-    pub(crate) fn is_in_snapshots(&self, file: &str) -> bool {
-        let known = self.unchanged(self.world.index.disk_users(file));
+    /// Returns whether a snapshot of any machine in a datacenter contains a file, as a disk or as its parent.
+    pub(crate) fn is_in_snapshots(&self, site: Site, file: &str) -> bool {
+        let known = self.unchanged(self.world.index.disk_users(site, file));
         let mut all = self.machines(known);
-        all.any(|(_, machine)| machine.snapshots.files().any(|other| other == file))
+        all.any(|(_, machine)| {
+            let mut files = machine.snapshots.files();
+            machine.vmx.site() == site && files.any(|other| other == file)
+        })
     }
 
     /// Adds an action to be done after the transaction is committed.

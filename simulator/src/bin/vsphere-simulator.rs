@@ -32,22 +32,23 @@ struct Options {
     /// Serves an ESXi host instead of a vCenter.
     #[arg(long)]
     esx: bool,
-    /// Number of datacenters; only 1 is supported.
+    /// Number of datacenters, each with what the other options describe.
     #[arg(long, default_value_t = 1)]
     dc: usize,
-    /// Number of clusters.
+    /// Number of clusters in each datacenter.
     #[arg(long, default_value_t = 1)]
     cluster: usize,
     /// Number of hosts in each cluster.
     #[arg(long, default_value_t = 3)]
     host: usize,
-    /// Number of hosts outside of clusters.
+    /// Number of hosts outside of clusters in each datacenter.
     #[arg(long, default_value_t = 1)]
     standalone_host: usize,
     /// Number of machines on each host outside of clusters, and in each pool.
     #[arg(long, default_value_t = 2)]
     vm: usize,
-    /// Number of datastores. If there are several, their names are LocalDS_0, LocalDS_1 and so on.
+    /// Number of datastores in each datacenter. If there are several, their names are LocalDS_0,
+    /// LocalDS_1 and so on.
     #[arg(long, default_value_t = 1)]
     ds: usize,
     /// Directory with an inventory that `govc object.save` saved, instead of the inventory that the
@@ -60,10 +61,11 @@ struct Options {
     /// Number of resource pools in each cluster, in addition to its root pool.
     #[arg(long, default_value_t = 0)]
     pool: usize,
-    /// Number of folders for machines.
+    /// Number of datacenters, from the last one, that are in a folder; their machines, hosts, datastores
+    /// and networks are in folders of the same name.
     #[arg(long, default_value_t = 0)]
     folder: usize,
-    /// Number of distributed port groups.
+    /// Number of distributed port groups in each datacenter.
     #[arg(long, default_value_t = 1)]
     pg: usize,
     /// Number of virtual apps; only 0 is supported.
@@ -173,13 +175,12 @@ impl Options {
 
     /// Returns the inventory to start with.
     fn topology(&self) -> Result<Topology, String> {
-        let fixed = [
-            ("dc", self.dc, 1),
-            ("app", self.app, 0),
-            ("tls", usize::from(self.tls), 1),
-        ];
+        let fixed = [("app", self.app, 0), ("tls", usize::from(self.tls), 1)];
         if self.ds == 0 {
             return Err("-ds must be at least 1".to_owned());
+        }
+        if self.dc == 0 {
+            return Err("-dc must be at least 1".to_owned());
         }
         for (name, asked, had) in fixed {
             if asked != had {
@@ -190,11 +191,12 @@ impl Options {
             Topology::esx()
         } else {
             Topology::vcenter()
+                .datacenters(self.dc)
+                .datacenter_folders(self.folder)
                 .clusters(self.cluster)
                 .cluster_hosts(self.host)
                 .standalone_hosts(self.standalone_host)
                 .pools(self.pool)
-                .folders(self.folder)
                 .port_groups(self.pg)
         };
         Ok(topology.machines(self.vm).autostart(self.autostart))
@@ -297,10 +299,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     println!("url {}", simulator.url());
     println!("thumbprint {}", simulator.thumbprint());
-    for (name, directory) in simulator.datastores() {
-        match simulator.datastores().count() {
-            1 => println!("datastore {}", directory.display()),
-            _ => println!("datastore {name} {}", directory.display()),
+    let is_only = simulator.datastores().count() == 1;
+    let has_one_datacenter = simulator.datacenters() == 1;
+    for datacenter in 0..simulator.datacenters() {
+        for (name, directory) in simulator.datastores_of(datacenter) {
+            match (is_only, has_one_datacenter) {
+                (true, _) => println!("datastore {}", directory.display()),
+                (_, true) => println!("datastore {name} {}", directory.display()),
+                _ => println!("datastore DC{datacenter}/{name} {}", directory.display()),
+            }
         }
     }
     if let Some(address) = options.control {
@@ -363,10 +370,10 @@ mod tests {
         assert_eq!((esx.listen_port(), esx.esx, esx.vm), (Ok(0), true, 3));
         assert!(!esx.autostart);
         assert_eq!((&*esx.user, &*esx.password), ("u", "p"));
-        let vcenter = options("x -dc 1 -cluster 2 -standalone-host=0 -pool 1 --port 7");
+        let vcenter = options("x -dc 2 -cluster 2 -standalone-host=0 -pool 1 --port 7");
         assert_eq!((vcenter.listen_port(), vcenter.esx), (Ok(7), false));
         assert!(vcenter.topology().is_ok());
-        for refused in ["x -dc 2", "x -app 1", "x -tls=false", "x -ds 0"] {
+        for refused in ["x -dc 0", "x -app 1", "x -tls=false", "x -ds 0"] {
             assert!(options(refused).topology().is_err(), "{refused}");
         }
         assert!(options("x -l 0.0.0.0:80").listen_port().is_err());

@@ -33,7 +33,13 @@ pub(super) async fn unknown(uri: Uri) -> Response {
 pub(super) async fn status(State(control): State<Control>) -> Response {
     let volumes = control.shared.store.volumes();
     let datastores: Vec<Value> = volumes
-        .map(|volume| json!({ "name": volume.name, "directory": volume.directory }))
+        .map(|volume| {
+            json!({
+                "name": volume.name,
+                "datacenter": volume.site.position(),
+                "directory": volume.directory,
+            })
+        })
         .collect();
     let status = json!({
         "version": env!("CARGO_PKG_VERSION"),

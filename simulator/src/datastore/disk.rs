@@ -386,6 +386,7 @@ impl Sink for FlatFile {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
+    use crate::datastore::site::Site;
 
     fn new() -> New {
         New {
@@ -398,7 +399,7 @@ mod tests {
     #[test]
     fn a_disk_is_made_read_extended_moved_and_deleted() {
         let store = Store::temporary("ds").unwrap();
-        let path = store.parse("[ds] a.vmdk").unwrap();
+        let path = store.parse(Site::FIRST, "[ds] a.vmdk").unwrap();
         create(&store, &path, 1 << 30, &new()).unwrap();
         let disk = Disk {
             bytes: 1 << 30,
@@ -414,7 +415,7 @@ mod tests {
         extend(&store, &path, 2 << 30).unwrap();
         assert_eq!(read(&store, &path).unwrap().bytes, 2 << 30);
         assert_eq!(open(&store, &path).unwrap().capacity(), 2 << 30);
-        let to = store.parse("[ds] c.vmdk").unwrap();
+        let to = store.parse(Site::FIRST, "[ds] c.vmdk").unwrap();
         rename(&store, &path, &to).unwrap();
         assert_eq!(open(&store, &to).unwrap().capacity(), 2 << 30);
         assert!(!store.first().directory.join("a-flat.vmdk").exists());
@@ -430,8 +431,8 @@ mod tests {
         use disk_image::BlockRead as _;
         let store = Store::temporary("ds").unwrap();
         let (parent, child) = (
-            store.path("ds", "p/a.vmdk").unwrap(),
-            store.path("ds", "c/b.vmdk").unwrap(),
+            store.path(store.first(), "p/a.vmdk").unwrap(),
+            store.path(store.first(), "c/b.vmdk").unwrap(),
         );
         for path in [&parent, &child] {
             store.make_directory(&path.parent(), true).unwrap();
@@ -446,7 +447,7 @@ mod tests {
         let mut sparse = SparseDisk::open(store.file(&child)).unwrap();
         sparse.write_at(8_192, b"child").unwrap();
         drop(sparse);
-        let copied = store.path("ds", "c/d.vmdk").unwrap();
+        let copied = store.path(store.first(), "c/d.vmdk").unwrap();
         copy(&store, &child, &copied, &new(), &Monitor::new()).unwrap();
         delete(&store, &child).unwrap();
         let copied = open(&store, &copied).unwrap();
@@ -466,7 +467,7 @@ mod tests {
     #[test]
     fn a_descriptor_that_names_files_elsewhere_deletes_only_itself() {
         let store = Store::temporary("ds").unwrap();
-        let path = store.path("ds", "a/evil.vmdk").unwrap();
+        let path = store.path(store.first(), "a/evil.vmdk").unwrap();
         store.make_directory(&path.parent(), true).unwrap();
         std::fs::write(store.first().directory.join("kept"), b"x").unwrap();
         let mut descriptor = Descriptor::new(CreateType::Vmfs, 8, "../kept");

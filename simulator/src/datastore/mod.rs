@@ -5,6 +5,7 @@ pub(crate) mod disk;
 mod namespace;
 pub(crate) mod path;
 pub(crate) mod redo_log;
+pub(crate) mod site;
 mod space;
 pub(crate) mod spec;
 mod volume;
@@ -19,6 +20,7 @@ use crate::saved;
 pub(crate) use copy::Copied;
 pub(crate) use namespace::Namespaces;
 use path::DatastorePath;
+use site::Site;
 pub(crate) use space::Allowance;
 use spec::Datastore;
 pub(crate) use volume::Volume;
@@ -57,27 +59,48 @@ impl Store {
     /// Creates a datastore in a temporary directory, which is removed with the simulator.
     #[cfg(test)]
     pub(crate) fn temporary(name: &str) -> Result<Self, (PathBuf, io::Error)> {
-        Self::open(&Datastore::vmfs(name), &[], 0)
+        Self::open(&Datastore::vmfs(name), &[], 1, 0)
     }
 
-    /// Opens the directories of datastores. The first one also contains what is persisted of the
-    /// simulator.
+    /// Opens the directories of the datastores of some datacenters. The first one also contains what
+    /// is persisted of the simulator.
     pub(crate) fn open(
         first: &Datastore,
         others: &[Datastore],
+        datacenters: usize,
         seed: u64,
     ) -> Result<Self, (PathBuf, io::Error)> {
         let kept = first.directory.is_some();
-        let first = Volume::open(first, None, seed)?;
-        let home = first.directory.join(saved::DIRECTORY).join("datastores");
-        let home = kept.then_some(&*home);
-        let others = others
-            .iter()
-            .zip(1..)
-            .map(|(other, number)| Volume::open(other, home, seed.wrapping_add(number << 32)));
+        let site = Site::new(first.datacenter.unwrap_or(0));
+        let own = Volume::open(first, site, None, seed)?;
+        let private = own.directory.join(saved::DIRECTORY);
+        let mut volumes = Vec::new();
+        for datacenter in 0..datacenters {
+            let here = std::iter::once(first).chain(others);
+            let here = here.filter(|spec| spec.is_in(datacenter));
+            for spec in here {
+                if std::ptr::eq(spec, first) && site == Site::new(datacenter) {
+                    continue;
+                }
+                let mut spec = spec.clone();
+                let home = match datacenter {
+                    0 => private.join("datastores"),
+                    number => {
+                        if spec.datacenter.is_none() {
+                            spec.directory = None;
+                        }
+                        private.join("datacenters").join(number.to_string())
+                    }
+                };
+                let home = kept.then_some(&*home);
+                let number = volumes.len() as u64 + 1;
+                let seed = seed.wrapping_add(number << 32);
+                volumes.push(Volume::open(&spec, Site::new(datacenter), home, seed)?);
+            }
+        }
         let store = Self {
-            others: others.collect::<Result<_, _>>()?,
-            first,
+            others: volumes,
+            first: own,
         };
         let mut directories: Vec<_> = store.volumes().map(|volume| &volume.directory).collect();
         directories.sort_unstable();
@@ -100,9 +123,15 @@ impl Store {
         &self.first
     }
 
-    /// Returns the datastore with a name.
-    pub(crate) fn named(&self, name: &str) -> Option<&Volume> {
-        self.volumes().find(|volume| volume.name == name)
+    /// Returns the first datastore of a datacenter.
+    pub(crate) fn first_in(&self, site: Site) -> Option<&Volume> {
+        self.volumes().find(|volume| volume.site == site)
+    }
+
+    /// Returns the datastore with a name in a datacenter.
+    pub(crate) fn named(&self, site: Site, name: &str) -> Option<&Volume> {
+        self.volumes()
+            .find(|volume| volume.site == site && volume.name == name)
     }
 
     /// Returns the datastore with a reference.
@@ -113,7 +142,8 @@ impl Store {
 
     /// Returns the datastore of a path. Paths are only created for datastores that exist.
     pub(crate) fn volume(&self, path: &DatastorePath) -> &Volume {
-        self.named(path.datastore()).unwrap_or(&self.first)
+        self.named(path.site(), path.datastore())
+            .unwrap_or(&self.first)
     }
 
     /// Returns the reference of the datastore of a path.
@@ -136,14 +166,15 @@ impl Store {
         self.volumes().for_each(Volume::remove_temporary);
     }
 
-    /// Parses a path such as `[datastore1] a/b.vmx`.
-    pub(crate) fn parse(&self, text: &str) -> Result<DatastorePath, Fault> {
-        let path = DatastorePath::parse(text).ok_or_else(|| fault::invalid_datastore_path(text))?;
+    /// Parses a path such as `[datastore1] a/b.vmx` in a datacenter.
+    pub(crate) fn parse(&self, site: Site, text: &str) -> Result<DatastorePath, Fault> {
+        let path =
+            DatastorePath::parse(site, text).ok_or_else(|| fault::invalid_datastore_path(text))?;
         let kept = path
             .parts()
             .first()
             .is_some_and(|part| part.eq_ignore_ascii_case(saved::DIRECTORY));
-        if self.named(path.datastore()).is_some() && !kept {
+        if self.named(site, path.datastore()).is_some() && !kept {
             Ok(self.resolve(path))
         } else {
             Err(fault::invalid_datastore_path(text))
@@ -175,9 +206,9 @@ impl Store {
         Ok(())
     }
 
-    /// Returns the datastore path of a file, given its path relative to the datastore.
-    pub(crate) fn path(&self, datastore: &str, relative: &str) -> Result<DatastorePath, Fault> {
-        self.parse(&format!("[{datastore}] {relative}"))
+    /// Returns the path of a file, given its datastore and its path relative to that.
+    pub(crate) fn path(&self, volume: &Volume, relative: &str) -> Result<DatastorePath, Fault> {
+        self.parse(volume.site, &format!("[{}] {relative}", volume.name))
     }
 
     /// Returns the path of a file in the file system of a host.
@@ -185,20 +216,37 @@ impl Store {
         format!("{VOLUMES}{}/{}", self.volume(path).mount(), path.relative())
     }
 
-    /// Returns the datastore and the relative path of a file, given its path in the file system of a
-    /// host. The name in the path is that of the datastore or of its directory; a name that is
-    /// neither, such as that of a previous simulator, stands for the datastore `otherwise`.
+    /// Returns the datastore and the relative path of a file that a file at `home` refers to by a path
+    /// in the file system of a host. The name in the path is that of a datastore in the same
+    /// datacenter, or of its directory; a name that is neither, such as that of a previous simulator,
+    /// stands for the datastore of `home`.
     ///
     /// `None` if the path is not in a datastore.
     pub(crate) fn located<'t>(
         &'t self,
         file: &'t str,
-        otherwise: &'t str,
-    ) -> Option<(&'t str, &'t str)> {
+        home: &DatastorePath,
+    ) -> Option<(&'t Volume, &'t str)> {
         let (name, relative) = file.strip_prefix(VOLUMES)?.split_once('/')?;
-        let mut volumes = self.volumes();
+        let mut volumes = self.volumes().filter(|volume| volume.site == home.site());
         let found = volumes.find(|volume| volume.name == name || volume.mount() == name);
-        Some((found.map_or(otherwise, |volume| &volume.name), relative))
+        Some((found.unwrap_or_else(|| self.volume(home)), relative))
+    }
+
+    /// Returns the datastore and the relative path of a file, given its path in the file system of a
+    /// host. Only in a datacenter, the name in the path may be that of the datastore.
+    pub(crate) fn mounted<'s, 'f>(
+        &'s self,
+        site: Option<Site>,
+        file: &'f str,
+    ) -> Option<(&'s Volume, &'f str)> {
+        let (name, relative) = file.strip_prefix(VOLUMES)?.split_once('/')?;
+        let mut volumes = self
+            .volumes()
+            .filter(|volume| site.is_none_or(|site| volume.site == site));
+        let is_it =
+            |volume: &&Volume| volume.mount() == name || site.is_some() && volume.name == name;
+        Some((volumes.find(is_it)?, relative))
     }
 
     /// Returns the path of a file in the file system of the simulator's own host.

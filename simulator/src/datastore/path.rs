@@ -2,16 +2,20 @@
 
 use std::fmt;
 
+use super::site::Site;
+
 /// A path in a datastore, `[datastore1] a/b.vmx`. It cannot refer to a file outside of the
 /// datastore.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct DatastorePath {
+    site: Site,
     datastore: String,
     parts: Vec<String>,
 }
 
 impl DatastorePath {
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    /// Parses a path in a datacenter.
+    pub(crate) fn parse(site: Site, text: &str) -> Option<Self> {
         let (datastore, relative) = text.trim().strip_prefix('[')?.split_once(']')?;
         if datastore.is_empty() {
             return None;
@@ -26,9 +30,15 @@ impl DatastorePath {
             return None;
         }
         Some(Self {
+            site,
             datastore: datastore.to_owned(),
             parts,
         })
+    }
+
+    /// Returns the datacenter of the datastore.
+    pub(crate) const fn site(&self) -> Site {
+        self.site
     }
 
     pub(crate) fn datastore(&self) -> &str {
@@ -48,9 +58,14 @@ impl DatastorePath {
         self.parts.is_empty()
     }
 
+    /// Returns whether this path and another one are on the same datastore.
+    pub(crate) fn is_near(&self, other: &Self) -> bool {
+        self.site == other.site && self.datastore == other.datastore
+    }
+
     /// Returns whether this path is that of a directory, or leads to something in the directory.
     pub(crate) fn is_below(&self, directory: &Self) -> bool {
-        self.datastore == directory.datastore && self.parts.starts_with(&directory.parts)
+        self.is_near(directory) && self.parts.starts_with(&directory.parts)
     }
 
     /// Returns the path of the top-level directory in this path.
@@ -126,11 +141,16 @@ mod tests {
 
     #[test]
     fn paths_are_read_and_written() {
-        let path = DatastorePath::parse("[datastore1] a//b/./c.vmx").unwrap();
+        let path = DatastorePath::parse(Site::FIRST, "[datastore1] a//b/./c.vmx").unwrap();
         assert_eq!(path.to_string(), "[datastore1] a/b/c.vmx");
         assert_eq!(path.parent().to_string(), "[datastore1] a/b");
         assert_eq!(path.sibling("d").to_string(), "[datastore1] a/b/d");
-        assert_eq!(DatastorePath::parse("[x]").unwrap().to_string(), "[x]");
+        assert_eq!(
+            DatastorePath::parse(Site::FIRST, "[x]")
+                .unwrap()
+                .to_string(),
+            "[x]"
+        );
         for bad in [
             "",
             "a/b",
@@ -143,16 +163,25 @@ mod tests {
             "[ds] a\u{a0}/",
             "[ds] ./ a",
         ] {
-            assert_eq!(DatastorePath::parse(bad), None, "{bad}");
+            assert_eq!(DatastorePath::parse(Site::FIRST, bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn a_path_belongs_to_a_datacenter() {
+        let parse = |site| DatastorePath::parse(Site::new(site), "[ds] a/b").unwrap();
+        assert_eq!(parse(1), parse(1));
+        assert_ne!(parse(0), parse(1));
+        assert!(parse(1).is_below(&parse(1).parent()));
+        assert!(!parse(1).is_below(&parse(0).parent()));
     }
 
     proptest! {
         #[test]
         fn no_path_leads_out(text in any::<String>()) {
-            if let Some(path) = DatastorePath::parse(&format!("[ds] {text}")) {
+            if let Some(path) = DatastorePath::parse(Site::FIRST, &format!("[ds] {text}")) {
                 assert!(path.parts().iter().all(|p| !p.is_empty() && p != ".." && !p.contains('/')));
-                assert_eq!(DatastorePath::parse(&path.to_string()), Some(path));
+                assert_eq!(DatastorePath::parse(Site::FIRST, &path.to_string()), Some(path));
             }
         }
     }

@@ -98,10 +98,11 @@ pub(crate) fn has_children(store: &Store, path: &DatastorePath) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
+    use crate::datastore::site::Site;
 
     #[test]
     fn redo_logs_are_known_by_their_names() {
-        let path = |name| DatastorePath::parse(&format!("[ds] {name}")).unwrap();
+        let path = |name| DatastorePath::parse(Site::FIRST, &format!("[ds] {name}")).unwrap();
         for (child, parent, expected) in [
             ("a/a-000001.vmdk", "a/a.vmdk", true),
             ("a/a-000012.vmdk", "a/a-000001.vmdk", true),
@@ -119,7 +120,7 @@ mod tests {
     #[test]
     fn a_redo_log_gets_the_first_free_name_and_is_merged() {
         let store = Store::temporary("ds").unwrap();
-        let base = store.path("ds", "a.vmdk").unwrap();
+        let base = store.path(store.first(), "a.vmdk").unwrap();
         let new = New {
             uuid: "60 00 C2 9a".into(),
             thin: true,

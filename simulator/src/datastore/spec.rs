@@ -23,6 +23,8 @@ pub struct Datastore {
     pub(crate) kind: DatastoreKind,
     pub(crate) capacity: Option<u64>,
     pub(crate) directory: Option<PathBuf>,
+    /// The position of the datacenter; `None` for one in every datacenter.
+    pub(crate) datacenter: Option<usize>,
 }
 
 /// The type of a datastore.
@@ -62,6 +64,7 @@ impl Datastore {
             kind,
             capacity: None,
             directory: None,
+            datacenter: None,
         }
     }
 
@@ -78,14 +81,45 @@ impl Datastore {
     }
 
     /// Sets the directory of the files; it is created if it does not exist, and kept. No two
-    /// datastores can have the same directory.
+    /// datastores can have the same directory, so it is used in the first datacenter, or in the one
+    /// that [`datacenter`](Self::datacenter) sets.
     ///
     /// Default: a temporary directory, removed with the simulator. If the first datastore of a
     /// simulator has a directory, the others are kept as well, in its subdirectory
-    /// `.vsphere-simulator/datastores`.
+    /// `.vsphere-simulator/datastores`, or `.vsphere-simulator/datacenters/NUMBER` for those in
+    /// other datacenters than the first.
     pub fn directory(mut self, directory: impl Into<PathBuf>) -> Self {
         self.directory = Some(directory.into());
         self
+    }
+
+    /// Sets the datacenter that has the datastore, by its number from 0. Default: each datacenter has
+    /// its own datastore with this description, as in vcsim.
+    ///
+    /// ```
+    /// use simulator::{Datastore, Simulator, Topology};
+    ///
+    /// # async fn start() -> Result<(), Box<dyn std::error::Error>> {
+    /// let simulator = Simulator::builder()
+    ///     .topology(Topology::vcenter().datacenters(2))
+    ///     .datastore(Datastore::vmfs("local"))
+    ///     .add_datastore(Datastore::nfs("images", "nas.example.com", "/export").datacenter(1))
+    ///     .start()
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub const fn datacenter(mut self, number: usize) -> Self {
+        self.datacenter = Some(number);
+        self
+    }
+
+    /// Returns whether a datacenter has the datastore.
+    pub(crate) const fn is_in(&self, datacenter: usize) -> bool {
+        match self.datacenter {
+            Some(own) => own == datacenter,
+            None => true,
+        }
     }
 
     /// Returns whether the name can be part of a datastore path.

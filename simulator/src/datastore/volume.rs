@@ -7,6 +7,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use vim25::{Ref, mo};
 
 use super::namespace::Namespaces;
+use super::site::Site;
 use super::space;
 use super::spec::{Datastore, DatastoreKind};
 use crate::ids::Ids;
@@ -17,6 +18,7 @@ const SALT: u64 = 0x7653_414e;
 /// One datastore.
 #[derive(Debug)]
 pub(crate) struct Volume {
+    pub(crate) site: Site,
     pub(crate) name: String,
     pub(crate) kind: DatastoreKind,
     pub(crate) directory: PathBuf,
@@ -41,6 +43,7 @@ impl Volume {
     /// simulator. `home` is where datastores without a directory are kept, if they are.
     pub(super) fn open(
         spec: &Datastore,
+        site: Site,
         home: Option<&Path>,
         seed: u64,
     ) -> Result<Self, (PathBuf, io::Error)> {
@@ -70,6 +73,7 @@ impl Volume {
             _ => None,
         };
         Ok(Self {
+            site,
             namespaces,
             name: spec.name.clone(),
             kind: spec.kind.clone(),

@@ -13,6 +13,7 @@ use super::kind::Kind;
 use super::slot::{assign_unit, new_key, set_bus};
 use super::{Devices, chain, destroy_files, disk, int, key, network};
 use crate::datastore::path::DatastorePath;
+use crate::datastore::site::Site;
 use crate::fault;
 use crate::world::Transaction;
 
@@ -47,8 +48,9 @@ pub(crate) fn apply(
 
 /// Deletes the disks that a change created, and shrinks those that it grew.
 pub(crate) fn undo(tx: &Transaction<'_>, outcome: &Outcome) {
-    let files: Vec<String> = outcome.made.iter().map(ToString::to_string).collect();
-    destroy_files(tx, &files);
+    for path in &outcome.made {
+        destroy_files(tx, path.site(), &[path.to_string()]);
+    }
     for (path, bytes) in outcome.grown.iter().rev() {
         if let Err(fault) = crate::datastore::disk::extend(&tx.shared().store, path, *bytes) {
             tracing::warn!(%path, %fault, "a disk remains larger than the API reports");
@@ -84,7 +86,7 @@ fn apply_all(
                 add(tx, devices, index, spec, home, on, &mut renamed, outcome)?;
             }
             Some(VirtualDeviceConfigSpecOperation::Edit) => {
-                edit(tx, devices, index, spec, on, outcome)?;
+                edit(tx, devices, index, spec, (home.site(), on), outcome)?;
             }
             Some(VirtualDeviceConfigSpecOperation::Remove) => {
                 remove(devices, index, &spec, on, outcome)?;
@@ -139,13 +141,13 @@ fn add(
             let made = disk::prepare(tx, index, &mut device, spec.file_operation.as_ref(), home)?;
             outcome.made.extend(made);
         }
-        Kind::Network => network::prepare(tx, index, &mut device)?,
+        Kind::Network => network::prepare(tx, index, home.site(), &mut device)?,
         Kind::Cdrom | Kind::Serial | Kind::Parallel | Kind::Floppy => {
             connectable(index, &mut device)?;
         }
         _ => {}
     }
-    check_iso(tx, index, &device)?;
+    check_iso(tx, home.site(), &device)?;
     let number = devices
         .iter()
         .filter(|other| Kind::of(other) == kind)
@@ -180,7 +182,7 @@ fn edit(
     devices: &mut Devices,
     index: usize,
     spec: VirtualDeviceConfigSpec,
-    on: bool,
+    (site, on): (Site, bool),
     outcome: &mut Outcome,
 ) -> Result<(), Fault> {
     let at = position(devices, index, &spec.device)?;
@@ -205,13 +207,13 @@ fn edit(
     let mut device = spec.device;
     match kind {
         Kind::Disk => {
-            let grown = disk::edit(tx, index, &old, &mut device)?;
+            let grown = disk::edit(tx, index, site, &old, &mut device)?;
             outcome.grown.extend(grown);
         }
-        Kind::Network => network::prepare(tx, index, &mut device)?,
+        Kind::Network => network::prepare(tx, index, site, &mut device)?,
         _ => {}
     }
-    check_iso(tx, index, &device)?;
+    check_iso(tx, site, &device)?;
     let kept: VirtualDevice = old
         .view::<VirtualDevice>()
         .map(|device| (*device).clone())
@@ -304,11 +306,7 @@ fn connectable(index: usize, device: &mut Poly<VirtualDevice>) -> Result<(), Fau
 }
 
 /// Checks that the image of a CD drive exists.
-fn check_iso(
-    tx: &Transaction<'_>,
-    index: usize,
-    device: &Poly<VirtualDevice>,
-) -> Result<(), Fault> {
+fn check_iso(tx: &Transaction<'_>, site: Site, device: &Poly<VirtualDevice>) -> Result<(), Fault> {
     if Kind::of(device) != Kind::Cdrom {
         return Ok(());
     }
@@ -316,8 +314,7 @@ fn check_iso(
     if file.is_empty() {
         return Ok(());
     }
-    let path = tx.shared().store.parse(&file)?;
-    let _ = index;
+    let path = tx.shared().store.parse(site, &file)?;
     if path.is_root() || tx.shared().store.exists(&path) {
         Ok(())
     } else {

@@ -11,6 +11,7 @@ use super::kind::Kind;
 use crate::datastore::disk::{self, New};
 use crate::datastore::path::DatastorePath;
 use crate::datastore::redo_log;
+use crate::datastore::site::Site;
 use crate::datastore::{Store, Volume};
 use crate::fault;
 use crate::guest::DiskMode;
@@ -53,6 +54,7 @@ pub(super) fn prepare(
     let store = &tx.shared().store;
     let wanted = backing.base.datastore.as_ref();
     let wanted = wanted.and_then(|wanted| store.referenced(wanted.value()));
+    let wanted = wanted.filter(|wanted| wanted.site == home.site());
     let mut path = place(store, &backing.base.file_name, wanted, home)?;
     let mut made = None;
     let on_disk = match operation {
@@ -62,7 +64,7 @@ pub(super) fn prepare(
                 .as_ref()
                 .map(|parent| parent.file_name.clone());
             let parent = match parent.filter(|name| !name.is_empty()) {
-                Some(name) => Some(store.parse(&name)?),
+                Some(name) => Some(store.parse(home.site(), &name)?),
                 None if asked == 0 => {
                     return Err(fault::invalid_device(index, "the disk has no capacity"));
                 }
@@ -129,17 +131,19 @@ pub(crate) fn is_in_snapshots(device: &Poly<VirtualDevice>) -> bool {
     Kind::of(device) == Kind::Disk && !mode.starts_with("independent")
 }
 
-/// Continues a disk in a new redo log. Returns the path of the redo log.
+/// Continues a disk of a machine in a datacenter in a new redo log. Returns the path of the redo log.
 pub(crate) fn branch(
     tx: &mut Transaction<'_>,
+    site: Site,
     device: &mut Poly<VirtualDevice>,
 ) -> Result<DatastorePath, Fault> {
     let cid = tx.ids().cid();
     let store = &tx.shared().store;
-    let parent = store.parse(&super::text(device, "backing.fileName").unwrap_or_default())?;
+    let file = super::text(device, "backing.fileName").unwrap_or_default();
+    let parent = store.parse(site, &file)?;
     let path = redo_log::create(store, &parent, cid)?;
     if let Err(fault) = attach(tx, device, &path) {
-        destroy_files(tx, &[path.to_string()]);
+        destroy_files(tx, site, &[path.to_string()]);
         return Err(fault);
     }
     Ok(path)
@@ -176,6 +180,7 @@ pub(crate) fn attach(
 pub(super) fn edit(
     tx: &Transaction<'_>,
     index: usize,
+    site: Site,
     old: &Poly<VirtualDevice>,
     new: &mut Poly<VirtualDevice>,
 ) -> Result<Option<(DatastorePath, u64)>, Fault> {
@@ -209,7 +214,7 @@ pub(super) fn edit(
         }
         let name = super::text(old, "backing.fileName").unwrap_or_default();
         let store = &tx.shared().store;
-        let path = store.parse(&name)?;
+        let path = store.parse(site, &name)?;
         disk::extend(store, &path, bytes(asked))?;
         grown = Some((path, bytes(had)));
     }
@@ -230,19 +235,19 @@ fn place(
     home: &DatastorePath,
 ) -> Result<DatastorePath, Fault> {
     let directory = home.parent().relative();
-    let mut datastore = wanted.map_or(home.datastore(), |wanted| &*wanted.name);
+    let mut volume = wanted.unwrap_or_else(|| store.volume(home));
     let path;
     if !given.trim().is_empty() {
         path = match given.trim_start().starts_with('[') {
-            true => store.parse(given)?,
-            false => store.path(home.datastore(), &format!("{directory}/{given}"))?,
+            true => store.parse(home.site(), given)?,
+            false => store.path(store.volume(home), &format!("{directory}/{given}"))?,
         };
         if !path.is_root() {
             return Ok(path);
         }
-        datastore = path.datastore();
+        volume = store.volume(&path);
     }
-    let home = store.path(datastore, &format!("{directory}/{}", home.file_name()))?;
+    let home = store.path(volume, &format!("{directory}/{}", home.file_name()))?;
     let name = home.file_name();
     let stem = name.strip_suffix(".vmx").unwrap_or(name);
     let mut path = home.sibling(&format!("{stem}.vmdk"));
@@ -267,11 +272,11 @@ pub(crate) fn hint(path: &DatastorePath, parent: &DatastorePath) -> String {
 
 /// Resolves the parent hint of a descriptor.
 fn resolve(store: &Store, path: &DatastorePath, hint: &str) -> Result<DatastorePath, Fault> {
-    if let Some((datastore, relative)) = store.located(hint, path.datastore()) {
-        return store.path(datastore, relative);
+    if let Some((volume, relative)) = store.located(hint, path) {
+        return store.path(volume, relative);
     }
     if let Some(rooted) = hint.strip_prefix('/') {
-        return store.path(path.datastore(), rooted);
+        return store.path(store.volume(path), rooted);
     }
     let mut parts = path.parent().parts().to_vec();
     for part in hint.split('/') {
@@ -281,7 +286,7 @@ fn resolve(store: &Store, path: &DatastorePath, hint: &str) -> Result<DatastoreP
             part => parts.push(part.to_owned()),
         }
     }
-    store.path(path.datastore(), &parts.join("/"))
+    store.path(store.volume(path), &parts.join("/"))
 }
 
 /// Returns the parents of a disk, the direct parent first.
@@ -380,12 +385,12 @@ pub(crate) fn parents_asked(changes: &[Poly<VirtualDeviceConfigSpec>]) -> Vec<St
     changes.iter().filter_map(parent).collect()
 }
 
-/// Deletes the files of disks. Missing files are ignored.
-pub(crate) fn destroy_files(tx: &Transaction<'_>, files: &[String]) {
+/// Deletes the files of disks in a datacenter. Missing files are ignored.
+pub(crate) fn destroy_files(tx: &Transaction<'_>, site: Site, files: &[String]) {
     let store = &tx.shared().store;
     for file in files {
         let deleted = store
-            .parse(file)
+            .parse(site, file)
             .and_then(|path| disk::delete(store, &path));
         if let Err(fault) = deleted {
             tracing::debug!(file, %fault, "a disk was not deleted");
@@ -429,13 +434,13 @@ mod tests {
             ("a/b.vmdk", "c.vmdk", "../c.vmdk"),
         ] {
             let (child, parent) = (
-                store.path("ds", child).unwrap(),
-                store.path("ds", parent).unwrap(),
+                store.path(store.first(), child).unwrap(),
+                store.path(store.first(), parent).unwrap(),
             );
             assert_eq!(hint(&child, &parent), expected);
             assert_eq!(resolve(&store, &child, expected).unwrap(), parent);
         }
-        let child = store.path("ds", "a/b.vmdk").unwrap();
+        let child = store.path(store.first(), "a/b.vmdk").unwrap();
         for (hint, parent) in [
             ("/x/c.vmdk", Some("x/c.vmdk")),
             ("/vmfs/volumes/ds/x/c.vmdk", Some("x/c.vmdk")),
@@ -444,7 +449,7 @@ mod tests {
             let found = resolve(&store, &child, hint).ok();
             assert_eq!(
                 found,
-                parent.map(|parent| store.path("ds", parent).unwrap()),
+                parent.map(|parent| store.path(store.first(), parent).unwrap()),
                 "{hint}"
             );
         }

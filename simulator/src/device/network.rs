@@ -4,16 +4,18 @@ use vim25::types::{
     VirtualDevice, VirtualDeviceBackingInfo, VirtualDeviceConnectInfo, VirtualEthernetCard,
     VirtualEthernetCardDistributedVirtualPortBackingInfo, VirtualEthernetCardNetworkBackingInfo,
 };
-use vim25::{Fault, Poly};
+use vim25::{Fault, Poly, Ref};
 
+use crate::datastore::site::Site;
 use crate::fault;
-use crate::model::{distributed_switch, network};
+use crate::model::{distributed_switch, entity, network};
 use crate::world::Transaction;
 
-/// Checks and completes a network card.
+/// Checks and completes a network card of a machine in a datacenter.
 pub(super) fn prepare(
     tx: &mut Transaction<'_>,
     index: usize,
+    site: Site,
     device: &mut Poly<VirtualDevice>,
 ) -> Result<(), Fault> {
     let malformed = |_| fault::invalid_device(index, "the network card is incomplete");
@@ -22,7 +24,7 @@ pub(super) fn prepare(
     let card = device.base::<VirtualEthernetCard>().map_err(malformed)?;
     let given = card.as_ref().and_then(|card| card.backing.as_ref());
     if let Some(given) = given {
-        backing = Some(resolve(tx, index, given)?);
+        backing = Some(resolve(tx, index, site, given)?);
     }
     device
         .modify::<VirtualEthernetCard>(|card| {
@@ -58,6 +60,7 @@ pub(super) fn prepare(
 fn resolve(
     tx: &Transaction<'_>,
     index: usize,
+    site: Site,
     given: &Poly<VirtualDeviceBackingInfo>,
 ) -> Result<Poly<VirtualDeviceBackingInfo>, Fault> {
     let malformed = |_| fault::invalid_device(index, "the network card is incomplete");
@@ -66,7 +69,11 @@ fn resolve(
         .get::<VirtualEthernetCardDistributedVirtualPortBackingInfo>()
         .map_err(malformed)?
     {
-        distributed_switch::group_of(tx, &port.port).ok_or_else(missing)?;
+        let group = distributed_switch::group_of(tx, &port.port).ok_or_else(missing)?;
+        let datacenter = entity::datacenter(tx, group.reference())?;
+        if tx.layout().site(&datacenter) != Some(site) {
+            return Err(missing());
+        }
         return Ok(Poly::new(port));
     }
     let named = given.get::<VirtualEthernetCardNetworkBackingInfo>();
@@ -76,8 +83,10 @@ fn resolve(
             "the host has no such network backing",
         ));
     };
-    let found = network::named(tx, &named.device_name)
-        .or_else(|| named.network.clone().filter(|n| tx.object(n).is_ok()));
+    let found = network::named(tx, site, &named.device_name).or_else(|| {
+        let here = |network: &Ref<_>| entity::site(tx, network).is_ok_and(|own| own == site);
+        named.network.clone().filter(here)
+    });
     let found = found.ok_or_else(missing)?;
     tx.object(&found)?.name().clone_into(&mut named.device_name);
     named.network = Some(found);

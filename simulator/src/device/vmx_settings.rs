@@ -264,7 +264,7 @@ struct Placement<'p> {
 impl Placement<'_> {
     /// Returns how the `.vmx` refers to a file: by name in its own directory, otherwise by full path.
     fn relative(self, file: &str) -> String {
-        match DatastorePath::parse(file) {
+        match DatastorePath::parse(self.home.site(), file) {
             Some(path) if path.parent() == self.home.parent() => path.file_name().to_owned(),
             Some(path) => self.store.absolute(&path),
             None => file.to_owned(),

@@ -9,6 +9,7 @@ use vim25::{Fault, Ref, mo};
 use super::{DiskMode, GuestDisk};
 use crate::datastore::disk;
 use crate::datastore::path::DatastorePath;
+use crate::datastore::site::Site;
 use crate::device::{self, Kind};
 use crate::fault;
 use crate::machine::Machine;
@@ -114,10 +115,14 @@ pub(crate) async fn flush_file(shared: &Arc<Shared>, file: &DatastorePath) -> Re
     }
 }
 
-/// Flushes disks that are about to become parents.
-pub(crate) async fn flush_parents(shared: &Arc<Shared>, names: &[String]) -> Result<(), Fault> {
+/// Flushes disks in a datacenter that are about to become parents.
+pub(crate) async fn flush_parents(
+    shared: &Arc<Shared>,
+    site: Site,
+    names: &[String],
+) -> Result<(), Fault> {
     for name in names.iter().filter(|name| !name.is_empty()) {
-        flush_file(shared, &shared.store.parse(name)?).await?;
+        flush_file(shared, &shared.store.parse(site, name)?).await?;
     }
     Ok(())
 }
@@ -126,7 +131,7 @@ pub(crate) async fn flush_parents(shared: &Arc<Shared>, names: &[String]) -> Res
 fn owner<'t>(tx: &'t Transaction<'_>, path: &DatastorePath) -> Option<&'t Object> {
     let name = path.to_string();
     let mut found = None;
-    for (object, machine) in tx.disk_owners(&name) {
+    for (object, machine) in tx.disk_owners(path.site(), &name) {
         found = Some(&**object);
         if machine.cycle.is_some() {
             break;
@@ -142,7 +147,7 @@ pub(crate) fn check_unlocked(tx: &Transaction<'_>, file: &DatastorePath) -> Resu
         return Ok(());
     };
     let name = path.to_string();
-    if tx.running_with_disk(&name).next().is_some() {
+    if tx.running_with_disk(path.site(), &name).next().is_some() {
         return Err(fault::file_locked(&name));
     }
     Ok(())
@@ -158,11 +163,12 @@ fn writes(tx: &Transaction<'_>, machine: &Machine, file: &str) -> bool {
 
 /// Checks that a machine can lock its disks for writing and their parents for reading.
 pub(crate) fn check_free(tx: &Transaction<'_>, machine: &Machine) -> Result<(), Fault> {
+    let site = machine.vmx.site();
     for chain in &machine.chains {
         for file in chain {
             // A disk may have one writer, or any number of readers.
-            let is_on = || tx.running_with_disk(file).next().is_some();
-            let mut owners = tx.disk_owners(file);
+            let is_on = || tx.running_with_disk(site, file).next().is_some();
+            let mut owners = tx.disk_owners(site, file);
             if writes(tx, machine, file) && is_on()
                 || owners.any(|(_, other)| other.cycle.is_some() && writes(tx, other, file))
             {
@@ -206,13 +212,14 @@ async fn flush(shared: &Shared, held: Held) -> Result<(), Fault> {
 
 /// Lists the disks of a machine.
 fn disks(shared: &Shared, object: &Object) -> Result<Vec<Held>, Fault> {
-    let ended = Machine::of(object)?.ended.clone();
+    let machine = Machine::of(object)?;
+    let (ended, site) = (machine.ended.clone(), machine.vmx.site());
     let config: VirtualMachineConfigInfo = object.read("config")?;
     let all = &config.hardware.device;
     let disks = all
         .iter()
         .filter(|device| Kind::of(device) == Kind::Disk)
-        .filter_map(|device| GuestDisk::of(shared, all, device))
+        .filter_map(|device| GuestDisk::of(shared, site, all, device))
         .map(|disk| Held {
             disk,
             ended: ended.clone(),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use vim25::Poly;
 use vim25::types::{VirtualDevice, VirtualMachineConfigInfo};
 
+use crate::datastore::site::Site;
 use crate::device::{self, Kind};
 use crate::shared::Shared;
 
@@ -89,7 +90,7 @@ impl GuestHardware {
         Self::default()
     }
 
-    pub(crate) fn of(shared: &Shared, config: &VirtualMachineConfigInfo) -> Self {
+    pub(crate) fn of(shared: &Shared, site: Site, config: &VirtualMachineConfigInfo) -> Self {
         let mut hardware = Self {
             uuid: config.uuid.clone(),
             cpus: u32::try_from(config.hardware.num_cpu).unwrap_or(1),
@@ -101,8 +102,8 @@ impl GuestHardware {
             match Kind::of(device) {
                 Kind::Disk => hardware
                     .disks
-                    .extend(GuestDisk::of(shared, devices, device)),
-                Kind::Cdrom => hardware.cdroms.extend(image(shared, device)),
+                    .extend(GuestDisk::of(shared, site, devices, device)),
+                Kind::Cdrom => hardware.cdroms.extend(image(shared, site, device)),
                 Kind::Serial => hardware.serial_ports += 1,
                 Kind::Network => hardware.nics.push(GuestNic::of(device)),
                 _ => {}
@@ -115,13 +116,13 @@ impl GuestHardware {
 }
 
 /// Returns the image file of a connected CD drive.
-fn image(shared: &Shared, device: &Poly<VirtualDevice>) -> Option<PathBuf> {
+fn image(shared: &Shared, site: Site, device: &Poly<VirtualDevice>) -> Option<PathBuf> {
     let connected = device.node().path("connectable.connected");
     if connected.and_then(|flag| flag.as_bool()) == Some(false) {
         return None;
     }
     let name = device::text(device, "backing.fileName").filter(|name| !name.is_empty())?;
-    let path = shared.store.parse(&name).ok()?;
+    let path = shared.store.parse(site, &name).ok()?;
     (!path.is_root()).then(|| shared.store.file(&path))
 }
 
@@ -146,6 +147,7 @@ impl GuestDisk {
 
     pub(crate) fn of(
         shared: &Shared,
+        site: Site,
         devices: &device::Devices,
         device: &Poly<VirtualDevice>,
     ) -> Option<Self> {
@@ -154,7 +156,7 @@ impl GuestDisk {
             .map(|name| {
                 shared
                     .store
-                    .parse(name)
+                    .parse(site, name)
                     .map(|path| shared.store.file(&path))
             })
             .collect::<Result<Vec<_>, _>>()

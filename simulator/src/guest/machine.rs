@@ -65,7 +65,7 @@ impl GuestMachine {
             vm: vm.clone(),
             cycle: cycle.number,
             shutdown: cycle.shutdown.clone(),
-            hardware: Arc::new(GuestHardware::of(shared, &config)),
+            hardware: Arc::new(GuestHardware::of(shared, machine.vmx.site(), &config)),
             ports: cycle.ports.clone(),
             programs: cycle.programs.clone(),
         };

@@ -1,11 +1,10 @@
-//! The index of the machines by their disks' files.
+//! The index of the machines in a datacenter by their disks' files.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{Values, mark};
 use crate::machine::Machine;
-use crate::object::{Hidden, Object};
 
 /// The values of machines by the files of their disks. Any number of machines can have a disk with
 /// the same parent, so each question has a table of its own; none is answered by a walk through
@@ -21,14 +20,8 @@ pub(super) struct Disks {
 }
 
 impl Disks {
-    /// Applies the change of one object.
-    pub(super) fn update(
-        &mut self,
-        value: &str,
-        before: Option<&Arc<Object>>,
-        after: Option<&Arc<Object>>,
-    ) {
-        let (old, new) = (before.and_then(machine), after.and_then(machine));
+    /// Applies the change of one machine.
+    pub(super) fn update(&mut self, value: &str, old: Option<&Machine>, new: Option<&Machine>) {
         let mut are_same = false;
         if let (Some(old), Some(new)) = (old, new) {
             are_same = old.chains == new.chains && Arc::ptr_eq(&old.snapshots, &new.snapshots);
@@ -73,11 +66,4 @@ impl Disks {
 fn of<'t>(table: &'t HashMap<String, Values>, file: &str) -> impl Iterator<Item = &'t str> {
     let values = table.get(file).into_iter().flatten();
     values.map(|value| &**value)
-}
-
-fn machine(object: &Arc<Object>) -> Option<&Machine> {
-    match &object.hidden {
-        Hidden::Machine(machine) => Some(machine),
-        _ => None,
-    }
 }

@@ -12,6 +12,8 @@ use vim25::AnyRef;
 use vim25::schema::Type;
 
 use self::disks::Disks;
+use crate::datastore::site::Site;
+use crate::machine::Machine;
 use crate::object::{Found, Hidden, Object, SessionKey};
 
 /// The value of a reference. Shorter values come first, so that `vm-9` precedes `vm-10`.
@@ -37,7 +39,8 @@ pub(crate) struct Index {
     /// The values of objects by parent and name.
     names: HashMap<Box<str>, HashMap<Box<str>, Values>>,
     members: HashMap<List, BTreeSet<Key>>,
-    disks: Disks,
+    /// The disks of each datacenter.
+    disks: BTreeMap<Site, Disks>,
     /// The values of objects by their identifying texts.
     texts: HashMap<Text, Values>,
     /// The values of objects that belong to a session.
@@ -80,7 +83,7 @@ impl Index {
             }
         }
         self.update_name(value, before, after);
-        self.disks.update(value, before, after);
+        self.update_disks(value, before, after);
         self.update_texts(value, before, after);
         self.update_owner(value, before, after);
         let old = before.map(|object| lists(object)).unwrap_or_default();
@@ -102,6 +105,24 @@ impl Index {
             }
         }
         changed
+    }
+
+    fn update_disks(
+        &mut self,
+        value: &str,
+        before: Option<&Arc<Object>>,
+        after: Option<&Arc<Object>>,
+    ) {
+        let (old, new) = (before.and_then(machine), after.and_then(machine));
+        let site = |machine: Option<&Machine>| machine.map(|machine| machine.vmx.site());
+        let (from, to) = (site(old), site(new));
+        if let Some(site) = from.filter(|_| from != to) {
+            self.disks.entry(site).or_default().update(value, old, None);
+        }
+        if let Some(site) = to {
+            let old = old.filter(|_| from == to);
+            self.disks.entry(site).or_default().update(value, old, new);
+        }
     }
 
     fn update_name(
@@ -219,19 +240,29 @@ impl Index {
 
     /// Iterates over the values of the machines with a disk whose chain contains a file, now or in
     /// a snapshot.
-    pub(crate) fn disk_users(&self, file: &str) -> impl Iterator<Item = &str> {
-        self.disks.users(file)
+    pub(crate) fn disk_users(&self, site: Site, file: &str) -> impl Iterator<Item = &str> {
+        let disks = self.disks.get(&site).into_iter();
+        disks.flat_map(move |disks| disks.users(file))
     }
 
     /// Iterates over the values of the machines to which a file is attached, not only as a parent.
-    pub(crate) fn disk_owners(&self, file: &str) -> impl Iterator<Item = &str> {
-        self.disks.owners(file)
+    pub(crate) fn disk_owners(&self, site: Site, file: &str) -> impl Iterator<Item = &str> {
+        let disks = self.disks.get(&site).into_iter();
+        disks.flat_map(move |disks| disks.owners(file))
     }
 
     /// Iterates over the values of the machines that are on and have a disk whose chain contains a
     /// file.
-    pub(crate) fn running_with_disk(&self, file: &str) -> impl Iterator<Item = &str> {
-        self.disks.running(file)
+    pub(crate) fn running_with_disk(&self, site: Site, file: &str) -> impl Iterator<Item = &str> {
+        let disks = self.disks.get(&site).into_iter();
+        disks.flat_map(move |disks| disks.running(file))
+    }
+}
+
+fn machine(object: &Arc<Object>) -> Option<&Machine> {
+    match &object.hidden {
+        Hidden::Machine(machine) => Some(machine),
+        _ => None,
     }
 }
 

@@ -127,6 +127,24 @@ impl Loaded {
         })
     }
 
+    /// Returns the number of the datacenter that an object is in; `None` if the folders between them
+    /// were not saved.
+    pub(crate) fn datacenter_of(&self, object: &LoadedObject) -> Option<usize> {
+        let parent = |object: &LoadedObject| -> Option<AnyRef> { object.get("parent")?.get().ok() };
+        let mut above = parent(object)?;
+        // More folders than objects are a cycle.
+        for _ in &self.objects {
+            let mut datacenters = self.all("Datacenter");
+            let is_it = |own: &LoadedObject| own.reference == above;
+            if let Some(position) = datacenters.position(is_it) {
+                return Some(position);
+            }
+            let next = self.objects.iter().find(|own| own.reference == above)?;
+            above = parent(next)?;
+        }
+        None
+    }
+
     /// Describes the datastores. Their files were not saved, so they are empty.
     pub(crate) fn datastores(&self) -> Result<Vec<Datastore>, LoadError> {
         let mut found: Vec<Datastore> = Vec::new();
@@ -142,7 +160,14 @@ impl Loaded {
                 "vsan" => Datastore::vsan(name),
                 _ => Datastore::vmfs(name),
             };
-            if found.iter().any(|other| other.name == datastore.name) {
+            let datastore = match self.datacenter_of(object) {
+                Some(number) => datastore.datacenter(number),
+                None => datastore.datacenter(0),
+            };
+            let is_same = |other: &Datastore| {
+                other.name == datastore.name && other.datacenter == datastore.datacenter
+            };
+            if found.iter().any(is_same) {
                 let words = format!("another datastore has the name {}", datastore.name);
                 return Err(object.refuse(words));
             }

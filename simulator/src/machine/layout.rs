@@ -12,6 +12,7 @@ use vim25::types::{
 
 use super::Machine;
 use crate::datastore::Store;
+use crate::datastore::site::Site;
 use crate::device::{self, Kind};
 use crate::snapshot;
 use crate::world::Transaction;
@@ -27,6 +28,7 @@ pub(super) fn of(
 ) -> VirtualMachineFileLayoutEx {
     let mut files = Files {
         store: &tx.shared().store,
+        site: machine.vmx.site(),
         keys: HashMap::new(),
         list: Vec::new(),
     };
@@ -61,6 +63,7 @@ pub(super) fn of(
 
 struct Files<'s> {
     store: &'s Store,
+    site: Site,
     keys: HashMap<String, i32>,
     list: Vec<VirtualMachineFileLayoutExFileInfo>,
 }
@@ -72,7 +75,7 @@ impl Files<'_> {
             return *key;
         }
         let key = i32::try_from(self.list.len()).unwrap_or(i32::MAX);
-        let path = self.store.parse(&name).ok();
+        let path = self.store.parse(self.site, &name).ok();
         let metadata = path.and_then(|path| std::fs::metadata(self.store.file(&path)).ok());
         let size = metadata.map_or(0, |metadata| metadata.len());
         self.list.push(VirtualMachineFileLayoutExFileInfo {

@@ -109,10 +109,10 @@ fn datastores<'s>(
 ) -> Vec<&'s Volume> {
     let devices = config.hardware.device.iter().flat_map(device::chain);
     let files = devices.chain(machine.snapshots.files().cloned());
-    let paths = files.filter_map(|file| DatastorePath::parse(&file));
+    let paths = files.filter_map(|file| DatastorePath::parse(machine.vmx.site(), &file));
     let mut found: Vec<&Volume> = Vec::new();
     for path in std::iter::once(machine.vmx.clone()).chain(paths) {
-        if let Some(volume) = store.named(path.datastore())
+        if let Some(volume) = store.named(path.site(), path.datastore())
             && found.iter().all(|other| other.name != volume.name)
         {
             found.push(volume);

@@ -168,9 +168,10 @@ pub(crate) fn refresh(tx: &mut Transaction<'_>, vm: &Ref<mo::VirtualMachine>) ->
             all
         });
     let store = &tx.shared().store;
+    let site = machine.vmx.site();
     let datastores = config.datastore_url.iter();
     let datastores: Vec<Ref<mo::Datastore>> = datastores
-        .filter_map(|pair| Some(store.named(&pair.name)?.reference()))
+        .filter_map(|pair| Some(store.named(site, &pair.name)?.reference()))
         .collect();
     let object = tx.edit(vm)?;
     object.put("runtime", &runtime);

@@ -261,8 +261,8 @@ struct Files<'f> {
 impl Files<'_> {
     /// Returns the datastore path of a file that the `.vmx` refers to.
     fn path(self, file: &str) -> String {
-        match self.store.located(file, self.vmx.datastore()) {
-            Some((datastore, relative)) => format!("[{datastore}] {relative}"),
+        match self.store.located(file, self.vmx) {
+            Some((volume, relative)) => format!("[{}] {relative}", volume.name),
             None if file.is_empty() || file.starts_with('/') => String::new(),
             None => self.vmx.sibling(file).to_string(),
         }

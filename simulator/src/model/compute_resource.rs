@@ -17,6 +17,7 @@ use crate::world::Transaction;
 
 /// Parameters of a new compute resource.
 pub(super) struct Compute<'c> {
+    pub(super) folder: &'c Ref<mo::Folder>,
     pub(super) value: &'c str,
     pub(super) name: &'c str,
     /// The value of the root pool.
@@ -28,8 +29,8 @@ pub(super) struct Compute<'c> {
 }
 
 pub(super) fn build(tx: &mut Transaction<'_>, compute: &Compute<'_>) {
-    let folder = tx.layout().host_folder();
-    let parent = Some(folder.upcast());
+    let folder = compute.folder;
+    let parent = Some(entity::any(folder));
     let mut object = match compute.cluster {
         Some(_) => entity::new::<mo::ClusterComputeResource>(compute.value, compute.name, parent),
         None => entity::new::<mo::ComputeResource>(compute.value, compute.name, parent),
@@ -94,7 +95,7 @@ pub(super) fn build(tx: &mut Transaction<'_>, compute: &Compute<'_>) {
         },
         compute.value,
     );
-    if let Ok(folder) = tx.edit(&folder) {
+    if let Ok(folder) = tx.edit(folder) {
         let _ = folder.edit_list("childEntity", |children| children.push(own));
     }
 }

@@ -1,40 +1,48 @@
-//! The datacenter. Every server has one, with four folders.
+//! Datacenters, each with four folders. An ESXi host has one.
 
 use vim25::types::{
     ClusterAttemptedVmInfo, ClusterNotAttemptedVmInfo, ClusterPowerOnVmResult,
     DatacenterConfigInfo, LocalizedMethodFault,
 };
-use vim25::{AnyRef, Ref, mo};
+use vim25::{AnyRef, Fault, Ref, mo};
 
-use super::{entity, virtual_machine};
+use super::{entity, folder, virtual_machine};
+use crate::datastore::site::Site;
 use crate::fault;
-use crate::invocation::{Answer, Invocation, value};
+use crate::invocation::{Answer, Invocation, nothing, value};
+use crate::layout::DatacenterLayout;
 use crate::task;
 use crate::world::Transaction;
 
-/// The name of the datacenter of a vCenter.
-pub(crate) const NAME: &str = "DC0";
+/// Returns the name of a datacenter of the initial inventory.
+pub(super) fn name(tx: &Transaction<'_>, site: Site) -> String {
+    match tx.layout().is_vcenter {
+        true => format!("DC{}", site.position()),
+        false => "ha-datacenter".to_owned(),
+    }
+}
 
-pub(super) fn build(tx: &mut Transaction<'_>) {
-    let layout = tx.layout();
-    let name = if layout.is_vcenter {
-        NAME
-    } else {
-        "ha-datacenter"
-    };
-    let mut datacenter = entity::new::<mo::Datacenter>(
-        layout.datacenter().value(),
-        name,
-        Some(layout.root().upcast()),
-    );
-    datacenter.put("vmFolder", &layout.vm_folder());
-    datacenter.put("hostFolder", &layout.host_folder());
-    datacenter.put("datastoreFolder", &layout.datastore_folder());
-    datacenter.put("networkFolder", &layout.network_folder());
+/// Creates a datacenter with its folders in a folder.
+pub(super) fn build(
+    tx: &mut Transaction<'_>,
+    own: &DatacenterLayout,
+    name: &str,
+    parent: &Ref<mo::Folder>,
+) -> Result<(), Fault> {
+    let mut datacenter =
+        entity::new::<mo::Datacenter>(own.datacenter.value(), name, Some(entity::any(parent)));
+    datacenter.put("vmFolder", &own.vm_folder);
+    datacenter.put("hostFolder", &own.host_folder);
+    datacenter.put("datastoreFolder", &own.datastore_folder);
+    datacenter.put("networkFolder", &own.network_folder);
     datacenter.put("datastore", &Vec::<AnyRef>::new());
     datacenter.put("network", &Vec::<AnyRef>::new());
     datacenter.put("configuration", &DatacenterConfigInfo::default());
     tx.insert(datacenter);
+    folder::build_in(tx, own);
+    let child = entity::any(&own.datacenter);
+    tx.edit(parent)?
+        .edit_list("childEntity", |children| children.push(child))
 }
 
 pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
@@ -47,7 +55,42 @@ pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
                 Err(fault::not_implemented())
             })
         }
+        "Destroy_Task" if inv.tx.layout().is_vcenter => destroy(inv),
+        "Rename_Task" if inv.tx.layout().is_vcenter => rename(inv),
         _ => return None,
+    })
+}
+
+/// Removes a datacenter, which must be empty.
+fn destroy(inv: &mut Invocation<'_, '_>) -> Answer {
+    let this = inv.this.clone();
+    task::begin(inv, &this.clone(), "Datacenter.destroy", move |tx| {
+        let object = tx.object(&this)?.clone();
+        let mut gone = vec![this.clone()];
+        for name in ["vmFolder", "hostFolder", "datastoreFolder", "networkFolder"] {
+            let folder: AnyRef = object.read(name)?;
+            let children: Vec<AnyRef> = tx.object(&folder)?.list("childEntity")?;
+            if !children.is_empty() || !tx.members(folder.value(), "childEntity").is_empty() {
+                return Err(fault::resource_in_use(object.name()));
+            }
+            gone.push(folder);
+        }
+        let parent = object.parent().ok_or_else(fault::not_supported)?;
+        tx.edit(&parent)?
+            .edit_list("childEntity", |list| list.retain(|own| *own != this))?;
+        for one in &gone {
+            tx.remove(one);
+        }
+        nothing()
+    })
+}
+
+fn rename(inv: &mut Invocation<'_, '_>) -> Answer {
+    let name: String = inv.arg("newName")?;
+    let this = inv.this.clone();
+    task::begin(inv, &this.clone(), "Datacenter.rename", move |tx| {
+        entity::rename(tx, &this, &name)?;
+        nothing()
     })
 }
 

@@ -23,13 +23,15 @@ const NAME: &str = "DVS0";
 const PORTS: i32 = 8;
 
 /// Returns the name of a port group of the initial inventory.
-pub(super) fn group_name(number: usize) -> String {
-    format!("{}_DVPG{number}", super::DATACENTER)
+pub(super) fn group_name(datacenter: &str, number: usize) -> String {
+    format!("{datacenter}_DVPG{number}")
 }
 
-/// Creates a switch with port groups. All hosts are members of the switch.
+/// Creates a switch with port groups, given the name of its datacenter and the folder. The hosts are
+/// members of the switch.
 pub(super) fn build(
     tx: &mut Transaction<'_>,
+    (datacenter, folder): (&str, &Ref<mo::Folder>),
     groups: usize,
     hosts: &[HostLayout],
 ) -> Result<(), Fault> {
@@ -50,9 +52,8 @@ pub(super) fn build(
     let value = format!("dvs-{number}");
     let switch: Ref<mo::DistributedVirtualSwitch> =
         AnyRef::from_wire("VmwareDistributedVirtualSwitch", &value).retype();
-    let folder = tx.layout().network_folder();
     let mut object =
-        entity::new::<mo::VmwareDistributedVirtualSwitch>(&value, NAME, Some(entity::any(&folder)));
+        entity::new::<mo::VmwareDistributedVirtualSwitch>(&value, NAME, Some(entity::any(folder)));
     object.put("uuid", &uuid);
     object.put("capability", &DVSCapability::default());
     let mut references = Vec::new();
@@ -60,21 +61,21 @@ pub(super) fn build(
     let members: Vec<Ref<mo::HostSystem>> = hosts.iter().map(HostLayout::host).collect();
     for number in 0..groups {
         let key = format!("dvportgroup-{}", tx.ids().number());
-        names.push(group_name(number));
+        names.push(group_name(datacenter, number));
         let setting = Poly::<DVPortSetting>::new(VMwareDVSPortSetting::default());
         let spec = DVPortgroupConfigSpec {
-            name: Some(group_name(number)),
+            name: Some(group_name(datacenter, number)),
             default_port_config: Some(setting),
             ..Default::default()
         };
-        group(tx, &key, &spec, &switch, &members)?;
+        group(tx, &key, folder, &spec, &switch, &members)?;
         references.push(Ref::<mo::DistributedVirtualPortgroup>::new(&key));
     }
     describe(&mut object, &uuid, hosts, names);
     object.put("portgroup", &references);
     tx.insert(object);
     let own = entity::any(&switch);
-    tx.edit(&folder)?
+    tx.edit(folder)?
         .edit_list("childEntity", |children| children.push(own))
 }
 
@@ -201,7 +202,8 @@ fn add_group(
     spec: &DVPortgroupConfigSpec,
 ) -> Result<(), Fault> {
     let name = entity::name(spec.name.as_deref().unwrap_or_default())?;
-    if let Some(other) = entity::child(tx, &tx.layout().network_folder(), &name) {
+    let folder = tx.object(switch)?.parent().unwrap_or_default();
+    if let Some(other) = entity::child(tx, &folder, &name) {
         return Err(fault::duplicate_name(&name, &other));
     }
     let summary: DVSSummary = tx.object(switch)?.read("summary")?;
@@ -210,7 +212,14 @@ fn add_group(
         name: Some(name.clone()),
         ..spec.clone()
     };
-    group(tx, &key, &spec, switch, &summary.host_member)?;
+    group(
+        tx,
+        &key,
+        &folder.retype(),
+        &spec,
+        switch,
+        &summary.host_member,
+    )?;
     let own = entity::any(&Ref::<mo::DistributedVirtualPortgroup>::new(&key));
     list_group(
         tx,
@@ -261,6 +270,7 @@ fn list_group(
 fn group(
     tx: &mut Transaction<'_>,
     key: &str,
+    folder: &Ref<mo::Folder>,
     spec: &DVPortgroupConfigSpec,
     switch: &Ref<mo::DistributedVirtualSwitch>,
     members: &[Ref<mo::HostSystem>],
@@ -269,10 +279,9 @@ fn group(
     let setting = spec.default_port_config.clone();
     let setting =
         setting.unwrap_or_else(|| Poly::<DVPortSetting>::new(VMwareDVSPortSetting::default()));
-    let folder = tx.layout().network_folder();
     let reference: Ref<mo::DistributedVirtualPortgroup> = Ref::new(key);
     let mut object =
-        entity::new::<mo::DistributedVirtualPortgroup>(key, name, Some(entity::any(&folder)));
+        entity::new::<mo::DistributedVirtualPortgroup>(key, name, Some(entity::any(folder)));
     object.put("key", &key.to_owned());
     object.put(
         "summary",
@@ -303,7 +312,7 @@ fn group(
     object.put("vm", &Vec::<AnyRef>::new());
     tx.insert(object);
     let own = entity::any(&reference);
-    network::register(tx, &own)?;
+    network::register(tx, folder, &own)?;
     for host in members {
         network::list(tx, &own, host, true)?;
     }

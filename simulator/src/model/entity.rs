@@ -3,6 +3,7 @@
 use vim25::types::ManagedEntityStatus;
 use vim25::{AnyRef, Fault, ManagedObject, Ref, mo};
 
+use crate::datastore::site::Site;
 use crate::fault;
 use crate::object::{Object, Retype};
 use crate::world::Transaction;
@@ -52,6 +53,67 @@ pub(crate) fn name(name: &str) -> Result<String, Fault> {
 pub(super) fn child<T>(tx: &Transaction<'_>, parent: &Ref<T>, name: &str) -> Option<AnyRef> {
     tx.named(parent, name)
         .map(|child| child.reference().clone())
+}
+
+/// Returns the datacenter that an entity is in, or that it is.
+pub(crate) fn datacenter<T>(
+    tx: &Transaction<'_>,
+    entity: &Ref<T>,
+) -> Result<Ref<mo::Datacenter>, Fault> {
+    let mut object = tx.object(entity)?;
+    loop {
+        if object.is_a("Datacenter") {
+            return Ok(object.reference().retype());
+        }
+        let parent = object.parent();
+        object = tx.object(&parent.ok_or_else(fault::not_supported)?)?;
+    }
+}
+
+/// Returns how datastores refer to the datacenter of an entity.
+///
+/// # Errors
+/// Fails with `InvalidDatastore` in a datacenter that was created since the server started: it has
+/// no datastores.
+pub(crate) fn site<T>(tx: &Transaction<'_>, entity: &Ref<T>) -> Result<Site, Fault> {
+    let datacenter = datacenter(tx, entity)?;
+    let site = tx.layout().site(&datacenter);
+    site.ok_or_else(fault::no_datastore)
+}
+
+/// Returns the path of an object in the inventory, below the root folder.
+pub(crate) fn path(tx: &Transaction<'_>, object: &Object) -> String {
+    let mut names = Vec::new();
+    let mut at = Some(object);
+    while let Some(object) = at
+        && let Some(parent) = object.parent()
+    {
+        names.push(object.name());
+        at = tx.get(parent.value()).map(|parent| &**parent);
+    }
+    names.reverse();
+    names.join("/")
+}
+
+/// Returns how datastores refer to the datacenter with a path in the inventory. A server with a single
+/// datacenter needs no path.
+pub(crate) fn site_at(tx: &Transaction<'_>, wanted: Option<&str>) -> Option<Site> {
+    let mut all = tx.all("Datacenter");
+    let found = match wanted.map(|path| path.trim_matches('/')) {
+        Some(wanted) => all.find(|one| path(tx, one) == wanted),
+        None => all.next().filter(|_| all.next().is_none()),
+    };
+    tx.layout().site(found?.reference())
+}
+
+/// Returns the entity with a name in a folder or the folders below.
+pub(crate) fn below<T>(tx: &Transaction<'_>, folder: &Ref<T>, name: &str) -> Option<AnyRef> {
+    if let Some(found) = child(tx, folder, name) {
+        return Some(found);
+    }
+    let children: Vec<AnyRef> = tx.object(folder).ok()?.list("childEntity").ok()?;
+    let mut folders = children.iter().filter(|own| own.type_name() == "Folder");
+    folders.find_map(|folder| below(tx, folder, name))
 }
 
 /// Renames an entity; the name must be unique among its siblings.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use vim25::Fault;
 
+use super::file_argument;
 use crate::datastore::path::DatastorePath;
 use crate::datastore::{Copied, Store, disk};
 use crate::fault;
@@ -26,8 +27,8 @@ pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
 fn make_directory(inv: &mut Invocation<'_, '_>) -> Answer {
     let name: String = inv.arg("name")?;
     let parents: Option<bool> = inv.arg("createParentDirectories")?;
+    let path = file_argument::path(inv, "name", "datacenter")?;
     let store = &inv.tx.shared().store;
-    let path = store.parse(&name)?;
     if path.is_root() {
         return Err(fault::file_exists(&name));
     }
@@ -39,8 +40,7 @@ fn make_directory(inv: &mut Invocation<'_, '_>) -> Answer {
 }
 
 fn delete(inv: &mut Invocation<'_, '_>) -> Answer {
-    let name: String = inv.arg("name")?;
-    let path = inv.tx.shared().store.parse(&name)?;
+    let path = file_argument::path(inv, "name", "datacenter")?;
     let this = inv.this.clone();
     task::begin_long(inv, &this, "FileManager.deleteFile", |shared| async move {
         let disks = disks_below(&shared.store, &path);
@@ -81,15 +81,13 @@ fn disks_below(store: &Store, path: &DatastorePath) -> Vec<DatastorePath> {
 
 /// Returns the source, the destination, and whether to overwrite.
 fn ends(inv: &Invocation<'_, '_>) -> Result<(DatastorePath, DatastorePath, bool), Fault> {
-    let source: String = inv.arg("sourceName")?;
-    let destination: String = inv.arg("destinationName")?;
     let force: Option<bool> = inv.arg("force")?;
-    let store = &inv.tx.shared().store;
-    Ok((
-        store.parse(&source)?,
-        store.parse(&destination)?,
-        force.unwrap_or(false),
-    ))
+    let (source, destination) = file_argument::ends(
+        inv,
+        ("sourceName", "sourceDatacenter"),
+        ("destinationName", "destinationDatacenter"),
+    )?;
+    Ok((source, destination, force.unwrap_or(false)))
 }
 
 fn move_file(inv: &mut Invocation<'_, '_>) -> Answer {
@@ -100,7 +98,7 @@ fn move_file(inv: &mut Invocation<'_, '_>) -> Answer {
         for disk in &disks {
             guest::flush_file(&shared, disk).await?;
         }
-        let is_near = source.datastore() == destination.datastore();
+        let is_near = source.is_near(&destination);
         let copied = match is_near {
             true => None,
             false => Some(copied(&shared, &source, &destination, force).await?),

@@ -3,96 +3,66 @@
 use vim25::types::VirtualMachineConfigSpec;
 use vim25::{AnyRef, Fault, Ref, mo};
 
-use super::entity;
 use super::virtual_machine::{self, Placement};
+use super::{datacenter, entity};
 use crate::device;
 use crate::fault;
 use crate::guest;
 use crate::invocation::{Answer, Invocation, nothing, value};
+use crate::layout::DatacenterLayout;
 use crate::object::Retype;
 use crate::task;
 use crate::world::Transaction;
 
-/// The parameters of a fixed folder: reference, name, parent, child types and children.
-type Layout = (
-    Ref<mo::Folder>,
-    &'static str,
-    Option<AnyRef>,
-    &'static [&'static str],
-    Vec<AnyRef>,
-);
+/// The child types of the folders of a vCenter's datacenter: of machines, hosts, datastores and
+/// networks. A folder of an ESXi host cannot contain folders.
+const TYPES: [&[&str]; 4] = [
+    &["Folder", "VirtualMachine", "VirtualApp"],
+    &["Folder", "ComputeResource"],
+    &["Folder", "Datastore", "StoragePod"],
+    &["Folder", "Network", "DistributedVirtualSwitch"],
+];
 
+/// Creates the root folder.
 pub(super) fn build(tx: &mut Transaction<'_>) {
-    let layout = tx.layout();
-    let root = if layout.is_vcenter {
-        "Datacenters"
-    } else {
-        "ha-folder-root"
+    let (name, types): (_, &[&str]) = match tx.layout().is_vcenter {
+        true => ("Datacenters", &["Folder", "Datacenter"]),
+        false => ("ha-folder-root", &["Datacenter"]),
     };
-    let types: &[&'static [&'static str]; 4] = if layout.is_vcenter {
-        &[
-            &["Folder", "VirtualMachine", "VirtualApp"],
-            &["Folder", "ComputeResource"],
-            &["Folder", "Datastore", "StoragePod"],
-            &["Folder", "Network", "DistributedVirtualSwitch"],
-        ]
-    } else {
-        &[
-            &["VirtualMachine"],
-            &["ComputeResource"],
-            &["Datastore"],
-            &["Network"],
-        ]
-    };
-    let datacenter: AnyRef = layout.datacenter().upcast();
-    let folders: [Layout; 5] = [
-        (
-            layout.root(),
-            root,
-            None,
-            if layout.is_vcenter {
-                &["Folder", "Datacenter"]
-            } else {
-                &["Datacenter"]
-            },
-            vec![datacenter.clone()],
-        ),
-        (
-            layout.vm_folder(),
-            "vm",
-            Some(datacenter.clone()),
-            types[0],
-            vec![],
-        ),
-        (
-            layout.host_folder(),
-            "host",
-            Some(datacenter.clone()),
-            types[1],
-            vec![],
-        ),
-        (
-            layout.datastore_folder(),
-            "datastore",
-            Some(datacenter.clone()),
-            types[2],
-            vec![],
-        ),
-        (
-            layout.network_folder(),
-            "network",
-            Some(datacenter),
-            types[3],
-            vec![],
-        ),
+    let root = tx.layout().root();
+    insert(tx, &root, name, None, types);
+}
+
+/// Creates the four folders of a datacenter.
+pub(super) fn build_in(tx: &mut Transaction<'_>, own: &DatacenterLayout) {
+    let parent = entity::any(&own.datacenter);
+    let folders = [
+        (&own.vm_folder, "vm"),
+        (&own.host_folder, "host"),
+        (&own.datastore_folder, "datastore"),
+        (&own.network_folder, "network"),
     ];
-    for (reference, name, parent, types, children) in folders {
-        let mut folder = entity::new::<mo::Folder>(reference.value(), name, parent);
-        let types: Vec<String> = types.iter().map(|ty| (*ty).to_owned()).collect();
-        folder.put("childType", &types);
-        folder.put("childEntity", &children);
-        tx.insert(folder);
+    for ((folder, name), types) in folders.into_iter().zip(TYPES) {
+        let types = match tx.layout().is_vcenter {
+            true => types,
+            false => types.get(1..2).unwrap_or_default(),
+        };
+        insert(tx, folder, name, Some(parent.clone()), types);
     }
+}
+
+fn insert(
+    tx: &mut Transaction<'_>,
+    folder: &Ref<mo::Folder>,
+    name: &str,
+    parent: Option<AnyRef>,
+    types: &[&str],
+) {
+    let mut object = entity::new::<mo::Folder>(folder.value(), name, parent);
+    let types: Vec<String> = types.iter().map(|ty| (*ty).to_owned()).collect();
+    object.put("childType", &types);
+    object.put("childEntity", &Vec::<AnyRef>::new());
+    tx.insert(object);
 }
 
 pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
@@ -105,6 +75,7 @@ pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
             _ => return None,
         },
         "CreateFolder" => create_folder(inv),
+        "CreateDatacenter" => create_datacenter(inv),
         "MoveIntoFolder_Task" => move_into(inv),
         "Destroy_Task" => destroy(inv),
         "Rename_Task" => rename(inv),
@@ -125,7 +96,7 @@ fn create_vm(inv: &mut Invocation<'_, '_>) -> Answer {
         });
     }
     task::begin_long(inv, &this, "Folder.createVm", |shared| async move {
-        guest::flush_parents(&shared, &parents).await?;
+        guest::flush_parents(&shared, place.site, &parents).await?;
         Transaction::run(&shared, move |tx| {
             virtual_machine::create(tx, &config, &place)
         })
@@ -145,7 +116,10 @@ fn register_vm(inv: &mut Invocation<'_, '_>) -> Answer {
     let pool = match pool {
         Some(pool) => inv.tx.object(&pool)?.reference().retype(),
         // A template has no pool; an ESXi host has only one root pool.
-        None if template || !inv.tx.layout().is_vcenter => Placement::any(inv.tx)?.pool,
+        None if template || !inv.tx.layout().is_vcenter => {
+            let this: Ref<mo::Folder> = inv.this.retype();
+            Placement::any(inv.tx, &this)?.pool
+        }
         None => return Err(fault::invalid_argument("pool")),
     };
     let place = place(inv, &pool, host.as_ref())?;
@@ -181,6 +155,27 @@ fn create_folder(inv: &mut Invocation<'_, '_>) -> Answer {
     value(&make(inv.tx, &this, &name, number)?)
 }
 
+/// Creates a datacenter in a folder of datacenters.
+fn create_datacenter(inv: &mut Invocation<'_, '_>) -> Answer {
+    let name: String = inv.arg("name")?;
+    let name = entity::name(&name)?;
+    let types: Vec<String> = inv.this()?.list("childType")?;
+    if !types.iter().any(|ty| ty == "Datacenter") {
+        return Err(fault::not_supported());
+    }
+    if let Some(other) = entity::child(inv.tx, &inv.this, &name) {
+        return Err(fault::duplicate_name(&name, &other));
+    }
+    let first = inv.tx.ids().number();
+    for _ in 1..DatacenterLayout::NUMBERS {
+        inv.tx.ids().number();
+    }
+    let own = DatacenterLayout::numbered(first);
+    let this: Ref<mo::Folder> = inv.this.retype();
+    datacenter::build(inv.tx, &own, &name, &this)?;
+    value(&own.datacenter)
+}
+
 /// Creates a folder.
 pub(super) fn make(
     tx: &mut Transaction<'_>,
@@ -214,15 +209,20 @@ pub(super) fn make(
     Ok(folder)
 }
 
-/// Moves machines and folders.
+/// Moves entities into the folder that the method is called on.
 fn move_into(inv: &mut Invocation<'_, '_>) -> Answer {
     let list: Vec<AnyRef> = inv.arg("list")?;
     let this = inv.this.clone();
+    let types: Vec<String> = inv.this()?.list("childType")?;
     for entity in &list {
         let object = inv.tx.object(entity)?;
-        if !object.is_a("VirtualMachine") && !object.is_a("Folder") {
+        let is_known = object.is_a("VirtualMachine")
+            || object.is_a("Datacenter")
+            || object.is_a("Folder") && object.list::<String>("childType")? == types;
+        if !is_known || !types.iter().any(|ty| object.is_a(ty)) {
             return Err(fault::not_supported());
         }
+        check_datacenter(inv.tx, entity, &this)?;
     }
     task::begin(inv, &this.clone(), "Folder.moveIntoFolder", move |tx| {
         for entity in &list {
@@ -238,11 +238,16 @@ fn move_into(inv: &mut Invocation<'_, '_>) -> Answer {
                 }
                 above = tx.object(&folder)?.parent();
             }
-            if object.is_a("Folder") {
-                if let Some(old) = object.parent() {
-                    tx.edit(&old)?
-                        .edit_list("childEntity", |list| list.retain(|own| own != entity))?;
-                }
+            let Some(old) = object.parent() else {
+                return Err(fault::not_supported());
+            };
+            if old.type_name() != "Folder" {
+                // The folders of a datacenter cannot be moved.
+                return Err(fault::not_supported());
+            }
+            if !object.is_a("VirtualMachine") {
+                tx.edit(&old)?
+                    .edit_list("childEntity", |list| list.retain(|own| own != entity))?;
                 tx.edit(&this)?
                     .edit_list("childEntity", |list| list.push(entity.clone()))?;
             }
@@ -250,6 +255,19 @@ fn move_into(inv: &mut Invocation<'_, '_>) -> Answer {
         }
         nothing()
     })
+}
+
+/// Checks that an entity and a folder are in the same datacenter. Datacenters and their folders are in
+/// none.
+fn check_datacenter(tx: &Transaction<'_>, entity: &AnyRef, folder: &AnyRef) -> Result<(), Fault> {
+    let (own, to) = (
+        entity::datacenter(tx, entity),
+        entity::datacenter(tx, folder),
+    );
+    match (own, to) {
+        (Ok(own), Ok(to)) if own != to => Err(fault::invalid_folder(folder)),
+        _ => Ok(()),
+    }
 }
 
 /// Removes a folder, which must be empty.

@@ -13,17 +13,21 @@ use vim25::{AnyRef, DataObject, Fault, IsA, Poly, Ref, mo};
 use super::compute_resource::{self, Compute};
 use super::virtual_machine::{self, Placement};
 use super::{
-    datastore, distributed_switch, entity, folder, host_network, host_system, network,
+    datacenter, datastore, distributed_switch, entity, folder, host_network, host_system, network,
     resource_pool, restore,
 };
+use crate::datastore::site::Site;
 use crate::fault;
-use crate::layout::HostLayout;
+use crate::layout::{DatacenterLayout, HostLayout};
 use crate::saved::Saved;
 use crate::topology::Topology;
 use crate::world::Transaction;
 
 /// The name of the network that every host has.
 const NETWORK: &str = "VM Network";
+/// The ids of folders around datacenters are greater than those of everything else that a topology
+/// describes.
+const FOLDERS: u64 = 1_000_000;
 
 pub(super) fn build(
     tx: &mut Transaction<'_>,
@@ -31,19 +35,106 @@ pub(super) fn build(
     saved: Option<&Saved>,
 ) -> Result<Vec<Machine>, Fault> {
     let topology = tx.shared().settings.topology.clone();
-    let mut numbers = 20;
-    let made = if topology.vcenter {
-        vcenter(tx, &topology, thumbprint, &mut numbers)?
-    } else {
-        esx(tx, thumbprint, saved)?
-    };
-    if topology.vcenter {
-        // Ids of objects that are created later are from another range.
-        let (_, drawn) = tx.ids().position();
-        tx.ids().resume(numbers + 1_000, drawn);
+    // The numbers of the datacenters and their folders come first.
+    let datacenters = tx.layout().datacenters().len() as u64;
+    let mut numbers = (1 + DatacenterLayout::NUMBERS * datacenters).max(20);
+    let mut machines = Vec::new();
+    if !topology.vcenter {
+        let home = home(tx, Site::FIRST, false, 0)?;
+        let made = vec![esx(tx, &home, thumbprint, saved)?];
+        return furnish(tx, &home, &made, saved);
     }
+    let mut made = Vec::new();
+    for position in 0..tx.layout().datacenters().len() {
+        let site = Site::new(position);
+        let last = tx.layout().datacenters().len() - position;
+        let is_in_folder = last <= topology.datacenter_folders;
+        let home = home(tx, site, is_in_folder, folders_before(&topology, position))?;
+        let computes = vcenter(tx, &home, thumbprint, &mut numbers)?;
+        made.push((home, computes));
+    }
+    // Ids of objects that are created later are from another range.
+    let (own, drawn) = tx.ids().position();
+    tx.ids().resume(own.max(numbers + 1_000), drawn);
+    for (home, computes) in &made {
+        machines.extend(furnish(tx, home, computes, None)?);
+    }
+    Ok(machines)
+}
+
+/// Where the objects of a datacenter are created.
+struct Home {
+    site: Site,
+    name: String,
+    vm_folder: Ref<mo::Folder>,
+    host_folder: Ref<mo::Folder>,
+    datastore_folder: Ref<mo::Folder>,
+    network_folder: Ref<mo::Folder>,
+}
+
+/// Returns how many of the datacenters before one are in a folder.
+fn folders_before(topology: &Topology, position: usize) -> usize {
+    let outside = topology
+        .datacenters
+        .saturating_sub(topology.datacenter_folders);
+    position.saturating_sub(outside)
+}
+
+/// Creates a datacenter, in a folder or not. `number` is that of the folder.
+fn home(
+    tx: &mut Transaction<'_>,
+    site: Site,
+    is_in_folder: bool,
+    number: usize,
+) -> Result<Home, Fault> {
+    let own = tx.layout().at(site).clone();
+    let name = datacenter::name(tx, site);
+    let root = tx.layout().root();
+    let mut home = Home {
+        site,
+        name,
+        vm_folder: own.vm_folder.clone(),
+        host_folder: own.host_folder.clone(),
+        datastore_folder: own.datastore_folder.clone(),
+        network_folder: own.network_folder.clone(),
+    };
+    if !is_in_folder {
+        datacenter::build(tx, &own, &home.name, &root)?;
+        return Ok(home);
+    }
+    let folder = format!("F{number}");
+    // These ids are in the range of objects that are created later.
+    let make = |tx: &mut Transaction<'_>, parent: &Ref<mo::Folder>| {
+        let (position, drawn) = tx.ids().position();
+        if position < FOLDERS {
+            tx.ids().resume(FOLDERS, drawn);
+        }
+        let id = tx.ids().number();
+        folder::make(tx, parent, &folder, id)
+    };
+    let parent = make(tx, &root)?;
+    datacenter::build(tx, &own, &home.name, &parent)?;
+    for own in [
+        &mut home.vm_folder,
+        &mut home.host_folder,
+        &mut home.datastore_folder,
+        &mut home.network_folder,
+    ] {
+        *own = make(tx, own)?;
+    }
+    Ok(home)
+}
+
+/// Creates the datastores and networks of a datacenter. Returns the machines to create in it.
+fn furnish(
+    tx: &mut Transaction<'_>,
+    home: &Home,
+    made: &[Made],
+    saved: Option<&Saved>,
+) -> Result<Vec<Machine>, Fault> {
+    let topology = tx.shared().settings.topology.clone();
     let hosts: Vec<HostLayout> = made.iter().flat_map(|made| made.hosts.clone()).collect();
-    datastore::build(tx, saved, &hosts)?;
+    datastore::build(tx, saved, (home.site, &home.datastore_folder), &hosts)?;
     if let Some(saved) = saved {
         restore::restore(tx, saved)?;
         return Ok(Vec::new());
@@ -54,19 +145,19 @@ pub(super) fn build(
     }
     let mut card = NETWORK.to_owned();
     if topology.vcenter {
-        distributed_switch::build(tx, topology.port_groups, &hosts)?;
+        let place = (home.name.as_str(), &home.network_folder);
+        distributed_switch::build(tx, place, topology.port_groups, &hosts)?;
         if topology.port_groups > 0 {
-            card = distributed_switch::group_name(0);
+            card = distributed_switch::group_name(&home.name, 0);
         }
-        let parent = tx.layout().vm_folder();
         for number in 0..topology.folders {
             let id = tx.ids().number();
-            folder::make(tx, &parent, &format!("F{number}"), id)?;
+            folder::make(tx, &home.vm_folder, &format!("F{number}"), id)?;
         }
     }
     Ok(made
         .iter()
-        .flat_map(|made| made.machines(&topology, &card))
+        .flat_map(|made| made.machines(home, &topology, &card))
         .collect())
 }
 
@@ -80,11 +171,13 @@ struct Made {
 
 fn esx(
     tx: &mut Transaction<'_>,
+    home: &Home,
     thumbprint: &str,
     saved: Option<&Saved>,
-) -> Result<Vec<Made>, Fault> {
+) -> Result<Made, Fault> {
     let hosts = vec![HostLayout::own()];
     let compute = Compute {
+        folder: &home.host_folder,
         value: "ha-compute-res",
         name: host_system::NAME,
         pool: super::ROOT_POOL,
@@ -100,30 +193,33 @@ fn esx(
         thumbprint,
         uuid,
     )?;
-    Ok(vec![Made {
+    Ok(Made {
         name: "ha-host".into(),
         hosts,
         pools: vec![(None, pool)],
-    }])
+    })
 }
 
+/// Creates the standalone hosts and clusters of a datacenter.
 fn vcenter(
     tx: &mut Transaction<'_>,
-    topology: &Topology,
+    home: &Home,
     thumbprint: &str,
     numbers: &mut u64,
 ) -> Result<Vec<Made>, Fault> {
+    let topology = tx.shared().settings.topology.clone();
     let mut next = || {
         *numbers += 1;
         *numbers
     };
     let mut made = Vec::new();
-    let datacenter = super::DATACENTER;
+    let datacenter = &home.name;
     for number in 0..topology.standalone_hosts {
         let name = format!("{datacenter}_H{number}");
         let hosts = vec![HostLayout::numbered(next())];
         let (domain, pool, browser) = (next(), next(), next());
         let compute = Compute {
+            folder: &home.host_folder,
             value: &format!("domain-s{domain}"),
             name: &name,
             pool: &format!("resgroup-{pool}"),
@@ -148,6 +244,7 @@ fn vcenter(
             .collect();
         let (domain, pool, browser) = (next(), next(), next());
         let compute = Compute {
+            folder: &home.host_folder,
             value: &format!("domain-c{domain}"),
             name: &name,
             pool: &format!("resgroup-{pool}"),
@@ -196,7 +293,7 @@ fn make(
 
 impl Made {
     /// Lists the machines of a topology in this compute resource.
-    fn machines(&self, topology: &Topology, network: &str) -> Vec<Machine> {
+    fn machines(&self, home: &Home, topology: &Topology, network: &str) -> Vec<Machine> {
         let mut machines = Vec::new();
         for (pool_number, pool) in &self.pools {
             for number in 0..topology.machines {
@@ -207,6 +304,8 @@ impl Made {
                 // Without DRS, machines are distributed evenly.
                 let host = self.hosts.get(number % self.hosts.len().max(1));
                 machines.push(Machine {
+                    site: home.site,
+                    folder: home.vm_folder.clone(),
                     name,
                     pool: pool.clone(),
                     host: host.map(HostLayout::host),
@@ -221,6 +320,8 @@ impl Made {
 
 /// A machine that is created when the simulator starts.
 pub(super) struct Machine {
+    site: Site,
+    folder: Ref<mo::Folder>,
     name: String,
     pool: Ref<mo::ResourcePool>,
     host: Option<Ref<mo::HostSystem>>,
@@ -231,9 +332,11 @@ pub(super) struct Machine {
 impl Machine {
     /// Creates the machine, and powers it on if the topology says so.
     pub(super) fn make(&self, tx: &mut Transaction<'_>) -> Result<(), Fault> {
-        let folder = tx.layout().vm_folder();
-        let place = Placement::new(tx, &folder, &self.pool, self.host.as_ref())?;
-        let spec = machine(tx, &self.name, &self.network);
+        let place = Placement::new(tx, &self.folder, &self.pool, self.host.as_ref())?;
+        let datastore = tx.shared().store.first_in(self.site);
+        let datastore = &datastore.ok_or_else(fault::no_datastore)?.name;
+        let card = backing(tx, self.site, &self.network);
+        let spec = machine(datastore, &self.name, card);
         let vm = virtual_machine::create(tx, &spec, &place)?;
         if self.on {
             let vm: Ref<mo::VirtualMachine> = vm.get().map_err(|_| fault::invalid_state())?;
@@ -244,7 +347,11 @@ impl Machine {
 }
 
 /// Returns the specification of a machine with a disk of 10 GiB and a network card.
-fn machine(tx: &Transaction<'_>, name: &str, network: &str) -> VirtualMachineConfigSpec {
+fn machine(
+    datastore: &str,
+    name: &str,
+    network: Poly<VirtualDeviceBackingInfo>,
+) -> VirtualMachineConfigSpec {
     let mut scsi = ParaVirtualSCSIController::default();
     scsi.key = -1;
     scsi.shared_bus = VirtualSCSISharing::NoSharing;
@@ -261,14 +368,14 @@ fn machine(tx: &Transaction<'_>, name: &str, network: &str) -> VirtualMachineCon
     }));
     let mut card = VirtualVmxnet3::default();
     card.key = -3;
-    card.backing = Some(backing(tx, network));
+    card.backing = Some(network);
     VirtualMachineConfigSpec {
         name: Some(name.to_owned()),
         guest_id: Some("otherGuest".into()),
         num_cpus: Some(1),
         memory_mb: Some(32),
         files: Some(Box::new(VirtualMachineFileInfo {
-            vm_path_name: Some(format!("[{}]", tx.shared().store.first().name)),
+            vm_path_name: Some(format!("[{datastore}]")),
             ..Default::default()
         })),
         device_change: vec![
@@ -280,9 +387,8 @@ fn machine(tx: &Transaction<'_>, name: &str, network: &str) -> VirtualMachineCon
     }
 }
 
-fn backing(tx: &Transaction<'_>, network: &str) -> Poly<VirtualDeviceBackingInfo> {
-    let folder = tx.layout().network_folder();
-    let found = entity::child(tx, &folder, network);
+fn backing(tx: &Transaction<'_>, site: Site, network: &str) -> Poly<VirtualDeviceBackingInfo> {
+    let found = network::named(tx, site, network).map(|found| entity::any(&found));
     if let Some(group) = found.and_then(|group| distributed_switch::backing(tx, &group)) {
         return Poly::new(group);
     }

@@ -8,6 +8,7 @@ pub(crate) mod distributed_switch;
 pub(crate) mod entity;
 mod esxcli;
 mod event;
+mod file_argument;
 mod file_manager;
 mod folder;
 pub(crate) mod guest_operations;
@@ -44,7 +45,6 @@ use crate::shared::Shared;
 use crate::task;
 use crate::world::Transaction;
 
-pub(crate) use datacenter::NAME as DATACENTER;
 pub(crate) use disabled_methods::DisabledMethod;
 
 /// Returns the root pool of an ESXi host.
@@ -80,7 +80,6 @@ pub(crate) fn build(
         return Ok(());
     }
     folder::build(&mut tx);
-    datacenter::build(&mut tx);
     let machines = inventory::build(&mut tx, thumbprint, saved)?;
     tx.commit();
     // Use one transaction per machine, so that the indexes contain the machines created

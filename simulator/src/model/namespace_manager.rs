@@ -3,6 +3,7 @@
 use vim25::types::{DirectoryNotEmpty, InvalidDatastore};
 use vim25::{Fault, Ref, mo};
 
+use super::file_argument;
 use crate::datastore::{Namespaces, Volume};
 use crate::fault;
 use crate::invocation::{Answer, Invocation, nothing, value};
@@ -28,7 +29,7 @@ fn create(inv: &mut Invocation<'_, '_>) -> Answer {
         return Err(fault::cannot_create_file(&path));
     };
     let is_bad = |name: &String| {
-        let parsed = store.path(&volume.name, name);
+        let parsed = store.path(volume, name);
         Namespaces::is_uuid(name) || !parsed.is_ok_and(|path| path.parts().len() == 1)
     };
     if name.as_ref().is_some_and(is_bad) {
@@ -43,8 +44,8 @@ fn create(inv: &mut Invocation<'_, '_>) -> Answer {
 fn located<'i>(inv: &'i Invocation<'_, '_>, url: &str) -> Result<(&'i Volume, String), Fault> {
     let path = url.strip_prefix("ds://").unwrap_or(url);
     let store = &inv.tx.shared().store;
-    let found = store.located(path, "");
-    let found = found.and_then(|(name, rest)| Some((store.named(name)?, rest.to_owned())));
+    let site = file_argument::site(inv, "datacenter")?;
+    let found = store.mounted(site, path);
     let (volume, rest) = found.ok_or_else(|| fault::invalid_datastore_path(url))?;
     if volume.namespaces.is_none() {
         let mut detail = InvalidDatastore::default();
@@ -52,14 +53,14 @@ fn located<'i>(inv: &'i Invocation<'_, '_>, url: &str) -> Result<(&'i Volume, St
         detail.name = Some(volume.name.clone());
         return Err(Fault::new("Invalid datastore.", detail));
     }
-    Ok((volume, rest))
+    Ok((volume, rest.to_owned()))
 }
 
 fn delete(inv: &mut Invocation<'_, '_>) -> Answer {
     let url: String = inv.arg("datastorePath")?;
     let (volume, rest) = located(inv, &url)?;
     let store = &inv.tx.shared().store;
-    let path = store.path(&volume.name, &rest)?;
+    let path = store.path(volume, &rest)?;
     if path.parts().len() != 1 {
         return Err(fault::invalid_datastore_path(&url));
     }
@@ -78,7 +79,7 @@ fn convert(inv: &mut Invocation<'_, '_>) -> Answer {
     let url: String = inv.arg("namespaceUrl")?;
     let (volume, rest) = located(inv, &url)?;
     let store = &inv.tx.shared().store;
-    let path = store.path(&volume.name, &rest)?;
+    let path = store.path(volume, &rest)?;
     if !path.top().is_some_and(|top| store.exists(&top)) {
         return Err(fault::invalid_datastore_path(&url));
     }

@@ -4,6 +4,7 @@ use vim25::types::NetworkSummary;
 use vim25::{AnyRef, Fault, Poly, Ref, mo};
 
 use super::{entity, host_network};
+use crate::datastore::site::Site;
 use crate::fault;
 use crate::layout::HostLayout;
 use crate::object::{Object, Retype};
@@ -20,7 +21,8 @@ pub(super) fn build(
 ) -> Result<(), Fault> {
     host_network::attach(tx, layout, name, vlan, switch)?;
     let host = entity::any(&layout.host());
-    let folder = tx.layout().network_folder();
+    let datacenter = entity::datacenter(tx, &host)?;
+    let folder: Ref<mo::Folder> = tx.object(&datacenter)?.read("networkFolder")?;
     if let Some(network) = entity::child(tx, &folder, name) {
         tx.edit(&network)?
             .edit_list("host", |hosts| hosts.push(host.clone()))?;
@@ -46,15 +48,19 @@ pub(super) fn build(
     network.put("vm", &Vec::<AnyRef>::new());
     tx.insert(network);
     let network = entity::any(&reference);
-    register(tx, &network)?;
+    register(tx, &folder, &network)?;
     list(tx, &network, &layout.host(), true)
 }
 
-/// Adds a new network to the lists of the datacenter.
-pub(super) fn register(tx: &mut Transaction<'_>, network: &AnyRef) -> Result<(), Fault> {
-    let (folder, datacenter) = (tx.layout().network_folder(), tx.layout().datacenter());
+/// Adds a new network to the lists of its folder and its datacenter.
+pub(super) fn register(
+    tx: &mut Transaction<'_>,
+    folder: &Ref<mo::Folder>,
+    network: &AnyRef,
+) -> Result<(), Fault> {
+    let datacenter = entity::datacenter(tx, folder)?;
     let add = |list: &mut Vec<AnyRef>| list.push(network.clone());
-    tx.edit(&folder)?.edit_list("childEntity", add)?;
+    tx.edit(folder)?.edit_list("childEntity", add)?;
     tx.edit(&datacenter)?.edit_list("network", add)
 }
 
@@ -64,7 +70,8 @@ pub(super) fn remove(
     layout: &HostLayout,
     name: &str,
 ) -> Result<(), Fault> {
-    let network = named(tx, name).ok_or_else(|| fault::not_found_key(name))?;
+    let datacenter = entity::datacenter(tx, &layout.host())?;
+    let network = named_in(tx, &datacenter, name).ok_or_else(|| fault::not_found_key(name))?;
     if !tx.members(network.value(), "vm").is_empty() {
         return Err(fault::resource_in_use(name));
     }
@@ -82,7 +89,8 @@ pub(super) fn remove(
 
 /// Removes a network that no host has from the inventory.
 pub(super) fn forget(tx: &mut Transaction<'_>, gone: &AnyRef) -> Result<(), Fault> {
-    let (folder, datacenter) = (tx.layout().network_folder(), tx.layout().datacenter());
+    let datacenter = entity::datacenter(tx, gone)?;
+    let folder = tx.object(gone)?.parent().unwrap_or_default();
     let drop = |list: &mut Vec<AnyRef>| list.retain(|other| other != gone);
     tx.edit(&folder)?.edit_list("childEntity", drop)?;
     tx.edit(&datacenter)?.edit_list("network", drop)?;
@@ -99,11 +107,20 @@ pub(super) fn forget(tx: &mut Transaction<'_>, gone: &AnyRef) -> Result<(), Faul
     Ok(())
 }
 
-/// Returns the network with a given name.
-pub(crate) fn named(tx: &Transaction<'_>, name: &str) -> Option<Ref<mo::Network>> {
-    let found = tx.named(&tx.layout().network_folder(), name)?;
-    let is_one = found.is_a("Network");
-    is_one.then(|| found.reference().retype())
+/// Returns the network with a given name in a datacenter.
+pub(crate) fn named(tx: &Transaction<'_>, site: Site, name: &str) -> Option<Ref<mo::Network>> {
+    named_in(tx, &tx.layout().at(site).datacenter, name)
+}
+
+fn named_in(
+    tx: &Transaction<'_>,
+    datacenter: &Ref<mo::Datacenter>,
+    name: &str,
+) -> Option<Ref<mo::Network>> {
+    let folder: Ref<mo::Folder> = tx.object(datacenter).ok()?.read("networkFolder").ok()?;
+    let found = entity::below(tx, &folder, name)?;
+    let is_one = tx.object(&found).is_ok_and(|found| found.is_a("Network"));
+    is_one.then(|| found.retype())
 }
 
 /// Adds a network to the lists of a host and its compute resource, or removes it from them.

@@ -7,6 +7,7 @@ use vim25::{Fault, Ref, mo};
 
 use super::virtual_machine::Placement;
 use super::{host_network, network, resource_pool, virtual_machine};
+use crate::datastore::site::Site;
 use crate::layout::HostLayout;
 use crate::machine::Machine;
 use crate::object::{Object, Retype};
@@ -147,11 +148,12 @@ pub(super) fn restore(tx: &mut Transaction<'_>, saved: &Saved) -> Result<(), Fau
             Ok(pool) => pool.reference().retype(),
             Err(_) => Ref::new(super::ROOT_POOL),
         };
-        let place = Placement::new(tx, &tx.layout().vm_folder(), &pool, None)?;
+        let place = Placement::new(tx, &tx.layout().first().vm_folder, &pool, None)?;
         let store = &tx.shared().store;
         let datastore = machine.datastore.as_ref().unwrap_or(&store.first().name);
+        let path = format!("[{datastore}] {}", machine.vmx);
         let restored = store
-            .path(datastore, &machine.vmx)
+            .parse(Site::FIRST, &path)
             .and_then(|vmx| virtual_machine::restore(tx, &machine.id, &vmx, &place));
         if let Err(fault) = restored {
             tracing::warn!(vmx = machine.vmx, %fault, "a machine is gone from the inventory");

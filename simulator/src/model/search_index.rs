@@ -2,7 +2,8 @@
 
 use vim25::AnyRef;
 
-use super::entity;
+use super::{entity, file_argument, virtual_machine};
+use crate::fault;
 use crate::invocation::{Answer, Invocation, nothing, value};
 
 pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
@@ -51,7 +52,15 @@ fn by_uuid(inv: &mut Invocation<'_, '_>, all: bool) -> Answer {
         (true, false) => "config.uuid",
         (false, _) => "hardware.systemInfo.uuid",
     };
-    let found = identified(inv, path, &uuid);
+    let datacenter: Option<AnyRef> = inv.arg("datacenter")?;
+    let mut found = identified(inv, path, &uuid);
+    if let Some(datacenter) = datacenter.filter(|_| inv.tx.layout().is_vcenter) {
+        inv.tx.object(&datacenter)?;
+        found.retain(|own| {
+            let own = entity::datacenter(inv.tx, own);
+            own.is_ok_and(|own| own.value() == datacenter.value())
+        });
+    }
     if all {
         return value(&found);
     }
@@ -59,12 +68,14 @@ fn by_uuid(inv: &mut Invocation<'_, '_>, all: bool) -> Answer {
 }
 
 fn by_datastore_path(inv: &mut Invocation<'_, '_>) -> Answer {
-    let path: String = inv.arg("path")?;
-    let Ok(path) = inv.tx.shared().store.parse(&path) else {
+    let text: String = inv.arg("path")?;
+    let site = file_argument::site(inv, "datacenter")?;
+    let site = site.ok_or_else(|| fault::invalid_argument("datacenter"))?;
+    let Ok(path) = inv.tx.shared().store.parse(site, &text) else {
         return nothing();
     };
-    let found = identified(inv, "config.files.vmPathName", &path.to_string());
-    found.into_iter().next().map_or_else(nothing, |o| value(&o))
+    let found = virtual_machine::at(inv.tx, &path);
+    found.map_or_else(nothing, |found| value(found.reference()))
 }
 
 fn identified(inv: &Invocation<'_, '_>, path: &'static str, text: &str) -> Vec<AnyRef> {

@@ -7,6 +7,7 @@ use vim25::internal::types::{VirtualDiskInfo, VirtualDiskInfoUnit};
 use vim25::types::{FileBackedVirtualDiskSpec, VirtualDiskSpec};
 use vim25::{Fault, Poly};
 
+use super::file_argument;
 use crate::datastore::disk::{self, New};
 use crate::datastore::path::DatastorePath;
 use crate::device;
@@ -32,13 +33,17 @@ pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
     })
 }
 
-fn path(inv: &Invocation<'_, '_>, argument: &'static str) -> Result<DatastorePath, Fault> {
-    let name: String = inv.arg(argument)?;
-    let path = inv.tx.shared().store.parse(&name)?;
+/// Returns the disk that the arguments `name` and `datacenter` refer to.
+fn path(inv: &Invocation<'_, '_>) -> Result<DatastorePath, Fault> {
+    checked(file_argument::path(inv, "name", "datacenter")?)
+}
+
+/// Checks that a path is that of a disk.
+fn checked(path: DatastorePath) -> Result<DatastorePath, Fault> {
     if path.file_name().ends_with(".vmdk") {
         Ok(path)
     } else {
-        Err(fault::invalid_datastore_path(&name))
+        Err(fault::invalid_datastore_path(&path.to_string()))
     }
 }
 
@@ -52,7 +57,7 @@ fn new(tx: &mut Transaction<'_>, thin: bool) -> New {
 }
 
 fn create(inv: &mut Invocation<'_, '_>) -> Answer {
-    let path = path(inv, "name")?;
+    let path = path(inv)?;
     let spec: Poly<VirtualDiskSpec> = inv.arg("spec")?;
     let malformed = |_| fault::invalid_argument("spec");
     let backed = spec
@@ -80,7 +85,7 @@ fn create(inv: &mut Invocation<'_, '_>) -> Answer {
 }
 
 fn delete(inv: &mut Invocation<'_, '_>) -> Answer {
-    let path = path(inv, "name")?;
+    let path = path(inv)?;
     let this = inv.this.clone();
     let description = "VirtualDiskManager.deleteVirtualDisk";
     task::begin_long(inv, &this, description, |shared| async move {
@@ -103,11 +108,12 @@ fn delete(inv: &mut Invocation<'_, '_>) -> Answer {
 /// Returns the source, the destination, and whether to overwrite.
 fn ends(inv: &Invocation<'_, '_>) -> Result<(DatastorePath, DatastorePath, bool), Fault> {
     let force: Option<bool> = inv.arg("force")?;
-    Ok((
-        path(inv, "sourceName")?,
-        path(inv, "destName")?,
-        force.unwrap_or(false),
-    ))
+    let (from, to) = file_argument::ends(
+        inv,
+        ("sourceName", "sourceDatacenter"),
+        ("destName", "destDatacenter"),
+    )?;
+    Ok((checked(from)?, checked(to)?, force.unwrap_or(false)))
 }
 
 /// Deletes an existing destination if `force` is set.
@@ -170,7 +176,7 @@ fn rename(inv: &mut Invocation<'_, '_>) -> Answer {
     task::begin_long(inv, &this, description, move |shared| async move {
         guest::flush_file(&shared, &from).await?;
         clear(&shared, &to, force).await?;
-        if from.datastore() != to.datastore() {
+        if !from.is_near(&to) {
             return carry(&shared, from, to).await;
         }
         let (source, name) = (from.clone(), to.to_string());
@@ -221,7 +227,7 @@ async fn carry(shared: &Arc<Shared>, from: DatastorePath, to: DatastorePath) -> 
 }
 
 fn extend(inv: &mut Invocation<'_, '_>) -> Answer {
-    let path = path(inv, "name")?;
+    let path = path(inv)?;
     let new: i64 = inv.arg("newCapacityKb")?;
     let bytes = u64::try_from(new).unwrap_or(0).saturating_mul(1_024);
     let this = inv.this.clone();
@@ -241,14 +247,14 @@ fn extend(inv: &mut Invocation<'_, '_>) -> Answer {
 }
 
 fn uuid(inv: &mut Invocation<'_, '_>) -> Answer {
-    let path = path(inv, "name")?;
+    let path = path(inv)?;
     let disk = disk::read(&inv.tx.shared().store, &path)?;
     value(&disk.uuid)
 }
 
 /// Makes a thin disk a thick one. The files of the simulator are sparse in either case.
 fn inflate(inv: &mut Invocation<'_, '_>) -> Answer {
-    let path = path(inv, "name")?;
+    let path = path(inv)?;
     let this = inv.this.clone();
     let description = "VirtualDiskManager.inflateVirtualDisk";
     task::begin(inv, &this, description, move |tx| {
@@ -260,7 +266,7 @@ fn inflate(inv: &mut Invocation<'_, '_>) -> Answer {
 
 /// Describes a disk and, on request, its parents.
 fn info(inv: &mut Invocation<'_, '_>) -> Answer {
-    let path = path(inv, "name")?;
+    let path = path(inv)?;
     let parents: bool = inv.arg("includeParents")?;
     let this = inv.this.clone();
     let description = "VirtualDiskManager.queryVirtualDiskInfo";
@@ -289,7 +295,13 @@ fn info(inv: &mut Invocation<'_, '_>) -> Answer {
 
 /// Creates a disk that continues the content of another one.
 fn create_child(inv: &mut Invocation<'_, '_>) -> Answer {
-    let (child, parent) = (path(inv, "childName")?, path(inv, "parentName")?);
+    // Without a datacenter, the parent is in that of the child.
+    let (child, parent) = file_argument::ends(
+        inv,
+        ("childName", "childDatacenter"),
+        ("parentName", "parentDatacenter"),
+    )?;
+    let (child, parent) = (checked(child)?, checked(parent)?);
     let this = inv.this.clone();
     let description = "VirtualDiskManager.createChildDisk";
     task::begin_long(inv, &this, description, move |shared| async move {

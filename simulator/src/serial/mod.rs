@@ -21,6 +21,7 @@ use vim25::types::{
     VirtualSerialPortURIBackingInfo,
 };
 
+use crate::datastore::site::Site;
 use crate::device::{self, Devices, Kind};
 use crate::shared::Shared;
 use line::End;
@@ -35,6 +36,8 @@ const DRAIN: Duration = Duration::from_secs(2);
 /// The serial ports of one machine, from power-on to power-off.
 #[derive(Clone, Debug)]
 pub(crate) struct Ports {
+    /// The datacenter of the machine.
+    site: Site,
     ports: Arc<[Port]>,
     off: CancellationToken,
 }
@@ -58,17 +61,18 @@ pub(crate) enum Backing {
 }
 
 impl Ports {
-    /// Creates the ports of a machine that is being powered on. They are not connected yet.
-    pub(crate) fn new(shared: &Shared, devices: &Devices) -> Self {
+    /// Creates the ports of a machine in a datacenter that is being powered on. They are not connected yet.
+    pub(crate) fn new(shared: &Shared, site: Site, devices: &Devices) -> Self {
         let ports = devices
             .iter()
             .filter(|device| Kind::of(device) == Kind::Serial)
             .map(|device| Port {
                 number: number(device),
                 line: Arc::new(Line::new()),
-                backing: watch::Sender::new(Backing::of(shared, device)),
+                backing: watch::Sender::new(Backing::of(shared, site, device)),
             });
         Self {
+            site,
             ports: ports.collect(),
             off: shared.stop.child_token(),
         }
@@ -97,7 +101,7 @@ impl Ports {
                 .iter()
                 .find(|port| Kind::of(device) == Kind::Serial && port.number == number(device));
             if let Some(port) = port {
-                let new = Backing::of(shared, device);
+                let new = Backing::of(shared, self.site, device);
                 port.backing.send_if_modified(|old| {
                     let changed = *old != new;
                     *old = new;
@@ -119,7 +123,7 @@ fn number(device: &Poly<VirtualDevice>) -> usize {
 }
 
 impl Backing {
-    fn of(shared: &Shared, device: &Poly<VirtualDevice>) -> Self {
+    fn of(shared: &Shared, site: Site, device: &Poly<VirtualDevice>) -> Self {
         let connected = device.node().path("connectable.connected");
         if connected.and_then(|flag| flag.as_bool()) == Some(false) {
             return Self::Nothing;
@@ -137,7 +141,7 @@ impl Backing {
             };
         }
         if let Ok(Some(file)) = backing.get::<VirtualSerialPortFileBackingInfo>()
-            && let Ok(path) = shared.store.parse(&file.file_name)
+            && let Ok(path) = shared.store.parse(site, &file.file_name)
             && !path.is_root()
         {
             return Self::File(shared.store.file(&path));

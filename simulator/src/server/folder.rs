@@ -25,7 +25,7 @@ use super::soap;
 use super::upload::Upload;
 use crate::datastore::path::DatastorePath;
 use crate::guest;
-use crate::object::Object;
+use crate::model::entity;
 use crate::script::Reaction;
 use crate::shared::Shared;
 use crate::world::Transaction;
@@ -83,14 +83,16 @@ async fn respond(
     if !may(shared, headers) {
         return unauthorized();
     }
-    let known = datacenters(shared).await;
-    let datacenter = place.get("dcPath").map(|path| path.trim_matches('/'));
-    let is_known = |path: &str| known.iter().any(|own| own == path);
+    let datacenter = place.get("dcPath").cloned();
+    let found = Transaction::run(shared, move |tx| {
+        Ok(entity::site_at(tx, datacenter.as_deref()))
+    });
+    let site = found.await.unwrap_or_default();
     let datastore = place.get("dsName").map_or("", String::as_str);
-    if !datacenter.is_none_or(is_known) || shared.store.named(datastore).is_none() {
+    let Some(volume) = site.and_then(|site| shared.store.named(site, datastore)) else {
         return (StatusCode::NOT_FOUND, "no such datastore").into_response();
-    }
-    let Ok(path) = shared.store.path(datastore, path) else {
+    };
+    let Ok(path) = shared.store.path(volume, path) else {
         return (StatusCode::BAD_REQUEST, "the path leaves the datastore").into_response();
     };
     if path.is_root() {
@@ -112,29 +114,6 @@ async fn respond(
         };
         status.into_response()
     })
-}
-
-/// Returns the inventory paths of the datacenters.
-async fn datacenters(shared: &Arc<Shared>) -> Vec<String> {
-    let found = Transaction::run(shared, |tx| {
-        let datacenters = tx.all("Datacenter");
-        Ok(datacenters.map(|one| path_of(tx, one)).collect())
-    });
-    found.await.unwrap_or_default()
-}
-
-/// Returns the path of an object in the inventory, below the root folder.
-fn path_of(tx: &Transaction<'_>, object: &Object) -> String {
-    let mut names = Vec::new();
-    let mut at = Some(object);
-    while let Some(object) = at
-        && let Some(parent) = object.parent()
-    {
-        names.push(object.name());
-        at = tx.get(parent.value()).map(|parent| &**parent);
-    }
-    names.reverse();
-    names.join("/")
 }
 
 /// Sends a file or a range of it. The length of a growing file is fixed at the start.

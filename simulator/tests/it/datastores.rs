@@ -197,36 +197,53 @@ async fn files_move_between_datastores_and_fill_only_their_own() {
     let bench = bench().await;
     let client = &bench.client;
     let files = client.content.file_manager.clone().unwrap();
+    let datacenter: Ref<mo::Datacenter> = typed(client, "DC0").await;
     let local = directory(&bench.simulator, "local");
     std::fs::create_dir_all(local.join("a/inner")).unwrap();
     std::fs::write(local.join("a/inner/file"), vec![7; 100 << 10]).unwrap();
     std::fs::write(local.join("big"), vec![7; 2 << 20]).unwrap();
 
-    let copy: Call<TaskOf<()>> = files.copy_datastore_file("[local] a", "[nas] b").into();
+    let copy: Call<TaskOf<()>> = files
+        .copy_datastore_file("[local] a", "[nas] b")
+        .source_datacenter(&datacenter)
+        .into();
     client.run(copy).await.unwrap();
     assert_eq!(bench.names("nas"), ["b", "b/inner", "b/inner/file"]);
     let free = bench.refreshed(&bench.nas).await.free_space;
     assert!(free <= (1 << 20) - (100 << 10), "{free}");
-    let move_: Call<TaskOf<()>> = files.move_datastore_file("[nas] b", "[local] c").into();
+    let move_: Call<TaskOf<()>> = files
+        .move_datastore_file("[nas] b", "[local] c")
+        .source_datacenter(&datacenter)
+        .into();
     client.run(move_).await.unwrap();
     assert!(bench.names("nas").is_empty());
     assert_eq!(
         std::fs::read(local.join("c/inner/file")).unwrap().len(),
         100 << 10
     );
-    let gone: Call<TaskOf<()>> = files.move_datastore_file("[nas] b", "[local] d").into();
+    let gone: Call<TaskOf<()>> = files
+        .move_datastore_file("[nas] b", "[local] d")
+        .source_datacenter(&datacenter)
+        .into();
     assert!(client.run(gone).await.unwrap_err().is::<FileNotFound>());
 
     // Only `nas` is too small.
-    let full: Call<TaskOf<()>> = files.move_datastore_file("[local] big", "[nas] big").into();
+    let full: Call<TaskOf<()>> = files
+        .move_datastore_file("[local] big", "[nas] big")
+        .source_datacenter(&datacenter)
+        .into();
     let full = client.run(full).await.unwrap_err();
     assert_eq!(full.get::<NoDiskSpace>().unwrap().unwrap().datastore, "nas");
     assert!(local.join("big").exists() && bench.names("nas").is_empty());
     let copy: Call<TaskOf<()>> = files
         .copy_datastore_file("[local] big", "[local] big2")
+        .source_datacenter(&datacenter)
         .into();
     client.run(copy).await.unwrap();
-    let inside: Call<TaskOf<()>> = files.copy_datastore_file("[local] a", "[local] a/b").into();
+    let inside: Call<TaskOf<()>> = files
+        .copy_datastore_file("[local] a", "[local] a/b")
+        .source_datacenter(&datacenter)
+        .into();
     assert!(
         client
             .run(inside)
@@ -243,11 +260,13 @@ async fn files_move_between_datastores_and_fill_only_their_own() {
         .await;
     client.call(vm.unregister_vm()).await.unwrap();
     let disks = client.content.virtual_disk_manager.clone().unwrap();
-    let move_ = disks.move_virtual_disk("[local] vm/vm.vmdk", "[nas] vm.vmdk");
+    let move_ = disks
+        .move_virtual_disk("[local] vm/vm.vmdk", "[nas] vm.vmdk")
+        .source_datacenter(&datacenter);
     client.run::<String>(move_.into()).await.unwrap();
     assert_eq!(bench.first_bytes("nas", "vm.vmdk"), b"disk");
     assert!(!local.join("vm/vm.vmdk").exists() && !local.join("vm/vm-flat.vmdk").exists());
-    let moved = disks.query_virtual_disk_uuid("[nas] vm.vmdk", None);
+    let moved = disks.query_virtual_disk_uuid("[nas] vm.vmdk", Some(&datacenter));
     let moved: String = client.call(moved).await.unwrap();
     let digits = |text: &str| text.replace(|c: char| !c.is_ascii_hexdigit(), "");
     assert_eq!(digits(&moved), digits(&uuid));

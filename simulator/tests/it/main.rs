@@ -11,6 +11,7 @@ mod connecting;
 mod connections;
 mod consistency;
 mod control;
+mod datacenters;
 mod datastores;
 mod devices;
 mod disks;

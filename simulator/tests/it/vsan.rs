@@ -103,9 +103,11 @@ async fn only_the_namespace_manager_makes_top_level_directories() {
     let bench = bench().await;
     let client = &bench.client;
     let files = client.content.file_manager.clone().unwrap();
+    let datacenter: Ref<mo::Datacenter> = typed(client, "DC0").await;
+    let here = Some(&datacenter);
     for parents in [false, true] {
         for path in ["[vsan] a", "[vsan] a/b"] {
-            let make = files.make_directory(path, None, Some(parents));
+            let make = files.make_directory(path, here, Some(parents));
             let fault = client.call(make).await.unwrap_err().fault();
             assert!(fault.is::<CannotCreateFile>(), "{path}: {fault}");
         }
@@ -143,7 +145,7 @@ async fn only_the_namespace_manager_makes_top_level_directories() {
     let local: String = client.get(&bench.local, "summary.url").await;
     let other = convert(format!("{local}/a")).await.unwrap_err().fault();
     assert!(other.is::<InvalidDatastore>());
-    let make = files.make_directory("[vsan] a/b", None, None);
+    let make = files.make_directory("[vsan] a/b", here, None);
     client.call(make).await.unwrap();
     assert_eq!(bench.put("a/b/file").await, 201);
     assert_eq!(bench.put(&format!("{own}/b/file")).await, 200);
@@ -151,7 +153,7 @@ async fn only_the_namespace_manager_makes_top_level_directories() {
     let delete = || client.call(manager.delete_directory(None, &url));
     let full = delete().await.unwrap_err().fault();
     assert!(full.is::<DirectoryNotEmpty>());
-    let inner = files.delete_datastore_file("[vsan] a/b", None);
+    let inner = files.delete_datastore_file("[vsan] a/b", here);
     client.run(inner).await.unwrap();
     delete().await.unwrap();
     assert!(bench.top().await.is_empty());
@@ -217,7 +219,11 @@ async fn machines_move_to_vsan_and_back() {
     assert_eq!(to(&bench.local).await, "[local] vm/vm.vmx");
     assert!(bench.top().await.is_empty());
     let files = client.content.file_manager.clone().unwrap();
-    let move_: Call<TaskOf<()>> = files.move_datastore_file("[local] vm", "[vsan] vm").into();
+    let datacenter: Ref<mo::Datacenter> = typed(client, "DC0").await;
+    let move_: Call<TaskOf<()>> = files
+        .move_datastore_file("[local] vm", "[vsan] vm")
+        .source_datacenter(&datacenter)
+        .into();
     assert!(
         client
             .run(move_)

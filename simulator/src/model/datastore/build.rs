@@ -11,6 +11,7 @@ use vim25::{AnyRef, Fault, Poly, Ref, mo};
 
 use super::signed;
 use crate::datastore::Volume;
+use crate::datastore::site::Site;
 use crate::datastore::spec::DatastoreKind;
 use crate::layout::HostLayout;
 use crate::model::entity;
@@ -21,20 +22,25 @@ use crate::world::Transaction;
 /// Reported capacity in bytes of a datastore without a limit.
 const CAPACITY: i64 = 1 << 40;
 
-/// Creates the datastores. Each is mounted on all hosts.
+/// Creates the datastores of a datacenter in a folder. Each is mounted on all of its hosts.
 pub(in crate::model) fn build(
     tx: &mut Transaction<'_>,
     saved: Option<&Saved>,
+    (site, folder): (Site, &Ref<mo::Folder>),
     hosts: &[HostLayout],
 ) -> Result<(), Fault> {
     let shared = std::sync::Arc::clone(tx.shared());
+    let own = || {
+        let volumes = shared.store.volumes();
+        volumes.filter(|volume| volume.site == site)
+    };
     let mut references = Vec::new();
-    for volume in shared.store.volumes() {
+    for volume in own() {
         identify(tx, volume, saved);
-        insert(tx, volume, hosts);
+        insert(tx, volume, folder, hosts);
         references.push(volume.reference());
     }
-    let mounts: Vec<_> = shared.store.volumes().map(mounted).collect();
+    let mounts: Vec<_> = own().map(mounted).collect();
     for host in hosts {
         let mut browser = Object::new::<mo::HostDatastoreBrowser>(host.browser().value());
         browser.put("datastore", &references);
@@ -47,11 +53,7 @@ pub(in crate::model) fn build(
         };
         let storage: Ref<mo::HostStorageSystem> = Ref::new(&host.id("storageSystem"));
         tx.edit(&storage)?.put("fileSystemVolumeInfo", &volumes);
-        if shared
-            .store
-            .volumes()
-            .any(|volume| volume.namespaces.is_some())
-        {
+        if own().any(|volume| volume.namespaces.is_some()) {
             let vsan: Ref<mo::HostVsanSystem> = Ref::new(&host.id("vsanSystem"));
             tx.edit(&vsan)?.set("config.enabled", &true)?;
         }
@@ -60,14 +62,15 @@ pub(in crate::model) fn build(
             config.file_system_volume = Some(Box::new(volumes));
         })?;
     }
-    list(tx, &references, hosts);
+    list(tx, (site, folder), &references, hosts);
     Ok(())
 }
 
 /// Sets the reference and the UUID of a datastore: those of the host before its restart, if it had
 /// a datastore of this name.
 fn identify(tx: &mut Transaction<'_>, volume: &Volume, saved: Option<&Saved>) {
-    let is_first = volume.name == tx.shared().store.first().name;
+    let first = tx.shared().store.first();
+    let is_first = volume.name == first.name && volume.site == first.site;
     let uuid = saved.and_then(|saved| match is_first {
         true => Some(saved.datastore.clone()),
         false => saved.other_datastores.get(&volume.name).cloned(),
@@ -102,12 +105,17 @@ const fn type_name(volume: &Volume) -> &'static str {
 }
 
 /// Adds a datastore and its browser to the inventory.
-fn insert(tx: &mut Transaction<'_>, volume: &Volume, hosts: &[HostLayout]) {
+fn insert(
+    tx: &mut Transaction<'_>,
+    volume: &Volume,
+    folder: &Ref<mo::Folder>,
+    hosts: &[HostLayout],
+) {
     let reference = volume.reference();
     let id = reference.value();
     let free = volume.free().map_or(CAPACITY / 2, signed);
-    let parent = tx.layout().datastore_folder().upcast();
-    let mut datastore = entity::new::<mo::Datastore>(id, &volume.name, Some(parent));
+    let parent = Some(entity::any(folder));
+    let mut datastore = entity::new::<mo::Datastore>(id, &volume.name, parent);
     let summary = DatastoreSummary {
         datastore: Some(reference.clone()),
         name: volume.name.clone(),
@@ -231,11 +239,16 @@ fn mounted(volume: &Volume) -> HostFileSystemMountInfo {
 }
 
 /// Adds the datastores to the lists of the objects that have access to them.
-fn list(tx: &mut Transaction<'_>, references: &[Ref<mo::Datastore>], hosts: &[HostLayout]) {
+fn list(
+    tx: &mut Transaction<'_>,
+    (site, folder): (Site, &Ref<mo::Folder>),
+    references: &[Ref<mo::Datastore>],
+    hosts: &[HostLayout],
+) {
     let add = |list: &mut Vec<AnyRef>| list.extend(references.iter().map(entity::any));
     let mut holders: Vec<(AnyRef, &'static str)> = vec![
-        (entity::any(&tx.layout().datastore_folder()), "childEntity"),
-        (entity::any(&tx.layout().datacenter()), "datastore"),
+        (entity::any(folder), "childEntity"),
+        (entity::any(&tx.layout().at(site).datacenter), "datastore"),
     ];
     for host in hosts {
         holders.push((entity::any(&host.datastore_system()), "datastore"));

@@ -64,10 +64,14 @@ fn search(inv: &mut Invocation<'_, '_>, below: bool) -> Answer {
     task::begin_long(inv, &this, description, move |shared| async move {
         let searching = tokio::task::spawn_blocking(move || {
             let text = path;
-            let path = shared.store.parse(&text)?;
-            let datastore = shared.store.reference(&path);
+            let store = &shared.store;
+            // All datastores of a browser are in one datacenter, and it cannot see into others.
+            let mut volumes = own.iter().filter_map(|own| store.referenced(own.value()));
+            let site = volumes.next().map(|volume| volume.site);
+            let site = site.ok_or_else(|| fault::invalid_datastore_path(&text))?;
+            let path = store.parse(site, &text)?;
+            let datastore = store.reference(&path);
             if !own.contains(&datastore) {
-                // The browser of a datastore cannot see into another one.
                 return Err(fault::invalid_datastore_path(&text));
             }
             walk(&shared.store, path, &spec, &datastore, below)

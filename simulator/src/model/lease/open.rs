@@ -21,7 +21,7 @@ use crate::fault;
 use crate::guest;
 use crate::invocation::{Answer, Invocation, value};
 use crate::lease::{Device, Direction, Lease};
-use crate::machine;
+use crate::machine::{self, Machine};
 use crate::model::virtual_machine::{self, Placement};
 use crate::object::{Hidden, Object, Retype};
 use crate::script::Reaction;
@@ -57,7 +57,7 @@ pub(in crate::model) fn import(inv: &mut Invocation<'_, '_>) -> Answer {
             folder
         }
         None if inv.tx.layout().is_vcenter => return Err(fault::invalid_argument("folder")),
-        None => inv.tx.layout().vm_folder(),
+        None => inv.tx.layout().first().vm_folder.clone(),
     };
     let pool: Ref<mo::ResourcePool> = match &machine.res_pool_entity {
         Some(pool) => inv.tx.object(pool)?.reference().retype(),
@@ -65,7 +65,8 @@ pub(in crate::model) fn import(inv: &mut Invocation<'_, '_>) -> Answer {
     };
     let place = Placement::new(inv.tx, &folder, &pool, host.as_ref())?;
     let mut spec = machine.config_spec.clone();
-    let datastore = inv.tx.shared().store.first().name.clone();
+    let datastore = inv.tx.shared().store.first_in(place.site);
+    let datastore = datastore.ok_or_else(fault::no_datastore)?.name.clone();
     let named = spec
         .files
         .as_ref()
@@ -299,10 +300,11 @@ fn devices(
             Direction::Export => String::new(),
         };
         let chain = device::chain(disk);
+        let site = Machine::of(tx.object(vm)?)?.vmx.site();
         let path = tx
             .shared()
             .store
-            .parse(chain.first().map_or("", String::as_str))?;
+            .parse(site, chain.first().map_or("", String::as_str))?;
         let bytes = disk.node().get("capacityInBytes");
         let bytes = bytes.and_then(|bytes| bytes.as_i64()).unwrap_or(0);
         devices.push(Device::new(

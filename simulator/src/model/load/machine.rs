@@ -10,6 +10,7 @@ use vim25::{Any, Fault, Ref, Slot, mo};
 use vmx::{Document, ExtraConfig};
 
 use crate::datastore::disk::{self, New};
+use crate::datastore::site::Site;
 use crate::device;
 use crate::fault;
 use crate::load::LoadedObject;
@@ -17,8 +18,12 @@ use crate::machine::{self, Machine, config, properties};
 use crate::object::{Hidden, Object, Retype};
 use crate::world::Transaction;
 
-/// Adds a machine that is off. Returns whether it was on.
-pub(super) fn build(tx: &mut Transaction<'_>, saved: &LoadedObject) -> Result<bool, Fault> {
+/// Adds a machine in a datacenter, off. Returns whether it was on.
+pub(super) fn build(
+    tx: &mut Transaction<'_>,
+    saved: &LoadedObject,
+    site: Site,
+) -> Result<bool, Fault> {
     let vm: Ref<mo::VirtualMachine> = saved.reference.retype();
     let mut object = Object::of(saved.reference.clone());
     super::fill(&mut object, saved);
@@ -45,7 +50,7 @@ pub(super) fn build(tx: &mut Transaction<'_>, saved: &LoadedObject) -> Result<bo
     }
     let path = info.files.vm_path_name.clone().unwrap_or_default();
     let shared = Arc::clone(tx.shared());
-    let vmx = shared.store.parse(&path)?;
+    let vmx = shared.store.parse(site, &path)?;
     if !vmx.file_name().ends_with(".vmx") {
         return Err(fault::invalid_datastore_path(&path));
     }
@@ -71,6 +76,7 @@ pub(super) fn build(tx: &mut Transaction<'_>, saved: &LoadedObject) -> Result<bo
                 .unwrap_or(disk.capacity_in_kb * 1_024);
             make_disk(
                 tx,
+                site,
                 &device::chain(device),
                 u64::try_from(bytes).unwrap_or(0),
             )?;
@@ -96,12 +102,17 @@ fn make_directory(
 }
 
 /// Creates a disk and its parents, unless they exist already.
-fn make_disk(tx: &mut Transaction<'_>, chain: &[String], bytes: u64) -> Result<(), Fault> {
+fn make_disk(
+    tx: &mut Transaction<'_>,
+    site: Site,
+    chain: &[String],
+    bytes: u64,
+) -> Result<(), Fault> {
     let mut parent = None;
     for file in chain.iter().rev() {
         let shared = Arc::clone(tx.shared());
         let store = &shared.store;
-        let path = store.parse(file)?;
+        let path = store.parse(site, file)?;
         if !store.exists(&path) {
             make_directory(tx, &path)?;
             let new = New {

@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use vim25::{AnyRef, Fault, Ref, mo};
 
 use super::{datacenter, entity, folder};
+use crate::datastore::site::Site;
 use crate::fault;
 use crate::load::{Loaded, LoadedObject};
 use crate::object::{Object, Retype};
@@ -68,7 +69,9 @@ pub(super) fn build(
     if loaded.all("Datacenter").next().is_none() {
         // Everything else needs one.
         folder::build(tx);
-        datacenter::build(tx);
+        let own = tx.layout().first().clone();
+        let (name, root) = (datacenter::name(tx, Site::FIRST), tx.layout().root());
+        datacenter::build(tx, &own, &name, &root)?;
     }
     align(tx, loaded);
     root(tx, loaded)?;
@@ -91,7 +94,7 @@ pub(super) fn build(
     }
     let mut running = Vec::new();
     for object in loaded.all("VirtualMachine") {
-        match machine::build(tx, object) {
+        match machine::build(tx, object, site(loaded, object)) {
             Ok(is_on) => {
                 adopt(tx, &object.reference)?;
                 if is_on {
@@ -169,12 +172,18 @@ fn fill(object: &mut Object, saved: &LoadedObject) {
     }
 }
 
+/// Returns the datacenter of a saved object: the first one if the folders between them were not saved.
+fn site(loaded: &Loaded, object: &LoadedObject) -> Site {
+    loaded.datacenter_of(object).map_or(Site::FIRST, Site::new)
+}
+
 /// Connects the datastores of the inventory with the directories of their files.
 fn identify_datastores(tx: &mut Transaction<'_>, loaded: &Loaded) -> Result<(), Fault> {
     let shared = std::sync::Arc::clone(tx.shared());
     for saved in loaded.all("Datastore") {
         let name = saved.text("name", "").unwrap_or_default();
-        let Some(volume) = shared.store.named(&name) else {
+        let site = site(loaded, saved);
+        let Some(volume) = shared.store.named(site, &name) else {
             continue;
         };
         let id = saved.reference.value();
@@ -226,16 +235,17 @@ fn adopt(tx: &mut Transaction<'_>, entity: &AnyRef) -> Result<(), Fault> {
         return Ok(());
     }
     let layout = tx.layout();
+    let first = layout.first();
     let folder = match entity.type_name() {
         "Datacenter" | "Folder" => layout.root(),
-        "ComputeResource" | "ClusterComputeResource" => layout.host_folder(),
-        "VirtualMachine" => layout.vm_folder(),
-        "Datastore" | "StoragePod" => layout.datastore_folder(),
+        "ComputeResource" | "ClusterComputeResource" => first.host_folder.clone(),
+        "VirtualMachine" => first.vm_folder.clone(),
+        "Datastore" | "StoragePod" => first.datastore_folder.clone(),
         "Network"
         | "OpaqueNetwork"
         | "DistributedVirtualPortgroup"
         | "DistributedVirtualSwitch"
-        | "VmwareDistributedVirtualSwitch" => layout.network_folder(),
+        | "VmwareDistributedVirtualSwitch" => first.network_folder.clone(),
         _ => return Err(fault::not_found(&parent)),
     };
     tracing::info!(%entity, %folder, "the parent of an object was not saved");

@@ -1,5 +1,7 @@
 //! From a descriptor to the specification of a machine.
 
+use std::sync::Arc;
+
 use vim25::types::{
     ArrayUpdateOperation, ArrayUpdateSpec, Description, KeyValue, OptionValue,
     OvfCreateImportSpecParams, OvfCreateImportSpecResult, OvfFileItem, OvfInvalidValueReference,
@@ -21,10 +23,12 @@ use vim25::types::{
 use vim25::{Fault, IsA, Poly, Ref, mo};
 
 use super::descriptor::{Descriptor, Item, Property};
+use crate::datastore::Volume;
+use crate::datastore::site::Site;
 use crate::device::Kind;
 use crate::machine;
-use crate::model::network;
-use crate::object::Retype;
+use crate::model::{entity, network};
+use crate::object::{Object, Retype};
 use crate::world::Transaction;
 
 /// The disk provisionings that exist; the disks of the simulator are thin in any case.
@@ -77,6 +81,8 @@ struct Controller {
 
 struct Import<'a, 'c> {
     tx: &'a Transaction<'c>,
+    /// The datacenter of the machine.
+    site: Site,
     descriptor: &'a Descriptor,
     params: &'a OvfCreateImportSpecParams,
     spec: VirtualMachineConfigSpec,
@@ -93,10 +99,11 @@ pub(super) fn specification(
     descriptor: &Descriptor,
     params: &OvfCreateImportSpecParams,
     pool: &Ref<mo::ResourcePool>,
-    datastore: &str,
+    datastore: &Volume,
 ) -> OvfCreateImportSpecResult {
     let mut import = Import {
         tx,
+        site: datastore.site,
         descriptor,
         params,
         spec: VirtualMachineConfigSpec::default(),
@@ -106,7 +113,7 @@ pub(super) fn specification(
         errors: Vec::new(),
         warnings: descriptor.warnings.clone(),
     };
-    import.general(datastore);
+    import.general(&datastore.name);
     let option = match &*params.deployment_option {
         "" => descriptor.default_option(),
         chosen => chosen,
@@ -581,9 +588,15 @@ impl Import<'_, '_> {
             .find(|own| own.name == name);
         let chosen = match mapped {
             Some(mapped) => mapped.network.clone(),
-            None => network::named(self.tx, name).or_else(|| {
-                let mut all = self.tx.all("Network");
-                all.next().map(|network| network.reference().retype())
+            None => network::named(self.tx, self.site, name).or_else(|| {
+                let here = |network: &&Arc<Object>| {
+                    let own = entity::site(self.tx, network.reference());
+                    own.is_ok_and(|own| own == self.site)
+                };
+                self.tx
+                    .all("Network")
+                    .find(here)
+                    .map(|network| network.reference().retype())
             })?,
         };
         let object = self.tx.object(&chosen).ok()?;

@@ -20,6 +20,7 @@ use vim25::{Poly, Ref, mo};
 use self::descriptor::Descriptor;
 use crate::fault;
 use crate::invocation::{Answer, Invocation, value};
+use crate::model::entity;
 use crate::object::Object;
 
 /// The id of the manager.
@@ -119,7 +120,13 @@ fn import(inv: &mut Invocation<'_, '_>) -> Answer {
     let text: String = inv.arg("ovfDescriptor")?;
     let pool: Ref<mo::ResourcePool> = inv.object_arg("resourcePool")?;
     let datastore: Ref<mo::Datastore> = inv.object_arg("datastore")?;
-    let datastore: String = inv.tx.object(&datastore)?.read("name")?;
+    let site = entity::site(inv.tx, &pool)?;
+    let volume = inv.tx.shared().store.referenced(datastore.value());
+    let volume = volume.filter(|volume| volume.site == site);
+    let datacenter = &inv.tx.layout().at(site).datacenter;
+    let volume = volume.ok_or_else(|| {
+        fault::other_datacenter("datastore", &entity::any(&datastore), datacenter)
+    })?;
     let params: Poly<OvfCreateImportSpecParams> = inv.arg("cisp")?;
     let params = params.base::<OvfCreateImportSpecParams>().ok().flatten();
     let params: OvfCreateImportSpecParams = params
@@ -131,7 +138,7 @@ fn import(inv: &mut Invocation<'_, '_>) -> Answer {
             &descriptor,
             &params,
             &pool,
-            &datastore,
+            volume,
         )),
         Err(fault) => value(&OvfCreateImportSpecResult {
             error: vec![LocalizedMethodFault::from(&fault)],

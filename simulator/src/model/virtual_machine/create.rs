@@ -9,6 +9,7 @@ use vmx::{Document, ExtraConfig};
 use super::{Placement, snapshot};
 use crate::datastore::Store;
 use crate::datastore::path::DatastorePath;
+use crate::datastore::site::Site;
 use crate::device;
 use crate::fault;
 use crate::invocation::{Answer, value};
@@ -34,7 +35,7 @@ pub(crate) fn create(
         .as_ref()
         .and_then(|files| files.vm_path_name.as_deref());
     let path = path.ok_or_else(|| fault::invalid_vm_config("configSpec.files.vmPathName"))?;
-    let mut vmx = vmx_path(tx, path, &name)?;
+    let mut vmx = vmx_path(tx, place.site, path, &name)?;
     let store = &tx.shared().store;
     let mut directory = vmx.parent();
     let new_directory = !store.exists(&directory);
@@ -129,11 +130,12 @@ pub(super) fn free_name(
 /// the machine's name.
 pub(super) fn vmx_path(
     tx: &Transaction<'_>,
+    site: Site,
     asked: &str,
     name: &str,
 ) -> Result<DatastorePath, Fault> {
     let store = &tx.shared().store;
-    let path = store.parse(asked)?;
+    let path = store.parse(site, asked)?;
     if path.file_name().ends_with(".vmx") && !path.parent().is_root() {
         if store.exists(&path) {
             return Err(fault::file_exists(&path.to_string()));
@@ -169,13 +171,11 @@ pub(crate) fn register(
     place: &Placement,
 ) -> Answer {
     let store = &tx.shared().store;
-    let vmx = store.parse(path)?;
+    let vmx = store.parse(place.site, path)?;
     if !vmx.file_name().ends_with(".vmx") {
         return Err(fault::invalid_datastore_path(path));
     }
-    let text = vmx.to_string();
-    let known = tx.identified("config.files.vmPathName", &text).next();
-    if let Some(other) = known {
+    if let Some(other) = super::at(tx, &vmx) {
         return Err(fault::already_exists(other.name()));
     }
     place.check_room(tx)?;

@@ -4,8 +4,8 @@
 use vim25::Fault;
 
 use super::create;
-use crate::datastore::Store;
 use crate::datastore::path::DatastorePath;
+use crate::datastore::{Store, Volume};
 
 #[derive(Clone, Debug)]
 struct Directory {
@@ -40,14 +40,14 @@ impl Directories {
     pub(super) fn on(
         &mut self,
         store: &Store,
-        datastore: &str,
+        volume: &Volume,
         name: &str,
     ) -> Result<DatastorePath, Fault> {
         let mut known = self.all.iter().map(|directory| &directory.path);
-        if let Some(known) = known.find(|path| path.datastore() == datastore) {
+        let root = store.path(volume, "")?;
+        if let Some(known) = known.find(|path| path.is_near(&root)) {
             return Ok(known.clone());
         }
-        let root = store.path(datastore, "")?;
         let directory = create::free_directory(store, &root, name);
         self.all.push(Directory::new(directory.clone(), true));
         Ok(directory)

@@ -18,11 +18,23 @@ pub(crate) use remove::{Gone, destroy_now};
 pub(super) use snapshot::call as call_snapshot;
 pub(crate) use template::mark_as_template;
 
+use std::sync::Arc;
+
 use vim25::{Ref, mo};
 
 use super::host_connection;
+use crate::datastore::path::DatastorePath;
 use crate::invocation::{Answer, Invocation, nothing};
-use crate::object::Retype;
+use crate::machine::Machine;
+use crate::object::{Object, Retype};
+use crate::world::Transaction;
+
+/// Returns the machine with a `.vmx` file.
+pub(super) fn at<'t>(tx: &'t Transaction<'_>, vmx: &DatastorePath) -> Option<&'t Arc<Object>> {
+    let name = vmx.to_string();
+    let mut found = tx.identified("config.files.vmPathName", &name);
+    found.find(|object| Machine::of(object).is_ok_and(|machine| machine.vmx == *vmx))
+}
 
 pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
     let vm: Ref<mo::VirtualMachine> = inv.this.retype();

@@ -1,16 +1,22 @@
 //! Placement of a machine: its folder, pool and host.
 
+use std::sync::Arc;
+
 use vim25::types::HostSystemConnectionState;
 use vim25::{AnyRef, Fault, Ref, mo};
 
+use crate::datastore::site::Site;
 use crate::fault;
 use crate::model::compute_resource::is_without_drs;
-use crate::object::Retype;
+use crate::model::entity;
+use crate::object::{Object, Retype};
 use crate::world::Transaction;
 
 /// The folder, pool and host of a machine.
 #[derive(Clone, Debug)]
 pub(crate) struct Placement {
+    /// The datacenter of all of them.
+    pub(crate) site: Site,
     pub(crate) folder: Ref<mo::Folder>,
     pub(crate) pool: Ref<mo::ResourcePool>,
     pub(crate) host: Ref<mo::HostSystem>,
@@ -21,8 +27,8 @@ impl Placement {
     /// machines.
     ///
     /// # Errors
-    /// Fails if the host does not belong to the pool's compute resource, or if no host was
-    /// requested in a cluster without DRS.
+    /// Fails if the folder and the pool are in different datacenters, if the host does not belong to
+    /// the pool's compute resource, or if no host was requested in a cluster without DRS.
     pub(crate) fn new(
         tx: &Transaction<'_>,
         folder: &Ref<mo::Folder>,
@@ -32,6 +38,15 @@ impl Placement {
         let owner: AnyRef = tx.object(pool)?.read("owner")?;
         let owner = tx.object(&owner)?;
         let hosts: Vec<Ref<mo::HostSystem>> = owner.list("host")?;
+        let site = entity::site(tx, folder)?;
+        let datacenter = &tx.layout().at(site).datacenter;
+        if entity::datacenter(tx, owner.reference())? != *datacenter {
+            return Err(fault::other_datacenter(
+                "pool",
+                &entity::any(pool),
+                datacenter,
+            ));
+        }
         let host = match host {
             Some(host) => {
                 tx.object(host)?;
@@ -49,18 +64,23 @@ impl Placement {
             }
         };
         Ok(Self {
+            site,
             folder: folder.clone(),
             pool: tx.object(pool)?.reference().retype(),
             host: host.clone(),
         })
     }
 
-    /// Returns a placement in the first pool and the folder for machines.
-    pub(crate) fn any(tx: &Transaction<'_>) -> Result<Self, Fault> {
-        let compute = tx.all("ComputeResource").next();
+    /// Returns a placement in a folder and the first pool of its datacenter.
+    pub(crate) fn any(tx: &Transaction<'_>, folder: &Ref<mo::Folder>) -> Result<Self, Fault> {
+        let own = entity::datacenter(tx, folder)?;
+        let is_here = |compute: &&Arc<Object>| {
+            entity::datacenter(tx, compute.reference()).is_ok_and(|other| other == own)
+        };
+        let compute = tx.all("ComputeResource").find(is_here);
         let compute = compute.ok_or_else(fault::no_compatible_host)?;
         let pool: Ref<mo::ResourcePool> = compute.read("resourcePool")?;
-        Self::new(tx, &tx.layout().vm_folder(), &pool, None)
+        Self::new(tx, folder, &pool, None)
     }
 
     /// Fails if the host has the maximum number of machines.

@@ -65,12 +65,14 @@ pub(crate) fn power_on(tx: &mut Transaction<'_>, vm: &Vm) -> Result<(), Fault> {
     }
     let object = tx.object(vm)?.clone();
     let mut info: VirtualMachineConfigInfo = object.read("config")?;
-    guest::check_free(tx, Machine::of(&object)?)?;
+    let machine = Machine::of(&object)?;
+    guest::check_free(tx, machine)?;
+    let site = machine.vmx.site();
     let store = &tx.shared().store;
     for device in &info.hardware.device {
         let disk = device.node().is_a("VirtualDisk");
         for file in device::chain(device) {
-            if disk && !store.exists(&store.parse(&file)?) {
+            if disk && !store.exists(&store.parse(site, &file)?) {
                 return Err(fault::file_not_found(&file));
             }
         }
@@ -78,7 +80,7 @@ pub(crate) fn power_on(tx: &mut Transaction<'_>, vm: &Vm) -> Result<(), Fault> {
     connect(&mut info, true);
     let number = tx.ids().number();
     let stop = tx.shared().stop.child_token();
-    let ports = Ports::new(tx.shared(), &info.hardware.device);
+    let ports = Ports::new(tx.shared(), site, &info.hardware.device);
     let object = tx.edit(vm)?;
     let machine = Machine::edit(object)?;
     machine.cycle = Some(Cycle {

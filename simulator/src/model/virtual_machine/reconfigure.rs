@@ -20,6 +20,7 @@ use crate::world::Transaction;
 pub(super) fn call(inv: &mut Invocation<'_, '_>, vm: Ref<mo::VirtualMachine>) -> Answer {
     let spec: VirtualMachineConfigSpec = inv.arg("spec")?;
     let parents = device::parents_asked(&spec.device_change);
+    let site = Machine::of(inv.this()?)?.vmx.site();
     let (entity, description) = (vm.retype(), "VirtualMachine.reconfigure");
     if parents.is_empty() {
         return task::begin(inv, &entity, description, move |tx| {
@@ -27,8 +28,8 @@ pub(super) fn call(inv: &mut Invocation<'_, '_>, vm: Ref<mo::VirtualMachine>) ->
             nothing()
         });
     }
-    task::begin_long(inv, &entity, description, |shared| async move {
-        guest::flush_parents(&shared, &parents).await?;
+    task::begin_long(inv, &entity, description, move |shared| async move {
+        guest::flush_parents(&shared, site, &parents).await?;
         Transaction::run(&shared, move |tx| reconfigure(tx, &vm, &spec)).await?;
         nothing()
     })
@@ -81,7 +82,7 @@ pub(super) fn reconfigure(
     let stored = machine::store(tx, vm, &mut info, true);
     match stored {
         Ok(()) => {
-            device::destroy_files(tx, &outcome.doomed);
+            device::destroy_files(tx, vmx.site(), &outcome.doomed);
             if let Some(ports) = ports {
                 tx.after(Effect::Rewire(ports, info.hardware.device));
             }

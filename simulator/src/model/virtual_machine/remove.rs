@@ -8,6 +8,7 @@ use vim25::{Fault, Ref, mo};
 
 use super::snapshot;
 use crate::datastore::disk;
+use crate::datastore::site::Site;
 use crate::device;
 use crate::fault;
 use crate::guest::GuestDisk;
@@ -59,9 +60,9 @@ impl Gone {
 }
 
 /// Returns whether a disk is deleted with its machine.
-fn is_deletable(shared: &Shared, file: &str) -> bool {
+fn is_deletable(shared: &Shared, site: Site, file: &str) -> bool {
     let store = &shared.store;
-    let says = |file| disk::read(store, &store.parse(file)?).map(|disk| disk.deletable);
+    let says = |file| disk::read(store, &store.parse(site, file)?).map(|disk| disk.deletable);
     !shared.settings.platform.destroy_honours_ddb_deletable || says(file).unwrap_or(true)
 }
 
@@ -75,6 +76,7 @@ pub(crate) fn destroy_now(
     let info: VirtualMachineConfigInfo = object.read("config")?;
     let machine = Arc::clone(Machine::of(&object)?);
     let (vmx, ended) = (&machine.vmx, machine.ended.clone());
+    let site = vmx.site();
     forget(tx, vm)?;
     let shared = Arc::clone(tx.shared());
     let parents = shared.settings.platform.destroy_deletes_parent_disks;
@@ -83,27 +85,27 @@ pub(crate) fn destroy_now(
     for device in devices {
         if device.node().is_a("VirtualDisk") {
             let chain = device::chain(device);
-            let Some(disk) = GuestDisk::of(&shared, devices, device) else {
+            let Some(disk) = GuestDisk::of(&shared, site, devices, device) else {
                 continue;
             };
-            let own = snapshot::redo_logs(tx, &chain) + 1;
+            let own = snapshot::redo_logs(tx, site, &chain) + 1;
             let most = if parents { chain.len() } else { own };
             let below = disk.parents().collect::<Vec<_>>();
             let each = std::iter::once(disk).chain(below);
             for (at, (file, disk)) in chain.iter().zip(each).take(most).enumerate() {
-                if (1..own).contains(&at) && tx.is_used_by_others(file, vm) {
+                if (1..own).contains(&at) && tx.is_used_by_others(site, file, vm) {
                     // Linked clones need this disk and all of its parents.
                     break;
                 }
                 let is_doomed = match at {
-                    0 => is_deletable(&shared, file),
+                    0 => is_deletable(&shared, site, file),
                     _ if at < own => true,
                     // A vCenter knows the other clones of a snapshot.
-                    _ if machine.is_linked && tx.is_used_by_others(file, vm) => false,
-                    _ => is_deletable(&shared, file) && !tx.is_in_snapshots(file),
+                    _ if machine.is_linked && tx.is_used_by_others(site, file, vm) => false,
+                    _ => is_deletable(&shared, site, file) && !tx.is_in_snapshots(site, file),
                 };
                 if is_doomed {
-                    device::destroy_files(tx, std::slice::from_ref(file));
+                    device::destroy_files(tx, site, std::slice::from_ref(file));
                     disks.push(disk);
                 }
             }
@@ -121,9 +123,9 @@ pub(crate) fn destroy_now(
     let _ = std::fs::remove_dir(store.file(&vmx.parent()));
     // The machine may have a directory on every datastore that it had disks on.
     let files = machine.chains.iter().filter_map(|chain| chain.first());
-    for path in files.filter_map(|file| store.parse(file).ok()) {
+    for path in files.filter_map(|file| store.parse(site, file).ok()) {
         let directory = path.parent();
-        if path.datastore() != vmx.datastore() && !directory.is_root() {
+        if !path.is_near(vmx) && !directory.is_root() {
             let _ = std::fs::remove_dir(store.file(&directory));
         }
     }
@@ -137,25 +139,25 @@ fn destroy_snapshots(
     vm: &Ref<mo::VirtualMachine>,
     machine: &Machine,
 ) -> Vec<GuestDisk> {
-    let shared = tx.shared();
+    let (shared, site) = (tx.shared(), machine.vmx.site());
     let mut files = Vec::new();
     for snapshot in machine.snapshots.iter() {
         let _ = shared
             .store
             .delete(&state_file_name(&machine.vmx, snapshot.uid));
         for chain in snapshot.chains() {
-            let own = chain.iter().take(snapshot::redo_logs(tx, chain) + 1);
-            files.extend(own.filter(|file| is_present(shared, file)).cloned());
+            let own = chain.iter().take(snapshot::redo_logs(tx, site, chain) + 1);
+            files.extend(own.filter(|file| is_present(shared, site, file)).cloned());
         }
     }
     files.sort_unstable();
     files.dedup();
-    let doomed = snapshot::destroy_unused(tx, vm, files);
-    snapshot::guest_disks(shared, &doomed)
+    let doomed = snapshot::destroy_unused(tx, vm, site, files);
+    snapshot::guest_disks(shared, site, &doomed)
 }
 
-fn is_present(shared: &Shared, file: &str) -> bool {
-    let path = shared.store.parse(file);
+fn is_present(shared: &Shared, site: Site, file: &str) -> bool {
+    let path = shared.store.parse(site, file);
     path.is_ok_and(|path| shared.store.exists(&path))
 }
 

@@ -83,7 +83,7 @@ fn clone_now(
     };
     let plan = Plan::new(tx, frozen, (folder, spec.name, clone))?;
     let mut info: VirtualMachineConfigInfo = object.read("config")?;
-    let made = match snapshot::freeze(tx, &mut info) {
+    let made = match snapshot::freeze(tx, source.vmx.site(), &mut info) {
         Ok(made) => made,
         Err(fault) => {
             plan.undo(tx.shared());
@@ -95,7 +95,7 @@ fn clone_now(
         .and_then(|()| plan.build(tx));
     if cloned.is_err() {
         plan.undo(tx.shared());
-        device::destroy_files(tx, &made);
+        device::destroy_files(tx, source.vmx.site(), &made);
         // The `.vmx` file may already name the redo logs.
         let _ = tx
             .shared()

@@ -2,9 +2,10 @@
 
 use disk_image::Monitor;
 use vim25::types::{
-    VirtualDevice, VirtualDeviceConfigSpec, VirtualDeviceConfigSpecOperation, VirtualDisk,
-    VirtualDiskFlatVer2BackingInfo, VirtualEthernetCard, VirtualMachineCloneSpec,
-    VirtualMachineConfigInfo, VirtualMachineConfigSpec,
+    VirtualDevice, VirtualDeviceBackingInfo, VirtualDeviceConfigSpec,
+    VirtualDeviceConfigSpecOperation, VirtualDisk, VirtualDiskFlatVer2BackingInfo,
+    VirtualEthernetCard, VirtualMachineCloneSpec, VirtualMachineConfigInfo,
+    VirtualMachineConfigSpec,
 };
 use vim25::{Fault, Poly, Ref, mo};
 use vmx::{Document, ExtraConfig};
@@ -92,11 +93,11 @@ impl Plan {
         (folder, name, mut spec): (Ref<mo::Folder>, String, VirtualMachineCloneSpec),
     ) -> Result<Self, Fault> {
         let name = create::free_name(tx, &folder, &name)?;
-        spec.location.folder = Some(folder);
+        spec.location.folder = Some(folder.clone());
         let place = match (&spec.location.pool, spec.template) {
             // A clone that is a template needs no pool; any pool is sufficient to find a host.
             (None, true) if template::is_one(tx, &source.vm) => {
-                spec.location.pool = Some(Placement::any(tx)?.pool);
+                spec.location.pool = Some(Placement::any(tx, &folder)?.pool);
                 relocate::place(tx, &source.vm, &spec.location)?
             }
             _ => relocate::place(tx, &source.vm, &spec.location)?,
@@ -104,15 +105,12 @@ impl Plan {
         place.check_room(tx)?;
         let (info, extra) = source.state(tx)?;
         let store = &tx.shared().store;
+        let source_vmx = Machine::of(tx.object(&source.vm)?)?.vmx.clone();
         let wanted = spec.location.datastore.as_ref();
-        let home = match wanted.and_then(|wanted| store.referenced(wanted.value())) {
-            Some(volume) => volume.name.clone(),
-            None => Machine::of(tx.object(&source.vm)?)?
-                .vmx
-                .datastore()
-                .to_owned(),
-        };
-        let vmx = create::vmx_path(tx, &format!("[{home}]"), &name)?;
+        let home = wanted.and_then(|wanted| store.referenced(wanted.value()));
+        let home = home.unwrap_or_else(|| store.volume(&source_vmx));
+        relocate::check_volume(tx, place.site, home, "spec.location.datastore")?;
+        let vmx = create::vmx_path(tx, place.site, &format!("[{}]", home.name), &name)?;
         let mut directories = Directories::new(vmx.parent());
         let stem = vmx.file_name().trim_end_matches(".vmx").to_owned();
         let mut disks = Vec::new();
@@ -121,20 +119,22 @@ impl Plan {
                 continue;
             }
             let file = device::text(device, "backing.fileName").unwrap_or_default();
-            let from = tx.shared().store.parse(&file)?;
+            let from = tx.shared().store.parse(source_vmx.site(), &file)?;
             let suffix = match disks.len() {
                 0 => String::new(),
                 number => format!("_{number}"),
             };
             let chain = device::chain(device);
-            let parent = chain.get(1).map(|parent| tx.shared().store.parse(parent));
+            let parent = chain.get(1);
+            let parent = parent.map(|parent| store.parse(source_vmx.site(), parent));
             let parent = parent.transpose()?;
             let mut own = spec.location.disk.iter();
             let own = own.find(|own| own.disk_id == device::key(device));
             let wanted = own.and_then(|own| store.referenced(own.datastore.value()));
-            let wanted = wanted.map_or(vmx.datastore(), |wanted| &*wanted.name);
+            let wanted = wanted.unwrap_or(home);
+            relocate::check_volume(tx, place.site, wanted, "spec.location.disk")?;
             let directory = directories.on(store, wanted, &name)?;
-            let is_here = |other: &DatastorePath| other.datastore() == wanted;
+            let is_here = |other: &DatastorePath| other.is_near(&directory);
             let form = match Form::of(&spec, device::key(device)) {
                 _ if source.is_frozen => Form::Child,
                 Form::CopyChild if !parent.as_ref().is_some_and(is_here) => Form::Copy,
@@ -264,6 +264,19 @@ impl Plan {
         std::iter::once(nvram).chain(kept).collect()
     }
 
+    /// Returns the network that the specification asks for a card of the source. The source's own
+    /// may not exist in the datacenter of the clone.
+    fn backing_asked(&self, key: i32) -> Option<Poly<VirtualDeviceBackingInfo>> {
+        let changes = self.spec.location.device_change.iter();
+        let mut devices = changes.filter_map(|change| {
+            let change = change.view::<VirtualDeviceConfigSpec>()?;
+            Some(change.device.clone())
+        });
+        let device = devices.find(|device| device::key(device) == key)?;
+        let device = device.view::<VirtualDevice>()?;
+        device.backing.clone()
+    }
+
     /// Returns the changes that add the new disks, and network cards like the source's.
     fn changes(&self) -> Result<Vec<Poly<VirtualDeviceConfigSpec>>, Fault> {
         let malformed = |_| fault::invalid_vm_config("config.hardware.device");
@@ -291,7 +304,9 @@ impl Plan {
                 continue;
             }
             let mut card = card.clone();
+            let asked = self.backing_asked(device::key(&card));
             card.modify::<VirtualEthernetCard>(|card| {
+                card.backing = asked.or_else(|| card.backing.take());
                 if card.address_type.as_deref() != Some("manual") {
                     card.mac_address = None;
                     card.address_type = None;

@@ -12,9 +12,10 @@ use vim25::{Fault, Poly, Ref, mo};
 use super::super::clone::CancelOnDrop;
 use super::super::create;
 use super::super::directories::Directories;
-use crate::datastore::Store;
 use crate::datastore::disk::{self, New};
 use crate::datastore::path::DatastorePath;
+use crate::datastore::site::Site;
+use crate::datastore::{Store, Volume};
 use crate::device::{self, Kind};
 use crate::fault;
 use crate::guest;
@@ -34,39 +35,43 @@ pub(super) fn are_moved(
     let object = tx.object(vm)?;
     let vmx = &Machine::of(object)?.vmx;
     let store = &tx.shared().store;
-    if target(store, spec).is_some_and(|target| target != vmx.datastore()) {
+    if target(store, spec).is_some_and(|target| !is_on(vmx, target)) {
         return Ok(true);
     }
     let config: VirtualMachineConfigInfo = object.read("config")?;
     let mut disks = config.hardware.device.iter();
-    Ok(disks.any(|device| disk_target(store, spec, device).is_some()))
+    Ok(disks.any(|device| disk_target(store, spec, vmx.site(), device).is_some()))
 }
 
-/// Returns the name of the datastore that the machine moves to.
-fn target<'s>(store: &'s Store, spec: &VirtualMachineRelocateSpec) -> Option<&'s str> {
-    let volume = store.referenced(spec.datastore.as_ref()?.value())?;
-    Some(&volume.name)
+/// Returns the datastore that the machine moves to.
+fn target<'s>(store: &'s Store, spec: &VirtualMachineRelocateSpec) -> Option<&'s Volume> {
+    store.referenced(spec.datastore.as_ref()?.value())
 }
 
-/// Returns the current path of a disk, and the name of the other datastore that it moves to; `None`
-/// for a disk that stays and for other devices.
+fn is_on(path: &DatastorePath, volume: &Volume) -> bool {
+    path.site() == volume.site && path.datastore() == volume.name
+}
+
+/// Returns the current path of a disk of a machine in a datacenter, and the other datastore that it
+/// moves to; `None` for a disk that stays and for other devices.
 fn disk_target<'s>(
     store: &'s Store,
     spec: &VirtualMachineRelocateSpec,
+    site: Site,
     device: &Poly<VirtualDevice>,
-) -> Option<(DatastorePath, &'s str)> {
+) -> Option<(DatastorePath, &'s Volume)> {
     if Kind::of(device) != Kind::Disk {
         return None;
     }
     let from = store
-        .parse(&device::text(device, "backing.fileName")?)
+        .parse(site, &device::text(device, "backing.fileName")?)
         .ok()?;
     let mut own = spec.disk.iter();
     let to = match own.find(|own| own.disk_id == device::key(device)) {
-        Some(own) => &*store.referenced(own.datastore.value())?.name,
+        Some(own) => store.referenced(own.datastore.value())?,
         None => target(store, spec)?,
     };
-    (to != from.datastore()).then_some((from, to))
+    (!is_on(&from, to)).then_some((from, to))
 }
 
 /// Moves the files, and changes host, pool and folder as the specification says.
@@ -142,7 +147,7 @@ impl Plan {
         let store = &shared.store;
         let (name, vmx) = (object.name(), machine.vmx.clone());
         let (new_vmx, mut directories) = match target(store, spec) {
-            Some(target) if target != vmx.datastore() => {
+            Some(target) if !is_on(&vmx, target) => {
                 let root = store.path(target, "")?;
                 let home = create::free_directory(store, &root, name);
                 (home.join(vmx.file_name()), Directories::new(home))
@@ -153,10 +158,10 @@ impl Plan {
         let config: VirtualMachineConfigInfo = object.read("config")?;
         let mut disks: BTreeMap<i32, MovedDisk> = BTreeMap::new();
         for device in &config.hardware.device {
-            let Some((from, datastore)) = disk_target(store, spec, device) else {
+            let Some((from, volume)) = disk_target(store, spec, vmx.site(), device) else {
                 continue;
             };
-            let directory = directories.on(store, datastore, name)?;
+            let directory = directories.on(store, volume, name)?;
             let mut names = (0..).map(|number| match number {
                 0 => directory.join(&format!("{stem}.vmdk")),
                 number => directory.join(&format!("{stem}_{number}.vmdk")),
@@ -226,7 +231,8 @@ impl Plan {
         if version != self.change_version {
             return Err(fault::concurrent_access());
         }
-        super::move_to(tx, &self.vm, spec)?;
+        let site = super::move_to(tx, &self.vm, spec)?;
+        self.check_site(tx, site)?;
         let mut info: VirtualMachineConfigInfo = tx.object(&self.vm)?.read("config")?;
         for device in &mut info.hardware.device {
             if let Some(disk) = self.disks.get(&device::key(device)) {
@@ -247,7 +253,31 @@ impl Plan {
         machine.vmx = self.new_vmx.clone();
         machine.is_linked = false;
         machine::store(tx, &self.vm, &mut info, true)?;
+        if self.vmx.site() != site {
+            super::reconnect(tx, &self.vm, spec)?;
+        }
+        super::change_devices(tx, &self.vm, spec)?;
         self.delete_old(tx);
+        Ok(())
+    }
+
+    /// Checks that the machine leaves no file in another datacenter than its folder and pool.
+    fn check_site(&self, tx: &Transaction<'_>, site: Site) -> Result<(), Fault> {
+        let store = &tx.shared().store;
+        let home = store.volume(&self.new_vmx);
+        super::check_volume(tx, site, home, "spec.datastore")?;
+        let config: VirtualMachineConfigInfo = tx.object(&self.vm)?.read("config")?;
+        for device in &config.hardware.device {
+            let Some(file) = device::text(device, "backing.fileName") else {
+                continue;
+            };
+            let volume = match self.disks.get(&device::key(device)) {
+                Some(moved) => store.volume(&moved.to),
+                None if file.is_empty() => continue,
+                None => store.volume(&store.parse(self.vmx.site(), &file)?),
+            };
+            super::check_volume(tx, site, volume, "spec.disk")?;
+        }
         Ok(())
     }
 
@@ -255,7 +285,7 @@ impl Plan {
     fn delete_old(&self, tx: &Transaction<'_>) {
         let store = &tx.shared().store;
         for disk in self.disks.values() {
-            if tx.is_used_by_others(&disk.from.to_string(), &self.vm) {
+            if tx.is_used_by_others(disk.from.site(), &disk.from.to_string(), &self.vm) {
                 continue;
             }
             if let Err(fault) = disk::delete(store, &disk.from) {

@@ -2,13 +2,19 @@
 
 mod files;
 
-use vim25::types::{VirtualMachineConfigSpec, VirtualMachineRelocateSpec};
-use vim25::{AnyRef, Fault, Ref, mo};
+use vim25::types::{
+    VirtualDeviceConfigSpec, VirtualDeviceConfigSpecOperation, VirtualMachineConfigInfo,
+    VirtualMachineConfigSpec, VirtualMachineRelocateSpec,
+};
+use vim25::{AnyRef, Fault, Poly, Ref, mo};
 
 use super::Placement;
+use crate::datastore::Volume;
+use crate::datastore::site::Site;
+use crate::device::{self, Kind};
 use crate::fault;
 use crate::invocation::{Answer, Invocation, nothing};
-use crate::machine::properties;
+use crate::machine::{Machine, properties};
 use crate::model::entity;
 use crate::object::Retype;
 use crate::task;
@@ -44,7 +50,11 @@ fn start(
         });
     }
     task::begin(inv, &vm.retype(), description, move |tx| {
-        move_to(tx, &vm, &spec)?;
+        let site = move_to(tx, &vm, &spec)?;
+        let vmx = Machine::of(tx.object(&vm)?)?.vmx.clone();
+        let store = &tx.shared().store;
+        check_volume(tx, site, store.volume(&vmx), "spec.datastore")?;
+        change_devices(tx, &vm, &spec)?;
         nothing()
     })
 }
@@ -62,6 +72,21 @@ pub(super) fn check(tx: &Transaction<'_>, spec: &VirtualMachineRelocateSpec) -> 
         return Err(fault::not_supported());
     }
     Ok(())
+}
+
+/// Checks that a datastore is in a datacenter; `argument` says where it was named.
+pub(super) fn check_volume(
+    tx: &Transaction<'_>,
+    site: Site,
+    volume: &Volume,
+    argument: &str,
+) -> Result<(), Fault> {
+    if volume.site == site {
+        return Ok(());
+    }
+    let datastore = entity::any(&volume.reference());
+    let expected = &tx.layout().at(site).datacenter;
+    Err(fault::other_datacenter(argument, &datastore, expected))
 }
 
 /// Returns the placement of a machine according to a specification. A folder, pool or host
@@ -119,11 +144,12 @@ fn hosts_of(tx: &Transaction<'_>, pool: &Ref<mo::ResourcePool>) -> Vec<Ref<mo::H
         .unwrap_or_default()
 }
 
+/// Changes the folder, the pool and the host of a machine. Returns their datacenter.
 fn move_to(
     tx: &mut Transaction<'_>,
     vm: &Ref<mo::VirtualMachine>,
     spec: &VirtualMachineRelocateSpec,
-) -> Result<(), Fault> {
+) -> Result<Site, Fault> {
     if super::template::is_one(tx, vm) && spec.pool.is_some() {
         return Err(fault::not_supported());
     }
@@ -143,6 +169,52 @@ fn move_to(
     }
     object.set("runtime.host", &place.host)?;
     properties::refresh(tx, vm)?;
+    Ok(place.site)
+}
+
+/// Connects the network cards of a machine that moved to another datacenter to the networks of the
+/// same names there, except for those cards that the specification changes.
+///
+/// # Errors
+/// Fails if there is no such network: a port group of a distributed switch is in one datacenter.
+fn reconnect(
+    tx: &mut Transaction<'_>,
+    vm: &Ref<mo::VirtualMachine>,
+    spec: &VirtualMachineRelocateSpec,
+) -> Result<(), Fault> {
+    let config: VirtualMachineConfigInfo = tx.object(vm)?.read("config")?;
+    let cards = config.hardware.device.into_iter().filter(|card| {
+        let mut changes = spec.device_change.iter();
+        let key = Some(i64::from(device::key(card)));
+        let is_it = |change: &Poly<VirtualDeviceConfigSpec>| {
+            change
+                .node()
+                .path("device.key")
+                .and_then(|own| own.as_i64())
+                == key
+        };
+        Kind::of(card) == Kind::Network && !changes.any(is_it)
+    });
+    let changes = cards.map(|device| {
+        Poly::new(VirtualDeviceConfigSpec {
+            operation: Some(VirtualDeviceConfigSpecOperation::Edit),
+            device,
+            ..Default::default()
+        })
+    });
+    let changes = VirtualMachineConfigSpec {
+        device_change: changes.collect(),
+        ..Default::default()
+    };
+    super::reconfigure::reconfigure(tx, vm, &changes)
+}
+
+/// Applies the changes of devices in a specification.
+fn change_devices(
+    tx: &mut Transaction<'_>,
+    vm: &Ref<mo::VirtualMachine>,
+    spec: &VirtualMachineRelocateSpec,
+) -> Result<(), Fault> {
     if spec.device_change.is_empty() {
         return Ok(());
     }

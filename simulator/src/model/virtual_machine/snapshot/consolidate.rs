@@ -12,7 +12,7 @@ use crate::datastore::redo_log;
 use crate::device::{self, Devices, Kind};
 use crate::fault;
 use crate::guest;
-use crate::machine as machines;
+use crate::machine::{self as machines, Machine};
 use crate::shared::Shared;
 use crate::snapshot::{self, Snapshots};
 use crate::world::Transaction;
@@ -31,7 +31,7 @@ pub(super) async fn consolidate(shared: &Arc<Shared>, vm: &Vm) -> Result<(), Fau
         let own = vm.clone();
         let next = Transaction::run(shared, move |tx| {
             let (_, machine) = machine(tx, &own)?;
-            let next = next(tx, &own, &machine.chains, &machine.snapshots);
+            let next = next(tx, &own, &machine, &machine.snapshots);
             if next.is_none() && machine.snapshots.unmerged {
                 let mut snapshots = Snapshots::clone(&machine.snapshots);
                 snapshots.unmerged = false;
@@ -54,20 +54,16 @@ pub(super) async fn consolidate(shared: &Arc<Shared>, vm: &Vm) -> Result<(), Fau
 pub(super) fn is_needed(
     tx: &Transaction<'_>,
     vm: &Vm,
-    chains: &[Vec<String>],
+    machine: &Machine,
     snapshots: &Snapshots,
 ) -> bool {
-    next(tx, vm, chains, snapshots).is_some()
+    next(tx, vm, machine, snapshots).is_some()
 }
 
 /// Finds a redo log that can be merged: its parent belongs to no snapshot, and no other disk
 /// continues the parent.
-fn next(
-    tx: &Transaction<'_>,
-    vm: &Vm,
-    chains: &[Vec<String>],
-    snapshots: &Snapshots,
-) -> Option<Merge> {
+fn next(tx: &Transaction<'_>, vm: &Vm, machine: &Machine, snapshots: &Snapshots) -> Option<Merge> {
+    let (chains, site) = (&machine.chains, machine.vmx.site());
     let store = &tx.shared().store;
     let frozen = || snapshots.iter().flat_map(|snapshot| snapshot.chains());
     let in_use: HashSet<&String> = chains
@@ -89,12 +85,12 @@ fn next(
     found.sort_unstable();
     found.into_iter().find_map(|(child, parent)| {
         let merge = Merge {
-            child: store.parse(child).ok()?,
-            parent: store.parse(parent).ok()?,
+            child: store.parse(site, child).ok()?,
+            parent: store.parse(site, parent).ok()?,
         };
         let is_own = redo_log::continues(&merge.child, &merge.parent)
-            && !tx.is_used_by_others(child, vm)
-            && !tx.is_used_by_others(parent, vm);
+            && !tx.is_used_by_others(site, child, vm)
+            && !tx.is_used_by_others(site, parent, vm);
         is_own.then_some(merge)
     })
 }
@@ -113,7 +109,7 @@ async fn apply(shared: &Arc<Shared>, vm: &Vm, merge: Merge) -> Result<(), Fault>
     let (vm, done) = (vm.clone(), merge.clone());
     Transaction::run(shared, move |tx| replace(tx, &vm, &done)).await?;
     let files = [merge.child.to_string(), merge.parent.to_string()];
-    super::forget(shared, &guest_disks(shared, &files)).await;
+    super::forget(shared, &guest_disks(shared, merge.child.site(), &files)).await;
     Ok(())
 }
 
@@ -140,7 +136,7 @@ fn replace(tx: &mut Transaction<'_>, vm: &Vm, merge: &Merge) -> Result<(), Fault
     followers.sort_unstable();
     followers.dedup();
     for follower in followers {
-        let follower = store.parse(follower)?;
+        let follower = store.parse(merge.child.site(), follower)?;
         let hint = device::hint(&follower, &merge.parent);
         redo_log::set_parent(store, &follower, &merge.parent, &hint)?;
     }
@@ -159,7 +155,7 @@ fn replace(tx: &mut Transaction<'_>, vm: &Vm, merge: &Merge) -> Result<(), Fault
     }
     set(tx, vm, snapshots)?;
     machines::store(tx, vm, &mut info, true)?;
-    device::destroy_files(tx, &[old]);
+    device::destroy_files(tx, merge.child.site(), &[old]);
     Ok(())
 }
 
@@ -178,7 +174,7 @@ fn reattach(
             Some(0) => device::attach(tx, disk, parent)?,
             Some(_) => {
                 let own = chain.first().map_or("", String::as_str);
-                device::attach(tx, disk, &tx.shared().store.parse(own)?)?;
+                device::attach(tx, disk, &tx.shared().store.parse(parent.site(), own)?)?;
             }
         }
     }

@@ -20,6 +20,7 @@ use vim25::types::{VirtualMachineConfigInfo, VirtualMachineGuestQuiesceSpec};
 use vim25::{Fault, Poly, Ref, mo};
 
 use crate::datastore::redo_log;
+use crate::datastore::site::Site;
 use crate::fault;
 use crate::guest::GuestDisk;
 use crate::invocation::{Answer, Invocation, nothing};
@@ -189,11 +190,11 @@ fn config(object: &Object) -> Result<VirtualMachineConfigInfo, Fault> {
     object.read("config")
 }
 
-/// Describes disks to the guest by the names of their files.
-pub(super) fn guest_disks(shared: &Shared, files: &[String]) -> Vec<GuestDisk> {
+/// Describes disks in a datacenter to the guest by the names of their files.
+pub(super) fn guest_disks(shared: &Shared, site: Site, files: &[String]) -> Vec<GuestDisk> {
     let paths = files
         .iter()
-        .filter_map(|file| shared.store.parse(file).ok());
+        .filter_map(|file| shared.store.parse(site, file).ok());
     paths
         .map(|path| GuestDisk::new(vec![shared.store.file(&path)], 0))
         .collect()
@@ -207,11 +208,14 @@ async fn forget(shared: &Shared, disks: &[GuestDisk]) {
 }
 
 /// Returns the number of redo logs at the start of a chain.
-pub(super) fn redo_logs(tx: &Transaction<'_>, chain: &[String]) -> usize {
+pub(super) fn redo_logs(tx: &Transaction<'_>, site: Site, chain: &[String]) -> usize {
     let store = &tx.shared().store;
     let pairs = chain.iter().zip(chain.iter().skip(1));
     let continues = |(child, parent): &(&String, &String)| {
-        let paths = store.parse(child).ok().zip(store.parse(parent).ok());
+        let paths = store
+            .parse(site, child)
+            .ok()
+            .zip(store.parse(site, parent).ok());
         paths.is_some_and(|(child, parent)| redo_log::continues(&child, &parent))
     };
     pairs.take_while(continues).count()

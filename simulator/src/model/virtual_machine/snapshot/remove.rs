@@ -7,6 +7,7 @@ use vim25::Fault;
 
 use super::{SnapshotRef, Vm, config, consolidate, find, guest_disks, machine, redo_logs, set};
 use crate::datastore::redo_log;
+use crate::datastore::site::Site;
 use crate::device;
 use crate::guest::GuestDisk;
 use crate::machine as machines;
@@ -63,6 +64,7 @@ pub(super) async fn remove(
 /// Removes snapshots from the tree, and deletes the disks that only they used.
 fn remove_now(tx: &mut Transaction<'_>, vm: &Vm, which: &Which) -> Result<Vec<GuestDisk>, Fault> {
     let (object, machine) = machine(tx, vm)?;
+    let site = machine.vmx.site();
     let mut snapshots = Snapshots::clone(&machine.snapshots);
     let uids = which.uids(&snapshots)?;
     let removed: Vec<Arc<Snapshot>> = uids
@@ -80,14 +82,14 @@ fn remove_now(tx: &mut Transaction<'_>, vm: &Vm, which: &Which) -> Result<Vec<Gu
     let mut candidates: Vec<String> = Vec::new();
     for chain in removed.iter().flat_map(|snapshot| snapshot.chains()) {
         // The last of them is the base of the machine's disk, which is no redo log.
-        for file in chain.iter().take(redo_logs(tx, chain) + 1) {
+        for file in chain.iter().take(redo_logs(tx, site, chain) + 1) {
             if !kept.contains(file) && !candidates.contains(file) {
                 candidates.push(file.clone());
             }
         }
     }
     drop(kept);
-    snapshots.unmerged = consolidate::is_needed(tx, vm, &machine.chains, &snapshots);
+    snapshots.unmerged = consolidate::is_needed(tx, vm, &machine, &snapshots);
     let mut info = config(&object)?;
     set(tx, vm, snapshots)?;
     machines::store(tx, vm, &mut info, true)?;
@@ -95,9 +97,9 @@ fn remove_now(tx: &mut Transaction<'_>, vm: &Vm, which: &Which) -> Result<Vec<Gu
     for snapshot in &removed {
         let _ = store.delete(&snapshot::state_file_name(&machine.vmx, snapshot.uid));
     }
-    let doomed = destroy_unused(tx, vm, candidates);
+    let doomed = destroy_unused(tx, vm, site, candidates);
     power::log(tx, vm, "RemoveSnapshot");
-    Ok(guest_disks(tx.shared(), &doomed))
+    Ok(guest_disks(tx.shared(), site, &doomed))
 }
 
 /// Deletes the disks that no other machine has and that are no parents, children before their
@@ -105,6 +107,7 @@ fn remove_now(tx: &mut Transaction<'_>, vm: &Vm, which: &Which) -> Result<Vec<Gu
 pub(in crate::model::virtual_machine) fn destroy_unused(
     tx: &Transaction<'_>,
     vm: &Vm,
+    site: Site,
     mut candidates: Vec<String>,
 ) -> Vec<String> {
     let store = &tx.shared().store;
@@ -112,15 +115,15 @@ pub(in crate::model::virtual_machine) fn destroy_unused(
     loop {
         let leaf = candidates.iter().position(|file| {
             let is_parent = store
-                .parse(file)
+                .parse(site, file)
                 .is_ok_and(|path| redo_log::has_children(store, &path));
-            !is_parent && !tx.is_used_by_others(file, vm)
+            !is_parent && !tx.is_used_by_others(site, file, vm)
         });
         let Some(leaf) = leaf else {
             return doomed;
         };
         let file = candidates.swap_remove(leaf);
-        device::destroy_files(tx, std::slice::from_ref(&file));
+        device::destroy_files(tx, site, std::slice::from_ref(&file));
         doomed.push(file);
     }
 }

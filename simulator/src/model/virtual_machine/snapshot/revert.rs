@@ -75,6 +75,7 @@ fn revert_now(
     suppress_power_on: bool,
 ) -> Result<Vec<GuestDisk>, Fault> {
     let (object, machine) = machine(tx, vm)?;
+    let site = machine.vmx.site();
     let now = config(&object)?;
     let mut snapshots = Snapshots::clone(&machine.snapshots);
     let uid = target.uid(&snapshots)?;
@@ -86,7 +87,7 @@ fn revert_now(
     info.files = now.files;
     info.change_version = now.change_version;
     power::connect(&mut info, false);
-    let made = freeze(tx, &mut info)?;
+    let made = freeze(tx, site, &mut info)?;
     let kept: HashSet<String> = snapshots.files().cloned().collect();
     let reverted = || {
         set(tx, vm, snapshots)?;
@@ -111,17 +112,17 @@ fn revert_now(
     }
     let mut doomed: Vec<String> = Vec::new();
     for chain in &machine.chains {
-        let logs = chain.iter().take(redo_logs(tx, chain));
+        let logs = chain.iter().take(redo_logs(tx, site, chain));
         doomed.extend(logs.filter(|file| !kept.contains(*file)).cloned());
     }
-    let doomed = destroy_unused(tx, vm, doomed);
+    let doomed = destroy_unused(tx, vm, site, doomed);
     power::log(tx, vm, "RevertToSnapshot");
-    Ok(guest_disks(tx.shared(), &doomed))
+    Ok(guest_disks(tx.shared(), site, &doomed))
 }
 
 /// Deletes the redo logs of a revert that failed, and restores the machine's files. Best effort.
 fn undo(tx: &Transaction<'_>, machine: &Machine, made: &[String]) {
-    device::destroy_files(tx, made);
+    device::destroy_files(tx, machine.vmx.site(), made);
     let store = &tx.shared().store;
     let listed = crate::snapshot::write_list(store, &machine.vmx, &machine.snapshots);
     let written = store.write(&machine.vmx, &machine.document.to_bytes());

@@ -9,6 +9,7 @@ use vim25::types::{
 };
 
 use super::{Vm, config, machine, show};
+use crate::datastore::site::Site;
 use crate::device::{self, Kind};
 use crate::fault;
 use crate::guest;
@@ -79,18 +80,19 @@ fn check(
     Ok((info, machine))
 }
 
-/// Continues the disks of a machine in redo logs, which are returned.
+/// Continues the disks of a machine in a datacenter in redo logs, which are returned.
 pub(in crate::model::virtual_machine) fn freeze(
     tx: &mut Transaction<'_>,
+    site: Site,
     info: &mut VirtualMachineConfigInfo,
 ) -> Result<Vec<String>, Fault> {
     let mut made = Vec::new();
     let disks = info.hardware.device.iter_mut();
     for disk in disks.filter(|device| device::is_in_snapshots(device)) {
-        match device::branch(tx, disk) {
+        match device::branch(tx, site, disk) {
             Ok(path) => made.push(path.to_string()),
             Err(fault) => {
-                device::destroy_files(tx, &made);
+                device::destroy_files(tx, site, &made);
                 return Err(fault);
             }
         }
@@ -123,7 +125,7 @@ fn take_now(tx: &mut Transaction<'_>, vm: &Vm, request: Request, cycle: Option<u
         info.clone(),
         machine.extra.clone(),
     );
-    let made = freeze(tx, &mut info)?;
+    let made = freeze(tx, machine.vmx.site(), &mut info)?;
     let store = &tx.shared().store;
     let recorded = snapshot::write_state(store, &machine.vmx, &taken).and_then(|()| {
         super::set(tx, vm, snapshots)?;
@@ -140,7 +142,7 @@ fn take_now(tx: &mut Transaction<'_>, vm: &Vm, request: Request, cycle: Option<u
 /// Deletes the files of a snapshot that could not be taken. Best effort.
 fn undo(tx: &Transaction<'_>, machine: &Machine, uid: i32, made: &[String]) {
     let store = &tx.shared().store;
-    device::destroy_files(tx, made);
+    device::destroy_files(tx, machine.vmx.site(), made);
     let _ = store.delete(&snapshot::state_file_name(&machine.vmx, uid));
     let listed = snapshot::write_list(store, &machine.vmx, &machine.snapshots);
     // The `.vmx` file may already name the new disks.
