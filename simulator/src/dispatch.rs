@@ -72,8 +72,10 @@ pub(crate) fn call(
         model::disabled_methods::check(invocation.tx, &object, method)?;
         match model::call(&mut invocation, &object) {
             Some(answer) => answer,
-            None if ONLY_VCENTER.contains(&method) => Err(fault::not_implemented()),
-            None => Err(fault::not_supported()),
+            None if ONLY_VCENTER.contains(&method) && !shared.settings.layout().is_vcenter => {
+                Err(fault::not_implemented())
+            }
+            None => Err(fault::unimplemented(&this, method)),
         }
     };
     if answer.is_ok() {

@@ -71,6 +71,15 @@ pub(crate) fn not_implemented() -> Fault {
     )
 }
 
+/// Returns the fault for a method that real servers have and the simulator does not.
+pub(crate) fn unimplemented(object: &AnyRef, method: &str) -> Fault {
+    let message = format!(
+        "The simulator does not implement the method {method} of {}.",
+        object.type_name()
+    );
+    Fault::new(message, NotImplemented::default())
+}
+
 pub(crate) fn internal(message: impl Into<String>) -> Fault {
     let message = message.into();
     let mut detail = SystemError::default();

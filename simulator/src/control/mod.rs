@@ -1,5 +1,6 @@
 //! An HTTP interface to the fault injection, for test suites in other languages.
 
+mod connections;
 mod requests;
 mod rule;
 
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{self, Next};
@@ -20,6 +21,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
 
 use crate::builder::Secret;
+use crate::server::connection::Peer;
 use crate::shared::Shared;
 
 /// Maximum size of a request's body in bytes.
@@ -78,11 +80,13 @@ pub(crate) async fn serve(
         .layer(DefaultBodyLimit::max(LIMIT))
         .layer(middleware::from_fn_with_state(control.clone(), authorize))
         .with_state(control);
+    let connections = connections::Connections::new(shared, listener);
     let stop = shared.stop.clone();
     let stopped = shared.stop.clone();
     shared.tracker.spawn_on(
         async move {
-            let serving = axum::serve(listener, router)
+            let service = router.into_make_service_with_connect_info::<Peer>();
+            let serving = axum::serve(connections, service)
                 .with_graceful_shutdown(async move { stop.cancelled().await });
             let late = async {
                 stopped.cancelled().await;
@@ -101,7 +105,13 @@ pub(crate) async fn serve(
 }
 
 /// Refuses requests without the token.
-async fn authorize(State(control): State<Control>, request: Request, next: Next) -> Response {
+async fn authorize(
+    State(control): State<Control>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let _request = peer.activity.as_ref().map(|activity| activity.begin());
     let given = request.headers().get(AUTHORIZATION);
     let given = given.and_then(|given| given.as_bytes().strip_prefix(b"Bearer "));
     // Digests are compared so that the time does not depend on the token.

@@ -279,6 +279,11 @@ impl Store {
         format!("[{}] {}", volume.name, relative.display())
     }
 
+    /// Returns the number of bytes that a file occupies, without its holes.
+    pub(crate) fn occupied(&self, path: &DatastorePath) -> u64 {
+        space::occupied_by(&self.file(path))
+    }
+
     pub(crate) fn exists(&self, path: &DatastorePath) -> bool {
         self.file(path).exists()
     }

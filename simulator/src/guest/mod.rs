@@ -96,7 +96,8 @@ pub trait Guest: fmt::Debug + Send + Sync + 'static {
     /// right for guests that do not use the files of disks.
     ///
     /// Called before a snapshot of the machine is taken, before redo logs of a removed snapshot
-    /// are merged, and before the machine is cloned. The guest writes pending changes to the
+    /// are merged, before the machine is cloned, and before its files move to another datastore. The
+    /// guest writes pending changes to the
     /// disk's files. From then on it must not write to them, because others continue the disk:
     /// until the machine is powered on again, [`GuestMachine::hardware`] names files that may
     /// have become parents, or may have been deleted.

@@ -8,7 +8,8 @@ use tokio::sync::oneshot;
 ///
 /// The client waits up to ten seconds for [`started`](Self::started) or
 /// [`refuse`](Self::refuse). If the request is dropped or answered late, the client receives
-/// the fault `GuestOperationsUnavailable`.
+/// the fault `GuestOperationsUnavailable`. A guest does not see requests whose clients were answered
+/// already. At most 64 requests wait for a guest; others are refused with `TooManyGuestLogons`.
 #[non_exhaustive]
 pub struct GuestProgram {
     /// User name in the guest.
@@ -64,6 +65,11 @@ impl GuestProgram {
             answer,
         };
         (program, answered)
+    }
+
+    /// Returns whether nobody waits for the answer any more.
+    pub(crate) fn is_late(&self) -> bool {
+        self.answer.is_closed()
     }
 
     /// Returns the password of the user. `Debug` does not show it.

@@ -6,8 +6,9 @@ use tokio::sync::{Mutex, mpsc};
 
 use super::GuestProgram;
 
-/// Maximum number of requests in the queue.
-const WAITING: usize = 16;
+/// Maximum number of requests in the queue. Requests go on without their clients, so their number is
+/// not bound by that of the connections.
+const WAITING: usize = 64;
 
 /// The queue of program requests for one guest, with both ends.
 #[derive(Clone, Debug)]
@@ -30,10 +31,54 @@ impl Programs {
     }
 
     pub(super) async fn next(&self) -> GuestProgram {
-        match self.receiver.lock().await.recv().await {
-            Some(program) => program,
-            // Unreachable: `self` holds a sender, so the channel is open.
-            None => std::future::pending().await,
+        let mut receiver = self.receiver.lock().await;
+        loop {
+            match receiver.recv().await {
+                // The client was told that the guest does not respond.
+                Some(program) if program.is_late() => {}
+                Some(program) => return program,
+                // Unreachable: `self` holds a sender, so the channel is open.
+                None => std::future::pending().await,
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use crate::guest::Order;
+
+    fn order(path: &str) -> Order {
+        Order {
+            user: String::new(),
+            password: String::new(),
+            path: path.to_owned(),
+            arguments: String::new(),
+            working_directory: None,
+            environment: Vec::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn the_queue_is_bounded_and_skips_requests_that_were_given_up() {
+        let programs = Programs::new();
+        let sender = programs.sender();
+        let mut answers = Vec::new();
+        for _ in 0..WAITING {
+            let (program, answer) = GuestProgram::new(order("late"));
+            sender.try_send(program).unwrap();
+            answers.push(answer);
+        }
+        let (program, _answer) = GuestProgram::new(order("more"));
+        assert!(sender.try_send(program).is_err());
+        drop(answers.split_off(1));
+        assert_eq!(programs.next().await.path, "late");
+        let next = tokio::spawn(async move { programs.next().await.path });
+        tokio::task::yield_now().await;
+        let (program, _answer) = GuestProgram::new(order("new"));
+        sender.send(program).await.unwrap();
+        assert_eq!(next.await.unwrap(), "new");
     }
 }

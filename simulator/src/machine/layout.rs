@@ -20,7 +20,11 @@ use crate::world::Transaction;
 /// The key of a file that does not exist, such as the memory of a machine that was off.
 const NONE: i32 = -1;
 
-/// Returns the files of a machine. Of disks, only the descriptors are listed.
+/// The suffixes of the names of extents, which replace `.vmdk`.
+const EXTENTS: [&str; 2] = ["-flat.vmdk", "-delta.vmdk"];
+
+/// Returns the files of a machine. A disk has a descriptor and, unless that contains its content, an
+/// extent.
 pub(super) fn of(
     tx: &Transaction<'_>,
     machine: &Machine,
@@ -76,8 +80,11 @@ impl Files<'_> {
         }
         let key = i32::try_from(self.list.len()).unwrap_or(i32::MAX);
         let path = self.store.parse(self.site, &name).ok();
-        let metadata = path.and_then(|path| std::fs::metadata(self.store.file(&path)).ok());
-        let size = metadata.map_or(0, |metadata| metadata.len());
+        let size = path.map_or(0, |path| match kind {
+            // Extents are sparse.
+            "diskExtent" => self.store.occupied(&path),
+            _ => std::fs::metadata(self.store.file(&path)).map_or(0, |metadata| metadata.len()),
+        });
         self.list.push(VirtualMachineFileLayoutExFileInfo {
             key,
             name: name.clone(),
@@ -102,12 +109,27 @@ impl Files<'_> {
             .collect()
     }
 
+    /// Returns the keys of the files of one disk, without its parents.
+    fn unit(&mut self, descriptor: String) -> Vec<i32> {
+        let stem = descriptor.strip_suffix(".vmdk").unwrap_or(&descriptor);
+        // Reading descriptors would make every change of a machine slower.
+        let names = EXTENTS.map(|suffix| format!("{stem}{suffix}"));
+        let exists = |name: &String| {
+            let path = self.store.parse(self.site, name);
+            path.is_ok_and(|path| self.store.exists(&path))
+        };
+        let extent = names.into_iter().find(exists);
+        let mut keys = vec![self.key(descriptor, "diskDescriptor")];
+        keys.extend(extent.map(|name| self.key(name, "diskExtent")));
+        keys
+    }
+
     fn disk(&mut self, disk: &Poly<VirtualDevice>) -> VirtualMachineFileLayoutExDiskLayout {
         let files = device::chain(disk);
         let units = files
             .into_iter()
             .map(|file| VirtualMachineFileLayoutExDiskUnit {
-                file_key: vec![self.key(file, "diskDescriptor")],
+                file_key: self.unit(file),
             });
         let mut chain: Vec<_> = units.collect();
         chain.reverse();

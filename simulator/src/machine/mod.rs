@@ -75,6 +75,21 @@ pub(crate) struct Cycle {
 }
 
 impl Machine {
+    /// Creates a machine that is off and has no disks, given its file and its keys.
+    pub(crate) fn new(vmx: DatastorePath, document: Document, extra: ExtraConfig) -> Self {
+        Self {
+            vmx,
+            document,
+            extra,
+            chains: Vec::new(),
+            snapshots: Arc::default(),
+            is_linked: false,
+            nonpersistent: Vec::new(),
+            cycle: None,
+            ended: None,
+        }
+    }
+
     pub(crate) fn of(object: &Object) -> Result<&Arc<Self>, Fault> {
         match &object.hidden {
             Hidden::Machine(machine) => Ok(machine),

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 use vim25::soap::Request;
 use vim25::types::{
     GuestAuthentication, GuestOperationsUnavailable, GuestProgramSpec, InvalidGuestLogin,
-    NamePasswordAuthentication, VirtualMachinePowerState,
+    NamePasswordAuthentication, TooManyGuestLogons, VirtualMachinePowerState,
 };
 use vim25::{Fault, Poly, Ref, mo};
 
@@ -45,10 +45,12 @@ pub(crate) async fn start_program(
     request: &Request,
 ) -> Answer {
     let asking = ask(shared, caller, request)?;
-    let answered = tokio::time::timeout(PATIENCE, async {
-        asking.to.send(asking.program).await.ok()?;
-        asking.answer.await.ok()
-    });
+    match asking.to.try_send(asking.program) {
+        Ok(()) => {}
+        Err(mpsc::error::TrySendError::Full(_)) => return Err(too_many()),
+        Err(mpsc::error::TrySendError::Closed(_)) => return Err(unavailable()),
+    }
+    let answered = tokio::time::timeout(PATIENCE, async { asking.answer.await.ok() });
     match answered.await.ok().flatten() {
         Some(Ok(pid)) => value(&pid),
         Some(Err(refusal)) => Err(refused(refusal, &asking.path)),
@@ -117,6 +119,13 @@ fn unavailable() -> Fault {
     Fault::new(
         "The guest operations agent could not be contacted.",
         GuestOperationsUnavailable::default(),
+    )
+}
+
+fn too_many() -> Fault {
+    Fault::new(
+        "Too many requests for the guest are waiting.",
+        TooManyGuestLogons::default(),
     )
 }
 

@@ -18,6 +18,7 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::connection_limit::{Activity, ConnectionLimit, ConnectionPermit, QUEUE};
+use crate::builder::Settings;
 use crate::shared::Shared;
 
 /// Timeout of a TLS handshake.
@@ -35,16 +36,16 @@ pub(super) struct Connections {
 
 /// The client of a connection, with a token that closes the connection.
 #[derive(Clone, Debug)]
-pub(super) struct Peer {
-    pub(super) address: SocketAddr,
-    pub(super) hang_up: CancellationToken,
-    pub(super) activity: Option<Arc<Activity>>,
+pub(crate) struct Peer {
+    pub(crate) address: SocketAddr,
+    pub(crate) hang_up: CancellationToken,
+    pub(crate) activity: Option<Arc<Activity>>,
 }
 
 /// One connection. It ends when its token is cancelled, when it is idle for too long, or
 /// when a request is not complete in time.
-pub(super) struct Connection {
-    stream: Box<TlsStream<TcpStream>>,
+pub(crate) struct Connection<S = TlsStream<TcpStream>> {
+    stream: Box<S>,
     ended: Pin<Box<WaitForCancellationFutureOwned>>,
     permit: ConnectionPermit,
     limits: Limits,
@@ -57,11 +58,20 @@ pub(super) struct Connection {
 
 /// Time limits of a connection.
 #[derive(Clone, Copy, Debug)]
-struct Limits {
+pub(crate) struct Limits {
     /// The time between requests.
     idle: Duration,
     /// The time from the first byte of a request to the end of its header.
     header: Duration,
+}
+
+impl Limits {
+    pub(crate) const fn of(settings: &Settings) -> Self {
+        Self {
+            idle: settings.idle,
+            header: settings.read,
+        }
+    }
 }
 
 impl Connections {
@@ -100,10 +110,7 @@ impl Connections {
                     limit: Arc::clone(&limit),
                     address,
                     hang_up: accepting.stop.child_token(),
-                    limits: Limits {
-                        idle: accepting.settings.idle,
-                        header: accepting.settings.read,
-                    },
+                    limits: Limits::of(&accepting.settings),
                 };
                 let sender = sender.clone();
                 accepting.spawn(async move {
@@ -154,15 +161,7 @@ impl Arrival {
             hang_up: self.hang_up.clone(),
             activity: Some(Arc::clone(&permit.activity)),
         };
-        let connection = Connection {
-            stream: Box::new(stream),
-            ended: Box::pin(self.hang_up.cancelled_owned()),
-            permit,
-            limits: self.limits,
-            started: None,
-            reading: None,
-            writing: None,
-        };
+        let connection = Connection::new(stream, self.hang_up, permit, self.limits);
         Some((connection, peer))
     }
 }
@@ -208,7 +207,25 @@ impl Connected<IncomingStream<'_, Connections>> for Peer {
     }
 }
 
-impl Connection {
+impl<S> Connection<S> {
+    /// Creates a connection that ends when `hang_up` is cancelled.
+    pub(crate) fn new(
+        stream: S,
+        hang_up: CancellationToken,
+        permit: ConnectionPermit,
+        limits: Limits,
+    ) -> Self {
+        Self {
+            stream: Box::new(stream),
+            ended: Box::pin(hang_up.cancelled_owned()),
+            permit,
+            limits,
+            started: None,
+            reading: None,
+            writing: None,
+        }
+    }
+
     /// Fails if the connection has to be closed.
     fn poll_alive(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         match self.ended.as_mut().poll(cx) {
@@ -261,7 +278,7 @@ impl Connection {
     }
 }
 
-impl AsyncRead for Connection {
+impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -282,7 +299,7 @@ impl AsyncRead for Connection {
     }
 }
 
-impl AsyncWrite for Connection {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

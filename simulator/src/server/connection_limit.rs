@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Maximum time that a connection over the limit waits until another one is closed.
-pub(super) const QUEUE: Duration = Duration::from_secs(5);
+pub(crate) const QUEUE: Duration = Duration::from_secs(5);
 /// Interval at which a waiting connection looks for an idle one.
 const LOOK: Duration = Duration::from_millis(100);
 /// Minimum idle time of a connection before it may be closed for another.
@@ -19,7 +19,7 @@ const IDLE: Duration = Duration::from_secs(1);
 /// The open connections. At the limit, the connection that has been idle for the longest is
 /// closed for a new one, so that idle connections cannot block other clients.
 #[derive(Debug)]
-pub(super) struct ConnectionLimit {
+pub(crate) struct ConnectionLimit {
     permits: Arc<Semaphore>,
     /// Maximum time that a connection over the limit waits until another one is closed.
     queue: Duration,
@@ -35,16 +35,16 @@ struct Taken {
 
 /// A permit for one connection, which is released on drop.
 #[derive(Debug)]
-pub(super) struct ConnectionPermit {
+pub(crate) struct ConnectionPermit {
     limit: Arc<ConnectionLimit>,
     number: u64,
-    pub(super) activity: Arc<Activity>,
+    pub(crate) activity: Arc<Activity>,
     _permit: OwnedSemaphorePermit,
 }
 
 /// The activity of a connection.
 #[derive(Debug)]
-pub(super) struct Activity(Mutex<Doing>);
+pub(crate) struct Activity(Mutex<Doing>);
 
 #[derive(Debug)]
 struct Doing {
@@ -70,7 +70,7 @@ impl Activity {
     }
 
     /// Records the start of a request; it ends when the returned guard is dropped.
-    pub(super) fn begin(self: &Arc<Self>) -> Request {
+    pub(crate) fn begin(self: &Arc<Self>) -> Request {
         let mut doing = self.lock();
         doing.requests += 1;
         doing.total += 1;
@@ -92,7 +92,7 @@ impl Activity {
 
 /// A request in progress.
 #[derive(Debug)]
-pub(super) struct Request(Arc<Activity>);
+pub(crate) struct Request(Arc<Activity>);
 
 impl Drop for Request {
     fn drop(&mut self) {
@@ -103,7 +103,7 @@ impl Drop for Request {
 }
 
 impl ConnectionLimit {
-    pub(super) fn new(limit: usize, queue: Duration) -> Arc<Self> {
+    pub(crate) fn new(limit: usize, queue: Duration) -> Arc<Self> {
         Arc::new(Self {
             queue,
             permits: Arc::new(Semaphore::new(limit)),
@@ -118,7 +118,7 @@ impl ConnectionLimit {
 
     /// Waits for a permit for a connection, which must close when `hang_up` is cancelled. Returns
     /// `None` if no other connection was closed in time, because all are in use.
-    pub(super) async fn take(
+    pub(crate) async fn take(
         self: &Arc<Self>,
         hang_up: &CancellationToken,
     ) -> Option<ConnectionPermit> {

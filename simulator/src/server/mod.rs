@@ -1,7 +1,7 @@
 //! The HTTPS server: routes requests by path.
 
-mod connection;
-mod connection_limit;
+pub(crate) mod connection;
+pub(crate) mod connection_limit;
 mod export;
 mod folder;
 mod nfc;

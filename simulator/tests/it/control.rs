@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::{Method, StatusCode};
 use simulator::Simulator;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use vim25::types::{
     HostSystemConnectionState, InvalidState, NoDiskSpace, NotAuthenticated,
     VirtualMachinePowerState,
@@ -267,4 +267,22 @@ async fn the_command_is_controlled_and_ended() {
     let end = http.post(format!("{base}/v1/shutdown")).bearer_auth(&token);
     assert_eq!(end.send().await.unwrap().status(), 202);
     assert!(command.wait().await.unwrap().success());
+}
+
+#[tokio::test]
+async fn idle_connections_make_room_for_others() {
+    let bench = bench().await;
+    let address = bench.base.trim_start_matches("http://").to_owned();
+    let mut idle = Vec::new();
+    for _ in 0..64 {
+        idle.push(tokio::net::TcpStream::connect(&address).await.unwrap());
+    }
+    let answer = bench.ask(Method::GET, "/v1/status", "");
+    let answer = tokio::time::timeout(Duration::from_secs(10), answer).await;
+    assert_eq!(answer.unwrap().0, StatusCode::OK);
+    // The first connection has been idle for the longest.
+    let mut byte = [0];
+    let closed = tokio::time::timeout(Duration::from_secs(10), idle[0].read(&mut byte));
+    assert!(matches!(closed.await.unwrap(), Ok(0) | Err(_)));
+    bench.simulator.shutdown().await;
 }

@@ -6,9 +6,10 @@ use simulator::{Datastore, Simulator, StartError, Topology};
 use vim25::types::{
     DatastoreSummary, FileNotFound, HostDatastoreBrowserSearchResults, HostFileSystemVolumeInfo,
     HostNasVolume, HostVmfsVolume, InvalidDatastorePath, NasDatastoreInfo, NoDiskSpace,
-    NotSupported, ParaVirtualSCSIController, VirtualDeviceConfigSpec, VirtualDisk,
-    VirtualDiskFlatVer2BackingInfo, VirtualMachineCloneSpec, VirtualMachineConfigSpec,
-    VirtualMachineFileInfo, VirtualMachineRelocateSpec, VirtualMachineRelocateSpecDiskLocator,
+    NotSupported, ParaVirtualSCSIController, VirtualDevice, VirtualDeviceConfigSpec,
+    VirtualDeviceConfigSpecOperation, VirtualDisk, VirtualDiskFlatVer2BackingInfo,
+    VirtualMachineCloneSpec, VirtualMachineConfigSpec, VirtualMachineFileInfo,
+    VirtualMachinePowerState, VirtualMachineRelocateSpec, VirtualMachineRelocateSpecDiskLocator,
     VirtualSCSISharing, VmfsDatastoreInfo,
 };
 use vim25::{AnyRef, Call, Fault, Poly, Ref, TaskOf, mo};
@@ -321,14 +322,10 @@ async fn a_machine_is_relocated_with_its_files() {
         .await;
     bench.write("local", "vm/vm-flat.vmdk", b"one!");
     bench.write("local", "vm/vm_1-flat.vmdk", b"two!");
-    client.run(vm.power_on_vm(None)).await.unwrap();
     let to_nas = VirtualMachineRelocateSpec {
         datastore: Some(bench.nas.clone()),
         ..Default::default()
     };
-    let on = bench.relocate(&vm, &to_nas).await;
-    assert!(on.unwrap_err().is::<NotSupported>());
-    client.run(vm.power_off_vm()).await.unwrap();
 
     // One disk stays.
     let mut split = to_nas.clone();
@@ -357,6 +354,62 @@ async fn a_machine_is_relocated_with_its_files() {
     assert!(none.is_empty());
     client.run(vm.power_on_vm(None)).await.unwrap();
     client.run(vm.power_off_vm()).await.unwrap();
+    bench.simulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_machine_that_is_on_is_relocated() {
+    let bench = bench().await;
+    let client = &bench.client;
+    let vm = bench.create(&spec("vm", "local", &["local"])).await;
+    bench.write("local", "vm/vm-flat.vmdk", b"disk");
+    client.run(vm.power_on_vm(None)).await.unwrap();
+    let to = |datastore: &Store| VirtualMachineRelocateSpec {
+        datastore: Some(datastore.clone()),
+        ..Default::default()
+    };
+    bench.relocate(&vm, &to(&bench.nas)).await.unwrap();
+    let state: VirtualMachinePowerState = client.get(&vm, "runtime.powerState").await;
+    assert_eq!(state, VirtualMachinePowerState::PoweredOn);
+    let path: String = client.get(&vm, "config.files.vmPathName").await;
+    assert_eq!(path, "[nas] vm/vm.vmx");
+    assert_eq!(bench.first_bytes("nas", "vm/vm.vmdk"), b"disk");
+    assert!(bench.names("local").is_empty());
+    // The machine still has its disk locked.
+    let disks = client.content.virtual_disk_manager.clone().unwrap();
+    let datacenter: Ref<mo::Datacenter> = typed(client, "DC0").await;
+    let delete = disks.delete_virtual_disk("[nas] vm/vm.vmdk", Some(&datacenter));
+    client.run(delete).await.unwrap_err();
+
+    // The guest does not release an independent disk.
+    client.run(vm.power_off_vm()).await.unwrap();
+    let devices: Vec<Poly<VirtualDevice>> = client.get(&vm, "config.hardware.device").await;
+    let disk = devices.into_iter().find(|own| own.is::<VirtualDisk>());
+    let mut disk = disk.unwrap();
+    disk.modify::<VirtualDisk>(|disk| {
+        let backing = disk.backing.as_mut().unwrap();
+        let changed = backing.modify::<VirtualDiskFlatVer2BackingInfo>(|backing| {
+            backing.disk_mode = "independent_persistent".into();
+        });
+        changed.map(drop).unwrap();
+    })
+    .map(drop)
+    .unwrap();
+    let change = VirtualMachineConfigSpec {
+        device_change: vec![Poly::new(VirtualDeviceConfigSpec {
+            operation: Some(VirtualDeviceConfigSpecOperation::Edit),
+            device: disk,
+            ..Default::default()
+        })],
+        ..Default::default()
+    };
+    client.run(vm.reconfig_vm(&change)).await.unwrap();
+    client.run(vm.power_on_vm(None)).await.unwrap();
+    let refused = bench.relocate(&vm, &to(&bench.local)).await;
+    assert!(refused.unwrap_err().is::<NotSupported>());
+    assert!(bench.names("local").is_empty());
+    client.run(vm.power_off_vm()).await.unwrap();
+    bench.relocate(&vm, &to(&bench.local)).await.unwrap();
     bench.simulator.shutdown().await;
 }
 

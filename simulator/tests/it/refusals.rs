@@ -4,9 +4,9 @@ use crate::client::Client;
 use crate::client::container::{add, spec};
 use simulator::Simulator;
 use vim25::types::{
-    FileNotFound, InvalidArgument, InvalidRequest, NotAuthenticated, VirtualDeviceConfigSpec,
-    VirtualDeviceConfigSpecOperation, VirtualMachineConfigSpec, VirtualMachineFileInfo,
-    VirtualUSBController, VirtualUSBXHCIController,
+    FileNotFound, ID, InvalidArgument, InvalidRequest, NotAuthenticated, NotImplemented,
+    VirtualDeviceConfigSpec, VirtualDeviceConfigSpecOperation, VirtualMachineConfigSpec,
+    VirtualMachineFileInfo, VirtualUSBController, VirtualUSBXHCIController,
 };
 use vim25::{Fault, Poly, Ref, mo};
 
@@ -249,4 +249,22 @@ fn uuid() -> usize {
     use std::sync::atomic::{AtomicUsize, Ordering};
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// Methods of the API that the simulator lacks say so, and which they are.
+#[tokio::test]
+async fn a_method_that_is_not_implemented_names_itself() {
+    let simulator = Simulator::builder().start().await.unwrap();
+    let client = Client::login(&simulator).await;
+    let vm = create(&client, &bare("a")).await.unwrap();
+    let disk = ID { id: "1".into() };
+    let fault = client.call(vm.detach_disk(&disk)).await;
+    let fault = fault.unwrap_err().fault();
+    assert!(fault.is::<NotImplemented>());
+    let words = fault.to_string();
+    assert!(
+        words.contains("DetachDisk_Task of VirtualMachine"),
+        "{words}"
+    );
+    simulator.shutdown().await;
 }

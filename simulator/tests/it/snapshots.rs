@@ -218,6 +218,22 @@ async fn a_revert_restores_the_disk_the_hardware_and_the_keys() {
     assert_eq!(data.name, "[datastore1] a/a-Snapshot1.vmsn");
     assert_eq!(data.type_, "snapshotData");
     assert_eq!(layout.disk[0].chain.len(), 2);
+    let units = layout.disk[0].chain.iter().map(|unit| {
+        let files = unit.file_key.iter().map(|key| named(*key));
+        let files = files.map(|file| (file.name.as_str(), file.type_.as_str()));
+        files.collect::<Vec<_>>()
+    });
+    let expected = [
+        [
+            ("[datastore1] a/a.vmdk", "diskDescriptor"),
+            ("[datastore1] a/a-flat.vmdk", "diskExtent"),
+        ],
+        [
+            ("[datastore1] a/a-000001.vmdk", "diskDescriptor"),
+            ("[datastore1] a/a-000001-delta.vmdk", "diskExtent"),
+        ],
+    ];
+    assert_eq!(units.collect::<Vec<_>>(), expected);
     assert_eq!(layout.snapshot[0].disk[0].chain.len(), 1);
 
     bench.write(&vm, 0, b"1").await;

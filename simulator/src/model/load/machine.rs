@@ -56,17 +56,7 @@ pub(super) fn build(
     }
     let mut extra = ExtraConfig::new();
     config::merge_extra(&mut extra, &info.extra_config)?;
-    object.hidden = Hidden::Machine(Arc::new(Machine {
-        vmx: vmx.clone(),
-        document: Document::new(),
-        extra,
-        chains: Vec::new(),
-        snapshots: Arc::default(),
-        is_linked: false,
-        nonpersistent: Vec::new(),
-        cycle: None,
-        ended: None,
-    }));
+    object.hidden = Hidden::Machine(Arc::new(Machine::new(vmx.clone(), Document::new(), extra)));
     tx.insert(object);
     make_directory(tx, &vmx)?;
     for device in &info.hardware.device {

@@ -128,7 +128,7 @@ impl Descriptor {
     pub(super) fn parse(text: &str) -> Result<Self, Fault> {
         let root = xml::parse(text).map_err(|malformed| {
             let mut detail = OvfXmlFormat::default();
-            detail.description = malformed.what.to_owned();
+            detail.description.clone_from(&malformed.what);
             detail.base.line_number = line(malformed.line);
             let words = format!("Line {}: {}", malformed.line, malformed.what);
             Fault::new(&words, detail)

@@ -356,16 +356,7 @@ impl Import<'_, '_> {
             }
             (resource::STORAGE, "vmware.nvme.controller") => (Kind::Nvme, "VirtualNVMEController"),
             _ => {
-                let mut detail = OvfUnsupportedSubType::default();
-                detail.element_name = item.name.clone();
-                detail.instance_id = item.id.clone();
-                detail.device_type = item.ty;
-                detail.device_sub_type = item.sub_type.clone();
-                let words = format!(
-                    "Hardware item '{}' has the unsupported subtype '{}'.",
-                    item.name, item.sub_type
-                );
-                return self.refuse(item, Fault::new(&words, detail));
+                return self.refuse(item, unsupported_sub_type(item));
             }
         };
         // Exports of real servers list IDE 1 before IDE 0: the address is the bus, if it is free.
@@ -564,16 +555,7 @@ impl Import<'_, '_> {
             "pcnet32" => self.add(VirtualPCNet32 { base }, false),
             "e1000" | "" => self.add(VirtualE1000 { base }, false),
             _ => {
-                let mut detail = OvfUnsupportedSubType::default();
-                detail.element_name = item.name.clone();
-                detail.instance_id = item.id.clone();
-                detail.device_type = item.ty;
-                detail.device_sub_type = item.sub_type.clone();
-                let words = format!(
-                    "Hardware item '{}' has the unsupported subtype '{}'.",
-                    item.name, item.sub_type
-                );
-                self.refuse(item, Fault::new(&words, detail));
+                self.refuse(item, unsupported_sub_type(item));
             }
         }
     }
@@ -616,6 +598,19 @@ impl Import<'_, '_> {
         backing.port.switch_uuid = uuid;
         Some(Poly::new(backing))
     }
+}
+
+fn unsupported_sub_type(item: &Item) -> Fault {
+    let mut detail = OvfUnsupportedSubType::default();
+    detail.element_name = item.name.clone();
+    detail.instance_id = item.id.clone();
+    detail.device_type = item.ty;
+    detail.device_sub_type = item.sub_type.clone();
+    let words = format!(
+        "Hardware item '{}' has the unsupported subtype '{}'.",
+        item.name, item.sub_type
+    );
+    Fault::new(&words, detail)
 }
 
 /// Returns the product of a descriptor.

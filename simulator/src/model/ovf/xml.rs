@@ -4,7 +4,8 @@
 //! names are compared without prefix. Document types, and with them entities that a document
 //! defines, are refused.
 
-use std::borrow::Cow;
+use quick_xml::events::{BytesRef, BytesStart, Event};
+use quick_xml::{Reader, XmlVersion};
 
 /// The maximum depth of nested elements.
 const DEPTH: usize = 64;
@@ -25,7 +26,7 @@ pub(super) struct Element {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Malformed {
     pub(super) line: usize,
-    pub(super) what: &'static str,
+    pub(super) what: String,
 }
 
 impl Element {
@@ -60,217 +61,132 @@ impl Element {
 /// Reads a document and returns its root element.
 pub(super) fn parse(text: &str) -> Result<Element, Malformed> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut reader = Reader {
+    let mut reader = Reader::from_str(text);
+    let mut lines = Lines {
         text,
+        line: 1,
         at: 0,
-        lines: 0,
-        counted: 0,
     };
     let mut open: Vec<Element> = Vec::new();
     let mut root = None;
-    while !reader.rest().is_empty() {
-        let rest = reader.rest();
-        if let Some(comment) = rest.strip_prefix("<!--") {
-            reader.skip_past(comment, "-->", "a comment does not end")?;
-        } else if let Some(instruction) = rest.strip_prefix("<?") {
-            reader.skip_past(instruction, "?>", "an instruction does not end")?;
-        } else if let Some(data) = rest.strip_prefix("<![CDATA[") {
-            let inside = reader.skip_past(data, "]]>", "character data does not end")?;
-            let within = open.last_mut();
-            let within = within.ok_or_else(|| reader.wrong("there is text outside of the root"))?;
-            within.text.push_str(inside);
-        } else if rest.starts_with("<!") {
-            return Err(reader.wrong("document types are not accepted"));
-        } else if let Some(end) = rest.strip_prefix("</") {
-            let name = reader.skip_past(end, ">", "a tag does not end")?;
-            let closed = open
-                .pop()
-                .filter(|open| open.name == local(name.trim_end()));
-            let closed = closed.ok_or_else(|| reader.wrong("an end tag matches no start tag"))?;
-            match open.last_mut() {
-                Some(parent) => parent.children.push(closed),
-                None => root = Some(closed),
-            }
-        } else if rest.starts_with('<') {
-            if root.is_some() {
-                return Err(reader.wrong("there is more than one root element"));
-            }
-            let (element, is_empty) = reader.start()?;
-            if !is_empty {
-                if open.len() >= DEPTH {
-                    return Err(reader.wrong("the elements are nested too deeply"));
+    loop {
+        let line = lines.of(reader.buffer_position());
+        let wrong = |what: String| Malformed { line, what };
+        let outside = || wrong("there is text outside of the root".to_owned());
+        let event = reader.read_event();
+        let event = event.map_err(|error| Malformed {
+            line: lines.of(reader.error_position()),
+            what: error.to_string(),
+        })?;
+        match event {
+            Event::Start(ref start) | Event::Empty(ref start) => {
+                if root.is_some() {
+                    return Err(wrong("there is more than one root element".to_owned()));
                 }
-                open.push(element);
-            } else if let Some(parent) = open.last_mut() {
-                parent.children.push(element);
-            } else {
-                root = Some(element);
+                let element = element(start, line).map_err(wrong)?;
+                if matches!(event, Event::Empty(_)) {
+                    close(&mut open, &mut root, element);
+                } else if open.len() >= DEPTH {
+                    return Err(wrong("the elements are nested too deeply".to_owned()));
+                } else {
+                    open.push(element);
+                }
             }
-        } else {
-            let end = rest.find('<').unwrap_or(rest.len());
-            let piece = rest.get(..end).unwrap_or_default();
-            match open.last_mut() {
-                Some(within) => within.text.push_str(&reader.unescape(piece, reader.at)?),
-                None if piece.trim().is_empty() => {}
-                None => return Err(reader.wrong("there is text outside of the root")),
+            // The reader has checked that it matches.
+            Event::End(_) => {
+                if let Some(closed) = open.pop() {
+                    close(&mut open, &mut root, closed);
+                }
             }
-            reader.at += end;
+            Event::Text(piece) => {
+                let piece = piece.xml10_content();
+                match open.last_mut() {
+                    Some(within) => within.text.push_str(&piece),
+                    None if piece.trim().is_empty() => {}
+                    None => return Err(outside()),
+                }
+            }
+            Event::CData(piece) => {
+                let within = open.last_mut().ok_or_else(outside)?;
+                within.text.push_str(&piece.xml10_content());
+            }
+            Event::GeneralRef(entity) => {
+                let within = open.last_mut().ok_or_else(outside)?;
+                let character = character(&entity);
+                let character =
+                    character.ok_or_else(|| wrong(format!("there is no entity {:?}", &*entity)))?;
+                within.text.push(character);
+            }
+            Event::DocType(_) => {
+                return Err(wrong("document types are not accepted".to_owned()));
+            }
+            Event::Decl(_) | Event::PI(_) | Event::Comment(_) => {}
+            Event::Eof => {
+                let root = root.filter(|_| open.is_empty());
+                return root.ok_or_else(|| wrong("the document ends too early".to_owned()));
+            }
         }
-    }
-    match root {
-        Some(root) => Ok(root),
-        None => Err(reader.wrong("the document ends too early")),
     }
 }
 
-struct Reader<'t> {
+/// Counts the lines up to increasing offsets.
+struct Lines<'t> {
     text: &'t str,
+    line: usize,
     at: usize,
-    /// The lines before `counted`.
-    lines: usize,
-    counted: usize,
 }
 
-impl<'t> Reader<'t> {
-    fn rest(&self) -> &'t str {
-        self.text.get(self.at..).unwrap_or_default()
-    }
-
-    /// Returns the current line. Counts only what was not counted before.
-    fn line(&mut self) -> usize {
-        let since = self.text.get(self.counted..self.at).unwrap_or_default();
-        self.lines += since.matches('\n').count();
-        self.counted = self.at;
-        self.lines + 1
-    }
-
-    fn wrong(&self, what: &'static str) -> Malformed {
-        self.wrong_at(self.at, what)
-    }
-
-    fn wrong_at(&self, at: usize, what: &'static str) -> Malformed {
-        let before = self.text.get(..at).unwrap_or_default();
-        Malformed {
-            line: before.matches('\n').count() + 1,
-            what,
-        }
-    }
-
-    /// Moves behind the next `end` of `inside`, which is the rest without what introduces it, and
-    /// returns what is in between.
-    fn skip_past(
-        &mut self,
-        inside: &'t str,
-        end: &str,
-        what: &'static str,
-    ) -> Result<&'t str, Malformed> {
-        let length = inside.find(end).ok_or_else(|| self.wrong(what))?;
-        self.at = self.text.len() - inside.len() + length + end.len();
-        Ok(inside.get(..length).unwrap_or_default())
-    }
-
-    /// Reads a start tag; also returns whether the element has no content.
-    fn start(&mut self) -> Result<(Element, bool), Malformed> {
-        let line = self.line();
-        self.at += 1;
-        let name = self.name()?;
-        let mut attributes = Vec::new();
-        loop {
-            self.skip_blanks();
-            let rest = self.rest();
-            let is_empty = rest.starts_with("/>");
-            if is_empty || rest.starts_with('>') {
-                self.at += if is_empty { 2 } else { 1 };
-                let element = Element {
-                    name,
-                    line,
-                    attributes,
-                    ..Element::default()
-                };
-                return Ok((element, is_empty));
-            }
-            let name = self.name()?;
-            self.skip_blanks();
-            let after = self.rest().strip_prefix('=');
-            let after = after.ok_or_else(|| self.wrong("an attribute has no value"))?;
-            let after = after.trim_start();
-            let quote = after
-                .chars()
-                .next()
-                .filter(|quote| matches!(quote, '"' | '\''));
-            let quote = quote.ok_or_else(|| self.wrong("an attribute has no quotes"))?;
-            let inside = after.strip_prefix(quote).unwrap_or_default();
-            let mut buffer = [0; 4];
-            let end: &str = quote.encode_utf8(&mut buffer);
-            let value = self.skip_past(inside, end, "an attribute does not end")?;
-            if value.contains('<') {
-                return Err(self.wrong("an attribute contains <"));
-            }
-            let value = self.unescape(value, self.at - 1 - value.len())?;
-            let value = value.into_owned();
-            attributes.push((name, value));
-        }
-    }
-
-    /// Reads a name and returns it without its prefix.
-    fn name(&mut self) -> Result<String, Malformed> {
-        let rest = self.rest();
-        let is_end = |c: char| c.is_whitespace() || matches!(c, '=' | '/' | '>' | '<' | '"' | '\'');
-        let end = rest.find(is_end).unwrap_or(rest.len());
-        let name = rest.get(..end).unwrap_or_default();
-        if local(name).is_empty() {
-            return Err(self.wrong("a name is missing"));
-        }
-        self.at += end;
-        Ok(local(name).to_owned())
-    }
-
-    fn skip_blanks(&mut self) {
-        let rest = self.rest();
-        self.at += rest.len() - rest.trim_start().len();
-    }
-
-    /// Replaces the entities in a text that begins at an offset.
-    fn unescape<'s>(&self, text: &'s str, begin: usize) -> Result<Cow<'s, str>, Malformed> {
-        if !text.contains('&') {
-            return Ok(Cow::Borrowed(text));
-        }
-        let mut plain = String::with_capacity(text.len());
-        let mut rest = text;
-        while let Some((before, after)) = rest.split_once('&') {
-            plain.push_str(before);
-            let at = begin + text.len() - after.len() - 1;
-            let (name, after) = after
-                .split_once(';')
-                .ok_or_else(|| self.wrong_at(at, "an entity does not end"))?;
-            let character = match name {
-                "lt" => Some('<'),
-                "gt" => Some('>'),
-                "amp" => Some('&'),
-                "quot" => Some('"'),
-                "apos" => Some('\''),
-                _ => number(name).and_then(char::from_u32),
-            };
-            let character =
-                character.ok_or_else(|| self.wrong_at(at, "there is no such entity"))?;
-            plain.push(character);
-            rest = after;
-        }
-        plain.push_str(rest);
-        Ok(Cow::Owned(plain))
+impl Lines<'_> {
+    fn of(&mut self, offset: u64) -> usize {
+        let to = usize::try_from(offset).unwrap_or(usize::MAX);
+        let since = self.text.as_bytes().get(self.at..to).unwrap_or_default();
+        self.line += since.iter().filter(|byte| **byte == b'\n').count();
+        self.at = self.at.max(to);
+        self.line
     }
 }
 
-fn number(entity: &str) -> Option<u32> {
-    let digits = entity.strip_prefix('#')?;
-    match digits.strip_prefix('x') {
-        Some(digits) => u32::from_str_radix(digits, 16).ok(),
-        None => digits.parse().ok(),
+fn close(open: &mut [Element], root: &mut Option<Element>, closed: Element) {
+    match open.last_mut() {
+        Some(parent) => parent.children.push(closed),
+        None => *root = Some(closed),
     }
 }
 
-fn local(name: &str) -> &str {
-    name.rsplit_once(':').map_or(name, |(_, local)| local)
+/// Returns an element without its content.
+fn element(start: &BytesStart<'_>, line: usize) -> Result<Element, String> {
+    let name = start.local_name().into_inner().to_owned();
+    if name.is_empty() {
+        return Err("a name is missing".to_owned());
+    }
+    let mut attributes = Vec::new();
+    for attribute in start.attributes() {
+        let attribute = attribute.map_err(|error| error.to_string())?;
+        if attribute.value.contains('<') {
+            return Err("an attribute contains <".to_owned());
+        }
+        let value = attribute.normalized_value(XmlVersion::Implicit1_0);
+        let value = value.map_err(|error| error.to_string())?.into_owned();
+        attributes.push((attribute.key.local_name().into_inner().to_owned(), value));
+    }
+    Ok(Element {
+        name,
+        line,
+        attributes,
+        ..Element::default()
+    })
+}
+
+/// Returns the character that an entity stands for.
+fn character(entity: &BytesRef<'_>) -> Option<char> {
+    match &**entity {
+        "lt" => Some('<'),
+        "gt" => Some('>'),
+        "amp" => Some('&'),
+        "quot" => Some('"'),
+        "apos" => Some('\''),
+        _ => entity.resolve_char_ref().ok().flatten(),
+    }
 }
 
 /// Escapes a text for an element or an attribute. Characters that XML does not have are dropped.

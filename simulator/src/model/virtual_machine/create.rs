@@ -97,17 +97,7 @@ pub(super) fn add(
     properties::begin(&mut object, &place.host, &environment);
     object.put("resourcePool", &place.pool);
     object.put("config", &info);
-    object.hidden = Hidden::Machine(Arc::new(Machine {
-        vmx: vmx.clone(),
-        document,
-        extra,
-        chains: Vec::new(),
-        snapshots: Arc::default(),
-        is_linked: false,
-        nonpersistent: Vec::new(),
-        cycle: None,
-        ended: None,
-    }));
+    object.hidden = Hidden::Machine(Arc::new(Machine::new(vmx.clone(), document, extra)));
     tx.insert(object);
     machine::store(tx, &vm, &mut info, false)?;
     Ok(vm)

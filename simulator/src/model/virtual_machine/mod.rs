@@ -25,7 +25,7 @@ use vim25::{Ref, mo};
 use super::host_connection;
 use crate::datastore::path::DatastorePath;
 use crate::invocation::{Answer, Invocation, nothing};
-use crate::machine::Machine;
+use crate::machine::{Machine, properties};
 use crate::object::{Object, Retype};
 use crate::world::Transaction;
 
@@ -66,7 +66,8 @@ pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
         "MarkAsTemplate" => template::mark(inv, &vm),
         "MarkAsVirtualMachine" => template::unmark(inv, &vm),
         "UnregisterVM" => remove::unregister(inv, &vm),
-        "RefreshStorageInfo" | "Reload" => nothing(),
+        "RefreshStorageInfo" => properties::refresh(inv.tx, &vm).and_then(|()| nothing()),
+        "Reload" => nothing(),
         _ => return None,
     })
 }

@@ -1,4 +1,4 @@
-//! Moves the files of a machine that is off to another datastore.
+//! Moves the files of a machine to another datastore, also while it is on.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -77,15 +77,16 @@ fn disk_target<'s>(
 /// Moves the files, and changes host, pool and folder as the specification says.
 ///
 /// # Errors
-/// The machine is on or has snapshots, or a copy failed: then nothing has changed.
+/// The machine has snapshots, or a copy failed: then nothing has changed. While a machine is on, its
+/// guest has to release the disks, independent disks cannot move, and it stays in its datacenter.
 pub(super) async fn relocate(
     shared: &Arc<Shared>,
     vm: Vm,
     spec: VirtualMachineRelocateSpec,
 ) -> Result<(), Fault> {
-    guest::settle_machine(shared, &vm).await?;
+    let cycle = guest::settle_machine(shared, &vm).await?;
     let (own, asked) = (vm.clone(), spec.clone());
-    let plan = Transaction::run(shared, move |tx| Plan::new(tx, own, &asked)).await?;
+    let plan = Transaction::run(shared, move |tx| Plan::new(tx, (own, cycle), &asked)).await?;
     let plan = Arc::new(plan);
     let monitor = Arc::new(Monitor::new());
     // Cancels the copies when the simulator shuts down.
@@ -115,6 +116,8 @@ pub(super) async fn relocate(
 /// The new places of the files of a machine.
 struct Plan {
     vm: Vm,
+    /// The power cycle in which the guest released the disks; `None` if the machine was off.
+    cycle: Option<u64>,
     /// The version of the configuration that the plan is for.
     change_version: String,
     vmx: DatastorePath,
@@ -134,14 +137,17 @@ impl Plan {
     /// Finds a place for every file, and creates the new directories.
     fn new(
         tx: &mut Transaction<'_>,
-        vm: Vm,
+        (vm, cycle): (Vm, Option<u64>),
         spec: &VirtualMachineRelocateSpec,
     ) -> Result<Self, Fault> {
         let object = Arc::clone(tx.object(&vm)?);
         let machine = Machine::of(&object)?;
         let snapshots = &machine.snapshots;
-        if machine.cycle.is_some() || !snapshots.is_empty() || snapshots.unmerged {
+        if !snapshots.is_empty() || snapshots.unmerged {
             return Err(fault::not_supported());
+        }
+        if machine.cycle.as_ref().map(|cycle| cycle.number) != cycle {
+            return Err(fault::invalid_state());
         }
         let shared = Arc::clone(tx.shared());
         let store = &shared.store;
@@ -161,6 +167,10 @@ impl Plan {
             let Some((from, volume)) = disk_target(store, spec, vmx.site(), device) else {
                 continue;
             };
+            if cycle.is_some() && (!device::is_in_snapshots(device) || volume.site != vmx.site()) {
+                // The guest still writes to its independent disks.
+                return Err(fault::not_supported());
+            }
             let directory = directories.on(store, volume, name)?;
             let mut names = (0..).map(|number| match number {
                 0 => directory.join(&format!("{stem}.vmdk")),
@@ -185,6 +195,7 @@ impl Plan {
         }
         Ok(Self {
             vm,
+            cycle,
             change_version: config.change_version,
             vmx,
             new_vmx,
@@ -231,7 +242,15 @@ impl Plan {
         if version != self.change_version {
             return Err(fault::concurrent_access());
         }
+        let machine = Machine::of(tx.object(&self.vm)?)?;
+        let cycle = machine.cycle.as_ref().map(|cycle| cycle.number);
+        if cycle.is_some() && cycle != self.cycle {
+            return Err(fault::invalid_state());
+        }
         let site = super::move_to(tx, &self.vm, spec)?;
+        if cycle.is_some() && site != self.vmx.site() {
+            return Err(fault::not_supported());
+        }
         self.check_site(tx, site)?;
         let mut info: VirtualMachineConfigInfo = tx.object(&self.vm)?.read("config")?;
         for device in &mut info.hardware.device {
