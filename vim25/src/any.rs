@@ -142,6 +142,13 @@ impl Any {
         }
     }
 
+    /// Returns the memory that the value and the message it came from occupy, in bytes, for
+    /// accounting.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.doc.size()
+    }
+
     /// Returns a copy that holds only this value and releases the message it came from.
     #[must_use]
     pub fn detach(&self) -> Self {

@@ -162,6 +162,11 @@ proptest! {
         prop_assert!(back == value, "{difference:?}");
         let back = Any::from_json(&back.to_json()).unwrap();
         prop_assert!(back == value, "{back:?} is not {value:?}");
+        let mut packer = vim25::Packer::default();
+        for _ in 0..2 {
+            let packed = packer.pack(&[value.clone(), Any::new(&7_i32)]);
+            prop_assert_eq!(packer.unpack(&packed), [value.clone(), Any::new(&7_i32)]);
+        }
     }
 }
 
