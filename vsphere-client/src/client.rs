@@ -11,10 +11,11 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 use vim25::types::{InvalidLogin, ServiceContent};
-use vim25::{Any, AnyRef, Call, Fault, Limits, Outcome, Ref, mo};
+use vim25::{Any, AnyRef, Call, Fault, Limits, ManagedObject, Outcome, Ref, mo};
 
 use crate::address;
 use crate::builder::ClientBuilder;
+use crate::call_class::CallClass;
 use crate::credentials::Credentials;
 use crate::error::{Error, LoginProblem, Operation, Result};
 use crate::retry::RetryPolicy;
@@ -145,6 +146,10 @@ impl Client {
     pub async fn call<R: Outcome>(&self, call: impl Into<Call<R>> + Send) -> Result<R> {
         let call = call.into();
         let value = self.call_any(call.untyped()).await?;
+        // The effect of a task is awaited with its end.
+        if CallClass::of(call.method()) == CallClass::Change && !is_task(&value) {
+            self.settle(call.this()).await;
+        }
         let operation = self.operation(call.method(), Some(call.this()));
         match R::from_value_lenient(&value) {
             Ok(read) => {
@@ -402,6 +407,11 @@ impl Drop for Owner {
             });
         }
     }
+}
+
+fn is_task(value: &Any) -> bool {
+    let reference = value.node().as_reference();
+    reference.is_some_and(|(type_name, _)| type_name == mo::Task::NAME)
 }
 
 /// Returns `host:port` of an address.

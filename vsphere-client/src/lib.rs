@@ -9,7 +9,7 @@
 //! [`Client::call`] sends a call, [`Client::run`] also waits for its task;
 //! [`Client::get`] and [`Client::try_get`] read properties of one object,
 //! [`Client::retrieve`] those of many; [`Client::wait_for`] and [`Query::watch`]
-//! observe changes; [`Client::inventory`] finds objects by name and by pattern;
+//! observe changes, and [`Query::cache`] keeps many objects current as structs; [`Client::inventory`] finds objects by name and by pattern;
 //! [`Client::files`] transfers files, [`Client::virtual_disks`] manages disks,
 //! [`Client::machine`] has the everyday operations of a virtual machine, and
 //! [`device`] edits its hardware; [`Client::esxcli`] runs commands on a host; [`ovf`] imports
@@ -68,4 +68,4 @@ pub mod __derive {
 pub use retry::RetryPolicy;
 pub use task::{Run, TaskProgress};
 pub use tls::Thumbprint;
-pub use update::{Change, Changes};
+pub use update::{Cache, CacheLookup, CacheState, Change, Changes};

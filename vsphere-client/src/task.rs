@@ -113,7 +113,10 @@ impl<'l, R: Outcome + 'static> IntoFuture for Run<'l, R> {
             let (operation, task) = match self.start {
                 Start::Call(call) => {
                     let operation = client.operation(call.method(), Some(call.this()));
-                    (operation, client.call(call).await?.task().clone())
+                    let starting = client.inner.engine.start();
+                    let task = client.call(call).await?.task().clone();
+                    drop(starting);
+                    (operation, task)
                 }
                 Start::Task(task) => {
                     let operation = client.operation("waiting", Some(&task.upcast()));

@@ -42,7 +42,7 @@ fn calls(simulator: &Simulator) -> u64 {
 
 #[tokio::test]
 async fn tasks_that_start_together_cost_few_calls_beyond_their_own() {
-    const TASKS: u64 = 200;
+    const TASKS: u64 = 1_000;
     let topology = Topology::esx().machines(usize::try_from(TASKS).unwrap());
     let simulator = Simulator::builder().topology(topology);
     let simulator = simulator.start().await.unwrap();

@@ -58,11 +58,27 @@ impl<'f> PropertyField<'f> {
 
     /// Returns the field's initializer.
     pub(crate) fn read(&self) -> TokenStream {
-        let (name, property) = (self.name, self.property());
+        let (name, value) = (self.name, self.value());
+        quote!(#name: #value)
+    }
+
+    /// Returns the statement that reads the field again if its property changed.
+    pub(crate) fn update(&self) -> TokenStream {
+        let (name, path, value) = (self.name, &self.path, self.value());
+        quote! {
+            if changed.iter().any(|path| path == #path) {
+                self.#name = #value;
+            }
+        }
+    }
+
+    /// Returns the expression that reads the property.
+    fn value(&self) -> TokenStream {
+        let property = self.property();
         if self.is_optional {
-            quote!(#name: properties.optional(#property)?)
+            quote!(properties.optional(#property)?)
         } else {
-            quote!(#name: properties.required(#property)?)
+            quote!(properties.required(#property)?)
         }
     }
 

@@ -15,6 +15,7 @@ pub(crate) fn expand(input: &DeriveInput, fields: &FieldsNamed) -> syn::Result<T
         .collect::<syn::Result<Vec<_>>>()?;
     let paths = fields.iter().map(PropertyField::path);
     let reads = fields.iter().map(PropertyField::read);
+    let updates = fields.iter().map(PropertyField::update);
     let name = &input.ident;
     let (generics, arguments, bounds) = input.generics.split_for_impl();
     Ok(quote! {
@@ -28,6 +29,15 @@ pub(crate) fn expand(input: &DeriveInput, fields: &FieldsNamed) -> syn::Result<T
                 properties: &::vsphere_client::ObjectProperties<Self::Object>,
             ) -> ::vsphere_client::Result<Self> {
                 ::core::result::Result::Ok(Self { #(#reads),* })
+            }
+
+            fn update(
+                &mut self,
+                properties: &::vsphere_client::ObjectProperties<Self::Object>,
+                changed: &[::std::string::String],
+            ) -> ::vsphere_client::Result<()> {
+                #(#updates)*
+                ::core::result::Result::Ok(())
             }
         }
     })

@@ -56,6 +56,18 @@ impl ObjectProperties<mo::ManagedObject> {
         }
     }
 
+    pub(crate) const fn from_parts(
+        object: AnyRef,
+        values: Vec<(String, Any)>,
+        missing: Vec<(String, Fault)>,
+    ) -> Self {
+        Self {
+            object,
+            values,
+            missing,
+        }
+    }
+
     pub(crate) const fn empty(object: AnyRef) -> Self {
         Self {
             object,
@@ -87,6 +99,18 @@ impl ObjectProperties<mo::ManagedObject> {
         self.missing.push((path.to_owned(), fault));
     }
 
+    /// Replaces the properties with these paths by those of a newer report.
+    pub(crate) fn merge(&mut self, newer: &Self, paths: &[String]) {
+        for path in paths {
+            let value = newer.values.iter().find(|(name, _)| name == path);
+            self.assign(path, value.map(|(_, value)| value.clone()));
+            let missing = newer.missing.iter().find(|(name, _)| name == path);
+            if let Some((_, fault)) = missing {
+                self.miss(path, fault.clone());
+            }
+        }
+    }
+
     pub(crate) fn typed<T>(self) -> ObjectProperties<T>
     where
         T: ManagedObject,
@@ -97,6 +121,16 @@ impl ObjectProperties<mo::ManagedObject> {
                 .object
                 .downcast()
                 .unwrap_or_else(|| Ref::new(self.object.value())),
+            values: self.values,
+            missing: self.missing,
+        }
+    }
+}
+
+impl<T: ManagedObject> ObjectProperties<T> {
+    pub(crate) fn untyped(self) -> ObjectProperties<mo::ManagedObject> {
+        ObjectProperties {
+            object: self.object.upcast(),
             values: self.values,
             missing: self.missing,
         }

@@ -80,6 +80,18 @@ pub trait Properties: Sized {
     /// # Errors
     /// See [`ObjectProperties::read`].
     fn from_properties(properties: &ObjectProperties<Self::Object>) -> Result<Self>;
+
+    /// Converts again the properties that changed, and leaves all other fields as they are.
+    /// `properties` may contain only the changed ones, whose paths are `changed`.
+    ///
+    /// # Errors
+    /// As for [`from_properties`](Self::from_properties). Some fields may have been replaced
+    /// before the one that failed.
+    fn update(
+        &mut self,
+        properties: &ObjectProperties<Self::Object>,
+        changed: &[String],
+    ) -> Result<()>;
 }
 
 impl Client {

@@ -133,6 +133,10 @@ where
         self
     }
 
+    pub(crate) fn into_source(self) -> (Client, Source) {
+        (self.client, self.source)
+    }
+
     /// Sets the maximum number of objects per page; the server may return fewer.
     /// Default: the server decides.
     pub fn page_size(mut self, objects: u16) -> Self {

@@ -45,6 +45,18 @@ pub(super) fn apply(
     Ok((Arc::new(after), paths))
 }
 
+/// Returns the properties that an update contains, and their paths.
+pub(super) fn delta(
+    update: ObjectUpdate,
+    watched: &[String],
+) -> Result<(Content, Vec<String>), Partial> {
+    let changed = update.change_set.iter().map(|change| &change.name);
+    let missing = update.missing_set.iter().map(|missing| &missing.path);
+    let paths = changed.chain(missing).cloned().collect();
+    let (content, _) = apply(None, update, watched)?;
+    Ok((content, paths))
+}
+
 /// Returns the paths at which two states of an object differ.
 pub(super) fn changed(
     before: &Content,

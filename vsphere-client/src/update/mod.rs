@@ -1,15 +1,18 @@
 //! Observes changes, with one poll of the server for all subscribers.
 //!
-//! [`Client::wait_for`], [`Client::run`] and [`Query::watch`](crate::Query::watch)
-//! are subscribers of one engine per client, which starts with the first of them
+//! [`Client::wait_for`], [`Client::run`], [`Query::watch`](crate::Query::watch) and
+//! [`Query::cache`](crate::Query::cache) are subscribers of one engine per client, which starts with the first of them
 //! and ends with the client.
 
+mod cache;
 mod changes;
 mod content;
 mod engine;
+mod receiver;
 mod slot;
 mod subscription;
 
+pub use cache::{Cache, CacheLookup, CacheState};
 pub use changes::{Change, Changes};
 
 use vim25::types::ManagedObjectNotFound;

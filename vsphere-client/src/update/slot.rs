@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use vim25::{AnyRef, mo};
 
+use super::receiver::Receiver;
 use crate::error::{Error, Result};
 use crate::property::ObjectProperties;
 
@@ -88,14 +89,16 @@ impl Slot {
             ready.await;
         }
     }
+}
 
-    pub(crate) fn enter(&self, content: &Content) {
+impl Receiver for Slot {
+    fn enter(&self, content: &Content) {
         self.lock()
             .put(content.object(), Pending::Entered(Arc::clone(content)));
         self.ready.notify_one();
     }
 
-    pub(crate) fn change(&self, content: &Content, paths: Vec<String>) {
+    fn change(&self, content: &Content, paths: Vec<String>) {
         let object = content.object();
         let mut unseen = self.lock();
         let content = Arc::clone(content);
@@ -111,7 +114,7 @@ impl Slot {
         self.ready.notify_one();
     }
 
-    pub(crate) fn leave(&self, object: &AnyRef) {
+    fn leave(&self, object: &AnyRef) {
         let mut unseen = self.lock();
         if unseen.known.contains(object) {
             unseen.put(object, Pending::Left);
@@ -123,12 +126,12 @@ impl Slot {
         self.ready.notify_one();
     }
 
-    pub(crate) fn complete(&self) {
+    fn complete(&self) {
         self.lock().complete = true;
         self.ready.notify_one();
     }
 
-    pub(crate) fn resync(&self) {
+    fn resync(&self) {
         let mut unseen = self.lock();
         unseen.resync = true;
         unseen.complete = false;
@@ -136,8 +139,8 @@ impl Slot {
         self.ready.notify_one();
     }
 
-    /// Ends the subscription; unseen reports are still delivered first.
-    pub(crate) fn end(&self, error: Error) {
+    /// Unseen reports are still delivered first.
+    fn end(&self, error: Error) {
         self.lock().end.get_or_insert(error);
         self.ready.notify_one();
     }

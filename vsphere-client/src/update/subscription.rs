@@ -53,7 +53,7 @@ impl Subscription {
         let command = Command::Subscribe {
             id,
             target: self.target.clone(),
-            slot: Arc::clone(&slot),
+            receiver: Arc::<Slot>::clone(&slot),
         };
         if !self.client.tell_engine(command) {
             return Err(Error::config(

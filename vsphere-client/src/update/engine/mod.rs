@@ -20,6 +20,8 @@
 //! servers evaluate new filters only when something changes. For the same reason, a selection
 //! for which nothing was reported is read before it counts as complete.
 
+mod crowd;
+mod known;
 mod list;
 mod poll;
 mod selection;
@@ -29,16 +31,17 @@ mod trouble;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use vim25::types::PropertyFilterUpdate;
 use vim25::{AnyRef, Ref, mo};
 
-use super::slot::{Content, Slot};
+use super::receiver::Receiver;
+use super::slot::Content;
 use crate::client::Client;
 use crate::property::Source;
 use list::{Joined, List};
@@ -63,14 +66,18 @@ pub(crate) enum Command {
     Subscribe {
         id: u64,
         target: Target,
-        slot: Arc<Slot>,
+        receiver: Arc<dyn Receiver>,
     },
     Unsubscribe {
         id: u64,
     },
+    /// Responds once all subscribers have received everything that happened before.
+    Sync {
+        done: oneshot::Sender<()>,
+    },
     /// Frees everything on the server, and ends the engine.
     Close {
-        done: tokio::sync::oneshot::Sender<()>,
+        done: oneshot::Sender<()>,
     },
 }
 
@@ -79,6 +86,10 @@ pub(crate) enum Command {
 pub(crate) struct Handle {
     commands: Mutex<Option<mpsc::UnboundedSender<Command>>>,
     numbers: AtomicU64,
+    /// The number of tasks that are being started.
+    starting: AtomicUsize,
+    /// The caches of the client.
+    caches: Mutex<Vec<Weak<dyn Receiver>>>,
 }
 
 impl Handle {
@@ -87,12 +98,47 @@ impl Handle {
         self.numbers.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// Notes that a task is being started, until the returned value is dropped. Its wait will
+    /// probably follow.
+    pub(crate) fn start(&self) -> Starting<'_> {
+        self.starting.fetch_add(1, Ordering::Relaxed);
+        Starting(self)
+    }
+
+    fn starting(&self) -> usize {
+        self.starting.load(Ordering::Relaxed)
+    }
+
+    /// Adds a cache.
+    pub(crate) fn register<R: Receiver + 'static>(&self, cache: &Arc<R>) {
+        let mut caches = self.caches.lock().unwrap_or_else(PoisonError::into_inner);
+        caches.retain(|other| other.strong_count() > 0);
+        let cache: Weak<R> = Arc::downgrade(cache);
+        caches.push(cache);
+    }
+
+    /// Returns whether a cache has an object.
+    pub(crate) fn is_cached(&self, object: &AnyRef) -> bool {
+        let caches = self.caches.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut caches = caches.iter().filter_map(Weak::upgrade);
+        caches.any(|cache| cache.holds(object))
+    }
+
     /// Sends a command to the engine. Returns `false` if the engine is not running.
     pub(crate) fn tell(&self, command: Command) -> bool {
         let commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
         commands
             .as_ref()
             .is_some_and(|commands| commands.send(command).is_ok())
+    }
+}
+
+/// A task that is being started.
+pub(crate) struct Starting<'h>(&'h Handle);
+
+impl Drop for Starting<'_> {
+    fn drop(&mut self) {
+        self.0.starting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -120,7 +166,7 @@ impl Client {
 
     /// Ends the engine, and waits until it has freed its objects on the server.
     pub(crate) async fn close_engine(&self) {
-        let (done, freed) = tokio::sync::oneshot::channel();
+        let (done, freed) = oneshot::channel();
         if self.inner.engine.tell(Command::Close { done }) {
             let _ = tokio::time::timeout(Duration::from_secs(10), freed).await;
         }
@@ -130,12 +176,19 @@ impl Client {
 /// The engine's record of a subscriber.
 #[derive(Debug)]
 struct Subscriber {
-    slot: Arc<Slot>,
+    receiver: Arc<dyn Receiver>,
     set: Set,
     /// The objects that the subscriber watches, if the set is a list.
     objects: Vec<AnyRef>,
     /// The number of these objects that have not been reported to the subscriber yet.
     untold: usize,
+}
+
+/// A request for a response that is newer than the request.
+struct Sync {
+    since: u64,
+    asked: Instant,
+    done: oneshot::Sender<()>,
 }
 
 /// The owner of a filter on the server.
@@ -173,6 +226,11 @@ struct Engine {
     filters: HashMap<String, Set>,
     /// Updates of filters whose creation has not been confirmed yet.
     early: Vec<PropertyFilterUpdate>,
+    /// Updates of lists that are routed after the rest of a truncated response, because the
+    /// caches must be as new as the end of a task.
+    deferred: Vec<PropertyFilterUpdate>,
+    /// Who waits until everything before a time has been reported.
+    syncs: Vec<Sync>,
     /// Whether a filter is being created.
     opening: bool,
     /// Objects of lists that have not been reported to some subscriber.
@@ -190,9 +248,12 @@ struct Engine {
     cancelled: bool,
     trouble: trouble::Trouble,
     pace: poll::Pace,
+    crowd: crowd::Crowd,
+    /// The end of the pause between polls because of a crowd.
+    lull: Option<Instant>,
     /// The end of the delay that combines additions into one call.
     hold: Option<Instant>,
-    closing: Option<tokio::sync::oneshot::Sender<()>>,
+    closing: Option<oneshot::Sender<()>>,
 }
 
 impl Engine {
@@ -210,6 +271,8 @@ impl Engine {
             subscribers: HashMap::new(),
             filters: HashMap::new(),
             early: Vec::new(),
+            deferred: Vec::new(),
+            syncs: Vec::new(),
             opening: false,
             joining: HashSet::new(),
             reads: HashSet::new(),
@@ -221,6 +284,8 @@ impl Engine {
             cancelled: false,
             trouble: trouble::Trouble::default(),
             pace: poll::Pace::default(),
+            crowd: crowd::Crowd::default(),
+            lull: None,
             hold: None,
             closing: None,
         }
@@ -290,29 +355,45 @@ impl Engine {
 
     fn take(&mut self, command: Command) {
         match command {
-            Command::Subscribe { id, target, slot } => self.subscribe(id, target, slot),
+            Command::Subscribe {
+                id,
+                target,
+                receiver,
+            } => self.subscribe(id, target, receiver),
             Command::Unsubscribe { id } => self.unsubscribe(id),
+            Command::Sync { done } => {
+                // Without subscribers, there is nothing to wait for.
+                if !self.subscribers.is_empty() {
+                    let since = self.tick();
+                    self.syncs.push(Sync {
+                        since,
+                        asked: Instant::now(),
+                        done,
+                    });
+                }
+            }
             Command::Close { done } => self.closing = Some(done),
         }
     }
 
-    fn subscribe(&mut self, id: u64, target: Target, slot: Arc<Slot>) {
+    fn subscribe(&mut self, id: u64, target: Target, receiver: Arc<dyn Receiver>) {
         let Source::Objects(objects) = &target.source else {
+            let selection = Selection::new(target, receiver.keeps_objects());
             let subscriber = Subscriber {
-                slot,
+                receiver,
                 set: Set::Selection(id),
                 objects: Vec::new(),
                 untold: 0,
             };
             self.subscribers.insert(id, subscriber);
-            self.selections.insert(id, Selection::new(target));
+            self.selections.insert(id, selection);
             return;
         };
         let mut objects = objects.clone();
         let mut seen = HashSet::new();
         objects.retain(|object| seen.insert(object.clone()));
         if objects.is_empty() {
-            slot.complete();
+            receiver.complete();
         }
         let since = self.tick();
         let list_id = self.list(&target, &objects);
@@ -329,7 +410,7 @@ impl Engine {
             }
         }
         let subscriber = Subscriber {
-            slot,
+            receiver,
             set: Set::List(list_id),
             untold: objects.len(),
             objects,
@@ -368,6 +449,9 @@ impl Engine {
         let Some(subscriber) = self.subscribers.remove(&id) else {
             return;
         };
+        if self.subscribers.is_empty() {
+            self.syncs.clear();
+        }
         match subscriber.set {
             Set::List(list_id) => {
                 let Some(list) = self.lists.get_mut(&list_id) else {
@@ -422,7 +506,7 @@ impl Engine {
             }
             joined.told = true;
             if let Some(subscriber) = self.subscribers.get_mut(&joined.id) {
-                subscriber.slot.enter(content);
+                subscriber.receiver.enter(content);
                 subscriber.told_one();
             }
         }
@@ -444,7 +528,7 @@ impl Engine {
         if !paths.is_empty() {
             for joined in member.subscribers.iter().filter(|joined| joined.told) {
                 if let Some(subscriber) = self.subscribers.get(&joined.id) {
-                    subscriber.slot.change(&content, paths.to_vec());
+                    subscriber.receiver.change(&content, paths.to_vec());
                 }
             }
         }
@@ -466,7 +550,7 @@ impl Engine {
         }
         for joined in member.subscribers {
             if let Some(subscriber) = self.subscribers.get_mut(&joined.id) {
-                subscriber.slot.leave(object);
+                subscriber.receiver.leave(object);
                 if !joined.told {
                     subscriber.told_one();
                 }
@@ -487,6 +571,7 @@ impl Engine {
             // Ignore overdue objects: they are being read, and the result wakes the engine.
             overdue.filter(|at| *at > now).min(),
             self.hold,
+            self.lull,
             self.pace.wake(),
             self.trouble.wake(),
             nudge,
@@ -502,7 +587,7 @@ impl Subscriber {
     fn told_one(&mut self) {
         self.untold = self.untold.saturating_sub(1);
         if self.untold == 0 {
-            self.slot.complete();
+            self.receiver.complete();
         }
     }
 }
@@ -510,13 +595,13 @@ impl Subscriber {
 impl Drop for Engine {
     fn drop(&mut self) {
         for subscriber in self.subscribers.values() {
-            subscriber.slot.end(trouble::ended(&self.client));
+            subscriber.receiver.end(trouble::ended(&self.client));
         }
         // Close the channel and drain it, so that late callers are notified too.
         self.commands.close();
         while let Ok(command) = self.commands.try_recv() {
-            if let Command::Subscribe { slot, .. } = command {
-                slot.end(trouble::ended(&self.client));
+            if let Command::Subscribe { receiver, .. } = command {
+                receiver.end(trouble::ended(&self.client));
             }
         }
     }

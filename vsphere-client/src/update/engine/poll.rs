@@ -10,7 +10,7 @@ use vim25::{AnyRef, Outcome};
 
 use super::{Engine, Pending, Set};
 use crate::error::{Error, Result};
-use crate::update::content::apply;
+use crate::update::content::{apply, delta};
 
 /// The time for which the server keeps one poll open. It is short enough that no proxy or
 /// firewall considers the connection dead.
@@ -19,6 +19,9 @@ const POLL: Duration = Duration::from_secs(30);
 /// The time for which a new selection may stay unreported before the open poll is cancelled.
 /// The selection may be empty, or the server evaluates it only when something changes.
 const NUDGE: Duration = Duration::from_millis(200);
+
+/// The time for which the open poll may respond by itself after a sync was requested.
+const SYNC_NUDGE: Duration = Duration::from_millis(20);
 
 /// The number of polls that may follow each other without a pause, and the length of the
 /// pause. During the pause, a server with constant changes combines them into one response.
@@ -98,9 +101,11 @@ impl Engine {
         if !watches || (stepping && self.steps < 3) || self.trouble.is_pausing() {
             return None;
         }
-        if !self.pace.allows() {
+        self.lull = self.pause_for_crowd();
+        if self.lull.is_some() || !self.pace.allows() {
             return None;
         }
+        self.poll_of_crowd();
         // With a wait of zero, the server responds immediately, even without changes.
         let wait = if self.awaits_silence() {
             Duration::ZERO
@@ -137,19 +142,22 @@ impl Engine {
             let member = self.lists.get(list)?.members.get(object)?;
             (member.in_view && member.content.is_some()).then_some(())
         };
-        self.selections.values().any(unsure) || self.joining.iter().any(|key| known(key).is_some())
+        !self.syncs.is_empty()
+            || self.selections.values().any(unsure)
+            || self.joining.iter().any(|key| known(key).is_some())
     }
 
-    /// Returns the time at which the open poll has to be cancelled because of a new selection.
+    /// Returns the time at which the open poll has to be cancelled, because of a new selection
+    /// or a sync.
     pub(super) fn nudge_at(&self) -> Option<Instant> {
         let polling = self.polling.filter(|_| !self.cancelled)?;
         let waiting = self.selections.values().filter(|selection| {
             selection.filter.is_some() && !selection.is_complete && selection.asked > polling
         });
-        waiting
-            .filter_map(|selection| selection.opened)
-            .min()
-            .map(|opened| opened + NUDGE)
+        let opened = waiting.filter_map(|selection| selection.opened);
+        let syncs = self.syncs.iter().filter(|sync| sync.since > polling);
+        let asked = syncs.map(|sync| sync.asked + SYNC_NUDGE);
+        opened.map(|opened| opened + NUDGE).chain(asked).min()
     }
 
     pub(super) fn polled(&mut self, polled: Polled) {
@@ -167,8 +175,20 @@ impl Engine {
                 self.version = Some(set.version);
                 let truncated = set.truncated == Some(true);
                 let mut proven = polled.sent;
-                for update in set.filter_set {
+                // Caches are updated before anybody is notified of the end of a task.
+                let mut updates = std::mem::take(&mut self.deferred);
+                updates.extend(set.filter_set);
+                let (lists, others): (Vec<_>, Vec<_>) =
+                    updates.into_iter().partition(|update| self.is_list(update));
+                for update in others {
                     proven = proven.max(self.route(update));
+                }
+                if truncated && self.selections.values().any(|selection| selection.is_kept) {
+                    self.deferred = lists;
+                } else {
+                    for update in lists {
+                        proven = proven.max(self.route(update));
+                    }
                 }
                 if !truncated {
                     self.prove(proven);
@@ -177,6 +197,11 @@ impl Engine {
             Err(error) if error.is_fault::<RequestCanceled>() => {}
             Err(error) => self.stumble(error),
         }
+    }
+
+    fn is_list(&self, update: &PropertyFilterUpdate) -> bool {
+        let set = self.filters.get(update.filter.value());
+        matches!(set, Some(Set::List(_)))
     }
 
     /// Distributes the report of one filter. Returns the time of the latest change
@@ -262,20 +287,35 @@ impl Engine {
         let object = update.obj.clone();
         let unconfirmed = selection.unconfirmed.remove(&object);
         if update.kind == ObjectUpdateKind::Leave {
-            selection.content.remove(&object);
-            subscriber.slot.leave(&object);
+            selection.known.remove(&object);
+            subscriber.receiver.leave(&object);
             return;
         }
-        let before = selection.content.get(&object);
-        match apply(before, update, &selection.target.paths) {
+        if selection.is_kept {
+            let is_whole = update.kind == ObjectUpdateKind::Enter;
+            let is_known = selection.known.contains(&object);
+            match delta(update, &selection.target.paths) {
+                Ok((content, _)) if is_whole => {
+                    subscriber.receiver.enter(&content);
+                    selection.keep(&content);
+                }
+                Ok((content, paths)) if is_known => subscriber.receiver.change(&content, paths),
+                _ => {
+                    self.reads.insert((Set::Selection(id), object));
+                }
+            }
+            return;
+        }
+        let before = selection.known.get(&object, &selection.target.paths);
+        match apply(before.as_ref(), update, &selection.target.paths) {
             Ok((content, paths)) => {
                 let is_known = before.is_some() && !unconfirmed;
                 if !is_known {
-                    subscriber.slot.enter(&content);
+                    subscriber.receiver.enter(&content);
                 } else if !paths.is_empty() {
-                    subscriber.slot.change(&content, paths);
+                    subscriber.receiver.change(&content, paths);
                 }
-                selection.content.insert(object, content);
+                selection.keep(&content);
             }
             Err(_partial) => {
                 self.reads.insert((Set::Selection(id), object));
@@ -297,6 +337,19 @@ impl Engine {
             }
         }
         self.prove_selections(proven);
+        if self
+            .selections
+            .values()
+            .all(|selection| selection.is_complete)
+        {
+            let (synced, waiting) = std::mem::take(&mut self.syncs)
+                .into_iter()
+                .partition::<Vec<_>, _>(|sync| sync.since < proven);
+            self.syncs = waiting;
+            for sync in synced {
+                let _ = sync.done.send(());
+            }
+        }
     }
 }
 

@@ -1,19 +1,21 @@
 //! Selections: objects that a traversal or a container view finds. Each selection is watched
 //! through its own filter.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::time::Instant;
 use vim25::types::{ObjectContent, PropertyFilterSpec, PropertySpec};
 use vim25::{AnyRef, Ref, mo};
 
+use super::known::Known;
 use super::steps::{What, free, retrieve};
 use super::{Engine, Garbage, Pending, Set, Target};
 use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::property::ObjectProperties;
 use crate::update::content::changed;
+use crate::update::receiver::Receiver;
 use crate::update::slot::Content;
 
 /// One subscriber's watch of the objects that a traversal finds.
@@ -25,7 +27,9 @@ pub(super) struct Selection {
     /// The time when the filter was requested.
     pub(super) asked: u64,
     pub(super) opened: Option<Instant>,
-    pub(super) content: HashMap<AnyRef, Content>,
+    pub(super) known: Known,
+    /// Whether the subscriber keeps the properties of the objects.
+    pub(super) is_kept: bool,
     /// After a resync, the known objects that have not been reported again yet.
     pub(super) unconfirmed: HashSet<AnyRef>,
     /// The specification of the filter.
@@ -54,19 +58,45 @@ pub(super) struct Opened {
 }
 
 impl Selection {
-    pub(super) fn new(target: Target) -> Self {
+    pub(super) fn new(target: Target, is_kept: bool) -> Self {
         Self {
             target,
+            is_kept,
             view: None,
             filter: None,
             asked: 0,
             opened: None,
-            content: HashMap::new(),
+            known: Known::default(),
             unconfirmed: HashSet::new(),
             spec: PropertyFilterSpec::default(),
             is_reported: false,
             reading: Reading::No,
             is_complete: false,
+        }
+    }
+
+    /// Stores all properties of an object that was read, and reports them.
+    pub(super) fn read(&mut self, content: &Content, receiver: &dyn Receiver) {
+        let object = content.object();
+        if let Some(before) = self.known.get(object, &self.target.paths) {
+            let paths = changed(&before, content, &self.target.paths);
+            if !paths.is_empty() {
+                receiver.change(content, paths);
+            }
+        } else if self.known.contains(object) {
+            receiver.change(content, self.target.paths.to_vec());
+        } else {
+            receiver.enter(content);
+        }
+        self.keep(content);
+    }
+
+    /// Stores the state of an object.
+    pub(super) fn keep(&mut self, content: &Content) {
+        if self.is_kept {
+            self.known.add(content.object().clone());
+        } else {
+            self.known.keep(content, &self.target.paths);
         }
     }
 
@@ -78,7 +108,7 @@ impl Selection {
         self.is_reported = false;
         self.reading = Reading::No;
         self.is_complete = false;
-        self.unconfirmed.extend(self.content.keys().cloned());
+        self.unconfirmed.extend(self.known.objects().cloned());
     }
 }
 
@@ -153,13 +183,13 @@ impl Engine {
         selection.is_complete = true;
         let left = std::mem::take(&mut selection.unconfirmed);
         for object in &left {
-            selection.content.remove(object);
+            selection.known.remove(object);
         }
         if let Some(subscriber) = self.subscribers.get(&id) {
             for object in &left {
-                subscriber.slot.leave(object);
+                subscriber.receiver.leave(object);
             }
-            subscriber.slot.complete();
+            subscriber.receiver.complete();
         }
     }
 
@@ -199,18 +229,9 @@ impl Engine {
         for read in found {
             let read = ObjectProperties::<mo::ManagedObject>::new(read);
             let content = Arc::new(read.detached());
-            let object = content.object().clone();
-            selection.unconfirmed.remove(&object);
-            match selection.content.get(&object) {
-                Some(before) => {
-                    let paths = changed(before, &content, &selection.target.paths);
-                    if !paths.is_empty() {
-                        subscriber.slot.change(&content, paths);
-                    }
-                }
-                None => subscriber.slot.enter(&content),
-            }
-            selection.content.insert(object, content);
+            let object = content.object();
+            selection.unconfirmed.remove(object);
+            selection.read(&content, subscriber.receiver.as_ref());
         }
         self.complete_selection(id);
     }

@@ -121,6 +121,9 @@ impl Engine {
     /// Adds the pending objects to a list, and removes idle ones in the same call.
     fn change_list(&mut self, collector: &Ref<mo::PropertyCollector>) -> Option<Pending<What>> {
         let now = Instant::now();
+        if let Some(until) = self.hold_for_crowd() {
+            self.hold = Some(until);
+        }
         let held = self.hold.is_some_and(|until| until > now);
         let needs_fence = self.needs_fence();
         let (id, list) = self.lists.iter_mut().find(|(id, list)| {
@@ -133,6 +136,7 @@ impl Engine {
         list.purge = false;
         let (mut adds, mut removals) = list.take_changes(self.clock, BATCH);
         self.hold = (adds.len() >= CROWD).then(|| now + HOLD);
+        self.crowd.added(adds.len());
         if !adds.is_empty() {
             self.expected = self.clock;
         }
@@ -189,7 +193,9 @@ impl Engine {
     fn read(&mut self) -> Option<Pending<What>> {
         let now = Instant::now();
         let lists = &self.lists;
-        let overdue = self.joining.iter().filter(|(list, object)| {
+        let paused = self.lull.is_some_and(|until| until > now);
+        let joining = self.joining.iter().filter(|_| !paused);
+        let overdue = joining.filter(|(list, object)| {
             let member = lists.get(list).and_then(|list| list.members.get(object));
             member.is_some_and(|member| {
                 member.in_view
@@ -356,20 +362,8 @@ impl Engine {
                         continue;
                     };
                     let content = std::sync::Arc::new(read.detached());
-                    let before = selection
-                        .content
-                        .insert(object, std::sync::Arc::clone(&content));
-                    let Some(subscriber) = self.subscribers.get(&id) else {
-                        continue;
-                    };
-                    match before {
-                        Some(before) => {
-                            let paths = changed(&before, &content, &selection.target.paths);
-                            if !paths.is_empty() {
-                                subscriber.slot.change(&content, paths);
-                            }
-                        }
-                        None => subscriber.slot.enter(&content),
+                    if let Some(subscriber) = self.subscribers.get(&id) {
+                        selection.read(&content, subscriber.receiver.as_ref());
                     }
                 }
             }

@@ -162,7 +162,7 @@ impl Engine {
         let ids: Vec<_> = self.selections.iter().filter_map(starts_there).collect();
         for id in &ids {
             if let Some(subscriber) = self.subscribers.get(id) {
-                subscriber.slot.end(Error::shared(error));
+                subscriber.receiver.end(Error::shared(error));
             }
             self.unsubscribe(*id);
         }
@@ -183,14 +183,14 @@ impl Engine {
             selection.reset();
         }
         for subscriber in self.subscribers.values_mut() {
-            subscriber.slot.resync();
+            subscriber.receiver.resync();
             if let Set::List(list) = subscriber.set {
                 let list = self.lists.get(&list);
                 let is_there =
                     |object: &&AnyRef| list.is_some_and(|list| list.members.contains_key(*object));
                 subscriber.untold = subscriber.objects.iter().filter(is_there).count();
                 if subscriber.untold == 0 {
-                    subscriber.slot.complete();
+                    subscriber.receiver.complete();
                 }
             }
         }
@@ -204,6 +204,7 @@ impl Engine {
         self.polling = None;
         self.filters.clear();
         self.early.clear();
+        self.deferred.clear();
         self.reads.clear();
         self.joining.clear();
         self.expected = 0;
@@ -233,9 +234,10 @@ impl Engine {
         self.trouble = Trouble::default();
         self.lists.clear();
         self.selections.clear();
+        self.syncs.clear();
         let error = Arc::new(error);
         for (_, subscriber) in self.subscribers.drain() {
-            subscriber.slot.end(Error::shared(&error));
+            subscriber.receiver.end(Error::shared(&error));
         }
     }
 
@@ -273,7 +275,7 @@ impl Engine {
         self.subscribers.retain(|_, subscriber| {
             let fails = subscriber.set == Set::List(id);
             if fails {
-                subscriber.slot.end(Error::shared(&error));
+                subscriber.receiver.end(Error::shared(&error));
             }
             !fails
         });
@@ -290,7 +292,7 @@ impl Engine {
         });
         for id in ids {
             if let Some(subscriber) = self.subscribers.get(&id) {
-                subscriber.slot.end(Error::shared(error));
+                subscriber.receiver.end(Error::shared(error));
             }
             self.unsubscribe(id);
         }
@@ -308,7 +310,7 @@ impl Engine {
             return;
         }
         if let Some(subscriber) = self.subscribers.get(&id) {
-            subscriber.slot.end(error);
+            subscriber.receiver.end(error);
         }
         self.unsubscribe(id);
     }
