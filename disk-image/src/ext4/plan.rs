@@ -101,7 +101,7 @@ impl Plan {
     ) -> Result<W, Error> {
         let mut sink = StreamWriter::new(out, self.image_len(), options)?;
         self.write(&mut sink, monitor)?;
-        sink.finish()
+        sink.finish_unless_cancelled(monitor)
     }
 
     /// Returns the exact length that [`Plan::write_stream_optimized`] writes with the same

@@ -150,10 +150,22 @@ pub(crate) mod marker {
     pub(crate) const DIRECTORY: u32 = 2;
     pub(crate) const FOOTER: u32 = 3;
 
+    /// Length in bytes of the marker before the compressed data of a grain.
+    pub(crate) const GRAIN_HEAD: usize = 12;
+
     /// Returns the compressed data of a grain from its record: a marker, the data, and padding.
     pub(crate) fn grain_data(record: &[u8]) -> Option<&[u8]> {
-        let size = crate::le::u32_at(record.get(..12)?, 8) as usize;
-        record.get(12..)?.get(..size)
+        let (head, data) = record.split_at_checked(GRAIN_HEAD)?;
+        data.get(..crate::le::u32_at(head, 8) as usize)
+    }
+
+    /// Encodes the marker of a grain that starts at `sector` of the disk, before `size` bytes of
+    /// compressed data.
+    pub(crate) fn encode_grain(sector: u64, size: u32) -> [u8; GRAIN_HEAD] {
+        let mut to = [0; GRAIN_HEAD];
+        crate::le::put_u64(&mut to, 0, sector);
+        crate::le::put_u32(&mut to, 8, size);
+        to
     }
 
     /// Encodes the marker that precedes `sectors` of metadata.

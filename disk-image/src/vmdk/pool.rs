@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 /// Jobs in flight for each thread.
-const QUEUE: usize = 4;
+const QUEUE: usize = 16;
 
 /// Returns the default number of threads: one per processor, at most 8.
 pub(super) fn default_threads() -> usize {

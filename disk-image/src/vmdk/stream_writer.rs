@@ -9,9 +9,9 @@ use super::descriptor::{CreateType, Descriptor};
 use super::header::{Header, marker};
 use super::pool::{Pool, default_threads};
 use super::{GRAIN, SECTOR, TABLE_ENTRIES};
-use crate::Error;
 use crate::ranges::is_zero;
 use crate::sink::Sink;
+use crate::{Error, Monitor};
 
 /// Number of sectors reserved for the descriptor.
 const DESCRIPTOR_SECTORS: u64 = 20;
@@ -101,16 +101,40 @@ pub struct StreamWriter<W> {
     sector: u64,
     capacity: u64,
     pool: Pool<Plain, Packed>,
-    /// The number and content of the grain that is being filled.
-    grain: Option<(u64, Vec<u8>)>,
+    grain: Option<Filling>,
     /// The lowest grain that may still be written.
     next: u64,
-    spare: Vec<Vec<u8>>,
+    /// Buffers for reuse: of grains, and of records.
+    spare: Vec<(Vec<u8>, Vec<u8>)>,
     table: Vec<u32>,
     /// Number of the table that is being filled.
     table_index: u64,
     directory: Vec<u32>,
+}
+
+/// The grain that is being filled.
+struct Filling {
+    number: u64,
+    data: Vec<u8>,
+    /// Number of bytes that were filled. Those after them have any content.
+    filled: usize,
+    /// A buffer for the compressed grain.
     record: Vec<u8>,
+}
+
+impl Filling {
+    /// Writes at an offset that is not before [`Filling::filled`].
+    fn put(&mut self, offset: usize, bytes: &[u8]) {
+        self.fill_to(offset);
+        self.filled = offset + bytes.len();
+        self.data[offset..self.filled].copy_from_slice(bytes);
+    }
+
+    /// Writes zeros up to an offset.
+    fn fill_to(&mut self, offset: usize) {
+        self.data[self.filled..offset].fill(0);
+        self.filled = offset;
+    }
 }
 
 impl<W: Write> StreamWriter<W> {
@@ -157,7 +181,6 @@ impl<W: Write> StreamWriter<W> {
             table: Vec::new(),
             table_index: 0,
             directory: vec![0; tables as usize],
-            record: Vec::new(),
         })
     }
 
@@ -165,9 +188,15 @@ impl<W: Write> StreamWriter<W> {
     ///
     /// # Errors
     /// [`Error::Write`] if the output fails.
-    pub fn finish(mut self) -> Result<W, Error> {
+    pub fn finish(self) -> Result<W, Error> {
+        self.finish_unless_cancelled(&Monitor::new())
+    }
+
+    /// The same as [`StreamWriter::finish`], but stops when `monitor` is cancelled.
+    pub(crate) fn finish_unless_cancelled(mut self, monitor: &Monitor) -> Result<W, Error> {
         self.end_grain()?;
         while let Some(packed) = self.pool.pop().map_err(Error::Write)? {
+            monitor.check()?;
             self.write_grain(packed)?;
         }
         self.end_table()?;
@@ -204,17 +233,37 @@ impl<W: Write> StreamWriter<W> {
         Ok(at)
     }
 
+    /// Ends the current grain, and starts to fill one after it.
+    fn start_grain(&mut self, number: u64) -> Result<&mut Filling, Error> {
+        self.end_grain()?;
+        if number < self.next {
+            let what = "grains must be written in ascending order";
+            return Err(super::Error::Options(what).into());
+        }
+        self.next = number + 1;
+        let (mut data, record) = self.spare.pop().unwrap_or_default();
+        data.resize(GRAIN as usize, 0);
+        Ok(self.grain.insert(Filling {
+            number,
+            data,
+            filled: 0,
+            record,
+        }))
+    }
+
     fn end_grain(&mut self) -> Result<(), Error> {
-        let Some((number, plain)) = self.grain.take() else {
+        let Some(mut grain) = self.grain.take() else {
             return Ok(());
         };
-        if is_zero(&plain) {
-            self.spare.push(plain);
+        grain.fill_to(GRAIN as usize);
+        if is_zero(&grain.data) {
+            self.spare.push((grain.data, grain.record));
             return Ok(());
         }
         let plain = Plain {
-            grain: number,
-            data: plain,
+            grain: grain.number,
+            data: grain.data,
+            record: grain.record,
         };
         match self.pool.push(plain).map_err(Error::Write)? {
             Some(packed) => self.write_grain(packed),
@@ -223,7 +272,12 @@ impl<W: Write> StreamWriter<W> {
     }
 
     fn write_grain(&mut self, packed: Packed) -> Result<(), Error> {
-        let Packed { grain, data, spare } = packed;
+        let Packed {
+            grain,
+            record,
+            length,
+            spare,
+        } = packed;
         if grain / TABLE_ENTRIES != self.table_index {
             self.end_table()?;
             self.table_index = grain / TABLE_ENTRIES;
@@ -231,16 +285,9 @@ impl<W: Write> StreamWriter<W> {
         let sector = u32::try_from(self.sector).map_err(|_| too_long())?;
         self.table.resize(TABLE_ENTRIES as usize, 0);
         self.table[(grain % TABLE_ENTRIES) as usize] = sector;
-        let mut record = std::mem::take(&mut self.record);
-        record.clear();
-        record.extend_from_slice(&(grain * GRAIN / SECTOR).to_le_bytes());
-        record.extend_from_slice(&(data.len() as u32).to_le_bytes());
-        record.extend_from_slice(&data);
-        record.resize(record.len().next_multiple_of(SECTOR as usize), 0);
-        let result = self.write(&record);
-        self.record = record;
-        self.spare.push(spare);
-        result
+        self.write(&record[..length])?;
+        self.spare.push((spare, record));
+        Ok(())
     }
 
     fn end_table(&mut self) -> Result<(), Error> {
@@ -270,27 +317,13 @@ impl<W: Write> Sink for StreamWriter<W> {
         }
         while !bytes.is_empty() {
             let number = offset / GRAIN;
-            if self
-                .grain
-                .as_ref()
-                .is_none_or(|(current, _)| *current != number)
-            {
-                self.end_grain()?;
-                if number < self.next {
-                    let what = "grains must be written in ascending order";
-                    return Err(super::Error::Options(what).into());
-                }
-                self.next = number + 1;
-                let mut plain = self.spare.pop().unwrap_or_default();
-                plain.clear();
-                plain.resize(GRAIN as usize, 0);
-                self.grain = Some((number, plain));
-            }
             let within = (offset % GRAIN) as usize;
+            let grain = match &mut self.grain {
+                Some(grain) if grain.number == number && grain.filled <= within => grain,
+                _ => self.start_grain(number)?,
+            };
             let len = bytes.len().min(GRAIN as usize - within);
-            if let Some((_, plain)) = &mut self.grain {
-                plain[within..within + len].copy_from_slice(&bytes[..len]);
-            }
+            grain.put(within, &bytes[..len]);
             bytes = &bytes[len..];
             offset += len as u64;
         }
