@@ -64,25 +64,21 @@ impl FromStr for Digest {
     }
 }
 
-/// A digest and a byte count that a [`Hashing`] reader updates while it is owned
+/// A digest that a [`Hashing`] reader updates while it is owned
 /// by the decoder above it.
 #[derive(Clone, Default)]
-pub(crate) struct Tally(Arc<Mutex<(Sha256, u64)>>);
+pub(crate) struct Tally(Arc<Mutex<Sha256>>);
 
 impl Tally {
-    pub(crate) fn bytes(&self) -> u64 {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).1
-    }
-
     pub(crate) fn digest(&self) -> Digest {
         let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Digest(state.0.clone().finalize().into())
+        Digest(state.clone().finalize().into())
     }
 
-    fn update(&self, data: &[u8]) {
+    /// Adds bytes.
+    pub(crate) fn update(&self, data: &[u8]) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        state.0.update(data);
-        state.1 += data.len() as u64;
+        state.update(data);
     }
 }
 

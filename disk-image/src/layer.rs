@@ -1,14 +1,16 @@
 //! Sources of layers, decompression and verification.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::bufread::MultiGzDecoder;
 
 use crate::digest::{Hashing, Tally};
 use crate::error::LayerProblem;
+use crate::read_ahead::ReadAhead;
 use crate::{Digest, Monitor};
 
 /// A layer: a tar stream, plain or compressed with gzip or zstd, that can be opened
@@ -89,20 +91,22 @@ impl LayerDigests {
 
 /// A reader of a layer's unpacked bytes that computes digests while reading, and stops when the
 /// operation is cancelled.
+///
+/// Threads read ahead: one reads and hashes the stored bytes, and one decompresses them.
 pub(crate) struct Unpacked {
-    inner: Watched<Box<dyn Read + Send>>,
+    inner: ReadAhead,
+    monitor: Monitor,
     blob: Tally,
     /// The digest of the unpacked bytes; `None` if it is not computed, or equals the digest of the
     /// blob because the layer is not compressed.
     diff: Option<Tally>,
     is_compressed: bool,
-    ratio: u64,
-    out: u64,
+    /// Number of bytes at hand that are part of the digest already.
+    counted: usize,
 }
 
 /// Number of bytes of a layer that may be unpacked before the compression ratio is checked.
 const RATIO_FROM: u64 = 64 << 20;
-const BUFFER: usize = 128 << 10;
 /// Number of bytes needed to detect the compression format.
 const MAGIC: usize = 6;
 
@@ -114,11 +118,7 @@ impl Unpacked {
         monitor: &Monitor,
     ) -> io::Result<Self> {
         let mut layer = Self::reopen(source, ratio, monitor)?;
-        if layer.is_compressed {
-            let (hashing, diff) = Hashing::new(layer.inner.inner);
-            layer.inner.inner = Box::new(hashing);
-            layer.diff = Some(diff);
-        }
+        layer.diff = layer.is_compressed.then(Tally::default);
         Ok(layer)
     }
 
@@ -129,65 +129,145 @@ impl Unpacked {
         ratio: u64,
         monitor: &Monitor,
     ) -> io::Result<Self> {
-        let watched = |inner| Watched {
-            inner,
+        // Watched below the decoder too, which may read much without returning anything.
+        let watched = Watched {
+            inner: source.open()?,
             monitor: monitor.clone(),
         };
-        // Watched below the decoder too, which may read much without returning anything.
-        let (mut blob_reader, blob) = Hashing::new(watched(source.open()?));
+        let (mut reader, blob) = Hashing::new(watched);
         let mut magic = Vec::with_capacity(MAGIC);
-        (&mut blob_reader)
-            .take(MAGIC as u64)
-            .read_to_end(&mut magic)?;
-        let whole = io::Cursor::new(magic.clone()).chain(blob_reader);
-        let buffered = BufReader::with_capacity(BUFFER, whole);
+        (&mut reader).take(MAGIC as u64).read_to_end(&mut magic)?;
         let is = |prefix: &[u8]| magic.starts_with(prefix);
-        let (inner, is_compressed): (Box<dyn Read + Send>, bool) = if is(b"\x1f\x8b") {
-            (Box::new(MultiGzDecoder::new(buffered)), true)
-        } else if is(b"\x28\xb5\x2f\xfd") || is_skippable(&magic) {
-            (Box::new(zstd::Decoder::with_buffer(buffered)?), true)
-        } else if is(b"BZh") {
+        let is_gzip = is(b"\x1f\x8b");
+        let is_zstd = is(b"\x28\xb5\x2f\xfd") || is_skippable(&magic);
+        if is(b"BZh") {
             return Err(unsupported("bzip2"));
         } else if is(b"\xfd7zXZ") {
             return Err(unsupported("xz"));
+        }
+        let stored = ReadAhead::new("read layer", io::Cursor::new(magic).chain(reader))?;
+        let is_compressed = is_gzip || is_zstd;
+        let inner = if is_compressed {
+            let (counting, used) = Counting::new(stored);
+            let decoder: Box<dyn Read + Send> = match is_gzip {
+                true => Box::new(MultiGzDecoder::new(counting)),
+                false => Box::new(zstd::Decoder::with_buffer(counting)?),
+            };
+            let bounded = Bounded {
+                inner: decoder,
+                used,
+                ratio,
+                out: 0,
+            };
+            ReadAhead::new("unpack layer", bounded)?
         } else {
-            (Box::new(buffered), false)
+            stored
         };
         Ok(Self {
-            inner: watched(inner),
+            inner,
+            monitor: monitor.clone(),
             blob,
             diff: None,
             is_compressed,
-            ratio,
-            out: 0,
+            counted: 0,
         })
     }
 
-    /// Returns the digest of the blob's bytes read so far. It is complete only at the end of the
-    /// stream.
+    /// Returns the digest of the blob. It is complete only at the end of the stream, because of
+    /// bytes that were read ahead before it.
     pub(crate) fn blob(&self) -> Digest {
         self.blob.digest()
     }
 
-    /// Returns the digests (blob, unpacked) of the bytes read so far, for a layer that was opened
-    /// with [`Unpacked::open`]. They are complete only at the end of the stream.
+    /// Returns the digests (blob, unpacked) of a layer that was opened with [`Unpacked::open`].
+    /// They are complete only at the end of the stream.
     pub(crate) fn digests(&self) -> (Digest, Digest) {
         let blob = self.blob();
         (blob, self.diff.as_ref().map_or(blob, Tally::digest))
     }
 }
 
+impl BufRead for Unpacked {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.monitor.check().map_err(io::Error::other)?;
+        let bytes = self.inner.fill_buf()?;
+        if self.counted == 0 {
+            if let Some(diff) = &self.diff {
+                diff.update(bytes);
+            }
+            self.counted = bytes.len();
+        }
+        Ok(bytes)
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.counted = self.counted.saturating_sub(count);
+        self.inner.consume(count);
+    }
+}
+
 impl Read for Unpacked {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let n = self.inner.read(buf)?;
-        self.out += n as u64;
-        if self.is_compressed
-            && self.out > RATIO_FROM
-            && self.out / self.blob.bytes().max(1) > self.ratio
-        {
+        let count = self.fill_buf()?.read(buf)?;
+        self.consume(count);
+        Ok(count)
+    }
+}
+
+/// A reader that counts how many bytes a decoder uses.
+struct Counting<R> {
+    inner: R,
+    used: Arc<AtomicU64>,
+}
+
+impl<R: BufRead> Counting<R> {
+    fn new(inner: R) -> (Self, Arc<AtomicU64>) {
+        let used = Arc::new(AtomicU64::new(0));
+        let counting = Self {
+            inner,
+            used: Arc::clone(&used),
+        };
+        (counting, used)
+    }
+}
+
+impl<R: BufRead> BufRead for Counting<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.inner.fill_buf()
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.used.fetch_add(count as u64, Ordering::Relaxed);
+        self.inner.consume(count);
+    }
+}
+
+impl<R: BufRead> Read for Counting<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let count = self.fill_buf()?.read(buf)?;
+        self.consume(count);
+        Ok(count)
+    }
+}
+
+/// A decoder that fails when its output exceeds the compression ratio. It counts what the decoder
+/// used and not what was read ahead, so that the same layer always fails at the same byte.
+struct Bounded {
+    inner: Box<dyn Read + Send>,
+    used: Arc<AtomicU64>,
+    ratio: u64,
+    out: u64,
+}
+
+impl Read for Bounded {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buf)?;
+        self.out += count as u64;
+        let used = self.used.load(Ordering::Relaxed).max(1);
+        if self.out > RATIO_FROM && self.out / used > self.ratio {
             return Err(io::Error::other(RatioExceeded));
         }
-        Ok(n)
+        Ok(count)
     }
 }
 

@@ -118,6 +118,7 @@ mod merge;
 mod merge_unpack;
 mod monitor;
 mod ranges;
+mod read_ahead;
 mod sink;
 mod time;
 mod tree;

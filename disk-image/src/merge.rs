@@ -126,7 +126,6 @@ impl Merge {
             .map_err(|error| wrap(start(error, limits)))?;
         let mut archive = Archive::new(unpacked, limits, self.unpacked);
         let mut entries = 0;
-        let mut buf = vec![0; 256 << 10];
         while let Some(mut entry) = archive.next().map_err(wrap)? {
             monitor.check()?;
             keep_known_xattrs(&mut entry);
@@ -146,7 +145,7 @@ impl Merge {
             if let Applied::File(node) = applied.map_err(|e| wrap(archive.error(e)))? {
                 let memory = limits.metadata.saturating_sub(content.tree.metadata);
                 let mut finder = RangeFinder::new(entry.segments.is_some(), memory);
-                for_data(&mut archive, &entry, &mut buf, monitor, |offset, bytes| {
+                for_data(&mut archive, &entry, monitor, |offset, bytes| {
                     finder.seek(offset);
                     finder.data(bytes);
                     Ok(())
@@ -246,11 +245,10 @@ impl Content {
             .map_err(|error| wrap(start(error, &self.limits)))?;
         let mut archive = Archive::new(unpacked, &self.limits, 0);
         let mut entries = 0;
-        let mut buf = vec![0; 256 << 10];
         while let Some(entry) = archive.next().map_err(wrap)? {
             monitor.check()?;
             if let Some(mut target) = wanted(entries, &entry) {
-                for_data(&mut archive, &entry, &mut buf, monitor, |offset, bytes| {
+                for_data(&mut archive, &entry, monitor, |offset, bytes| {
                     consume(&mut target, Piece::Data { offset, bytes })
                 })
                 .map_err(|error| error.of_layer(index))?;
@@ -298,10 +296,9 @@ impl DataError {
 }
 
 /// Passes the data of an entry, with the offset in the file, to a consumer.
-fn for_data<R: std::io::Read>(
+fn for_data<R: std::io::BufRead>(
     archive: &mut Archive<R>,
     entry: &Entry,
-    buf: &mut [u8],
     monitor: &Monitor,
     mut consume: impl FnMut(u64, &[u8]) -> Result<(), Error>,
 ) -> Result<(), DataError> {
@@ -314,14 +311,12 @@ fn for_data<R: std::io::Read>(
         let end = segment.offset + segment.len;
         while at < end {
             monitor.check().map_err(DataError::Other)?;
-            let want = (end - at).min(buf.len() as u64) as usize;
-            let n = archive
-                .read_data(&mut buf[..want])
-                .map_err(DataError::Layer)?;
+            let bytes = archive.next_data(end - at).map_err(DataError::Layer)?;
+            let n = bytes.len();
             if n == 0 {
                 return Err(DataError::Layer(archive.error(LayerProblem::Truncated)));
             }
-            consume(at, &buf[..n]).map_err(DataError::Other)?;
+            consume(at, bytes).map_err(DataError::Other)?;
             monitor.add_bytes(n as u64);
             at += n as u64;
         }

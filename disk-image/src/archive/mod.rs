@@ -10,7 +10,7 @@ mod pax;
 mod sparse;
 pub(crate) mod writer;
 
-use std::io::Read;
+use std::io::{BufRead, ErrorKind};
 
 use crate::error::{LayerError, LayerProblem};
 use crate::layer::problem_of;
@@ -61,6 +61,8 @@ pub(crate) struct Archive<R> {
     limits: Limits,
     /// Bytes read so far.
     offset: u64,
+    /// Number of bytes that were returned by [`Archive::next_data`], and that the reader still has.
+    lent: usize,
     /// Unread bytes of the current entry, including the padding after its data.
     left: u64,
     padding: u64,
@@ -72,7 +74,7 @@ pub(crate) struct Archive<R> {
     name: Vec<u8>,
 }
 
-impl<R: Read> Archive<R> {
+impl<R: BufRead> Archive<R> {
     /// Creates a reader; `unpacked` is the number of bytes that earlier layers used of
     /// [`Limits::unpacked`](field@Limits::unpacked).
     pub(crate) fn new(reader: R, limits: &Limits, unpacked: u64) -> Self {
@@ -80,6 +82,7 @@ impl<R: Read> Archive<R> {
             reader,
             limits: limits.clone(),
             offset: 0,
+            lent: 0,
             left: 0,
             padding: 0,
             global: pax::Records::default(),
@@ -114,28 +117,36 @@ impl<R: Read> Archive<R> {
         result.map_err(|problem| self.error(problem))
     }
 
-    /// Reads stored data of the current entry; returns 0 at its end.
-    pub(crate) fn read_data(&mut self, buf: &mut [u8]) -> Result<usize, Box<LayerError>> {
-        let want = self.left.min(buf.len() as u64) as usize;
-        if want == 0 {
-            return Ok(0);
+    /// Returns the next stored data of the current entry, at most `most` bytes and at most as many
+    /// as the reader has at hand. Returns no bytes at the end of the entry.
+    pub(crate) fn next_data(&mut self, most: u64) -> Result<&[u8], Box<LayerError>> {
+        let most = most.min(self.left);
+        if most == 0 {
+            return Ok(&[]);
         }
-        match self.read_some(&mut buf[..want]) {
-            Ok(0) => Err(self.error(LayerProblem::Truncated)),
-            Ok(n) => {
-                self.left -= n as u64;
-                Ok(n)
-            }
-            Err(problem) => Err(self.error(problem)),
+        let count = match self.available(most) {
+            Ok(0) => return Err(self.error(LayerProblem::Truncated)),
+            Ok(count) => count,
+            Err(problem) => return Err(self.error(problem)),
+        };
+        self.count(count).map_err(|problem| self.error(problem))?;
+        self.left -= count as u64;
+        self.lent = count;
+        match self.reader.fill_buf() {
+            Ok(bytes) => Ok(&bytes[..count.min(bytes.len())]),
+            Err(error) => Err(Box::new(LayerError {
+                entry: None,
+                offset: self.offset,
+                problem: problem_of(error, self.limits.ratio),
+            })),
         }
     }
 
     /// Reads the stream to its end, because the digests cover the bytes after the last entry too.
     pub(crate) fn drain(&mut self) -> Result<(), Box<LayerError>> {
         self.name.clear();
-        let mut buf = vec![0; 64 << 10];
         loop {
-            match self.read_some(&mut buf) {
+            match self.skip_some(u64::MAX) {
                 Ok(0) => return Ok(()),
                 Ok(_) => {}
                 Err(problem) => return Err(self.error(problem)),
@@ -307,26 +318,16 @@ impl<R: Read> Archive<R> {
     /// Skips the rest of the data and its padding. Padding may be missing after the last entry:
     /// umoci writes such layers, and Go's reader accepts them.
     fn skip_rest(&mut self) -> Result<(), LayerProblem> {
-        let mut scratch = [0; 16 << 10];
-        while self.left + self.padding > 0 {
-            let is_padding = self.left == 0;
-            let from = if is_padding {
-                &mut self.padding
-            } else {
-                &mut self.left
-            };
-            let want = (*from).min(scratch.len() as u64);
-            *from -= want;
-            let mut want = want as usize;
-            while want > 0 {
-                match self.read_some(&mut scratch[..want])? {
-                    0 if is_padding => {
-                        self.padding = 0;
-                        return Ok(());
-                    }
-                    0 => return Err(LayerProblem::Truncated),
-                    n => want -= n,
-                }
+        while self.left > 0 {
+            match self.skip_some(self.left)? {
+                0 => return Err(LayerProblem::Truncated),
+                count => self.left -= count,
+            }
+        }
+        while self.padding > 0 {
+            match self.skip_some(self.padding)? {
+                0 => self.padding = 0,
+                count => self.padding -= count,
             }
         }
         Ok(())
@@ -378,24 +379,47 @@ impl<R: Read> Archive<R> {
         Ok(data)
     }
 
+    /// Reads into `buf`; returns 0 at the end of the stream.
     fn read_some(&mut self, buf: &mut [u8]) -> Result<usize, LayerProblem> {
+        let count = self.available(buf.len() as u64)?;
+        let bytes = self.reader.fill_buf();
+        let bytes = bytes.map_err(|error| problem_of(error, self.limits.ratio))?;
+        buf[..count].copy_from_slice(&bytes[..count]);
+        self.reader.consume(count);
+        self.count(count)?;
+        Ok(count)
+    }
+
+    /// Skips at most `most` bytes, and returns how many; 0 at the end of the stream.
+    fn skip_some(&mut self, most: u64) -> Result<u64, LayerProblem> {
+        let count = self.available(most)?;
+        self.reader.consume(count);
+        self.count(count)?;
+        Ok(count as u64)
+    }
+
+    /// Waits for the next bytes, and returns how many are at hand, up to `most`; 0 at the end of
+    /// the stream.
+    fn available(&mut self, most: u64) -> Result<usize, LayerProblem> {
+        self.reader.consume(std::mem::take(&mut self.lent));
         loop {
-            match self.reader.read(buf) {
-                Ok(n) => {
-                    self.offset += n as u64;
-                    self.budget = self
-                        .budget
-                        .checked_sub(n as u64)
-                        .ok_or(LayerProblem::Limit {
-                            kind: LimitKind::Unpacked,
-                            limit: self.limits.unpacked,
-                        })?;
-                    return Ok(n);
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            match self.reader.fill_buf() {
+                Ok(bytes) => return Ok(most.min(bytes.len() as u64) as usize),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(problem_of(error, self.limits.ratio)),
             }
         }
+    }
+
+    /// Counts bytes that are read.
+    fn count(&mut self, count: usize) -> Result<(), LayerProblem> {
+        self.offset += count as u64;
+        let budget = self.budget.checked_sub(count as u64);
+        self.budget = budget.ok_or(LayerProblem::Limit {
+            kind: LimitKind::Unpacked,
+            limit: self.limits.unpacked,
+        })?;
+        Ok(())
     }
 }
 
