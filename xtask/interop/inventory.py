@@ -1,34 +1,15 @@
 """Log in with pyvmomi, walk the inventory, and print its objects.
 
-The endpoint comes from the environment, under govc's names: GOVC_URL,
-GOVC_USERNAME, GOVC_PASSWORD. The certificate is not verified: pyvmomi knows no
-pin by SHA-256. Prints one line per object, "Type name", and for each virtual
+Prints one line per object, "Type name", and for each virtual
 machine its power state and its extraConfig, so that the caller can look for
 what it put there. Ends with a traceback and status 1 when anything is amiss.
 """
 
-import os
-import ssl
 import sys
-from urllib.parse import urlsplit
 
-from pyVim.connect import Disconnect, SmartConnect
+from endpoint import connect
+from pyVim.connect import Disconnect
 from pyVmomi import vim, vmodl
-
-
-def connect():
-    """Log in; SmartConnect also reads /sdk/vimServiceVersions.xml first."""
-    url = urlsplit(os.environ["GOVC_URL"])
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return SmartConnect(
-        host=url.hostname,
-        port=url.port or 443,
-        user=os.environ["GOVC_USERNAME"],
-        pwd=os.environ["GOVC_PASSWORD"],
-        sslContext=context,
-    )
 
 
 def walk(entity, found):

@@ -1,41 +1,16 @@
 """Take, revert to, rename and remove snapshots with pyvmomi, and clone a machine.
 
-The endpoint comes from the environment, under govc's names: GOVC_URL,
-GOVC_USERNAME, GOVC_PASSWORD. The argument is the name of a machine that is on.
+The argument is the name of a machine that is on.
 Prints what it found, and "done" at the end; ends with a traceback and status 1
 when anything is amiss.
 """
 
-import os
-import ssl
 import sys
-from urllib.parse import urlsplit
 
-from pyVim.connect import Disconnect, SmartConnect
+from endpoint import connect, expect, find
+from pyVim.connect import Disconnect
 from pyVim.task import WaitForTask
 from pyVmomi import vim, vmodl
-
-
-def connect():
-    url = urlsplit(os.environ["GOVC_URL"])
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return SmartConnect(
-        host=url.hostname,
-        port=url.port or 443,
-        user=os.environ["GOVC_USERNAME"],
-        pwd=os.environ["GOVC_PASSWORD"],
-        sslContext=context,
-    )
-
-
-def find(content, name):
-    view = content.viewManager.CreateContainerView(content.rootFolder, [vim.VirtualMachine], True)
-    try:
-        return next(machine for machine in view.view if machine.name == name)
-    finally:
-        view.Destroy()
 
 
 def names(trees):
@@ -53,12 +28,6 @@ def chain(config):
         files.append(backing.fileName.rsplit("/", 1)[-1])
         backing = backing.parent
     return files
-
-
-def expect(found, expected):
-    if found != expected:
-        raise AssertionError(f"found {found!r}, expected {expected!r}")
-    print(found)
 
 
 def take(machine, name, memory):

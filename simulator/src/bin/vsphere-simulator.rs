@@ -121,6 +121,12 @@ struct Options {
     /// Token that requests to the control interface must have. Default: a random one.
     #[arg(long, env = "SIMULATOR_CONTROL_TOKEN", hide_env_values = true)]
     control_token: Option<String>,
+    /// Maximum number of connections.
+    #[arg(long, default_value_t = 256)]
+    connections: usize,
+    /// Maximum number of sessions.
+    #[arg(long, default_value_t = 100)]
+    sessions: usize,
     /// Seed for generated identifiers.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -272,6 +278,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .port(options.listen_port()?)
         .user(&options.user)
         .password(&options.password)
+        .connection_limit(options.connections)
+        .session_limit(options.sessions)
         .seed(options.seed);
     builder = builder.datastore(options.datastore(0));
     for number in 1..options.ds {

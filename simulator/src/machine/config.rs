@@ -4,9 +4,9 @@ use jiff::Timestamp;
 use vim25::types::{
     CpuHotPlugNotSupported, LatencySensitivity, LatencySensitivitySensitivityLevel,
     MemoryHotPlugNotSupported, OptionValue, ResourceAllocationInfo, SharesInfo, SharesLevel,
-    ToolsConfigInfo, VirtualHardware, VirtualMachineConfigInfo, VirtualMachineConfigSpec,
-    VirtualMachineDefaultPowerOpInfo, VirtualMachineFileInfo, VirtualMachineFlagInfo,
-    VirtualMachineGuestOsIdentifier, VirtualMachinePowerState,
+    ToolsConfigInfo, VirtualHardware, VirtualMachineBootOptions, VirtualMachineConfigInfo,
+    VirtualMachineConfigSpec, VirtualMachineDefaultPowerOpInfo, VirtualMachineFileInfo,
+    VirtualMachineFlagInfo, VirtualMachineGuestOsIdentifier, VirtualMachinePowerState,
 };
 use vim25::{Fault, Poly};
 use vmx::ExtraConfig;
@@ -164,6 +164,16 @@ pub(crate) fn new(
         memory_hot_add_enabled: Some(false),
         cpu_hot_add_enabled: Some(false),
         cpu_hot_remove_enabled: Some(false),
+        // A real server always has them.
+        boot_options: Some(Box::new(VirtualMachineBootOptions {
+            boot_delay: Some(0),
+            enter_bios_setup: Some(false),
+            efi_secure_boot_enabled: Some(false),
+            boot_retry_enabled: Some(false),
+            boot_retry_delay: Some(10_000),
+            network_boot_protocol: Some("ipv4".into()),
+            ..Default::default()
+        })),
         swap_placement: Some("inherit".into()),
         change_tracking_enabled: Some(false),
         ..Default::default()

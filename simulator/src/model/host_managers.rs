@@ -7,10 +7,10 @@ use vim25::types::{
     HostDatastoreSystemCapabilities, HostDateTimeInfo, HostDateTimeSystemTimeZone,
     HostFileSystemVolumeInfo, HostFirewallDefaultPolicy, HostFirewallInfo, HostFirewallRule,
     HostFirewallRuleDirection, HostFirewallRulePortType, HostFirewallRuleset,
-    HostFirewallRulesetIpList, HostLockdownMode, HostPciPassthruInfo, HostPowerPolicy, HostService,
-    HostServiceInfo, HostSnmpAgentCapability, HostSnmpConfigSpec, HostSnmpSystemAgentLimits,
-    HostVirtualNicManagerInfo, OptionValue, PowerSystemCapability, PowerSystemInfo,
-    VsanHostConfigInfo,
+    HostFirewallRulesetIpList, HostLockdownMode, HostNtpConfig, HostPciPassthruInfo,
+    HostPowerPolicy, HostService, HostServiceInfo, HostSnmpAgentCapability, HostSnmpConfigSpec,
+    HostSnmpSystemAgentLimits, HostStorageDeviceInfo, HostVirtualNicManagerInfo, OptionValue,
+    PowerSystemCapability, PowerSystemInfo, VsanHostConfigInfo,
 };
 use vim25::{AnyRef, Fault, ManagedObject, Poly, Ref, mo};
 
@@ -116,6 +116,7 @@ fn storage(tx: &mut Transaction<'_>, layout: &HostLayout) {
     tx.insert(datastores);
     let mut storage = Object::new::<mo::HostStorageSystem>(&layout.id("storageSystem"));
     storage.put("fileSystemVolumeInfo", &HostFileSystemVolumeInfo::default());
+    storage.put("storageDeviceInfo", &HostStorageDeviceInfo::default());
     tx.insert(storage);
     let mut vsan = Object::new::<mo::HostVsanSystem>(&layout.id("vsanSystem"));
     vsan.put(
@@ -272,6 +273,7 @@ fn settings(tx: &mut Transaction<'_>, layout: &HostLayout) {
                 description: "UTC".into(),
                 gmt_offset: 0,
             },
+            ntp_config: Some(Box::new(HostNtpConfig::default())),
             ..Default::default()
         },
     );

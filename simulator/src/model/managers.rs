@@ -61,6 +61,7 @@ pub(super) fn build(tx: &mut Transaction<'_>) {
         "ha-datastore-namespace-manager",
     ));
     tx.insert(super::ovf::build());
+    super::storage_objects::build(tx);
     tx.insert(Object::new::<mo::DistributedVirtualSwitchManager>(
         "ha-dvsmanager",
     ));

@@ -28,6 +28,7 @@ pub(crate) mod restore;
 mod search_index;
 mod service_instance;
 pub(crate) mod session_manager;
+mod storage_objects;
 mod view_manager;
 mod virtual_disk_manager;
 pub(crate) mod virtual_machine;
@@ -116,6 +117,7 @@ pub(crate) fn call(inv: &mut Invocation<'_, '_>, object: &Object) -> Option<Answ
         "FileManager" => file_manager::call(inv),
         "DatastoreNamespaceManager" => namespace_manager::call(inv),
         "OvfManager" => ovf::call(inv),
+        "VcenterVStorageObjectManager" | "HostVStorageObjectManager" => storage_objects::call(inv),
         "VirtualDiskManager" => virtual_disk_manager::call(inv),
         "OptionManager" => service_instance::options(inv),
         "AuthorizationManager"

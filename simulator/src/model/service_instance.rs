@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use vim25::types::{AboutInfo, Capability, OptionValue, ServiceContent, TaskDescription};
 use vim25::{Poly, Ref, mo};
 
-use super::managers;
+use super::{managers, storage_objects};
 use crate::fault;
 use crate::invocation::{Answer, Invocation, value};
 use crate::object::Object;
@@ -103,6 +103,7 @@ fn content(tx: &Transaction<'_>) -> ServiceContent {
         ..Default::default()
     };
     managers::name(&mut content);
+    storage_objects::name(&mut content, layout.is_vcenter);
     if layout.is_vcenter {
         content.account_manager = None;
     }

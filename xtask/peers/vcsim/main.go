@@ -33,6 +33,7 @@ func serve() error {
 	listen := flag.String("l", "127.0.0.1:8989", "address to listen on; port 0 takes a free one")
 	machines := flag.Int("vm", -1, "virtual machines per resource pool; negative keeps the model's number")
 	datastores := flag.Int("ds", -1, "datastores; negative keeps the model's number")
+	autostart := flag.Bool("autostart", true, "power the virtual machines on")
 	username := flag.String("username", "", "the only user who may log in; empty lets anyone in")
 	password := flag.String("password", "", "the password of -username")
 	stdinExit := flag.Bool("stdinexit", false, "stop when standard input closes, so that no server outlives its starter")
@@ -48,6 +49,7 @@ func serve() error {
 	if *datastores >= 0 {
 		model.Datastore = *datastores
 	}
+	model.Autostart = *autostart
 	defer model.Remove()
 	if err := model.Create(); err != nil {
 		return fmt.Errorf("create the inventory: %w", err)

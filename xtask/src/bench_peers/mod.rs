@@ -1,11 +1,13 @@
 //! Compares the codec of the bindings with other codecs on the same payload, and prints
-//! one table with the targets.
+//! one table with the targets. With `--simulator` or `--client`, compares our simulator or our
+//! client with their peers instead.
 //!
 //! A peer that is not available on this machine is printed as NOT MEASURED with the
 //! reason, and so is every target that needs it.
 
 mod build;
 mod figures;
+mod network;
 mod output;
 mod rounds;
 mod subject;
@@ -39,6 +41,12 @@ pub(crate) struct Args {
     /// Fail for a missed target that needs neither a peer nor a fast machine
     #[arg(long)]
     gate: bool,
+    /// Compare our simulator with vcsim instead of the codecs; takes up to half an hour
+    #[arg(long, conflicts_with_all = ["vms", "rounds", "without", "gate", "client"])]
+    simulator: bool,
+    /// Compare our client with govc and pyvmomi instead of the codecs
+    #[arg(long, conflicts_with_all = ["vms", "rounds", "without", "gate"])]
+    client: bool,
 }
 
 /// Compares our codec with bare quick-xml only, and fails for a missed target.
@@ -51,6 +59,8 @@ pub(crate) fn gate() -> Result<()> {
         rounds: 5,
         without: vec![Subject::VimRs, Subject::Govmomi, Subject::Pyvmomi],
         gate: true,
+        simulator: false,
+        client: false,
     })
 }
 
@@ -65,6 +75,12 @@ pub(crate) fn start(args: &Args) -> Result<()> {
     let target = workspace::metadata()?.target_directory.into_std_path_buf();
     let folder = peers::folder(&target);
     fs::create_dir_all(folder.join("bin")).with_context(|| format!("make {}", folder.display()))?;
+    if args.simulator {
+        return network::servers(&folder);
+    }
+    if args.client {
+        return network::clients(&folder);
+    }
     let subjects = Subjects::get(&Lock::read()?, &folder, &args.without)?;
 
     let (mut report, mut missed) = (String::new(), Vec::new());

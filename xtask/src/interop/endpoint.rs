@@ -77,9 +77,17 @@ impl Endpoint {
     pub(super) fn ours(program: &Path, esx: bool) -> Result<Self> {
         // `hello_world` expects an empty host; a vCenter has the same inventory as vcsim's.
         match esx {
-            true => Self::with(program, &["-esx", "-vm", "0"], &[]),
+            true => Self::esx_with(program, &["-vm", "0"]),
             false => Self::vcenter_with(program, &[]),
         }
+    }
+
+    /// Starts our simulator's command as an ESXi host, with more arguments.
+    ///
+    /// # Errors
+    /// Fails when it does not start, or prints no address.
+    pub(super) fn esx_with(program: &Path, arguments: &[&str]) -> Result<Self> {
+        Self::with(program, &[&["-esx"], arguments].concat(), &[])
     }
 
     /// Starts our simulator's command as a vCenter, with more arguments.

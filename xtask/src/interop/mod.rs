@@ -18,6 +18,7 @@ mod hello_world;
 mod hostile;
 mod initramfs;
 mod openssh;
+mod operator;
 mod ours;
 mod pulled;
 mod report;
@@ -121,6 +122,7 @@ pub(crate) fn start(args: &Args) -> Result<()> {
         if wanted(Part::Simulator) {
             let simulator = built.command("vsphere-simulator")?;
             ours::checks(&mut report, &peers, simulator, &job);
+            operator::checks(&mut report, &peers, simulator);
             snapshots::checks(&mut report, &peers, simulator);
             datastores::checks(&mut report, &peers, simulator);
             saved::check(&mut report, &peers, simulator);

@@ -1,0 +1,124 @@
+//! Measures two servers with the same client in one run: our simulator and vcsim, each as a
+//! process of its own, so that its CPU time and memory are told apart from the client's.
+//!
+//! `cargo xtask bench-peers --simulator` builds both servers and runs this bench. The programs
+//! are the values of `SIMULATOR` and `VCSIM`; a missing one is printed as not measured.
+//! `SCALE` divides the sizes of the inventories, for a short run. `START_SECONDS` limits the time
+//! that a server has to become ready (default 300): a larger inventory is then not tried.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a bench fails where it unwraps, and prints its results"
+)]
+
+mod changes;
+mod files;
+mod machines;
+mod server;
+mod table;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use server::{Program, Server};
+use table::Table;
+
+/// Returns a number from the environment.
+fn setting(name: &str, default: usize) -> usize {
+    std::env::var(name).map_or(default, |text| text.parse().unwrap())
+}
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let scale = setting("SCALE", 1).max(1);
+    let limit = Duration::from_secs(setting("START_SECONDS", 300) as u64);
+    let mut table = Table::default();
+    let before = load();
+    for (column, variable) in ["SIMULATOR", "VCSIM"].into_iter().enumerate() {
+        table.column = column;
+        match std::env::var_os(variable) {
+            Some(path) => {
+                let ours = column == 0;
+                let program = Program::new(PathBuf::from(path), ours, limit);
+                runtime.block_on(measure(&program, scale, &mut table));
+            }
+            None => table.missing(&format!("{variable} is not set")),
+        }
+    }
+    println!("load before: {before}; after: {}\n", load());
+    print!("{table}");
+}
+
+/// Runs all measurements on one server, from the smallest inventory to the largest.
+async fn measure(program: &Program, scale: usize, table: &mut Table) {
+    let size = |machines: usize| (machines / scale).max(1);
+    match program.start(size(500), false).await {
+        Ok(server) => {
+            let cost = machines::create(&server).await;
+            table.put(table::CREATE_IN_500, format!("{cost:.2} ms"));
+            files::measure(&server, table).await;
+        }
+        Err(reason) => table.failed(&[table::CREATE_IN_500, table::PUT, table::GET], &reason),
+    }
+    match program.start(size(1_000), false).await {
+        Ok(server) => changes::waiters(&server, size(1_000), table).await,
+        Err(reason) => table.failed(&[table::WAITERS_IDLE, table::WAITERS], &reason),
+    }
+    let large = match program.start(size(5_000), false).await {
+        Ok(server) => {
+            let cost = machines::create(&server).await;
+            table.put(table::CREATE_IN_5_000, format!("{cost:.2} ms"));
+            machines::lives(&server, table).await;
+            Ok(())
+        }
+        Err(reason) => Err(reason),
+    };
+    let rows = [table::CREATE_IN_5_000, table::LIFE_CPU, table::LIFE_RATE];
+    if let Err(reason) = &large {
+        table.failed(&rows, reason);
+    }
+    let rows = [
+        table::READY,
+        table::MEMORY,
+        table::READ,
+        table::SEEN,
+        table::SEEN_CPU,
+    ];
+    let server = match large {
+        Ok(()) => program.start(size(10_000), true).await,
+        Err(reason) => Err(reason),
+    };
+    match server {
+        Ok(server) => largest(&server, table).await,
+        Err(reason) => table.failed(&rows, &reason),
+    }
+}
+
+/// Measures the server with the largest inventory.
+async fn largest(server: &Server, table: &mut Table) {
+    table.put(table::READY, format!("{:.2} s", server.ready.as_secs_f64()));
+    table.put(table::MEMORY, format!("{} MB", server.memory() / 1_000));
+    let read = machines::read(server).await;
+    table.put(table::READ, format!("{:.0} ms", milliseconds(read)));
+    changes::seen(server, table).await;
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1_000.0
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}
+
+fn load() -> String {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split_whitespace()
+        .take(3)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
