@@ -96,6 +96,19 @@ async fn a_container_lives_and_dies() {
 }
 
 #[tokio::test]
+async fn a_new_machine_has_boot_options_that_nobody_gave() {
+    let (simulator, client) = start().await;
+    let keys = keys("jovial", "/hello", &["/hello"], Dialect::Vic1);
+    let vm = create(&client, &spec("jovial", &keys)).await.unwrap();
+    // Clients read them without a check.
+    let config: VirtualMachineConfigInfo = client.get(&vm, "config").await;
+    let boot = config.boot_options.unwrap();
+    assert_eq!(boot.enter_bios_setup, Some(false));
+    assert_eq!(boot.boot_delay, Some(0));
+    simulator.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_program_that_is_not_known_says_so() {
     let (simulator, client) = start().await;
     let keys = keys("lost", "/nowhere", &[], Dialect::Vic04);

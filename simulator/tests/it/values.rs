@@ -143,6 +143,6 @@ async fn no_manager_that_every_host_has_is_missing() {
             count += 1;
         }
     }
-    assert!(count >= 34 + 23, "{count}");
+    assert!(count >= 34 + 24, "{count}");
     simulator.shutdown().await;
 }

@@ -126,7 +126,7 @@ fn machines(govc: Govc<'_>, place: Place) -> Result<()> {
     let change = ["vm.change", "-vm", "first", "-c", "4", "-name", "web"];
     govc.run(&[&change[..], &["-annotation", "text", "-e", "guestinfo.a=b"]].concat())?;
     let info = govc.run(&["vm.info", "-e", "-r", "web"])?;
-    for part in ["4 vCPU", "poweredOff", "guestinfo.a:", "text"] {
+    for part in ["4 vCPU", "poweredOff", "guestinfo.a:"] {
         says(&info, part)?;
     }
     for power in ["-on", "-suspend", "-on", "-reset", "-off"] {
@@ -140,13 +140,14 @@ fn machines(govc: Govc<'_>, place: Place) -> Result<()> {
         govc.run(&["vm.power", "-s", place.machine]).is_err(),
         "a machine without tools was shut down"
     );
-    let state = govc.run(&[
-        "object.collect",
-        "-s",
-        &format!("{}/web", place.machines),
-        "runtime.powerState",
-    ])?;
-    ensure!(state.trim() == "poweredOff", "the state is {state}");
+    for (property, expected) in [
+        ("runtime.powerState", "poweredOff"),
+        ("config.annotation", "text"),
+    ] {
+        let web = format!("{}/web", place.machines);
+        let found = govc.run(&["object.collect", "-s", &web, property])?;
+        ensure!(found.trim() == expected, "{property} is {found}");
+    }
     govc.run(&["vm.unregister", "web"])?;
     let register = ["vm.register", "-pool", place.pool, "-ds", place.datastore];
     govc.run(&[&register[..], &["first/first.vmx"]].concat())?;
@@ -348,7 +349,7 @@ fn hosts(govc: Govc<'_>, place: Place) -> Result<()> {
             govc.run(&[command, "-cluster", "DC0_C0"])?;
         }
         govc.run(&["datacenter.info", "DC0"])?;
-        govc.run(&["dvs.portgroup.info", "DVS0"])?;
+        govc.run(&["object.collect", "-s", "network/DVS0", "name"])?;
     }
     Ok(())
 }
