@@ -48,8 +48,8 @@ impl Program {
         let address = async {
             while let Some(line) = lines.next_line().await.unwrap() {
                 let words = line.split_whitespace();
-                let value = words.filter_map(|word| word.strip_prefix("GOVC_URL="));
-                if let Some(url) = value.last() {
+                let mut value = words.filter_map(|word| word.strip_prefix("GOVC_URL="));
+                if let Some(url) = value.next_back() {
                     return Some(url.to_owned());
                 }
             }
