@@ -1,5 +1,5 @@
 //! Measures two servers with the same client in one run: our simulator and vcsim, each as a
-//! process of its own, so that its CPU time and memory are told apart from the client's.
+//! process of its own, so that its CPU time and memory do not include those of the client.
 //!
 //! `cargo xtask bench-peers --simulator` builds both servers and runs this bench. The programs
 //! are the values of `SIMULATOR` and `VCSIM`; a missing one is printed as not measured.
