@@ -55,8 +55,11 @@ pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
                 Err(fault::not_implemented())
             })
         }
-        "Destroy_Task" if inv.tx.layout().is_vcenter => destroy(inv),
-        "Rename_Task" if inv.tx.layout().is_vcenter => rename(inv),
+        "Destroy_Task" | "Rename_Task" if !inv.tx.layout().is_vcenter => {
+            Err(fault::not_supported())
+        }
+        "Destroy_Task" => destroy(inv),
+        "Rename_Task" => rename(inv),
         _ => return None,
     })
 }

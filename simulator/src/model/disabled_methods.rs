@@ -29,7 +29,7 @@ pub(crate) struct DisabledMethod {
 /// Handles `DisableMethods` and `EnableMethods`, which only a vCenter has.
 pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
     if !inv.tx.layout().is_vcenter {
-        return None;
+        return Some(Err(fault::not_supported()));
     }
     match inv.request.method.as_str() {
         "DisableMethods" => Some(disable(inv)),

@@ -70,10 +70,16 @@ pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
         "CreateVM_Task" => create_vm(inv),
         "RegisterVM_Task" => register_vm(inv),
         // An ESXi host has only its fixed folders.
-        _ if !inv.tx.layout().is_vcenter => match inv.request.method.as_str() {
-            "CreateFolder" | "CreateDatacenter" | "CreateCluster" => Err(fault::not_supported()),
-            _ => return None,
-        },
+        "CreateFolder"
+        | "CreateDatacenter"
+        | "CreateCluster"
+        | "MoveIntoFolder_Task"
+        | "Destroy_Task"
+        | "Rename_Task"
+            if !inv.tx.layout().is_vcenter =>
+        {
+            Err(fault::not_supported())
+        }
         "CreateFolder" => create_folder(inv),
         "CreateDatacenter" => create_datacenter(inv),
         "MoveIntoFolder_Task" => move_into(inv),

@@ -5,8 +5,9 @@ use crate::client::container::{add, spec};
 use simulator::Simulator;
 use vim25::types::{
     FileNotFound, ID, InvalidArgument, InvalidRequest, NotAuthenticated, NotImplemented,
-    VirtualDeviceConfigSpec, VirtualDeviceConfigSpecOperation, VirtualMachineConfigSpec,
-    VirtualMachineFileInfo, VirtualUSBController, VirtualUSBXHCIController,
+    NotSupported, VirtualDeviceConfigSpec, VirtualDeviceConfigSpecOperation,
+    VirtualMachineConfigSpec, VirtualMachineFileInfo, VirtualUSBController,
+    VirtualUSBXHCIController,
 };
 use vim25::{Fault, Poly, Ref, mo};
 
@@ -266,5 +267,12 @@ async fn a_method_that_is_not_implemented_names_itself() {
         words.contains("DetachDisk_Task of VirtualMachine"),
         "{words}"
     );
+    // What only a vCenter has is not supported by a host, as on a real one.
+    let folder: Ref<mo::Folder> = Ref::new("ha-folder-vm");
+    let moved = client.call(folder.move_into_folder(&[vm.upcast()])).await;
+    assert!(moved.unwrap_err().fault().is::<NotSupported>());
+    let datacenter: Ref<mo::Datacenter> = Ref::new("ha-datacenter");
+    let gone = client.call(datacenter.destroy()).await;
+    assert!(gone.unwrap_err().fault().is::<NotSupported>());
     simulator.shutdown().await;
 }
