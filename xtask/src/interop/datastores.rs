@@ -1,4 +1,4 @@
-//! govc with several datastores of our simulator.
+//! govc with several datastores and datacenters of our simulator.
 
 use std::path::Path;
 
@@ -22,6 +22,7 @@ pub(super) fn checks(report: &mut Report, peers: &Peers, simulator: &Path) {
             datastores as fn(Govc<'_>) -> Result<()>,
         ),
         ("govc vSAN", &["--ds-type", "vsan"], vsan),
+        ("govc datacenters", &["-dc", "2"], datacenters),
     ] {
         match &peers.govc {
             Peer::Missing { reason } => report.not_run(name, reason),
@@ -98,5 +99,77 @@ fn datastores(govc: Govc<'_>) -> Result<()> {
         files("LocalDS_2")? == ["b.toml", "c.toml"],
         "the clone is not deleted"
     );
+    Ok(())
+}
+
+/// Uses the second of two datacenters, whose datastores have the same names.
+fn datacenters(govc: Govc<'_>) -> Result<()> {
+    let stores = govc.find("s")?;
+    ensure!(
+        stores == ["/DC0/datastore/LocalDS_0", "/DC1/datastore/LocalDS_0"],
+        "the datastores are {stores:?}"
+    );
+    let store = ["-ds", "LocalDS_0"];
+    let refused = govc.run(&[&["datastore.ls"], &store[..]].concat());
+    let refused = refused.err().map(|error| format!("{error:#}"));
+    ensure!(
+        refused
+            .as_ref()
+            .is_some_and(|words| words.contains("please specify a datacenter")),
+        "without a datacenter, govc says {refused:?}"
+    );
+
+    let there = ["-dc", "DC1", "-ds", "LocalDS_0"];
+    let manifest = crate::workspace::root().join("Cargo.toml");
+    let text = std::fs::read_to_string(&manifest)?;
+    let manifest = manifest.display().to_string();
+    govc.run(&[&["datastore.mkdir"], &there[..], &["d"]].concat())?;
+    govc.run(&[&["datastore.upload"], &there[..], &[&manifest, "d/a"]].concat())?;
+    let back = govc.run(&[&["datastore.download"], &there[..], &["d/a", "-"]].concat())?;
+    ensure!(back == text, "the file came back with other content");
+    let here = ["-dc", "DC0", "-ds", "LocalDS_0"];
+    let missing = govc.run(&[&["datastore.download"], &here[..], &["d/a", "-"]].concat());
+    ensure!(missing.is_err(), "the file is in both datacenters");
+
+    let create = ["vm.create", "-disk", "1M", "-on=false", "-host", "DC1_H0"];
+    let network = ["-net", "DC1_DVPG0"];
+    govc.run(&[&create[..], &there, &network, &["new"]].concat())?;
+    let new = "/DC1/vm/new";
+    ensure!(
+        govc.find("m")?.iter().any(|path| path == new),
+        "it is not in DC1"
+    );
+    let moved = govc.run(&["object.mv", new, "/DC0/vm"]);
+    ensure!(
+        moved.is_err(),
+        "a machine changed its datacenter with its files elsewhere"
+    );
+    let migrate = [
+        "vm.migrate",
+        "-folder",
+        "/DC0/vm",
+        "-net",
+        "/DC0/network/DC0_DVPG0",
+    ];
+    let to = [
+        "-pool",
+        "/DC0/host/DC0_H0/Resources",
+        "-ds",
+        "/DC0/datastore/LocalDS_0",
+    ];
+    govc.run(&[&migrate[..], &to, &[new]].concat())?;
+    let left = govc.run(&[&["datastore.ls"], &there[..]].concat())?;
+    let moved = govc.run(&[&["datastore.ls"], &here[..]].concat())?;
+    let has = |list: &str| list.lines().any(|line| line.trim() == "new");
+    ensure!(
+        has(&moved) && !has(&left),
+        "it is in:\n{moved}\nand\n{left}"
+    );
+    govc.run(&["vm.destroy", "-dc", "DC0", "new"])?;
+
+    govc.run(&["datacenter.create", "empty"])?;
+    govc.run(&["object.destroy", "/empty"])?;
+    let refused = govc.run(&["object.destroy", "/DC1"]);
+    ensure!(refused.is_err(), "a datacenter with machines was destroyed");
     Ok(())
 }
