@@ -111,6 +111,13 @@ impl Scene {
         said(self.command(arguments).output().await.unwrap())
     }
 
+    /// Runs the command on the endpoint with the name of a datacenter in `--target`.
+    pub(crate) async fn vch_in(&self, datacenter: &str, arguments: &[&str]) -> Said {
+        let target = format!("{}/{datacenter}", self.server());
+        self.vch(&[arguments, &["--target", &target]].concat())
+            .await
+    }
+
     /// Runs the command with a standard output that nobody reads.
     pub(crate) async fn unread(&self, arguments: &[&str]) -> Said {
         let (reader, writer) = std::io::pipe().unwrap();

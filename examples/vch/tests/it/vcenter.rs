@@ -412,3 +412,37 @@ async fn a_bridge_network_with_another_role_is_refused() {
         .failed();
     said.has(&["it is also the public network; containers need a bridge network that nothing else uses: choose another"]);
 }
+
+/// With two datacenters, whose datastores and networks have the same names, everything of a host is in
+/// the one that the target names.
+#[tokio::test]
+async fn a_host_is_created_in_the_datacenter_that_is_named() {
+    let topology = Topology::vcenter().datacenters(2).standalone_hosts(0);
+    let scene = Scene::start(topology.drs(true), Some([192, 168, 1, 144])).await;
+    let compute = [
+        "--no-tls",
+        "--compute-resource",
+        "DC1_C0",
+        "-b",
+        "DC1_DVPG0",
+    ];
+    let create = [&["create"], &compute[..], &["vch-1"]].concat();
+    let said = scene.vch(&create).await.failed();
+    let words = "there is DC0, DC1; name one; name a datacenter in the path of --target";
+    assert!(said.stdout.contains(words), "{said:#?}");
+
+    scene.vch_in("DC1", &create).await.ok();
+    let inventory = scene.client.inventory();
+    let machine = inventory.find_as::<mo::VirtualMachine>("/DC1/vm/vch-1/vch-1");
+    machine.await.unwrap();
+    let files = |datacenter| {
+        let mut all = scene.simulator.datastores_of(datacenter);
+        std::fs::read_dir(all.next().unwrap().1).unwrap().count()
+    };
+    assert_eq!(files(0), 0);
+    assert!(files(1) > 0);
+    let said = scene.vch_in("DC1", &["ls"]).await.ok();
+    said.has(&["vch-1"]);
+    scene.vch_in("DC1", &["delete", "vch-1"]).await.ok();
+    assert_eq!(files(1), 0);
+}
