@@ -139,6 +139,9 @@ pub enum LayerProblem {
     /// The source failed, or its compression is damaged.
     #[error("the source failed")]
     Read(#[source] io::Error),
+    /// A temporary file of [`Merge::spool`](crate::Merge::spool) cannot be created, written or read.
+    #[error("the temporary file for the unpacked layer failed")]
+    Spool(#[source] io::Error),
     /// The layer ends in the middle of an entry.
     #[error("the layer ends in the middle of an entry")]
     Truncated,

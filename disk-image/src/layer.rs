@@ -11,6 +11,7 @@ use flate2::bufread::MultiGzDecoder;
 use crate::digest::{Hashing, Tally};
 use crate::error::LayerProblem;
 use crate::read_ahead::ReadAhead;
+use crate::spool::{Spool, SpoolError};
 use crate::{Digest, Monitor};
 
 /// A layer: a tar stream, plain or compressed with gzip or zstd, that can be opened
@@ -101,7 +102,9 @@ pub(crate) struct Unpacked {
     /// blob because the layer is not compressed.
     diff: Option<Tally>,
     is_compressed: bool,
-    /// Number of bytes at hand that are part of the digest already.
+    /// Where the unpacked bytes are kept.
+    spool: Option<Spool>,
+    /// Number of bytes at hand that are part of the digest, and of the spool, already.
     counted: usize,
 }
 
@@ -169,8 +172,37 @@ impl Unpacked {
             blob,
             diff: None,
             is_compressed,
+            spool: None,
             counted: 0,
         })
+    }
+
+    /// Opens the unpacked bytes that were kept when the layer was verified. Nobody else can change
+    /// them, so no digest is computed.
+    pub(crate) fn spooled(spool: &Spool, monitor: &Monitor) -> io::Result<Self> {
+        Ok(Self {
+            inner: ReadAhead::new("read spooled layer", spool.reader())?,
+            monitor: monitor.clone(),
+            blob: Tally::default(),
+            diff: None,
+            is_compressed: false,
+            spool: None,
+            counted: 0,
+        })
+    }
+
+    /// Keeps the unpacked bytes in a temporary file, if the layer is compressed. Called before
+    /// anything is read.
+    pub(crate) fn keep(&mut self, directory: &Path) -> io::Result<()> {
+        if self.is_compressed {
+            self.spool = Some(Spool::create(directory)?);
+        }
+        Ok(())
+    }
+
+    /// Returns what was kept. It is complete only at the end of the stream.
+    pub(crate) fn kept(&self) -> Option<&Spool> {
+        self.spool.as_ref()
     }
 
     /// Returns the digest of the blob. It is complete only at the end of the stream, because of
@@ -194,6 +226,9 @@ impl BufRead for Unpacked {
         if self.counted == 0 {
             if let Some(diff) = &self.diff {
                 diff.update(bytes);
+            }
+            if let Some(spool) = &mut self.spool {
+                spool.append(bytes)?;
             }
             self.counted = bytes.len();
         }
@@ -314,5 +349,8 @@ pub(crate) fn problem_of(error: io::Error, ratio: u64) -> LayerProblem {
             limit: ratio,
         };
     }
-    LayerProblem::Read(error)
+    match error.downcast::<SpoolError>() {
+        Ok(SpoolError(error)) => LayerProblem::Spool(error),
+        Err(error) => LayerProblem::Read(error),
+    }
 }

@@ -120,6 +120,7 @@ mod monitor;
 mod ranges;
 mod read_ahead;
 mod sink;
+mod spool;
 mod time;
 mod tree;
 #[cfg(unix)]

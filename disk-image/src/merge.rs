@@ -1,6 +1,7 @@
 //! Reads and verifies each layer once, and merges its entries into one tree.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::archive::{Archive, Entry};
@@ -9,6 +10,7 @@ use crate::ext4::{FsOptions, Plan, xattr};
 use crate::layer::{LayerDigests, LayerSource, Unpacked, problem_of};
 use crate::limits::{LimitKind, Limits};
 use crate::ranges::RangeFinder;
+use crate::spool::Spool;
 use crate::tree::{Applied, Tree};
 use crate::{Digest, Error, Monitor};
 
@@ -39,6 +41,8 @@ pub struct Merge {
     notes: Vec<MergeNote>,
     dropped_notes: u64,
     unpacked: u64,
+    /// The directory for temporary files.
+    spool: Option<PathBuf>,
     /// Whether a layer was merged only in part.
     is_incomplete: bool,
 }
@@ -56,6 +60,7 @@ pub(crate) struct Content {
 pub(crate) struct Layer {
     source: Arc<dyn LayerSource>,
     blob: Digest,
+    spool: Option<Spool>,
 }
 
 /// The digests and sizes of a layer.
@@ -99,8 +104,22 @@ impl Merge {
             notes: Vec::new(),
             dropped_notes: 0,
             unpacked: 0,
+            spool: None,
             is_incomplete: false,
         }
+    }
+
+    /// Keeps the unpacked bytes of compressed layers in temporary files in `directory`, so that each
+    /// of these layers is read and decompressed only once. Applies to the layers that are added
+    /// afterwards; default: nothing is kept, and layers are read and decompressed again.
+    ///
+    /// The files need as much space as the unpacked layers, at most [`Limits::unpacked`](field@Limits::unpacked) bytes.
+    /// They have no name where the system supports that, and are deleted when the merge and all
+    /// plans created from it are dropped.
+    #[must_use]
+    pub fn spool(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.spool = Some(directory.into());
+        self
     }
 
     /// Reads the next layer and merges it over the previous ones.
@@ -122,8 +141,12 @@ impl Merge {
         let index = content.layers.len();
         let _span = tracing::debug_span!("index layer", layer = index).entered();
         let wrap = |error: Box<LayerError>| error.of_layer(index);
-        let unpacked = Unpacked::open(&*source, limits.ratio, monitor)
+        let mut unpacked = Unpacked::open(&*source, limits.ratio, monitor)
             .map_err(|error| wrap(start(error, limits)))?;
+        if let Some(directory) = &self.spool {
+            let kept = unpacked.keep(directory);
+            kept.map_err(|error| wrap(start(error, limits)))?;
+        }
         let mut archive = Archive::new(unpacked, limits, self.unpacked);
         let mut entries = 0;
         while let Some(mut entry) = archive.next().map_err(wrap)? {
@@ -182,7 +205,11 @@ impl Merge {
         }
         let unpacked = archive.offset();
         self.unpacked += unpacked;
-        content.layers.push(Layer { source, blob });
+        content.layers.push(Layer {
+            source,
+            blob,
+            spool: archive.reader().kept().cloned(),
+        });
         self.is_incomplete = false;
         tracing::debug!(entries, unpacked, "indexed layer");
         Ok(LayerSummary {
@@ -241,8 +268,11 @@ impl Content {
         let _span = tracing::debug_span!("read layer", layer = index).entered();
         let wrap = |error: Box<LayerError>| error.of_layer(index);
         let layer = &self.layers[index];
-        let unpacked = Unpacked::reopen(&*layer.source, self.limits.ratio, monitor)
-            .map_err(|error| wrap(start(error, &self.limits)))?;
+        let unpacked = match &layer.spool {
+            Some(spool) => Unpacked::spooled(spool, monitor),
+            None => Unpacked::reopen(&*layer.source, self.limits.ratio, monitor),
+        };
+        let unpacked = unpacked.map_err(|error| wrap(start(error, &self.limits)))?;
         let mut archive = Archive::new(unpacked, &self.limits, 0);
         let mut entries = 0;
         while let Some(entry) = archive.next().map_err(wrap)? {
@@ -258,7 +288,7 @@ impl Content {
             entries += 1;
         }
         archive.drain().map_err(wrap)?;
-        if archive.reader().blob() != layer.blob {
+        if layer.spool.is_none() && archive.reader().blob() != layer.blob {
             return Err(wrap(archive.error(LayerProblem::Changed)));
         }
         Ok(())

@@ -101,7 +101,9 @@ fn plan(layers: &[String]) -> Plan {
 }
 
 fn plan_with(layers: &[String], monitor: &Monitor) -> Plan {
-    let mut merge = Merge::new(Limits::default());
+    // Next to the layers, which is on a disk.
+    let folder = Path::new(&layers[0]).parent().unwrap();
+    let mut merge = Merge::new(Limits::default()).spool(folder);
     for layer in layers {
         let layer = Arc::new(FileLayer::new(layer));
         merge.layer(layer, LayerDigests::none(), monitor).unwrap();

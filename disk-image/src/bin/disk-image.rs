@@ -37,6 +37,9 @@ enum Command {
         /// Volume label
         #[arg(long, default_value = "")]
         label: String,
+        /// Directory for temporary files, so that compressed layers are decompressed only once
+        #[arg(long)]
+        spool: Option<PathBuf>,
         #[command(flatten)]
         output: Output,
         /// Layers: tar files, plain or compressed with gzip or zstd
@@ -130,10 +133,14 @@ fn main() -> Result<()> {
             size,
             uuid,
             label,
+            spool,
             output,
             layers,
         } => {
             let mut merge = Merge::new(Limits::default());
+            if let Some(directory) = spool {
+                merge = merge.spool(directory);
+            }
             for layer in layers {
                 let context = format!("layer {}", layer.display());
                 merge

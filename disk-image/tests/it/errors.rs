@@ -363,6 +363,40 @@ fn a_compressed_layer_that_changes_between_two_reads_is_noticed() {
     }
 }
 
+#[test]
+fn a_spooled_layer_is_opened_once_and_gives_the_same_disk() {
+    let tar = Tar::new().file("a", &[7; 1_000_000]).file("b", b"x").done();
+    let packed = zstd::encode_all(&tar[..], 1).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let monitor = Monitor::new();
+    // Opening it a second time would panic.
+    let layer = Versions::new(vec![packed]);
+    let mut merge = Merge::new(Limits::default()).spool(folder.path());
+    merge.layer(layer, LayerDigests::none(), &monitor).unwrap();
+    let plan = merge.plan(&options(16 << 20)).unwrap();
+    drop(merge);
+    let expected = raw(&crate::support::merge([tar])
+        .plan(&options(16 << 20))
+        .unwrap());
+    for _ in 0..2 {
+        assert!(plan.write_raw(Vec::new(), &monitor).unwrap() == expected);
+    }
+    drop(plan);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_spool_that_cannot_be_created_is_named() {
+    let packed = zstd::encode_all(&Tar::new().file("a", b"x").done()[..], 1).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut merge = Merge::new(Limits::default()).spool(folder.path().join("missing"));
+    let result = merge.layer(source(packed), LayerDigests::none(), &Monitor::new());
+    let Err(Error::Layer { source, .. }) = result else {
+        panic!("{result:?}")
+    };
+    assert!(matches!(source.problem(), LayerProblem::Spool(_)));
+}
+
 /// Otherwise files of the failed layer would get the data of the next one.
 #[test]
 fn nothing_is_made_of_a_merge_with_half_a_layer() {
