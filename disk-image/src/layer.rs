@@ -18,7 +18,8 @@ use crate::{Digest, Monitor};
 /// repeatedly.
 ///
 /// The layout of a disk can be computed only when all sizes are known, so every layer is read
-/// twice: first to index it, then to copy its data. A stream that can be read only once has to be
+/// twice: first to index it, then to copy its data (a compressed layer only once with
+/// [`Merge::spool`](crate::Merge::spool)). A stream that can be read only once has to be
 /// spooled to a file first. Other bytes in the second reading are an error at the end of the layer
 /// ([`LayerProblem::Changed`]).
 pub trait LayerSource: Send + Sync {
