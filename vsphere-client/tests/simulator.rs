@@ -161,3 +161,38 @@ async fn an_object_that_two_properties_refer_to_leaves_with_the_last() {
     client.close().await.unwrap();
     simulator.shutdown().await;
 }
+
+#[tokio::test]
+async fn datacenters_with_datastores_of_the_same_names_are_told_apart() {
+    let topology = Topology::vcenter().datacenters(2).clusters(0).machines(1);
+    let simulator = Simulator::builder().topology(topology);
+    let simulator = simulator.start().await.unwrap();
+    let client = Client::builder(simulator.url())
+        .tls_roots(simulator.certificate_pem())
+        .credentials(Credentials::password(
+            simulator.user(),
+            simulator.password(),
+        ))
+        .connect()
+        .await
+        .unwrap();
+    let inventory = client.inventory();
+    let ambiguous = inventory.datacenter(None).await.unwrap_err().to_string();
+    assert!(ambiguous.contains("DC0, DC1"), "{ambiguous}");
+    for (number, name) in ["DC0", "DC1"].into_iter().enumerate() {
+        let datacenter = inventory.datacenter(Some(name)).await.unwrap();
+        let datastore = inventory.datastore(&datacenter, None).await.unwrap();
+        let files = client.files(&datastore);
+        files.make_directory("a", false).await.unwrap();
+        let content = name.as_bytes().to_vec();
+        files.upload_bytes("a/file", content).await.unwrap();
+        let (_, directory) = simulator.datastores_of(number).next().unwrap();
+        let written = std::fs::read(directory.join("a/file")).unwrap();
+        assert_eq!(written, name.as_bytes());
+        let vm = format!("/{name}/vm/{name}_H0_VM0");
+        let vm = inventory.find_as::<mo::VirtualMachine>(&vm).await.unwrap();
+        client.machine(&vm).power_on().await.unwrap();
+        assert_eq!(files.list("a").await.unwrap().len(), 1);
+    }
+    simulator.shutdown().await;
+}
