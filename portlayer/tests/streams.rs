@@ -4,6 +4,7 @@
 
 mod copied_machine;
 mod flapping_line;
+mod followers;
 mod late_input;
 mod log_rotation;
 mod relay;

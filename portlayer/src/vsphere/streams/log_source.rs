@@ -1,15 +1,15 @@
 //! Reads the file of a container's log in parts.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use guest_io::log::{Decoder, Format, HEADER_LENGTH, Item, Seek, Start, Step, Tail, part_name};
 use vsphere_client::Datastore;
 
+use super::recent_blocks::{BLOCK, ReadAt, RecentBlocks};
 use crate::vsphere::LogRotation;
 use crate::vsphere::endpoint::Endpoint;
 use crate::{Error, ErrorKind, Resource, Result};
-
-/// Size of one read, in bytes.
-const PART: u64 = 256 * 1024;
 
 /// The location of a container's log.
 #[derive(Clone, Debug)]
@@ -22,6 +22,8 @@ pub(super) struct LogSource {
     /// as if all were one file.
     pub(super) older: Vec<(String, u64)>,
     pub(super) container: Resource,
+    /// What the followers of the log have read; `None` to always read from the file.
+    pub(super) shared: Option<Arc<RecentBlocks>>,
 }
 
 impl LogSource {
@@ -52,6 +54,13 @@ impl LogSource {
     /// Reads `length` bytes from an offset on, fewer at the end of the log. The log of a container
     /// that never ran is empty.
     pub(super) async fn read(&self, offset: u64, length: u64) -> Result<Bytes> {
+        match &self.shared {
+            Some(blocks) => blocks.read(self, offset, length).await,
+            None => self.read_now(offset, length).await,
+        }
+    }
+
+    async fn read_now(&self, offset: u64, length: u64) -> Result<Bytes> {
         let mut start: u64 = 0;
         let mut bytes = BytesMut::new();
         let at = |bytes: &BytesMut| offset.saturating_add(bytes.len() as u64);
@@ -105,9 +114,9 @@ impl LogSource {
             .with_source("its log was rotated while it was read: read it again")
     }
 
-    /// Reads the next part from an offset on.
+    /// Reads the next part from an offset on, at most to the end of a block.
     pub(super) async fn next(&self, offset: u64) -> Result<Bytes> {
-        self.read(offset, PART).await
+        self.read(offset, BLOCK - offset % BLOCK).await
     }
 
     /// Returns the format and the length of the log. The format is `None` while the log is too
@@ -116,7 +125,7 @@ impl LogSource {
         let header = HEADER_LENGTH as u64;
         let (mut beginning, length) = self.read_file(&self.path, 0, header).await?;
         if !self.older.is_empty() {
-            beginning = self.read(0, header).await?;
+            beginning = self.read_now(0, header).await?;
         }
         Ok((
             Format::recognize(&beginning),
@@ -168,5 +177,11 @@ impl LogSource {
             }
         }
         Ok(end)
+    }
+}
+
+impl ReadAt for LogSource {
+    async fn read_at(&self, offset: u64, length: u64) -> Result<Bytes> {
+        self.read_now(offset, length).await
     }
 }

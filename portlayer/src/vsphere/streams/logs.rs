@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::VsphereStreams;
 use super::log_source::LogSource;
-use super::tailer::Following;
+use super::tailer::{Beginning, Following};
 use crate::stream::{LogOptions, LogRecord, LogStream, LogTail, StdStream};
 use crate::vsphere::derive_state::Power;
 use crate::vsphere::endpoint::Machine;
@@ -31,15 +31,16 @@ impl VsphereStreams {
             .await?
             .ok_or_else(|| Error::unsupported(resource, Capability::Logs))?;
         let follow = options.follow && machine.power == Power::On;
-        // Only the newest part grows.
-        let following = follow.then(|| self.tailers.follow(&source, machine.vm.clone()));
-        source.find_older().await?;
-        let base = source.base();
+        let following = if follow {
+            Some(self.tailers.follow(&mut source, machine.vm.clone()).await?)
+        } else {
+            source.find_older().await?;
+            None
+        };
         let reader = Reader {
             source,
             options,
             following,
-            base,
             decoder: None,
             offset: 0,
             end: 0,
@@ -78,6 +79,7 @@ impl VsphereStreams {
             path,
             older: Vec::new(),
             container: container.clone(),
+            shared: None,
         }))
     }
 }
@@ -96,8 +98,6 @@ struct Reader {
     options: LogOptions,
     /// The follower of the log, if the log is still growing.
     following: Option<Following>,
-    /// The length of the older parts, which precede the part that grows.
-    base: u64,
     decoder: Option<Decoder>,
     /// The offset of the next byte to read.
     offset: u64,
@@ -127,7 +127,7 @@ impl Reader {
     }
 
     async fn start(&mut self) -> Result<()> {
-        let (mut format, mut end) = self.source.format().await?;
+        let (mut format, mut end) = self.beginning().await?;
         while format.is_none() {
             let Some((_, now)) = self.grown(end).await? else {
                 // A log that is too short for one record is in the raw format.
@@ -135,7 +135,7 @@ impl Reader {
                 break;
             };
             end = now;
-            format = self.source.format().await?.0;
+            format = self.beginning().await?.0;
         }
         let format = format.unwrap_or(Format::Raw);
         self.end = end;
@@ -158,14 +158,27 @@ impl Reader {
         Ok(())
     }
 
+    /// Returns the format, if the log is long enough to tell, and the length of the log.
+    async fn beginning(&self) -> Result<(Option<Format>, u64)> {
+        // What the followers know is up to one interval old, so the last lines would be others.
+        let must_be_current =
+            self.options.until.is_some() || matches!(self.options.tail, LogTail::Lines(_));
+        match &self.following {
+            Some(following) if !must_be_current => {
+                let Beginning { format, end } = following.beginning();
+                Ok((format, end))
+            }
+            _ => self.source.format().await,
+        }
+    }
+
     /// Waits until the log is longer than `end`; see [`Following::grown`]. `None` if it does not
     /// grow.
     async fn grown(&mut self, end: u64) -> Result<Option<(Bytes, u64)>> {
         let Some(following) = &mut self.following else {
             return Ok(None);
         };
-        let grown = following.grown(end.saturating_sub(self.base)).await?;
-        Ok(grown.map(|(bytes, length)| (bytes, length.saturating_add(self.base))))
+        following.grown(end).await
     }
 
     async fn read(&mut self) -> Result<()> {

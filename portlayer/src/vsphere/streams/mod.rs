@@ -23,6 +23,7 @@ mod logs;
 mod member;
 #[cfg(feature = "attach")]
 mod output;
+mod recent_blocks;
 #[cfg(feature = "attach")]
 mod run_events;
 #[cfg(feature = "attach")]

@@ -2,14 +2,16 @@
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use guest_io::log::Format;
 use tokio::sync::watch;
 use vim25::{Ref, mo};
 
 use super::log_source::LogSource;
+use super::recent_blocks::RecentBlocks;
 use crate::vsphere::derive_state::Power;
 use crate::{Error, Resource, Result};
 
@@ -19,12 +21,23 @@ const INTERVAL: Duration = Duration::from_millis(500);
 /// The logs that are followed, by path.
 #[derive(Debug, Default)]
 pub(super) struct Tailers {
-    running: Mutex<HashMap<String, watch::Sender<News>>>,
+    running: Mutex<HashMap<String, Followed>>,
+}
+
+/// What the followers of a log share.
+#[derive(Debug)]
+struct Followed {
+    news: watch::Sender<News>,
+    blocks: Arc<RecentBlocks>,
 }
 
 /// The known state of a log.
 #[derive(Clone, Debug, Default)]
 struct News {
+    /// The older parts, until which nothing else is known. They precede the part that grows.
+    older: Option<Arc<[(String, u64)]>>,
+    /// The format, if the log is long enough to tell.
+    format: Option<Format>,
     /// The offset up to which the log was read.
     end: u64,
     /// The last bytes before that offset.
@@ -42,19 +55,49 @@ pub(super) struct Following {
     container: Resource,
 }
 
+/// The beginning of a log that is followed.
+#[derive(Clone, Debug)]
+pub(super) struct Beginning {
+    /// The format, if the log is long enough to tell.
+    pub(super) format: Option<Format>,
+    /// The length of the log when it was read last.
+    pub(super) end: u64,
+}
+
 impl Tailers {
     /// Follows a log until the machine is off. All followers share one reader, which ends when the
-    /// last follower is dropped.
-    pub(super) fn follow(&self, source: &LogSource, vm: Ref<mo::VirtualMachine>) -> Following {
+    /// last follower is dropped, and `source` shares what they read.
+    ///
+    /// # Errors
+    /// Fails if the beginning of the log cannot be read.
+    pub(super) async fn follow(
+        &self,
+        source: &mut LogSource,
+        vm: Ref<mo::VirtualMachine>,
+    ) -> Result<Following> {
+        let mut following = self.subscribe(source, vm);
+        source.older = following.older().await?.to_vec();
+        Ok(following)
+    }
+
+    fn subscribe(&self, source: &mut LogSource, vm: Ref<mo::VirtualMachine>) -> Following {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        running.retain(|_, news| !news.is_closed() && !news.borrow().is_over());
-        let news = running.entry(source.path.clone()).or_insert_with(|| {
-            let sender = watch::Sender::new(News::default());
-            tokio::spawn(tail(source.clone(), vm, sender.clone()));
-            sender
-        });
+        running.retain(|_, log| !log.news.is_closed() && !log.news.borrow().is_over());
+        let known = running.get(&source.path);
+        source.shared = Some(known.map_or_else(Arc::default, |log| Arc::clone(&log.blocks)));
+        let news = match known {
+            Some(log) => log.news.subscribe(),
+            None => {
+                let (news, receiver) = watch::channel(News::default());
+                tokio::spawn(tail(source.clone(), vm, news.clone()));
+                let blocks = source.shared.clone().unwrap_or_default();
+                let followed = Followed { news, blocks };
+                running.insert(source.path.clone(), followed);
+                receiver
+            }
+        };
         Following {
-            news: news.subscribe(),
+            news,
             container: source.container.clone(),
         }
     }
@@ -67,6 +110,31 @@ impl News {
 }
 
 impl Following {
+    async fn older(&mut self) -> Result<Arc<[(String, u64)]>> {
+        let news = self
+            .news
+            .wait_for(|news| news.older.is_some() || news.is_over())
+            .await;
+        let lost = |_| Error::internal(self.container.clone(), "its log is no longer followed");
+        let news = news.map_err(lost)?;
+        match (&news.older, &news.failed) {
+            (Some(older), _) => Ok(Arc::clone(older)),
+            (None, reason) => {
+                let reason = reason.clone().unwrap_or_default();
+                Err(Error::unavailable(self.container.clone(), None).with_source(reason))
+            }
+        }
+    }
+
+    /// Returns what is known of the log.
+    pub(super) fn beginning(&self) -> Beginning {
+        let news = self.news.borrow();
+        Beginning {
+            format: news.format,
+            end: news.end,
+        }
+    }
+
     /// Waits until the log is longer than `offset`, and returns the new bytes and the length of the
     /// log. The bytes are empty if they are no longer buffered. Returns `None` when the log will
     /// not grow any more.
@@ -99,12 +167,19 @@ impl Following {
 }
 
 /// Reads a log as it grows.
-async fn tail(source: LogSource, vm: Ref<mo::VirtualMachine>, news: watch::Sender<News>) {
-    let mut end = match source.format().await {
-        Ok((_, end)) => end,
+async fn tail(mut source: LogSource, vm: Ref<mo::VirtualMachine>, news: watch::Sender<News>) {
+    if let Err(error) = source.find_older().await {
+        return fail(&news, &error);
+    }
+    let (mut format, mut end) = match source.format().await {
+        Ok(beginning) => beginning,
         Err(error) => return fail(&news, &error),
     };
-    news.send_modify(|news| news.end = end);
+    news.send_modify(|news| {
+        news.older = Some(source.older.as_slice().into());
+        news.format = format;
+        news.end = end;
+    });
     let off = source
         .endpoint
         .watch(&vm, &source.container, |machine| match machine.power {
@@ -131,7 +206,14 @@ async fn tail(source: LogSource, vm: Ref<mo::VirtualMachine>, news: watch::Sende
                 break;
             }
             end += bytes.len() as u64;
+            if format.is_none() {
+                format = match source.format().await {
+                    Ok((format, _)) => format,
+                    Err(error) => return fail(&news, &error),
+                };
+            }
             news.send_modify(|news| {
+                news.format = format;
                 news.end = end;
                 news.last = bytes;
             });
