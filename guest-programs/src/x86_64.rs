@@ -68,6 +68,91 @@ pub fn echoes_tcp() -> Vec<u8> {
     file(Machine::X86_64, &code, b"")
 }
 
+/// Returns a program that connects to TCP port 8080 of the IPv4 address in its last argument, writes
+/// a line, and prints what it receives. It retries while the connection is refused, and exits with
+/// the system's error number if it cannot connect.
+#[must_use]
+pub fn connects_tcp() -> Vec<u8> {
+    let mut code = vec![0x48, 0x8b, 0x0c, 0x24]; // mov rcx, qword [rsp]
+    code.extend([0x48, 0x8b, 0x34, 0xcc]); // mov rsi, qword [rsp+rcx*8]
+    code.extend([0x31, 0xdb]); // xor ebx, ebx
+    code.extend([0xbd, 4, 0, 0, 0]); // mov ebp, 0x4
+    code.extend([0x31, 0xc0]); // octet: xor eax, eax
+    code.extend([0x0f, 0xb6, 0x16]); // digit: movzx edx, byte [rsi]
+    code.extend([0x83, 0xea, 0x30]); // sub edx, 0x30
+    code.extend([0x83, 0xfa, 9]); // cmp edx, 0x9
+    code.extend([0x77, 0x0a]); // ja store
+    code.extend([0x6b, 0xc0, 0x0a]); // imul eax, eax, 0xa
+    code.extend([1, 0xd0]); // add eax, edx
+    code.extend([0x48, 0xff, 0xc6]); // inc rsi
+    code.extend([0xeb, 0xeb]); // jmp digit
+    code.extend([0x48, 0xff, 0xc6]); // store: inc rsi
+    code.extend([0x48, 0xc1, 0xe3, 8]); // shl rbx, 0x8
+    code.extend([8, 0xc3]); // or bl, al
+    code.extend([0xff, 0xcd]); // dec ebp
+    code.extend([0x75, 0xdc]); // jne octet
+    code.extend([0x0f, 0xcb]); // bswap ebx
+    code.extend([0x48, 0x81, 0xec, 0, 0x10, 0, 0]); // sub rsp, 0x1000
+    code.extend([0xbf, 2, 0, 0, 0]); // retry: mov edi, 0x2
+    code.extend([0xbe, 1, 0, 0, 0]); // mov esi, 0x1
+    code.extend([0x31, 0xd2]); // xor edx, edx
+    code.extend([0xb8, 0x29, 0, 0, 0]); // mov eax, 0x29
+    code.extend([0x0f, 5]); // syscall
+    code.extend([0x41, 0x89, 0xc4]); // mov r12d, eax
+    code.extend([0xc7, 4, 0x24, 2, 0, 0x1f, 0x90]); // mov dword [rsp], 0x901f0002
+    code.extend([0x89, 0x5c, 0x24, 4]); // mov dword [rsp+0x4], ebx
+    code.extend([0x48, 0xc7, 0x44, 0x24, 8, 0, 0, 0, 0]); // mov qword [rsp+0x8], 0x0
+    code.extend([0x44, 0x89, 0xe7]); // mov edi, r12d
+    code.extend([0x48, 0x89, 0xe6]); // mov rsi, rsp
+    code.extend([0xba, 0x10, 0, 0, 0]); // mov edx, 0x10
+    code.extend([0xb8, 0x2a, 0, 0, 0]); // mov eax, 0x2a
+    code.extend([0x0f, 5]); // syscall
+    code.extend([0x85, 0xc0]); // test eax, eax
+    code.extend([0x74, 0x34]); // je connected
+    code.extend([0x83, 0xf8, 0x91]); // cmp eax, 0xffffff91
+    code.extend([0x75, 0x29]); // jne fail
+    code.extend([0x44, 0x89, 0xe7]); // mov edi, r12d
+    code.extend([0xb8, 3, 0, 0, 0]); // mov eax, 0x3
+    code.extend([0x0f, 5]); // syscall
+    code.extend([0x48, 0xc7, 4, 0x24, 0, 0, 0, 0]); // mov qword [rsp], 0x0
+    code.extend([0x48, 0xc7, 0x44, 0x24, 8, 0, 0x2d, 0x31, 1]); // mov qword [rsp+0x8], 0x1312d00
+    code.extend([0x48, 0x89, 0xe7]); // mov rdi, rsp
+    code.extend([0x31, 0xf6]); // xor esi, esi
+    code.extend([0xb8, 0x23, 0, 0, 0]); // mov eax, 0x23
+    code.extend([0x0f, 5]); // syscall
+    code.extend([0xeb, 0x92]); // jmp retry
+    code.extend([0xf7, 0xd8]); // fail: neg eax
+    code.extend([0x89, 0xc7]); // mov edi, eax
+    code.extend([0xeb, 0x4f]); // jmp exit
+    code.extend([0x44, 0x89, 0xe7]); // connected: mov edi, r12d
+    code.extend([0x48, 0x8d, 0x35, 0x4c, 0, 0, 0]); // lea rsi, [rip+0x4c]
+    code.extend([0xba, 0x0b, 0, 0, 0]); // mov edx, 0xb
+    code.extend([0xb8, 1, 0, 0, 0]); // mov eax, 0x1
+    code.extend([0x0f, 5]); // syscall
+    code.extend([0x44, 0x89, 0xe7]); // mov edi, r12d
+    code.extend([0xbe, 1, 0, 0, 0]); // mov esi, 0x1
+    code.extend([0xb8, 0x30, 0, 0, 0]); // mov eax, 0x30
+    code.extend([0x0f, 5]); // syscall
+    code.extend([0x44, 0x89, 0xe7]); // more: mov edi, r12d
+    code.extend([0x48, 0x89, 0xe6]); // mov rsi, rsp
+    code.extend([0xba, 0, 0x10, 0, 0]); // mov edx, 0x1000
+    code.extend([0x31, 0xc0]); // xor eax, eax
+    code.extend([0x0f, 5]); // syscall
+    code.extend([0x85, 0xc0]); // test eax, eax
+    code.extend([0x7e, 0x13]); // jle done
+    code.extend([0xbf, 1, 0, 0, 0]); // mov edi, 0x1
+    code.extend([0x48, 0x89, 0xe6]); // mov rsi, rsp
+    code.extend([0x89, 0xc2]); // mov edx, eax
+    code.extend([0xb8, 1, 0, 0, 0]); // mov eax, 0x1
+    code.extend([0x0f, 5]); // syscall
+    code.extend([0xeb, 0xda]); // jmp more
+    code.extend([0x89, 0xc7]); // done: mov edi, eax
+    code.extend([0xf7, 0xdf]); // neg edi
+    code.extend([0xb8, 0xe7, 0, 0, 0]); // exit: mov eax, 0xe7
+    code.extend([0x0f, 5]); // syscall
+    file(Machine::X86_64, &code, b"to and fro\n")
+}
+
 /// Returns a server on UDP port 8080 that echoes each datagram.
 #[must_use]
 pub fn echoes_udp() -> Vec<u8> {

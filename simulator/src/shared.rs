@@ -14,7 +14,7 @@ use vim25::{Ref, mo};
 use crate::builder::Settings;
 use crate::datastore::Store;
 use crate::device::Devices;
-use crate::guest::{Guest, Turn};
+use crate::guest::{Cards, Guest, Turn};
 use crate::saved::Saver;
 use crate::script::Script;
 use crate::serial::{Ports, Resolver};
@@ -46,8 +46,8 @@ pub(crate) enum Effect {
     Boot(Ref<mo::VirtualMachine>, Turn),
     /// Connects the serial ports of a machine.
     Serve(Ports),
-    /// Reconnects serial ports after a reconfiguration.
-    Rewire(Ports, Devices),
+    /// Reconnects serial ports and network cards after a reconfiguration.
+    Rewire(Ports, Cards, Devices),
     /// Starts a long-running job.
     Then(Later),
     /// Wakes waiters, which check again.
@@ -81,7 +81,10 @@ impl Shared {
             Effect::Run(job) => self.spawn(crate::task::run(shared, job)),
             Effect::Boot(vm, turn) => self.spawn(crate::guest::boot(shared, vm, turn)),
             Effect::Serve(ports) => ports.serve(self),
-            Effect::Rewire(ports, devices) => ports.rewire(self, &devices),
+            Effect::Rewire(ports, cards, devices) => {
+                ports.rewire(self, &devices);
+                cards.rewire(&devices);
+            }
             Effect::Then(Later(work)) => self.spawn(work(shared)),
             Effect::Wake(news) => news.notify_waiters(),
             Effect::Stop(token) => token.cancel(),

@@ -42,6 +42,18 @@ pub enum SupervisorError {
     Answer(#[source] io::Error),
 }
 
+/// A container that a supervisor has created.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Created {
+    /// One sentence for each feature that the system refused.
+    pub notes: Vec<String>,
+    /// The non-blocking file of each network card that was created, with its index in
+    /// [`ContainerSetup::cards`]. A read returns an Ethernet frame that the container sends; a write
+    /// delivers one to it. A card exists while its file is open.
+    pub cards: Vec<(u32, OwnedFd)>,
+}
+
 #[derive(Debug)]
 struct Shared {
     socket: UnixStream,
@@ -62,7 +74,7 @@ struct Waiting {
 
 #[derive(Debug)]
 enum Answer {
-    Ready(Vec<String>),
+    Ready(Created),
     Launched(Box<Process>),
     Done(Vec<OwnedFd>),
     Failed(SupervisorError),
@@ -86,17 +98,16 @@ impl Supervisor {
         Ok(Self { shared, reader })
     }
 
-    /// Creates the container; this must be the first request. Returns the container's
-    /// missing features.
+    /// Creates the container; this must be the first request.
     ///
     /// # Errors
     /// Fails with the system's error.
-    pub async fn set_up(&self, setup: ContainerSetup) -> Result<Vec<String>, SupervisorError> {
+    pub async fn set_up(&self, setup: ContainerSetup) -> Result<Created, SupervisorError> {
         match self
             .ask(|_| Request::SetUp(Box::new(setup)), Some(0))
             .await?
         {
-            Answer::Ready(notes) => Ok(notes),
+            Answer::Ready(created) => Ok(created),
             _ => Err(SupervisorError::Gone),
         }
     }
@@ -278,7 +289,10 @@ impl Shared {
     fn deliver(&self, event: Event, files: Vec<OwnedFd>) -> Option<i32> {
         let mut waiting = self.waiting();
         let (id, answer) = match event {
-            Event::Ready { notes } => (0, Answer::Ready(notes)),
+            Event::Ready { notes, cards } => {
+                let cards = cards.into_iter().zip(files).collect();
+                (0, Answer::Ready(Created { notes, cards }))
+            }
             Event::Launched { id, pid } => {
                 let (sender, exit) = oneshot::channel();
                 match Process::from_files(pid, files, exit) {

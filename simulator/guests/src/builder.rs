@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 use crate::container::Containers;
 use crate::guest::{ProcessGuest, Shared};
 use crate::helper::Helper;
-use crate::probe::{Refusals, RootMethod, probe};
+use crate::limitations::Network;
+use crate::probe::{Probed, Refusals, RootMethod, probe};
+use crate::switch::Switch;
 use crate::tree::Trees;
 use crate::work::WorkDir;
 
@@ -88,10 +90,17 @@ impl ProcessGuestBuilder {
         let work = WorkDir::open(self.work_dir.as_deref()).map_err(StartError::WorkDir)?;
         let work = Arc::new(work);
         let probed = probe(&helper, &work).await.map_err(StartError::Refused)?;
-        let (method, limitations) = probed;
+        let Probed {
+            method,
+            network,
+            limitations,
+        } = probed;
+        let switch = (network == Network::Switched).then(|| Arc::new(Switch::default()));
         Ok(ProcessGuest(Arc::new(Shared {
             helper,
             method,
+            network,
+            switch,
             limitations,
             trees: Trees::new(Arc::clone(&work)),
             containers: Containers::new(Arc::clone(&work)),

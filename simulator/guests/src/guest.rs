@@ -14,9 +14,11 @@ use crate::command::execute;
 use crate::container::Containers;
 use crate::dial::Dialer;
 use crate::helper::Helper;
+use crate::limitations::Network;
 use crate::lines::MachineLines;
 use crate::platform::MachinePlatform;
 use crate::probe::RootMethod;
+use crate::switch::Switch;
 use crate::tree::Trees;
 use crate::work::WorkDir;
 
@@ -30,8 +32,8 @@ use crate::work::WorkDir;
 /// When a machine is switched off, or the simulator ends, all processes in its container are
 /// killed.
 ///
-/// Containers have no network except for their loopback device, which has their addresses;
-/// [`Dialer`] connects to servers in them. See [network](crate#network).
+/// Containers on a network reach each other, where the host allows it; [`Dialer`] connects to servers
+/// in them. See [network](crate#network).
 ///
 /// Clones refer to the same guest.
 #[derive(Clone, Debug)]
@@ -41,6 +43,9 @@ pub struct ProcessGuest(pub(crate) Arc<Shared>);
 pub(crate) struct Shared {
     pub(crate) helper: Helper,
     pub(crate) method: RootMethod,
+    pub(crate) network: Network,
+    /// Connects the containers' network cards; `None` if they have none.
+    pub(crate) switch: Option<Arc<Switch>>,
     pub(crate) limitations: Vec<String>,
     pub(crate) trees: Trees,
     pub(crate) containers: Containers,
@@ -64,7 +69,7 @@ impl ProcessGuest {
     }
 
     /// Returns what containers on this host lack, as determined at start: one sentence each, for the
-    /// user. At least the network between containers is missing.
+    /// user. At least other systems are out of reach.
     #[must_use]
     pub fn limitations(&self) -> &[String] {
         &self.0.limitations

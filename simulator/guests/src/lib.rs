@@ -42,16 +42,26 @@
 //!
 //! # Network
 //!
-//! A container has a network namespace with a loopback device, which has the container's addresses.
-//! What works: servers inside are reached through [`Dialer`], over TCP and UDP, so a front end can
-//! relay published ports. What does not: a container reaches neither other containers nor other
-//! systems, and has no network card; there are no tap devices, and the simulator has no virtual
-//! switch that they could be connected to. This is the same with and without root.
+//! A container has a network namespace with the network cards of its machine, `eth0` and so on. They
+//! are tap devices, with the cards' MAC addresses, and the addresses, routes and MTUs of the
+//! container's keys. A switch in this process transfers frames between the cards of a port group; a
+//! card that is disconnected, or connected to another port group, while the container runs follows.
+//! So containers on a network reach each other by their addresses, and no others.
 //!
-//! The absence is reported by [`ProcessGuest::limitations`], in the log at start, and for each
-//! network that a container is put into in the container's diagnostics (VIC 1.x only; the keys of 0.4
-//! have none). With [`RootMethod::Chroot`], containers use the network of the host, without addresses
-//! of their own, and published ports are not relayed.
+//! What does not work: networks have no gateway and no DHCP server, so containers do not reach other
+//! systems, and a card without a fixed address has none. There is no name server; `/etc/hosts`
+//! contains only the container itself. Cards that are added to a running machine appear at its next
+//! start. The speed is not limited: a container that floods its network uses a processor. The host
+//! reaches servers inside through [`Dialer`], over TCP and UDP, so a front end can relay published
+//! ports.
+//!
+//! Taps require `/dev/net/tun`, which must be accessible if the simulator does not run as root; most
+//! distributions allow all users to open it. This is determined at start. If it fails, containers have only
+//! a loopback device, which has their addresses. Then published ports are relayed as above, but
+//! containers do not reach each other. This is reported by [`ProcessGuest::limitations`], in the log
+//! at start, and in the diagnostics of a container for each network that it is put into (VIC 1.x
+//! only; the keys of 0.4 have none). With [`RootMethod::Chroot`], containers use the network of the
+//! host, without addresses of their own, and published ports are not relayed.
 //!
 //! # Without root
 //!
@@ -72,6 +82,7 @@
 #![cfg(target_os = "linux")]
 
 mod builder;
+mod cards;
 mod changes;
 mod command;
 mod container;
@@ -85,6 +96,7 @@ mod originals;
 mod platform;
 mod probe;
 mod rights;
+mod switch;
 mod tree;
 mod work;
 mod write_back;

@@ -7,14 +7,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
-use simulator::{GuestAddress, GuestMachine, GuestNicAddresses};
+use simulator::{GuestAddress, GuestMachine, GuestNic, GuestNicAddresses};
 use tether::guestinfo::vic::ExecutorConfig;
 use tether::sys::{Archive, ContainerSetup, Isolation, Launch};
 use tether::{
-    Platform, PlatformError, Prepared, Process, Supervisor, SupervisorError, container_files,
-    host_name,
+    Created, Platform, PlatformError, Prepared, Process, Supervisor, SupervisorError,
+    container_files, host_name,
 };
 
+use crate::cards::{Cards, PlannedCard, addresses, nic_of, plan};
 use crate::container::Container;
 use crate::guest::Shared;
 use crate::limitations::of_networks;
@@ -32,6 +33,8 @@ pub(crate) struct MachinePlatform {
 struct Running {
     supervisor: Supervisor,
     addresses: Vec<IpAddr>,
+    /// `None` if the container has no cards.
+    _cards: Option<Cards>,
 }
 
 impl MachinePlatform {
@@ -103,11 +106,12 @@ impl MachinePlatform {
         Ok((tree, container, fresh))
     }
 
-    /// Creates the container. Returns a note for each missing feature.
+    /// Creates the container with these cards.
     async fn make(
         &self,
         config: &ExecutorConfig,
-    ) -> Result<(Supervisor, Vec<String>), PlatformError> {
+        cards: Option<&[PlannedCard]>,
+    ) -> Result<(Supervisor, Created), PlatformError> {
         let (tree, container, fresh) = self.image().await?;
         let (work, method) = (Arc::clone(&self.shared.work), self.shared.method);
         let prepared = tokio::task::spawn_blocking(move || {
@@ -133,9 +137,10 @@ impl MachinePlatform {
         }
         setup.hostname = host_name(config);
         setup.domainname.clone_from(&config.domainname);
-        setup.addresses = addresses(config)
-            .map(|(_, ip, prefix)| (ip, prefix))
-            .collect();
+        match cards {
+            Some(cards) => setup.cards = cards.iter().map(|card| card.setup.clone()).collect(),
+            None => setup.addresses = addresses(config).collect(),
+        }
         setup.files = container_files(config);
 
         let (supervisor, mut child) = self.shared.helper.start().map_err(|error| {
@@ -151,8 +156,8 @@ impl MachinePlatform {
             }
             drop(container);
         });
-        let notes = supervisor.set_up(setup).await.map_err(refused)?;
-        Ok((supervisor, notes))
+        let created = supervisor.set_up(setup).await.map_err(refused)?;
+        Ok((supervisor, created))
     }
 
     fn running(&self) -> Result<&Running, PlatformError> {
@@ -164,11 +169,17 @@ impl MachinePlatform {
 #[async_trait]
 impl Platform for MachinePlatform {
     async fn prepare(&self, config: &ExecutorConfig) -> Result<Prepared, PlatformError> {
-        let (supervisor, notes) = self.make(config).await?;
         let mut prepared = Prepared::default();
-        prepared.notes = notes;
-        let missing = of_networks(self.shared.method, config);
-        prepared.notes.extend(missing);
+        prepared.notes = of_networks(&self.shared.network, config);
+        let nics = &self.machine.hardware().nics;
+        let switch = self.shared.switch.as_ref();
+        let planned = switch.map(|_| plan(nics, config, &mut prepared.notes));
+        let (supervisor, created) = self.make(config, planned.as_deref()).await?;
+        prepared.notes.extend(created.notes);
+        let cards = switch.zip(planned).map(|(switch, planned)| {
+            let (machine, files) = (&self.machine, created.cards);
+            Cards::connect(machine, switch, &planned, files, &mut prepared.notes)
+        });
         for (name, endpoint) in &config.networks {
             if let Some(address) = endpoint.address.and_then(|address| address.net()) {
                 prepared.addresses.insert(name.clone(), address);
@@ -176,13 +187,14 @@ impl Platform for MachinePlatform {
         }
         let running = Running {
             supervisor,
-            addresses: addresses(config).map(|(_, ip, _)| ip).collect(),
+            addresses: addresses(config).map(|(ip, _)| ip).collect(),
+            _cards: cards,
         };
         if self.running.set(running).is_err() {
             return Err(PlatformError::new("the container already exists"));
         }
         self.machine.set_host_name(&host_name(config));
-        let nics: Vec<_> = nics(&self.machine, config).collect();
+        let nics: Vec<_> = reported(nics, config).collect();
         if !nics.is_empty() {
             self.machine.set_network_info(&nics);
         }
@@ -244,28 +256,11 @@ fn refused(error: SupervisorError) -> PlatformError {
     }
 }
 
-/// Returns the fixed addresses of a container: network, address, prefix length.
-fn addresses(config: &ExecutorConfig) -> impl Iterator<Item = (&str, IpAddr, u8)> {
-    let endpoints = config.networks.iter();
-    endpoints.filter_map(|(name, endpoint)| {
-        let address = endpoint.address?.net()?;
-        Some((name.as_str(), address.addr(), address.prefix_len()))
-    })
-}
-
-/// Returns the addresses of a container by card. An endpoint identifies its card by the PCI slot.
-fn nics(
-    machine: &GuestMachine,
-    config: &ExecutorConfig,
-) -> impl Iterator<Item = GuestNicAddresses> {
-    let nics = &machine.hardware().nics;
+/// Returns the addresses of a container by card.
+fn reported(nics: &[GuestNic], config: &ExecutorConfig) -> impl Iterator<Item = GuestNicAddresses> {
     config.networks.values().filter_map(move |endpoint| {
         let address = endpoint.address?.net()?;
-        let slot = endpoint.common.id.parse().ok();
-        let nic = nics
-            .iter()
-            .find(|nic| slot.is_some() && nic.pci_slot == slot);
-        let nic = nic.or_else(|| nics.first())?;
+        let nic = nic_of(nics, endpoint)?;
         let address = GuestAddress::new(address.addr(), address.prefix_len());
         Some(GuestNicAddresses::new(&nic.mac).address(address))
     })

@@ -4,11 +4,11 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 
-use tether::sys::{ContainerSetup, Isolation, Launch, RootDirectory};
-use tether::{Supervisor, SupervisorError};
+use tether::sys::{CardSetup, ContainerSetup, Isolation, Launch, RootDirectory};
+use tether::{Created, Supervisor, SupervisorError};
 
 use crate::helper::Helper;
-use crate::limitations::of_all;
+use crate::limitations::{Network, of_all};
 use crate::rights;
 use crate::work::{WorkDir, remove};
 
@@ -38,11 +38,17 @@ impl fmt::Display for RootMethod {
 /// The reason of each method that does not work.
 pub(crate) type Refusals = Vec<(RootMethod, String)>;
 
-/// Finds the first method that works, by creating empty containers. Also returns what they lack.
-pub(crate) async fn probe(
-    helper: &Helper,
-    work: &WorkDir,
-) -> Result<(RootMethod, Vec<String>), Refusals> {
+/// What this host allows.
+#[derive(Debug)]
+pub(crate) struct Probed {
+    pub(crate) method: RootMethod,
+    pub(crate) network: Network,
+    /// What containers lack.
+    pub(crate) limitations: Vec<String>,
+}
+
+/// Finds the first method that works, by creating empty containers.
+pub(crate) async fn probe(helper: &Helper, work: &WorkDir) -> Result<Probed, Refusals> {
     let mut refusals = Vec::new();
     for method in [RootMethod::Overlay, RootMethod::Copy, RootMethod::Chroot] {
         let directory = work.path().join("probe");
@@ -51,13 +57,18 @@ pub(crate) async fn probe(
             tracing::debug!(%error, "the files of a probe were not deleted");
         }
         match tried {
-            Ok(notes) => {
-                let limitations = of_all(method, rights::is_root(), notes);
+            Ok(created) => {
+                let (network, notes) = network(method, created);
+                let limitations = of_all(&network, rights::is_root(), notes);
                 for limitation in &limitations {
                     tracing::info!(limitation, "a limitation of containers on this host");
                 }
                 tracing::debug!(%method, "the method of creating containers");
-                return Ok((method, limitations));
+                return Ok(Probed {
+                    method,
+                    network,
+                    limitations,
+                });
             }
             Err(reason) => refusals.push((method, reason)),
         }
@@ -65,11 +76,24 @@ pub(crate) async fn probe(
     Err(refusals)
 }
 
-async fn attempt(
-    helper: &Helper,
-    directory: &Path,
-    method: RootMethod,
-) -> Result<Vec<String>, String> {
+/// A locally administered address; the card is not connected to anything.
+const PROBE_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
+
+/// Returns how containers are connected, and the notes that are not about it.
+fn network(method: RootMethod, created: Created) -> (Network, Vec<String>) {
+    if method == RootMethod::Chroot {
+        return (Network::Host, created.notes);
+    }
+    let about = |note: &String| note.starts_with("the network card eth0");
+    let (own, others): (Vec<_>, _) = created.notes.into_iter().partition(about);
+    let network = match (created.cards.is_empty(), own.is_empty()) {
+        (false, true) => Network::Switched,
+        _ => Network::Loopback(own.join("; ")),
+    };
+    (network, others)
+}
+
+async fn attempt(helper: &Helper, directory: &Path, method: RootMethod) -> Result<Created, String> {
     for name in ["lower", "upper", "work", "root", "stage"] {
         fs::create_dir_all(directory.join(name)).map_err(|error| error.to_string())?;
     }
@@ -85,6 +109,8 @@ async fn attempt(
     setup.hostname = "probe".to_owned();
     if method == RootMethod::Chroot {
         setup.isolation = Isolation::Chroot;
+    } else {
+        setup.cards.push(CardSetup::new(PROBE_MAC));
     }
     let (supervisor, mut child) = helper.start().map_err(|error| error.to_string())?;
     let tried = run(&supervisor, setup).await;
@@ -93,14 +119,14 @@ async fn attempt(
     tried
 }
 
-async fn run(supervisor: &Supervisor, setup: ContainerSetup) -> Result<Vec<String>, String> {
-    let notes = supervisor
+async fn run(supervisor: &Supervisor, setup: ContainerSetup) -> Result<Created, String> {
+    let created = supervisor
         .set_up(setup)
         .await
         .map_err(|error| error.to_string())?;
     // The program does not exist, which is detected inside the container.
     match supervisor.launch(Launch::new("/probe", [])).await {
-        Err(SupervisorError::Refused(reason)) if reason.contains("no such file") => Ok(notes),
+        Err(SupervisorError::Refused(reason)) if reason.contains("no such file") => Ok(created),
         Err(error) => Err(error.to_string()),
         Ok(_) => Err("a program that does not exist was started".to_owned()),
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use vim25::Poly;
 use vim25::types::{VirtualDevice, VirtualMachineConfigInfo};
 
+use super::cards::nics;
 use crate::datastore::site::Site;
 use crate::device::{self, Kind};
 use crate::shared::Shared;
@@ -81,6 +82,11 @@ pub struct GuestNic {
     pub network: String,
     /// PCI slot number from the machine's configuration.
     pub pci_slot: Option<u32>,
+    /// Identifies the port group, standard or distributed: cards with equal values are on the same
+    /// network. Unlike [`network`](Self::network), unique in an inventory of several datacenters.
+    pub segment: String,
+    /// Whether the card is connected to its port group.
+    pub connected: bool,
 }
 
 impl GuestHardware {
@@ -95,6 +101,7 @@ impl GuestHardware {
             uuid: config.uuid.clone(),
             cpus: u32::try_from(config.hardware.num_cpu).unwrap_or(1),
             memory_mib: u64::try_from(config.hardware.memory_mb).unwrap_or(0),
+            nics: nics(&config.hardware.device),
             ..Self::default()
         };
         let devices = &config.hardware.device;
@@ -105,12 +112,10 @@ impl GuestHardware {
                     .extend(GuestDisk::of(shared, site, devices, device)),
                 Kind::Cdrom => hardware.cdroms.extend(image(shared, site, device)),
                 Kind::Serial => hardware.serial_ports += 1,
-                Kind::Network => hardware.nics.push(GuestNic::of(device)),
                 _ => {}
             }
         }
         hardware.disks.sort_by_key(|disk| disk.key);
-        hardware.nics.sort_by_key(|nic| nic.key);
         hardware
     }
 }
@@ -195,10 +200,16 @@ impl DiskMode {
 }
 
 impl GuestNic {
-    fn of(device: &Poly<VirtualDevice>) -> Self {
+    pub(super) fn of(device: &Poly<VirtualDevice>) -> Self {
         let text = |path| device::text(device, path).unwrap_or_default();
+        let network = device::reference(device, "backing.network");
+        let segment = network.map(|network| network.value().to_owned());
+        let segment = segment.or_else(|| device::text(device, "backing.port.portgroupKey"));
+        let connected = device.node().path("connectable.connected");
         Self {
             key: device::key(device),
+            segment: segment.unwrap_or_else(|| text("backing.deviceName")),
+            connected: connected.and_then(|flag| flag.as_bool()) != Some(false),
             mac: text("macAddress").to_ascii_lowercase(),
             network: text("backing.deviceName"),
             pci_slot: device::int(device, "slotInfo.pciSlotNumber")

@@ -7,7 +7,8 @@ use tokio_util::sync::CancellationToken;
 use vim25::types::{GuestInfo, VirtualMachineConfigInfo};
 use vim25::{Fault, Ref, mo};
 
-use super::hardware::GuestHardware;
+use super::cards::Cards;
+use super::hardware::{GuestHardware, GuestNic};
 use super::network::{self, GuestNicAddresses};
 use super::program_request::GuestProgram;
 use super::programs::Programs;
@@ -34,6 +35,7 @@ pub struct GuestMachine {
     shutdown: CancellationToken,
     hardware: Arc<GuestHardware>,
     ports: Ports,
+    cards: Cards,
     programs: Programs,
 }
 
@@ -67,6 +69,7 @@ impl GuestMachine {
             shutdown: cycle.shutdown.clone(),
             hardware: Arc::new(GuestHardware::of(shared, machine.vmx.site(), &config)),
             ports: cycle.ports.clone(),
+            cards: cycle.cards.clone(),
             programs: cycle.programs.clone(),
         };
         Some((view, cycle.stop.clone()))
@@ -94,6 +97,21 @@ impl GuestMachine {
     #[must_use]
     pub fn serial(&self, number: usize) -> Option<SerialPort> {
         self.ports.line(number).map(SerialPort::new)
+    }
+
+    /// Returns the network cards as they are now, ordered by device key. Unlike those in
+    /// [`hardware`](Self::hardware), they reflect later reconfigurations: a card may have been
+    /// disconnected, or connected to another network.
+    #[must_use]
+    pub fn nics(&self) -> Vec<GuestNic> {
+        self.cards.now()
+    }
+
+    /// Waits until the network cards differ from `seen`, and returns them.
+    ///
+    /// Cancel-safe.
+    pub async fn nics_changed(&self, seen: &[GuestNic]) -> Vec<GuestNic> {
+        self.cards.changed(seen).await
     }
 
     /// Returns the value of a key, if it exists.

@@ -1,5 +1,6 @@
 //! Guests: the software in machines that are powered on.
 
+mod cards;
 mod disks;
 mod hardware;
 mod machine;
@@ -10,6 +11,7 @@ mod programs;
 mod serial;
 mod tether;
 
+pub(crate) use cards::Cards;
 pub(crate) use disks::{
     check_free, check_unlocked, flush_file, flush_machine, flush_parents, forget_file,
     settle_machine,

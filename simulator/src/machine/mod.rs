@@ -21,7 +21,7 @@ use crate::datastore::path::DatastorePath;
 use crate::datastore::{Store, Volume};
 use crate::device;
 use crate::fault;
-use crate::guest::Programs;
+use crate::guest::{Cards, Programs};
 use crate::object::{Hidden, Object};
 use crate::serial::Ports;
 use crate::snapshot::Snapshots;
@@ -70,6 +70,8 @@ pub(crate) struct Cycle {
     pub(crate) tools: bool,
     /// The machine's serial ports.
     pub(crate) ports: Ports,
+    /// The machine's network cards.
+    pub(crate) cards: Cards,
     /// Requests of clients to start programs in the guest.
     pub(crate) programs: Programs,
 }

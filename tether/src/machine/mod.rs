@@ -18,6 +18,7 @@ use tether_sys::SysError;
 
 use self::button::PowerButton;
 use self::lines::SerialLines;
+pub use self::network::fixed_link;
 use self::platform::OwnMachine;
 use crate::agent::Agent;
 use crate::supervisor::Supervisor;

@@ -49,9 +49,7 @@ pub(super) async fn configure(
     let (mut cards, mut firsts) = (JoinSet::new(), Vec::new());
     for (name, endpoint) in &config.networks {
         let address = endpoint.address.and_then(|address| address.net());
-        let gateway = endpoint.network.gateway.map(|gateway| gateway.addr());
-        let done = link(endpoint, address, gateway).and_then(|mut link| {
-            link.mtu = mtu(config, &endpoint.common.id);
+        let done = fixed_link(config, endpoint).and_then(|link| {
             let device = configure_link(&link).map_err(|error| causes(&error))?;
             if address.is_none() {
                 let card = Card::new(name.clone(), endpoint.clone(), link.mtu);
@@ -126,6 +124,22 @@ fn mtu(config: &ExecutorConfig, card: &str) -> Option<u32> {
     let networks = config.networks.values();
     let sharing = networks.filter(|endpoint| endpoint.common.id == card);
     sharing.filter_map(|endpoint| endpoint.network.mtu).min()
+}
+
+/// Returns the configuration of an endpoint's card with the endpoint's fixed address, if it has one,
+/// and the smallest MTU of the endpoints that share the card.
+///
+/// # Errors
+/// Fails if the endpoint does not name a PCI slot.
+pub fn fixed_link(
+    config: &ExecutorConfig,
+    endpoint: &NetworkEndpoint,
+) -> Result<LinkSetup, String> {
+    let address = endpoint.address.and_then(|address| address.net());
+    let gateway = endpoint.network.gateway.map(|gateway| gateway.addr());
+    let mut link = link(endpoint, address, gateway)?;
+    link.mtu = mtu(config, &endpoint.common.id);
+    Ok(link)
 }
 
 /// Returns the configuration of an endpoint's card with this address, and with routes by this

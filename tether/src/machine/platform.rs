@@ -123,8 +123,8 @@ impl Platform for OwnMachine {
         leased.files = leased.current_files();
         setup.files.clone_from(&leased.files);
         *self.leased.lock().await = leased;
-        let notes = self.supervisor.set_up(setup).await.map_err(refused)?;
-        prepared.notes.extend(notes);
+        let created = self.supervisor.set_up(setup).await.map_err(refused)?;
+        prepared.notes.extend(created.notes);
         Ok(prepared)
     }
 

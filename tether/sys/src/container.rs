@@ -24,6 +24,7 @@ use crate::rootfs::{self, Files};
 use crate::setup::{ContainerSetup, Isolation, RootDirectory};
 use crate::socket::{receive_request, send_event};
 use crate::supervisor::{Reach, supervise};
+use crate::tap::{self, Taps};
 
 /// Runs a container controlled by a socket from [`pair`](crate::pair):
 /// creates it as the first request specifies, starts processes in it, reports how they end,
@@ -59,12 +60,12 @@ pub(crate) fn serve(
     };
     let made = match setup.isolation {
         Isolation::Chroot => enter_chroot(&setup).map(|notes| {
-            ready(socket, notes);
+            ready(socket, notes, Vec::new());
             supervise(socket, alone, Reach::Sessions, Files::default());
         }),
         Isolation::Namespaces => enter_namespaces(&setup, socket, alone),
         Isolation::Machine => enter_machine(&setup, agent).map(|(reach, files, notes)| {
-            ready(socket, notes);
+            ready(socket, notes, Vec::new());
             supervise(socket, alone, reach, files);
         }),
     };
@@ -75,9 +76,10 @@ pub(crate) fn serve(
     Ok(())
 }
 
-fn ready(socket: &OwnedFd, notes: Vec<String>) {
+fn ready(socket: &OwnedFd, notes: Vec<String>, cards: Vec<(u32, OwnedFd)>) {
+    let (cards, files): (Vec<_>, Vec<_>) = cards.into_iter().unzip();
     // If the agent has ended, the next read of the socket reports it.
-    drop(send_event(socket, &Event::Ready { notes }, &[]));
+    drop(send_event(socket, &Event::Ready { notes, cards }, &files));
 }
 
 fn enter_chroot(setup: &ContainerSetup) -> Result<Vec<String>, SysError> {
@@ -240,6 +242,7 @@ fn first_process(
     alone: &SingleThreaded,
     mapper: Option<Mapper>,
 ) -> Result<(), SysError> {
+    let taps = Taps::find();
     unshare(CloneFlags::CLONE_NEWNS).step("make a mount namespace")?;
     let (files, mut notes) = rootfs::enter(setup, mapper.is_none())?;
     if let Some(mapper) = mapper {
@@ -272,11 +275,13 @@ fn first_process(
             notes.push(error.line());
         }
     }
+    let cards = tap::connect(setup, &taps, &mut network, &mut notes);
+    drop((taps, network));
     // The container must not read /proc/1/exe, which is a program of the host.
     prctl::set_dumpable(false).step("hide the supervisor")?;
     prctl::set_pdeathsig(Signal::SIGKILL).step("end with the parent")?;
     let _ = prctl::set_name(c"tether");
-    ready(socket, notes);
+    ready(socket, notes, cards);
     supervise(socket, alone, Reach::Everything, files);
     Ok(())
 }

@@ -35,6 +35,7 @@ mod rootfs;
 mod setup;
 mod socket;
 mod supervisor;
+mod tap;
 mod terminal;
 mod wire;
 
@@ -50,4 +51,5 @@ pub use machine::run_machine;
 pub use message::{Event, Exit, Request, TerminalSize, Transport};
 pub use setup::{Bind, ContainerSetup, Isolation, RootDirectory};
 pub use socket::{hang_up, pair, receive_event, send_request, set_nonblocking};
+pub use tap::CardSetup;
 pub use terminal::{set_raw, set_terminal_size};

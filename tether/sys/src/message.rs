@@ -128,10 +128,13 @@ pub enum Request {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// The container was created. The notes list its missing features.
+    /// The container was created. The message contains the files of its network cards, from which
+    /// the frames that it sends are read, and to which those that it receives are written.
     Ready {
         /// One sentence for each feature that the system refused.
         notes: Vec<String>,
+        /// For each file, the index of the card in [`ContainerSetup::cards`].
+        cards: Vec<u32>,
     },
     /// The process was started, or the transfer of an archive. The message contains its terminal's
     /// master, or the agent's ends of standard input (if it is open), output and error.
@@ -243,9 +246,12 @@ impl Event {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut to = Writer::default();
         match self {
-            Self::Ready { notes } => {
+            Self::Ready { notes, cards } => {
                 to.u8(0).list(notes, |to, note| {
                     to.text(note);
+                });
+                to.list(cards, |to, card| {
+                    to.u32(*card);
                 });
             }
             Self::Launched { id, pid } => {
@@ -274,6 +280,7 @@ impl Event {
         let event = match from.u8()? {
             0 => Self::Ready {
                 notes: from.list(Reader::text)?,
+                cards: from.list(Reader::u32)?,
             },
             1 => Self::Launched {
                 id: from.u32()?,

@@ -24,7 +24,9 @@ const NLM_F_ACK: u16 = 0x4;
 const NLM_F_REPLACE: u16 = 0x100;
 const NLM_F_CREATE: u16 = 0x400;
 const IFF_UP: u32 = 1;
+const IFLA_ADDRESS: u16 = 1;
 const IFLA_MTU: u16 = 4;
+const IFA_F_NODAD: u8 = 2;
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
 const RTA_DST: u16 = 1;
@@ -68,6 +70,31 @@ impl Netlink {
         }
         self.call(RTM_NEWLINK, 0, &body)
             .step(format_args!("switch on network device {link}"))
+    }
+
+    /// Sets the MAC address of a link.
+    pub(crate) fn set_mac(&mut self, link: u32, mac: [u8; 6]) -> Result<(), SysError> {
+        let mut body = vec![0; 4];
+        body.extend(link.to_ne_bytes());
+        body.extend([0; 8]);
+        attribute(&mut body, IFLA_ADDRESS, &mac);
+        self.call(RTM_NEWLINK, 0, &body)
+            .step(format_args!("set the MAC address of network device {link}"))
+    }
+
+    /// Adds an address that no other system has to a link. It can be used at once, because the
+    /// kernel does not look for duplicates.
+    pub(crate) fn add_unique_address(
+        &mut self,
+        link: u32,
+        address: IpAddr,
+        prefix: u8,
+    ) -> Result<(), SysError> {
+        let mut body = address_message(link, address, prefix);
+        // The flags of struct ifaddrmsg.
+        body[2] = IFA_F_NODAD;
+        self.call(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, &body)
+            .step(format_args!("add the address {address}/{prefix}"))
     }
 
     /// Adds an address to a link.
@@ -171,13 +198,13 @@ fn octets(address: IpAddr) -> (u8, Vec<u8>) {
     }
 }
 
-/// Appends an attribute. The sizes of all values here are multiples of four, so no padding is
-/// needed.
+/// Appends an attribute, padded to a multiple of four bytes.
 fn attribute(body: &mut Vec<u8>, kind: u16, value: &[u8]) {
     let length = u16::try_from(4 + value.len()).unwrap_or(u16::MAX);
     body.extend(length.to_ne_bytes());
     body.extend(kind.to_ne_bytes());
     body.extend(value);
+    body.resize(body.len().next_multiple_of(4), 0);
 }
 
 /// Returns the error number of an acknowledgement, which is negative, or 0 for success.

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
+use crate::tap::CardSetup;
 use crate::wire::{Reader, Writer};
 
 /// How far a container is isolated from its host.
@@ -82,16 +83,18 @@ pub struct ContainerSetup {
     pub domainname: String,
     /// Small files that replace those of the image, as absolute path and content.
     pub files: Vec<(String, Vec<u8>)>,
-    /// The addresses of the container with prefix lengths. They are assigned to its loopback
-    /// device, because it has no network card.
+    /// Addresses with prefix lengths for its loopback device, if it has a network namespace.
     pub addresses: Vec<(IpAddr, u8)>,
+    /// Its network cards, at most 10, if it has a network namespace. They are tap devices, called
+    /// `eth0`, `eth1` and so on. [`Event::Ready`](crate::Event::Ready) contains their files.
+    pub cards: Vec<CardSetup>,
     /// The directories of the host that are visible in it.
     pub binds: Vec<Bind>,
 }
 
 impl ContainerSetup {
-    /// Creates a specification with this root, without names, addresses, and directories of the
-    /// host.
+    /// Creates a specification with this root, without names, addresses, cards, and
+    /// directories of the host.
     #[must_use]
     pub fn new(
         base: impl Into<PathBuf>,
@@ -109,6 +112,7 @@ impl ContainerSetup {
             domainname: String::new(),
             files: Vec::new(),
             addresses: Vec::new(),
+            cards: Vec::new(),
             binds: Vec::new(),
         }
     }
@@ -144,6 +148,7 @@ impl ContainerSetup {
         to.list(&self.addresses, |to, (address, prefix)| {
             to.text(&address.to_string()).u8(*prefix);
         });
+        to.list(&self.cards, |to, card| card.encode(to));
         to.list(&self.binds, |to, bind| {
             path(to, &bind.source);
             to.text(&bind.target).bool(bind.read_only);
@@ -177,6 +182,7 @@ impl ContainerSetup {
             domainname: from.text()?,
             files: from.list(|from| Some((from.text()?, from.bytes()?)))?,
             addresses: from.list(|from| Some((from.ip()?, from.u8()?)))?,
+            cards: from.list(CardSetup::decode)?,
             binds: from.list(|from| {
                 Some(Bind {
                     source: take_path(from)?,

@@ -12,10 +12,12 @@ use nix::sys::socket::{
 };
 
 use crate::message::{Event, Request};
+use crate::tap::MAX_CARDS;
 use crate::wire::MAX_MESSAGE;
 
-/// The maximum number of files in a message. A message about a process contains three.
-const MAX_FILES: usize = 8;
+/// The maximum number of files in a message. A message about a process contains three, and one about
+/// a container a file for each network card.
+const MAX_FILES: usize = MAX_CARDS;
 
 /// Creates two connected sockets that preserve message boundaries and are closed on `exec`.
 ///

@@ -1,6 +1,7 @@
 //! Starts containers with a supervisor, without a simulator.
 
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -18,6 +19,7 @@ pub(crate) struct Directories(TempDir);
 pub(crate) struct Running {
     pub(crate) supervisor: Supervisor,
     pub(crate) child: Child,
+    pub(crate) cards: Vec<(u32, OwnedFd)>,
 }
 
 impl Directories {
@@ -79,11 +81,16 @@ pub(crate) async fn start(setup: ContainerSetup) -> Option<Running> {
         .spawn()
         .expect("a helper");
     match supervisor.set_up(setup).await {
-        Ok(notes) => {
-            for note in notes {
+        Ok(created) => {
+            for note in created.notes {
                 eprintln!("note: {note}");
             }
-            Some(Running { supervisor, child })
+            let cards = created.cards;
+            Some(Running {
+                supervisor,
+                child,
+                cards,
+            })
         }
         Err(error) => {
             assert!(!chroot, "{error}");

@@ -7,6 +7,7 @@
 
 mod agent;
 mod archive;
+mod card;
 mod container;
 #[cfg(feature = "ssh")]
 mod openssh;

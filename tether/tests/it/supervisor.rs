@@ -27,6 +27,7 @@ fn end(running: Running) {
     let Running {
         supervisor,
         mut child,
+        ..
     } = running;
     drop(supervisor);
     child.wait().expect("the helper ends");
@@ -299,6 +300,7 @@ async fn all_processes_end_with_the_supervisor() {
     let Running {
         supervisor,
         mut child,
+        ..
     } = running;
     drop(supervisor);
     let ended = tokio::task::spawn_blocking(move || child.wait());

@@ -22,6 +22,7 @@ use crate::line_relay::LineRelay;
 /// A simulator whose containers are processes, with a host called `vch`.
 pub(crate) struct Endpoint {
     pub(crate) simulator: Simulator,
+    pub(crate) client: Client,
     pub(crate) hosts: Hosts,
     pub(crate) guest: ProcessGuest,
     /// Connects the machines' serial lines to the port layer that was opened last.
@@ -46,6 +47,7 @@ fn image() -> TempDir {
     program("size", x86_64::shows_size());
     program("tcp", x86_64::echoes_tcp());
     program("udp", x86_64::echoes_udp());
+    program("connect", x86_64::connects_tcp());
     image
 }
 
@@ -86,7 +88,7 @@ impl Endpoint {
             dialect,
             ..Options::default()
         };
-        let hosts = Hosts::new(client, options);
+        let hosts = Hosts::new(client.clone(), options);
         let lines = LineRelay::start().await;
         let spec = HostSpec::new("vch", Iso::bytes("appliance"), Iso::bytes("bootstrap"));
         hosts
@@ -95,6 +97,7 @@ impl Endpoint {
             .expect("a host");
         Some(Self {
             simulator,
+            client,
             hosts,
             guest,
             lines,
@@ -153,7 +156,9 @@ async fn conform(dialect: Dialect, wanted: fn(&Case) -> bool) {
     let mut elsewhere = vec![Capability::Store, Capability::Events];
     elsewhere.extend(endpoint.guests_lack().iter());
     for case in conformance::cases().iter().filter(|case| wanted(case)) {
+        let begun = Instant::now();
         let verdict = case.run_alone(&endpoint).await;
+        eprintln!("{}: {:?}", case.name, begun.elapsed());
         let fine = match &verdict {
             Verdict::Passed => true,
             Verdict::Skipped(missing) => elsewhere.contains(missing),
@@ -175,7 +180,6 @@ async fn streams_of_real_processes_conform_in_1_x() {
 }
 
 #[tokio::test]
-#[ignore = "slow; both dialects are tested with scripted guests and by the agent's own tests"]
 async fn real_processes_conform_in_0_4() {
     conform(Dialect::Vic04, |case| !is_about_streams(case)).await;
 }

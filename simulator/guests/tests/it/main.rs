@@ -11,4 +11,6 @@ mod dialer;
 mod line_relay;
 mod machine;
 #[cfg(target_arch = "x86_64")]
+mod network;
+#[cfg(target_arch = "x86_64")]
 mod unprivileged;

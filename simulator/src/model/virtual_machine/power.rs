@@ -12,7 +12,7 @@ use vmx::ExtraConfig;
 
 use crate::device;
 use crate::fault;
-use crate::guest::{self, Programs, Turn};
+use crate::guest::{self, Cards, Programs, Turn};
 use crate::invocation::{Answer, Invocation, nothing};
 use crate::machine::{self, Cycle, Machine, properties};
 use crate::object::Retype;
@@ -81,6 +81,7 @@ pub(crate) fn power_on(tx: &mut Transaction<'_>, vm: &Vm) -> Result<(), Fault> {
     let number = tx.ids().number();
     let stop = tx.shared().stop.child_token();
     let ports = Ports::new(tx.shared(), site, &info.hardware.device);
+    let cards = Cards::new(&info.hardware.device);
     let object = tx.edit(vm)?;
     let machine = Machine::edit(object)?;
     machine.cycle = Some(Cycle {
@@ -92,6 +93,7 @@ pub(crate) fn power_on(tx: &mut Transaction<'_>, vm: &Vm) -> Result<(), Fault> {
         by_api: BTreeSet::new(),
         tools: false,
         ports: ports.clone(),
+        cards,
         programs: Programs::new(),
     });
     let turn = Turn::after(&mut machine.ended);

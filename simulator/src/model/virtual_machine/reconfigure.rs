@@ -78,13 +78,14 @@ pub(super) fn reconfigure(
             cycle.by_api.insert(key);
         }
     }
-    let ports = machine.cycle.as_ref().map(|cycle| cycle.ports.clone());
+    let cycle = machine.cycle.as_ref();
+    let wires = cycle.map(|cycle| (cycle.ports.clone(), cycle.cards.clone()));
     let stored = machine::store(tx, vm, &mut info, true);
     match stored {
         Ok(()) => {
             device::destroy_files(tx, vmx.site(), &outcome.doomed);
-            if let Some(ports) = ports {
-                tx.after(Effect::Rewire(ports, info.hardware.device));
+            if let Some((ports, cards)) = wires {
+                tx.after(Effect::Rewire(ports, cards, info.hardware.device));
             }
         }
         Err(_) => device::undo(tx, &outcome),

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Result, ensure};
 use guest_programs::Machine;
-pub(super) use guest_programs::x86_64::{echoes_tcp, echoes_udp};
+pub(super) use guest_programs::x86_64::{connects_tcp, echoes_tcp, echoes_udp};
 
 use super::command::Docker;
 use crate::process::{output, run};

@@ -3,6 +3,7 @@
 //! Most checks use scripted containers, so that they exercise only the front end and take
 //! milliseconds. Some checks use real processes on the simulator.
 
+mod between;
 mod command;
 mod compare;
 mod complete;
@@ -46,6 +47,7 @@ pub(super) fn checks(report: &mut Report, program: &Path, peers: &Peers) -> Resu
         let dialects = session::NAMES.map(|(_, name)| name);
         for name in [
             PULL,
+            between::NAME,
             ports::NAME,
             storage::RESTART,
             storage::FULL,
@@ -70,6 +72,7 @@ pub(super) fn checks(report: &mut Report, program: &Path, peers: &Peers) -> Resu
         None => report.check(PULL, || pull(&docker)),
     }
     session::check(report, program);
+    between::check(report, program);
     ports::check(report, program);
     storage::check(report, program);
     save::check(report, program);
@@ -401,6 +404,7 @@ mod tests {
         let checks = CHECKS.iter().map(|(name, _)| *name);
         let others = [
             PULL,
+            between::NAME,
             ports::NAME,
             sdk::PYTHON,
             sdk::BOLLARD,

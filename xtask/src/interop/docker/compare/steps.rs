@@ -83,8 +83,8 @@ const DISK: &str = "a host merges an image's layers into one disk, whose size is
                     image itself is reported as deleted";
 const REFUSED: &str = "unsupported commands and options are refused by name";
 const ADDRESSES: &str = "a stopped container keeps its address";
-const ISOLATED: &str = "on the simulator, containers are not connected with each other, and names \
-                        are not resolved";
+const ISOLATED: &str = "on the simulator, containers reach each other by address only: names are \
+                        not resolved";
 const NAMED: &str = "errors about networks and addresses name the object and the value";
 const NAMES: &str = "networks' names are lower-case letters, digits, `_`, `.` and `-`";
 const CHOSEN: &str = "addresses can be chosen on every network";
