@@ -4,7 +4,7 @@ use portlayer::exec::{Command, ContainerSpec, StartOptions};
 use portlayer::network::{EndpointSpec, ScopeSpec};
 use portlayer::stream::LogOptions;
 use portlayer::vsphere::Dialect;
-use portlayer::{ContainerId, Exec as _, ExecExt as _, ExitStatus, PortLayer};
+use portlayer::{ContainerId, ExecExt as _, ExitStatus, PortLayer};
 use vim25::types::VirtualVmxnet3;
 use vim25::{Ref, mo, props};
 use vsphere_client::Client;
