@@ -119,6 +119,13 @@ impl LogSource {
         self.read(offset, BLOCK - offset % BLOCK).await
     }
 
+    /// Reads the next part from an offset on, but nothing from `end` on, so that what other readers
+    /// have read up to there suffices.
+    pub(super) async fn next_before(&self, offset: u64, end: u64) -> Result<Bytes> {
+        let length = (BLOCK - offset % BLOCK).min(end.saturating_sub(offset));
+        self.read(offset, length).await
+    }
+
     /// Returns the format and the length of the log. The format is `None` while the log is too
     /// short to tell.
     pub(super) async fn format(&self) -> Result<(Option<Format>, u64)> {

@@ -184,8 +184,7 @@ impl Reader {
     async fn read(&mut self) -> Result<()> {
         let mut bytes = Bytes::new();
         if self.offset < self.end {
-            bytes = self.source.next(self.offset).await?;
-            bytes.truncate(usize::try_from(self.end - self.offset).unwrap_or(usize::MAX));
+            bytes = self.source.next_before(self.offset, self.end).await?;
         } else if let Some((news, end)) = self.grown(self.offset).await? {
             self.end = end;
             bytes = news;
