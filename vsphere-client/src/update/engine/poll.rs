@@ -89,6 +89,12 @@ impl Pace {
     pub(super) fn grant(&mut self) {
         self.left = self.left.saturating_add(PER_CHANGE).min(BURST);
     }
+
+    /// Allows the poll for the rest of a truncated response. There is nothing to combine: the
+    /// server has more changes than it returns at once.
+    const fn grant_rest(&mut self) {
+        self.left = self.left.saturating_add(1);
+    }
 }
 
 impl Engine {
@@ -190,7 +196,9 @@ impl Engine {
                         proven = proven.max(self.route(update));
                     }
                 }
-                if !truncated {
+                if truncated {
+                    self.pace.grant_rest();
+                } else {
                     self.prove(proven);
                 }
             }
@@ -376,6 +384,16 @@ mod tests {
         assert_eq!(allowed(&mut pace), 1);
         tokio::time::advance(PAUSE * 1_000).await;
         assert_eq!(allowed(&mut pace), BURST);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_rest_of_a_truncated_response_is_polled_without_a_pause() {
+        let mut pace = Pace::default();
+        allowed(&mut pace);
+        for _ in 0..100 {
+            pace.grant_rest();
+            assert_eq!(allowed(&mut pace), 1);
+        }
     }
 
     #[tokio::test(start_paused = true)]
