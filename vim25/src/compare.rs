@@ -1,5 +1,7 @@
 //! Equality of any two values, and their differences.
 
+use std::collections::{HashMap, HashSet};
+
 use crate::any::Any;
 use crate::document::{Kind, ObjectType, UNKNOWN_FIELD};
 use crate::node::Node;
@@ -12,31 +14,44 @@ use crate::table::FieldKind;
 pub(crate) fn same(a: Node<'_>, b: Node<'_>) -> bool {
     let mut pending = vec![(a, b)];
     while let Some((a, b)) = pending.pop() {
+        // One value of one document, as in two states of an object of which another part changed.
+        if std::ptr::eq(a.document().as_ref(), b.document().as_ref()) && a.index() == b.index() {
+            continue;
+        }
         if !same_here(a, b) {
             return false;
         }
-        let children_a: Vec<_> = a.children().collect();
-        let children_b: Vec<_> = b.children().collect();
-        if children_a.len() != children_b.len() {
-            return false;
-        }
-        let ordered = children_a
-            .iter()
-            .zip(&children_b)
-            .all(|(x, y)| same_field(a, *x, b, *y));
-        if ordered {
-            pending.extend(children_a.into_iter().zip(children_b));
-            continue;
-        }
-        let mut left = children_b;
-        for x in children_a {
-            let Some(at) = left.iter().position(|y| same_field(a, x, b, *y)) else {
-                return false;
-            };
-            pending.push((x, left.remove(at)));
+        let length = pending.len();
+        let (mut children_a, mut children_b) = (a.children(), b.children());
+        loop {
+            match (children_a.next(), children_b.next()) {
+                (Some(x), Some(y)) if same_field(a, x, b, y) => pending.push((x, y)),
+                (None, None) => break,
+                (Some(_), Some(_)) => {
+                    pending.truncate(length);
+                    match pairs(a, b) {
+                        Some(pairs) => pending.extend(pairs),
+                        None => return false,
+                    }
+                    break;
+                }
+                _ => return false,
+            }
         }
     }
     true
+}
+
+/// Pairs the fields of two objects whose fields are in different orders; `None` if they do not have
+/// the same fields.
+fn pairs<'a>(a: Node<'a>, b: Node<'a>) -> Option<Vec<(Node<'a>, Node<'a>)>> {
+    let mut left: Vec<_> = b.children().collect();
+    let mut pairs = Vec::with_capacity(left.len());
+    for x in a.children() {
+        let at = left.iter().position(|y| same_field(a, x, b, *y))?;
+        pairs.push((x, left.remove(at)));
+    }
+    left.is_empty().then_some(pairs)
 }
 
 fn same_field(a: Node<'_>, x: Node<'_>, b: Node<'_>, y: Node<'_>) -> bool {
@@ -211,15 +226,13 @@ fn differ_items(
     let (Some(old_keys), Some(new_keys)) = (keys(before), keys(after)) else {
         return false;
     };
+    let old: HashMap<_, _> = old_keys.iter().zip(before).collect();
     for (item, key) in after.iter().zip(&new_keys) {
-        let inner = format!("{path}[{key}]");
-        match old_keys
-            .iter()
-            .position(|old| old == key)
-            .and_then(|at| before.get(at))
-        {
-            Some(old) => differ(&inner, *old, *item, found),
+        match old.get(key) {
+            Some(old) if same(**old, *item) => {}
+            Some(old) => differ(&format!("{path}[{key}]"), **old, *item, found),
             None => {
+                let inner = format!("{path}[{key}]");
                 found.push(Difference {
                     path: inner,
                     before: None,
@@ -228,8 +241,9 @@ fn differ_items(
             }
         }
     }
+    let new: HashSet<_> = new_keys.iter().collect();
     for (item, key) in before.iter().zip(&old_keys) {
-        if !new_keys.contains(key) {
+        if !new.contains(key) {
             let inner = format!("{path}[{key}]");
             found.push(Difference {
                 path: inner,
