@@ -69,12 +69,9 @@ pub enum ArchiveCause {
 /// An archive that is being copied out of a container. Dropping it ends the transfer.
 #[derive(Debug)]
 pub struct ArchiveOut {
-    path: String,
-    output: Output,
+    guest: Guest,
     /// Keep the channel open for the guest's end of the transfer.
     _input: Input,
-    _control: Control,
-    said: Said,
     ended: bool,
 }
 
@@ -82,26 +79,16 @@ pub struct ArchiveOut {
 /// has unpacked by then remains.
 #[derive(Debug)]
 pub struct ArchiveIn {
-    path: String,
+    guest: Guest,
     input: Input,
-    output: Output,
-    _control: Control,
-    said: Said,
 }
 
 impl ArchiveOut {
     pub(super) fn new(path: &str, attach: Attach) -> Self {
-        let Attach {
-            input,
-            output,
-            control,
-        } = attach;
+        let (guest, input) = Guest::new(ArchiveDirection::Out, path, attach);
         Self {
-            path: path.to_owned(),
-            output,
+            guest,
             _input: input,
-            _control: control,
-            said: Said::default(),
             ended: false,
         }
     }
@@ -119,42 +106,27 @@ impl ArchiveOut {
         if self.ended {
             return Ok(None);
         }
-        let cause = loop {
-            match self.output.next().await {
-                Some(Event::Data(Stream::Stdout, data)) => return Ok(Some(data)),
-                Some(Event::Data(Stream::Stderr, data)) => self.said.add(&data),
-                Some(Event::Exit(Exit::Code(0))) => {
-                    self.ended = true;
-                    return Ok(None);
-                }
-                Some(Event::Exit(exit)) => break self.said.cause(&exit),
-                None => break SessionError::Lost.into(),
+        match self.guest.next().await {
+            Ok(None) => {
+                self.ended = true;
+                Ok(None)
             }
-        };
-        Err(error(ArchiveDirection::Out, &self.path, cause))
+            Ok(data) => Ok(data),
+            Err(cause) => Err(self.guest.error(cause)),
+        }
     }
 
     /// Returns one line for each property that was not preserved. Complete after the last chunk.
     /// The lines come from the guest and are not trusted.
     pub fn notes(&self) -> Vec<String> {
-        self.said.lines()
+        self.guest.said.lines()
     }
 }
 
 impl ArchiveIn {
     pub(super) fn new(path: &str, attach: Attach) -> Self {
-        let Attach {
-            input,
-            output,
-            control,
-        } = attach;
-        Self {
-            path: path.to_owned(),
-            input,
-            output,
-            _control: control,
-            said: Said::default(),
-        }
+        let (guest, input) = Guest::new(ArchiveDirection::In, path, attach);
+        Self { guest, input }
     }
 
     /// Sends a chunk of the tar archive; waits if the guest does not keep up.
@@ -165,16 +137,14 @@ impl ArchiveIn {
     ///
     /// [`ArchiveError`] with the reason of the guest if it has stopped reading.
     pub async fn send(&mut self, data: Bytes) -> Result<(), ArchiveError> {
-        match self.input.send(data).await {
-            Ok(()) => Ok(()),
-            Err(_) => {
-                let cause = match self.end().await {
-                    Ok(()) => ArchiveCause::Ended,
-                    Err(cause) => cause,
-                };
-                Err(error(ArchiveDirection::In, &self.path, cause))
-            }
+        if self.input.send(data).await.is_ok() {
+            return Ok(());
         }
+        let cause = match self.guest.end().await {
+            Ok(()) => ArchiveCause::Ended,
+            Err(cause) => cause,
+        };
+        Err(self.guest.error(cause))
     }
 
     /// Ends the archive, and waits until the guest has unpacked all of it. Returns one line for
@@ -187,23 +157,61 @@ impl ArchiveIn {
     pub async fn finish(mut self) -> Result<Vec<String>, ArchiveError> {
         // Fails if the guest has already ended, which its exit explains.
         let _ = self.input.end().await;
-        match self.end().await {
-            Ok(()) => Ok(self.said.lines()),
-            Err(cause) => Err(error(ArchiveDirection::In, &self.path, cause)),
+        match self.guest.end().await {
+            Ok(()) => Ok(self.guest.said.lines()),
+            Err(cause) => Err(self.guest.error(cause)),
         }
     }
+}
 
-    /// Waits for the exit of the guest's end.
-    async fn end(&mut self) -> Result<(), ArchiveCause> {
+/// The guest's end of a transfer.
+#[derive(Debug)]
+struct Guest {
+    direction: ArchiveDirection,
+    path: String,
+    output: Output,
+    _control: Control,
+    said: Said,
+}
+
+impl Guest {
+    fn new(direction: ArchiveDirection, path: &str, attach: Attach) -> (Self, Input) {
+        let Attach {
+            input,
+            output,
+            control,
+        } = attach;
+        let guest = Self {
+            direction,
+            path: path.to_owned(),
+            output,
+            _control: control,
+            said: Said::default(),
+        };
+        (guest, input)
+    }
+
+    /// Waits for the next data. Returns `None` when the guest has ended successfully. Cancel safe.
+    async fn next(&mut self) -> Result<Option<Bytes>, ArchiveCause> {
         loop {
             match self.output.next().await {
-                Some(Event::Data(Stream::Stdout, _)) => {}
+                Some(Event::Data(Stream::Stdout, data)) => return Ok(Some(data)),
                 Some(Event::Data(Stream::Stderr, data)) => self.said.add(&data),
-                Some(Event::Exit(Exit::Code(0))) => return Ok(()),
+                Some(Event::Exit(Exit::Code(0))) => return Ok(None),
                 Some(Event::Exit(exit)) => return Err(self.said.cause(&exit)),
                 None => return Err(SessionError::Lost.into()),
             }
         }
+    }
+
+    /// Waits until the guest ends, and discards its data.
+    async fn end(&mut self) -> Result<(), ArchiveCause> {
+        while self.next().await?.is_some() {}
+        Ok(())
+    }
+
+    fn error(&self, cause: ArchiveCause) -> ArchiveError {
+        error(self.direction, &self.path, cause)
     }
 }
 
