@@ -7,9 +7,8 @@ use futures_util::{StreamExt as _, stream};
 use portlayer::exec::{Command, ContainerSpec, Exec};
 use portlayer::network::{EndpointSpec, Networks, ScopeSpec};
 
-use super::process::resident;
 use super::server::{self, Server};
-use super::{line, setting};
+use super::table::{line, processor_time, resident, setting};
 
 const RUNS: usize = 5;
 /// Number of containers that are created concurrently.
@@ -53,18 +52,24 @@ pub(super) async fn measure() {
         runs.sort_by(|a, b| a[column].total_cmp(&b[column]));
         runs[RUNS / 2][column]
     };
-    let (cold, warm, memory) = (median(0), median(1), median(2));
-    for (measure, target, seconds) in [
-        ("with an index to be filled", 0.3, cold),
-        ("with a warm index", 0.005, warm),
-    ] {
-        line(
-            &format!("list of {containers} containers {measure}"),
-            &format!("{:.0} ms", target * 1e3),
-            &format!("{:.1} ms", seconds * 1e3),
-            seconds <= target,
-        );
-    }
+    let (cold, warm, memory, own) = (median(0), median(1), median(2), median(4));
+    let cold_found = format!(
+        "{:.0} ms, of which {:.0} ms are own processor time",
+        cold * 1e3,
+        own * 1e3
+    );
+    line(
+        &format!("list of {containers} containers with an index to be filled"),
+        "300 ms",
+        &cold_found,
+        cold <= 0.3,
+    );
+    line(
+        &format!("list of {containers} containers with a warm index"),
+        "5 ms",
+        &format!("{:.2} ms", warm * 1e3),
+        warm <= 0.005,
+    );
     line(
         &format!("memory of the index, {containers} containers of {keys} keys"),
         &format!("{} MiB", MEMORY >> 20),
@@ -89,14 +94,14 @@ fn list(server: &Server, containers: usize) -> Vec<f64> {
 }
 
 /// Runs in the child: lists with a new index and with a warm one, and prints both times, the
-/// additional memory, and the number of containers.
+/// additional memory, the number of containers, and the processor time of the first list.
 #[tokio::main]
 pub(super) async fn run(url: &str, thumbprint: &str) {
     let exec = server::open(url, thumbprint).await;
     let before = resident();
-    let begun = Instant::now();
+    let (used, begun) = (processor_time(), Instant::now());
     let count = exec.list().await.unwrap().containers.len();
-    let cold = begun.elapsed();
+    let (cold, used) = (begun.elapsed(), processor_time() - used);
     let mut warm = Vec::new();
     for _ in 0..RUNS * 4 {
         let begun = Instant::now();
@@ -108,8 +113,9 @@ pub(super) async fn run(url: &str, thumbprint: &str) {
     let warm = warm[warm.len() / 2];
     let memory = resident().saturating_sub(before);
     println!(
-        "{} {} {memory} {count}",
+        "{} {} {memory} {count} {}",
         cold.as_secs_f64(),
-        warm.as_secs_f64()
+        warm.as_secs_f64(),
+        used.as_secs_f64()
     );
 }

@@ -7,9 +7,8 @@ use portlayer::exec::{Command, ContainerSpec, Exec, StartOptions, StopOptions};
 use portlayer::vsphere::VsphereExec;
 use portlayer::{ContainerId, State};
 
-use super::process::processor_time;
 use super::server::{Calls, Server};
-use super::{line, setting};
+use super::table::{line, processor_time, setting};
 
 /// Number of containers that are created and started concurrently.
 const IN_FLIGHT: usize = 64;
@@ -60,9 +59,10 @@ pub(super) async fn calls(kind: &str, target: u64) {
 /// Measures the processor time of lives one after the other.
 pub(super) async fn one_after_the_other() {
     let lives = setting("LIVES", 500);
-    let server = Server::start("esx");
+    let mut server = Server::start("esx");
     let exec = server.open().await;
     create(&exec, "warm".into()).await;
+    let calls = server.calls();
     let (before, begun) = (processor_time(), Instant::now());
     for n in 0..lives {
         let id = create(&exec, format!("c{n}")).await;
@@ -70,12 +70,19 @@ pub(super) async fn one_after_the_other() {
     }
     let count = u32::try_from(lives).unwrap();
     let (own, whole) = ((processor_time() - before) / count, begun.elapsed() / count);
+    let calls = calls_since(&mut server, &calls);
+    let requests = calls.values().sum::<u64>() as f64 / lives as f64;
     line(
         "own processor time of create, start, stop and remove",
         "5 ms",
-        &format!("{own:.1?}, of {whole:.1?} that pass"),
+        &format!("{own:.1?} for {requests:.1} requests, of {whole:.1?} that pass"),
         own < Duration::from_millis(5),
     );
+    if std::env::var_os("CALLS").is_some() {
+        for (method, count) in calls {
+            println!("{:.2} {method}", count as f64 / lives as f64);
+        }
+    }
 }
 
 /// Creates and starts many containers at a time.

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! The endpoint is our simulator, in a process of its own, so "own" processor time is that of the
-//! port layer and the client. `LIVES`, `AT_ONCE` and `CONTAINERS` change the sizes.
+//! port layer and the client. `LIVES`, `AT_ONCE` and `CONTAINERS` change the sizes. With
+//! `CALLS=1`, the calls of a life are listed by method.
 //!
 //! On 2026-11-27, on two otherwise idle cores of an AMD EPYC:
 //!
@@ -31,8 +32,9 @@
 
 mod lists;
 mod lives;
-mod process;
 mod server;
+#[path = "../table/mod.rs"]
+mod table;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -46,33 +48,17 @@ fn main() {
 }
 
 fn compare() {
-    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    println!("{processors} processors, load before: {}", load());
-    println!("\n| measure | target | found | |\n| --- | --- | --- | --- |");
+    table::surroundings();
+    table::head();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(async {
+    // In a task, as in a front end: a future that is blocked on moves between threads.
+    let measured = runtime.spawn(async {
         lives::calls("esx", 4).await;
         lives::calls("vcenter", 5).await;
         lives::one_after_the_other().await;
         lives::at_once().await;
         lists::measure().await;
     });
-    println!("\nload after: {}", load());
-}
-
-/// Prints one line of the table.
-fn line(measure: &str, target: &str, found: &str, met: bool) {
-    let verdict = if met { "met" } else { "MISSED" };
-    println!("| {measure} | {target} | {found} | {verdict} |");
-}
-
-/// Returns a size from the environment.
-fn setting(name: &str, default: usize) -> usize {
-    std::env::var(name).map_or(default, |text| text.parse().unwrap())
-}
-
-fn load() -> String {
-    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let words: Vec<&str> = load.split_whitespace().take(3).collect();
-    words.join(" ")
+    runtime.block_on(measured).unwrap();
+    println!("\nload after: {}", table::load());
 }

@@ -31,6 +31,8 @@
 mod child;
 mod layers;
 mod server;
+#[path = "../table/mod.rs"]
+mod table;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -38,6 +40,7 @@ use std::path::{Path, PathBuf};
 use child::Sample;
 use layers::Layers;
 use server::Server;
+use table::{line, setting};
 
 /// Number of layers of the image.
 const LAYERS: usize = 5;
@@ -57,23 +60,6 @@ fn main() {
     }
 }
 
-fn number(variable: &str, default: usize) -> usize {
-    let value = std::env::var(variable).ok();
-    value.map_or(default, |value| value.parse().expect("a number"))
-}
-
-/// One line of the table.
-fn line(measure: &str, target: &str, found: &str, met: bool) {
-    let verdict = if met { "met" } else { "MISSED" };
-    println!("| {measure} | {target} | {found} | {verdict} |");
-}
-
-fn load() -> String {
-    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let words: Vec<&str> = load.split_whitespace().take(3).collect();
-    words.join(" ")
-}
-
 fn compare() {
     let shared = Path::new("/dev/shm");
     let base = match shared.is_dir() {
@@ -82,22 +68,21 @@ fn compare() {
     };
     let folder = tempfile::Builder::new().prefix("images-").tempdir_in(base);
     let folder = folder.unwrap();
-    let megabytes = number("IMAGE_MB", 300);
+    let megabytes = setting("IMAGE_MB", 300);
     let layers = Layers::create(folder.path(), megabytes as u64 * 1_000_000, LAYERS);
-    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    println!("{processors} processors, load before: {}", load());
+    table::surroundings();
     println!("{}, in {}", layers.describe(), folder.path().display());
 
     let server = Server::start(folder.path());
     let (mut alone, mut imports) = (vec![], vec![]);
     // The programs take turns, so that other load affects both.
-    for _ in 0..number("RUNS", 5) {
+    for _ in 0..setting("RUNS", 5) {
         alone.push(child::disk(&layers));
         imports.push(child::import(&server, &layers));
     }
     let small = child::import(&server, &layers.first());
     let rate = |seconds: f64| layers.bytes as f64 / 1e6 / seconds;
-    println!("\n| measure | target | found | |\n| --- | --- | --- | --- |");
+    table::head();
     let (ours, theirs) = (
         Spread::of(imports.iter().map(|sample| sample.seconds)),
         Spread::of(alone.iter().map(|sample| sample.seconds)),
@@ -165,7 +150,7 @@ fn compare() {
         ),
         shared.is_unchanged,
     );
-    println!("\nload after: {}", load());
+    println!("\nload after: {}", table::load());
 }
 
 /// The median and the extremes of several runs, in seconds.

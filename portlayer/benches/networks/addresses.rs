@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use portlayer::network::{AddressPool, BridgeRange};
 
-use super::{line, median, setting};
+use super::median;
+use super::table::{line, setting};
 
 const RUNS: usize = 15;
 const REST: Duration = Duration::from_secs(60);

@@ -10,7 +10,8 @@ use portlayer::network::forward::{Forwarder, KernelDialer, Publisher};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{line, median, setting};
+use super::median;
+use super::table::{line, setting};
 
 const RUNS: usize = 5;
 /// The size of one write, in bytes.

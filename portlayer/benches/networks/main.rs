@@ -28,15 +28,16 @@
 mod addresses;
 mod forwarder;
 mod recovery;
+#[path = "../table/mod.rs"]
+mod table;
 
 fn main() {
     // `cargo test --benches` only checks that the bench builds.
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
-    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    println!("{processors} processors, load before: {}", load());
-    println!("\n| measure | target | found | |\n| --- | --- | --- | --- |");
+    table::surroundings();
+    table::head();
     addresses::measure();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -44,28 +45,11 @@ fn main() {
         .unwrap();
     runtime.block_on(recovery::measure());
     runtime.block_on(forwarder::measure());
-    println!("\nload after: {}", load());
-}
-
-/// Prints one line of the table.
-fn line(measure: &str, target: &str, found: &str, met: bool) {
-    let verdict = if met { "met" } else { "MISSED" };
-    println!("| {measure} | {target} | {found} | {verdict} |");
-}
-
-/// Returns a size from the environment.
-fn setting(name: &str, default: usize) -> usize {
-    std::env::var(name).map_or(default, |text| text.parse().unwrap())
+    println!("\nload after: {}", table::load());
 }
 
 /// Returns the median of durations in seconds.
 fn median(mut seconds: Vec<f64>) -> f64 {
     seconds.sort_by(f64::total_cmp);
     seconds[seconds.len() / 2]
-}
-
-fn load() -> String {
-    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let words: Vec<&str> = load.split_whitespace().take(3).collect();
-    words.join(" ")
 }

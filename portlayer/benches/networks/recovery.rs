@@ -11,7 +11,8 @@ use portlayer::vsphere::{HostSpec, Hosts, InstallProgress, Iso, Options};
 use simulator::Simulator;
 use vsphere_client::{Client, Credentials};
 
-use super::{line, median, setting};
+use super::median;
+use super::table::{line, setting};
 
 const RUNS: usize = 5;
 /// The number of containers that are created concurrently.
