@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::spec::{is_name, refuse_endpoints, refuse_labels};
 use super::{Command, ContainerSpec, Resources};
 use crate::network::EndpointSpec;
-use crate::{ContainerId, Error, Resource, Result, StateKind};
+use crate::{ContainerId, Error, ErrorKind, Resource, Result, StateKind};
 
 /// A change to a container, as a value: nothing happens before
 /// [`Exec::update`](super::Exec::update). Fields that it does not set are not changed.
@@ -184,10 +184,35 @@ impl Edit {
     /// Returns the states in which this edit is allowed.
     #[must_use]
     pub fn allowed(&self) -> &'static [StateKind] {
-        if self.command.is_some() || self.resources.is_some() || !self.endpoints.is_empty() {
-            StateKind::STARTABLE
-        } else {
-            StateKind::EDITABLE
+        match self.only_while_off() {
+            Some(_) => StateKind::STARTABLE,
+            None => StateKind::EDITABLE,
+        }
+    }
+
+    /// Returns the first field of this edit that can be changed only while the container is off.
+    #[must_use]
+    pub fn only_while_off(&self) -> Option<&'static str> {
+        let fields = [
+            ("command", self.command.is_some()),
+            ("resources", self.resources.is_some()),
+            ("endpoints", !self.endpoints.is_empty()),
+        ];
+        let mut changed = fields.into_iter().filter(|(_, is_changed)| *is_changed);
+        changed.next().map(|(field, _)| field)
+    }
+
+    /// Adds the field to an error that refuses this edit because the container is not off.
+    pub(crate) fn explain(&self, error: Error) -> Error {
+        match (&error.kind, self.only_while_off()) {
+            (ErrorKind::InvalidState { actual, .. }, Some(field))
+                if std::error::Error::source(&error).is_none()
+                    && StateKind::EDITABLE.contains(actual) =>
+            {
+                let reason = format!("its {field} can be changed only while it is off");
+                error.with_source(reason)
+            }
+            _ => error,
         }
     }
 

@@ -160,7 +160,8 @@ pub trait Exec: std::fmt::Debug + Send + Sync + 'static {
     /// - [`InvalidArgument`](crate::ErrorKind::InvalidArgument), naming the field, for an edit that
     ///   [`validate`](Edit::validate) refuses.
     /// - [`InvalidState`](crate::ErrorKind::InvalidState) unless the container is in a state in
-    ///   which the edit is [allowed](Edit::allowed).
+    ///   which the edit is [allowed](Edit::allowed). The source names the field that can be changed
+    ///   [only while it is off](Edit::only_while_off).
     /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if another container has the new name.
     /// - [`Conflict`](crate::ErrorKind::Conflict) if another writer changed the same settings
     ///   concurrently.

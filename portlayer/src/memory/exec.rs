@@ -266,7 +266,8 @@ impl Exec for MemoryExec {
             None => self.shared.store.edit(id, edit, None)?,
             Some(after) => {
                 // The container's state is checked before its connections.
-                self.require(id, edit.allowed())?;
+                self.require(id, edit.allowed())
+                    .map_err(|error| edit.explain(error))?;
                 let now = Instant::now().into_std();
                 let assigned = table.assign_edit(*id, &after, now)?;
                 let endpoints = Some(assigned.endpoints.clone());

@@ -73,7 +73,8 @@ impl Store {
             Some(container) => container.state().kind(),
         };
         if !edit.allowed().contains(&actual) {
-            return Err(Error::invalid_state(resource, actual, edit.allowed()));
+            let error = Error::invalid_state(resource, actual, edit.allowed());
+            return Err(edit.explain(error));
         }
         if let Some(name) = &edit.name
             && containers

@@ -297,8 +297,11 @@ pub(super) async fn an_edit_is_refused_in_the_wrong_state(bench: &Bench<'_>) -> 
     let edit = Edit::new()
         .resources(Resources::new().cpus(2))
         .label("a", "b");
+    let refused = bench.exec().update(&id, edit).await;
+    let source = |error: &Error| std::error::Error::source(error).map(ToString::to_string);
+    let source = refused.as_ref().err().and_then(source);
     ensure!(
-        bench.exec().update(&id, edit).await,
+        refused,
         Err(Error {
             kind: ErrorKind::InvalidState {
                 allowed: StateKind::STARTABLE,
@@ -307,6 +310,7 @@ pub(super) async fn an_edit_is_refused_in_the_wrong_state(bench: &Bench<'_>) -> 
             ..
         })
     );
+    ensure!(source, Some(text) if text.contains("resources"));
     ensure!(
         bench
             .exec()

@@ -38,7 +38,10 @@ impl Shared {
         }
         let mut connections = match edit.endpoints.is_empty() {
             true => None,
-            false => Some(self.connections_after(id, &edit).await?),
+            false => {
+                let connections = self.connections_after(id, &edit).await;
+                Some(connections.map_err(|error| edit.explain(error))?)
+            }
         };
         if let Some(connections) = &mut connections {
             connections.pending.sent();
@@ -55,7 +58,7 @@ impl Shared {
                 if let Some(connections) = connections {
                     connections.pending.failed(&error);
                 }
-                return Err(error);
+                return Err(edit.explain(error));
             }
         }
         if let Some(name) = &edit.name {
