@@ -7,9 +7,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use portlayer::exec::{Command, ContainerSpec, Edit, Exec as _, RootFs, StartOptions, StopOptions};
+use portlayer::exec::{
+    Command, ContainerSpec, Edit, Exec as _, Resources, RootFs, Signal, StartOptions, StopOptions,
+};
 use portlayer::image::{Image, Images as _, ImportOptions};
-use portlayer::network::{Networks as _, ScopeSpec};
+use portlayer::network::{EndpointSpec, Networks as _, ScopeSpec};
 use portlayer::vsphere::VsphereExec;
 use portlayer::{ContainerId, ErrorKind, Result};
 use simulator::Reaction;
@@ -73,7 +75,13 @@ pub(crate) enum Operation {
     Kill,
     Pause,
     Resume,
+    Signal,
     Rename,
+    /// Changes a label of a running container.
+    Relabel,
+    Resize,
+    Connect,
+    Disconnect,
     Remove,
     Import,
     RemoveImage,
@@ -82,7 +90,7 @@ pub(crate) enum Operation {
 }
 
 impl Operation {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::Create,
         Self::Start,
         Self::StartAgain,
@@ -90,7 +98,12 @@ impl Operation {
         Self::Kill,
         Self::Pause,
         Self::Resume,
+        Self::Signal,
         Self::Rename,
+        Self::Relabel,
+        Self::Resize,
+        Self::Connect,
+        Self::Disconnect,
         Self::Remove,
         Self::Import,
         Self::RemoveImage,
@@ -103,6 +116,14 @@ impl Operation {
         !matches!(self, Self::Import | Self::RemoveImage)
     }
 
+    /// Returns whether there is a scope besides the default one during or after the operation.
+    fn has_scope(self) -> bool {
+        matches!(
+            self,
+            Self::CreateScope | Self::RemoveScope | Self::Connect | Self::Disconnect
+        )
+    }
+
     /// Prepares what the operation needs, besides an image that it keeps.
     async fn prepare(self, exec: &VsphereExec, id: ContainerId, image: &Image) -> Result<()> {
         match self {
@@ -112,11 +133,16 @@ impl Operation {
                 let import = exec.images().import(image.clone(), import_options());
                 return import.await.map(drop);
             }
+            Self::Connect | Self::Disconnect => exec.networks().create(scope()).await.map(drop)?,
             _ => {}
         }
         exec.create(spec(id, image)).await?;
-        if matches!(self, Self::Start | Self::Rename | Self::Remove) {
-            return Ok(());
+        match self {
+            Self::Start | Self::Rename | Self::Resize | Self::Connect | Self::Remove => {
+                return Ok(());
+            }
+            Self::Disconnect => return connect(exec, id).await,
+            _ => {}
         }
         exec.start(&id, StartOptions::new()).await?;
         match self {
@@ -137,7 +163,15 @@ impl Operation {
             Self::Kill => exec.stop(&id, StopOptions::AT_ONCE).await.map(drop),
             Self::Pause => exec.pause(&id).await,
             Self::Resume => exec.resume(&id).await,
+            Self::Signal => exec.signal(&id, Signal::KILL).await,
             Self::Rename => exec.update(&id, Edit::new().name("renamed")).await,
+            Self::Relabel => exec.update(&id, Edit::new().label("tier", "web")).await,
+            Self::Resize => {
+                let resources = Resources::new().cpus(2).memory_mib(512);
+                exec.update(&id, Edit::new().resources(resources)).await
+            }
+            Self::Connect => connect(&exec, id).await,
+            Self::Disconnect => exec.networks().disconnect(&id, "extra").await,
             Self::Remove => exec.remove(&id).await,
             Self::Import => exec
                 .images()
@@ -149,6 +183,12 @@ impl Operation {
             Self::RemoveScope => exec.networks().remove("extra").await,
         }
     }
+}
+
+async fn connect(exec: &VsphereExec, id: ContainerId) -> Result<()> {
+    let networks = exec.networks();
+    let connected = networks.connect(&id, EndpointSpec::new("extra")).await;
+    connected.map(drop)
 }
 
 fn spec(id: ContainerId, image: &Image) -> ContainerSpec {
@@ -265,7 +305,15 @@ async fn state(writer: &Writer) -> Result<String> {
         let scopes = exec.networks().list().await?;
         let mut lines = BTreeSet::new();
         for info in &containers.containers {
-            lines.insert(format!("{} is {}", info.name, info.state.kind()));
+            let endpoints = info.endpoints.iter();
+            let scopes: Vec<_> = endpoints.map(|e| e.spec.scope.as_str()).collect();
+            lines.insert(format!(
+                "{} is {} with {} CPUs and {:?} in {scopes:?}",
+                info.name,
+                info.state.kind(),
+                info.resources.cpus,
+                info.labels,
+            ));
         }
         for broken in &containers.quarantined {
             lines.insert(format!("{broken:?}"));
@@ -323,9 +371,7 @@ async fn clean_up(writer: &Writer, operation: Operation, image: &Image, what: &s
         }
         let removed = match operation {
             Operation::Import | Operation::RemoveImage => exec.images().remove(&image).await,
-            Operation::CreateScope | Operation::RemoveScope => {
-                exec.networks().remove("extra").await
-            }
+            operation if operation.has_scope() => exec.networks().remove("extra").await,
             _ => Ok(()),
         };
         match removed {
