@@ -26,6 +26,9 @@ const SHORT: usize = 12;
 pub struct ContainerId([u8; BYTES]);
 
 impl ContainerId {
+    /// The lowest identity.
+    pub(crate) const FIRST: Self = Self([0; BYTES]);
+
     /// Generates a random identity from two version 4 UUIDs, which together have 244 random bits.
     #[must_use]
     pub fn generate() -> Self {

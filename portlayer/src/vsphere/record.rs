@@ -11,7 +11,6 @@ use crate::exec::{Command, ContainerSpec, Limit, RootFs};
 use crate::image::ImageId;
 use crate::network::{EndpointInfo, EndpointSpec};
 use crate::vsphere::networks::filed_as;
-use crate::vsphere::packed_keys::PackedKeys;
 use crate::vsphere::run_state::RunState;
 
 /// The keys of one machine and their values.
@@ -22,7 +21,7 @@ pub(super) type Keys = BTreeMap<String, String>;
 pub(super) const REMOVING: &str = "portlayer/removing";
 
 /// Returns whether the removal of the container with these keys has started.
-pub(super) fn is_half_removed(keys: &PackedKeys) -> bool {
+pub(super) fn is_half_removed(keys: &Keys) -> bool {
     keys.get(REMOVING).is_some_and(|text| !text.is_empty())
 }
 

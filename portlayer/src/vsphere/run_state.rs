@@ -165,12 +165,6 @@ impl RunState {
         Ok(new.changes(&ended, dialect)?.into_keys().collect())
     }
 
-    /// Returns the guest's report of the launch: empty, `true`, or the reason of the failure.
-    pub(super) fn started(&self, id: &ContainerId) -> &str {
-        self.session(id)
-            .map_or("", |session| launch(&session.started))
-    }
-
     /// Returns when the process of the last run started and ended, as the guest reported it.
     pub(super) fn times(&self, id: &ContainerId) -> (Option<Timestamp>, Option<Timestamp>) {
         let detail = self.session(id).map(|session| &session.detail);
@@ -313,7 +307,7 @@ mod tests {
             let mut keys = record.keys(dialect).unwrap();
             let key = |leaf: &str| format!("{}.sessions|{id}.{leaf}", dialect.base());
             let fresh = RunState::read(&keys);
-            assert_eq!((fresh.starts(), fresh.started(&id)), (1, ""));
+            assert_eq!((fresh.starts(), fresh.last(&id).started()), (1, ""));
             assert_eq!((fresh.begun(), fresh.last(&id).status), (false, None));
             // The fresh keys are those of a first run, so the first start writes nothing.
             assert!(fresh.is_first(dialect));
@@ -329,7 +323,7 @@ mod tests {
             }
             let running = RunState::read(&keys);
             assert_eq!(
-                (running.started(&id), running.last(&id).status),
+                (running.last(&id).started(), running.last(&id).status),
                 ("true", None)
             );
 

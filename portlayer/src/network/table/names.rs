@@ -1,32 +1,30 @@
 //! The names of containers within a scope.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::{Holder, Table};
 use crate::network::EndpointInfo;
 use crate::{ContainerId, Result};
 
-/// The containers of a scope by the names that they have there.
+/// The containers of a scope by the names that they have there: pairs, because a set for each name
+/// would have room for eleven containers.
 #[derive(Debug, Default)]
-pub(super) struct Names(BTreeMap<String, BTreeSet<ContainerId>>);
+pub(super) struct Names(BTreeSet<(Box<str>, ContainerId)>);
 
 impl Names {
     fn add(&mut self, name: String, id: ContainerId) {
-        self.0.entry(name).or_default().insert(id);
+        self.0.insert((name.into(), id));
     }
 
-    fn remove(&mut self, name: &str, id: &ContainerId) {
-        if let Some(ids) = self.0.get_mut(name) {
-            ids.remove(id);
-            if ids.is_empty() {
-                self.0.remove(name);
-            }
-        }
+    fn remove(&mut self, name: String, id: ContainerId) {
+        self.0.remove(&(name.into(), id));
     }
 
     fn get(&self, name: &str) -> impl Iterator<Item = &ContainerId> {
-        self.0.get(name).into_iter().flatten()
+        let pairs = self.0.range((Box::from(name), ContainerId::FIRST)..);
+        let named = pairs.take_while(move |(other, _)| **other == *name);
+        named.map(|(_, id)| id)
     }
 }
 
@@ -52,7 +50,7 @@ impl Table {
                 if add {
                     scope.names.add(name, *id);
                 } else {
-                    scope.names.remove(&name, id);
+                    scope.names.remove(name, *id);
                 }
             }
         }

@@ -14,7 +14,6 @@ use crate::vsphere::allocation::from_info;
 use crate::vsphere::derive_state::Power;
 use crate::vsphere::fault;
 use crate::vsphere::packed_keys::PackedKeys;
-use crate::vsphere::record::Keys;
 use crate::{Error, Resource, Result};
 
 type Vm<V> = Property<mo::VirtualMachine, V>;
@@ -76,6 +75,30 @@ impl Machine {
     /// Converts the properties at [`PATHS`]. Unreadable properties become empty values, and callers
     /// that need them fail.
     pub(in crate::vsphere) fn read(properties: &ObjectProperties<mo::VirtualMachine>) -> Self {
+        Self::with_keys(properties, |properties| {
+            let options = properties.value(EXTRA_CONFIG);
+            options.map(|options| keys(&options)).unwrap_or_default()
+        })
+    }
+
+    /// Converts properties of which those at `changed` differ from those that were converted to
+    /// `before`. The keys, which are most of a machine, are converted again only if they changed.
+    pub(in crate::vsphere) fn read_changed(
+        properties: &ObjectProperties<mo::VirtualMachine>,
+        changed: &[String],
+        before: &Self,
+    ) -> Self {
+        let keys = EXTRA_CONFIG.path();
+        if changed.iter().any(|path| path.starts_with(keys)) {
+            return Self::read(properties);
+        }
+        Self::with_keys(properties, |_| before.keys.clone())
+    }
+
+    fn with_keys(
+        properties: &ObjectProperties<mo::VirtualMachine>,
+        keys: impl FnOnce(&ObjectProperties<mo::VirtualMachine>) -> PackedKeys,
+    ) -> Self {
         let connection = properties.value(CONNECTION);
         Self {
             vm: properties.object().clone(),
@@ -98,10 +121,7 @@ impl Machine {
                 ) => None,
                 Some(state) => Some(format!("the connection state of its machine is {state}")),
             },
-            keys: properties
-                .value(EXTRA_CONFIG)
-                .map(|options| keys(options).into())
-                .unwrap_or_default(),
+            keys: keys(properties),
             change_version: properties
                 .value(CHANGE_VERSION)
                 .filter(|version| !version.is_empty()),
@@ -134,12 +154,12 @@ impl Machine {
     }
 }
 
-fn keys(options: Vec<Poly<OptionValue>>) -> Keys {
-    options
-        .iter()
-        .filter_map(|option| option.view::<OptionValue>())
-        .filter_map(|option| Some((option.key.clone(), option.text()?)))
-        .collect()
+fn keys(options: &[Poly<OptionValue>]) -> PackedKeys {
+    let keys = options.iter().filter_map(|option| {
+        let key = Some(option.key()).filter(|key| !key.is_empty())?;
+        Some((key, option.text()?))
+    });
+    PackedKeys::pack(keys.collect())
 }
 
 /// The object whose direct children are the machines of a host.
@@ -192,6 +212,24 @@ impl Endpoint {
         found
             .first()
             .map(Machine::read)
+            .ok_or_else(|| Error::not_found(resource.clone()))
+    }
+
+    /// Reads a machine with its devices.
+    pub(in crate::vsphere) async fn machine_with_devices(
+        &self,
+        vm: &Ref<mo::VirtualMachine>,
+        resource: &Resource,
+    ) -> Result<(Machine, Vec<Poly<VirtualDevice>>)> {
+        let retrieval = self.client.retrieve().objects([vm.clone()]);
+        let paths = PATHS.into_iter().chain([DEVICES.path()]);
+        let found = paths.fold(retrieval, |retrieval, path| retrieval.path(path));
+        let found = found
+            .collect()
+            .await
+            .map_err(|error| fault::error(resource, error))?;
+        let read = found.first();
+        read.map(|read| (Machine::read(read), read.value(DEVICES).unwrap_or_default()))
             .ok_or_else(|| Error::not_found(resource.clone()))
     }
 

@@ -39,7 +39,7 @@ impl Shared {
         let resource = Resource::container(id);
         self.index
             .watch(&vm, &resource, |machine| {
-                if machine.power == Power::Off && **machine.run() == *before {
+                if machine.power == Power::Off && machine.run() == *before {
                     ControlFlow::Continue(())
                 } else {
                     ControlFlow::Break(())

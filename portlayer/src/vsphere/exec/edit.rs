@@ -85,7 +85,16 @@ impl Shared {
     /// about to edit the machine.
     pub(super) async fn look_for_edit(&self, id: &ContainerId) -> Result<Snapshot> {
         let machine = self.machine(id).await?;
-        let mut snapshot = self.snapshot_unmarked(id, &machine);
+        self.snapshot_for_edit(id, &machine).await
+    }
+
+    /// Returns the snapshot of a machine that was just read, for an edit.
+    pub(super) async fn snapshot_for_edit(
+        &self,
+        id: &ContainerId,
+        machine: &Arc<Seen>,
+    ) -> Result<Snapshot> {
+        let mut snapshot = self.snapshot_unmarked(id, machine);
         self.see_power_on(id, &mut snapshot).await?;
         Ok(snapshot)
     }

@@ -39,7 +39,8 @@ impl Shared {
 
     async fn remember(&self, id: &ContainerId, exit: ExitStatus) {
         if let Ok(machine) = self.indexed(id).await {
-            self.heard_exits.hear(*id, machine.run().starts(), exit);
+            self.heard_exits
+                .hear(*id, machine.last_run(id).starts, exit);
         }
     }
 
@@ -57,8 +58,9 @@ impl Shared {
     async fn try_logged_end(&self, id: &ContainerId) -> Result<Option<End>> {
         let machine = self.indexed(id).await?;
         let end = self.end_of_log(id, &machine).await?;
-        let (started, _) = machine.run().times(id);
-        let number = machine.run().number();
+        let run = machine.run();
+        let (started, _) = run.times(id);
+        let number = run.number();
         Ok(end.filter(|end| is_of_run(end, number, started)))
     }
 

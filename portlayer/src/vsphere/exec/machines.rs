@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use vim25::{Ref, mo};
+use vim25::types::VirtualDevice;
+use vim25::{Poly, Ref, mo};
 
 use super::Shared;
 use crate::exec::the_one;
 use crate::vsphere::endpoint::Written;
 use crate::vsphere::index::Seen;
-use crate::{ContainerId, Error, ErrorKind, Resource, Result};
+use crate::{ContainerId, Error, Resource, Result};
 
 impl Shared {
     /// Returns the machines of the host from the index, except the appliance and images.
@@ -78,17 +79,30 @@ impl Shared {
     /// Reads a container's machine.
     pub(super) async fn machine(&self, id: &ContainerId) -> Result<Arc<Seen>> {
         let resource = Resource::container(id);
-        let vm = self.indexed(id).await?.machine.vm.clone();
-        match self.index.read(&vm, &resource).await {
-            // The machine was registered again under another reference, or removed concurrently.
-            Err(Error {
-                kind: ErrorKind::NotFound,
-                ..
-            }) => {
-                let vm = self.indexed(id).await?.machine.vm.clone();
-                self.index.read(&vm, &resource).await
+        let mut is_retry = false;
+        loop {
+            let vm = self.indexed(id).await?.machine.vm.clone();
+            match self.index.read(&vm, &resource).await {
+                // It was registered again under another reference, or removed concurrently.
+                Err(error) if error.is_not_found() && !is_retry => is_retry = true,
+                read => return read,
             }
-            read => read,
+        }
+    }
+
+    /// Reads a container's machine and its devices in one call.
+    pub(super) async fn machine_with_devices(
+        &self,
+        id: &ContainerId,
+    ) -> Result<(Arc<Seen>, Vec<Poly<VirtualDevice>>)> {
+        let resource = Resource::container(id);
+        let mut is_retry = false;
+        loop {
+            let vm = self.indexed(id).await?.machine.vm.clone();
+            match self.index.read_with_devices(&vm, &resource).await {
+                Err(error) if error.is_not_found() && !is_retry => is_retry = true,
+                read => return read,
+            }
         }
     }
 }

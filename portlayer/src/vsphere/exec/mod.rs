@@ -109,7 +109,6 @@ struct Shared {
 /// A container's state, derived from one read of its machine.
 struct Snapshot {
     machine: Arc<Seen>,
-    run: Arc<RunState>,
     state: State,
     failure: Option<String>,
     /// The exit status of the run, if the machine no longer shows it.
@@ -308,7 +307,6 @@ impl Shared {
         };
         Snapshot {
             machine: Arc::clone(machine),
-            run: Arc::clone(machine.run()),
             state,
             failure: observed.failure().map(str::to_owned),
             unwritten,
@@ -347,8 +345,8 @@ impl Shared {
     ) -> Result<(Vec<Result<Arc<ContainerInfo>, NotAContainer>>, bool)> {
         let mut snapshots: Vec<_> = machines
             .iter()
-            .map(|machine| match machine.record() {
-                Some(Ok(record)) => Ok((record.spec.id, self.snapshot(&record.spec.id, machine))),
+            .map(|machine| match machine.container() {
+                Some(Ok(id)) => Ok((id, self.snapshot(&id, machine))),
                 Some(Err(broken)) => Err(broken.clone()),
                 None => Err(NotAContainer::image()),
             })
@@ -414,6 +412,11 @@ impl Shared {
 }
 
 impl Snapshot {
+    /// Decodes the state of the container's runs.
+    fn run(&self) -> RunState {
+        self.machine.run()
+    }
+
     /// Returns whether the machine may be in the course of its power-on, which only its tasks show.
     fn may_be_powering_on(&self) -> bool {
         self.is_silent && matches!(self.state, State::Created | State::Stopped { .. })

@@ -160,7 +160,7 @@ impl Shared {
         self.networks.sync().await?;
         for machine in self.containers().await? {
             let label = &machine.machine.name;
-            match (machine.id(), machine.record()) {
+            match (machine.id(), machine.container()) {
                 (Some(id), _) if machine.is_half_removed() => {
                     findings.push(finding(Problem::HalfRemoved(id), label));
                 }

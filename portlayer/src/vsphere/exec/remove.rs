@@ -34,10 +34,9 @@ impl Shared {
         let mut log = None;
         let mut tries = 0;
         let machine = loop {
-            let snapshot = self.look_for_edit(id).await?;
+            let (machine, devices) = self.machine_with_devices(id).await?;
+            let snapshot = self.snapshot_for_edit(id, &machine).await?;
             self.require(id, &snapshot, StateKind::REMOVABLE)?;
-            let devices = self.endpoint.devices(&snapshot.machine.vm, &resource);
-            let devices = devices.await?;
             let is_marked = snapshot.machine.is_half_removed();
             if is_marked && log.is_none() {
                 own = self.detached_disks(id, &snapshot, &devices).await?;

@@ -146,12 +146,13 @@ impl Shared {
         let blocked = self.blocking.begin(id);
         if !blocked && !options.only_if_never_started {
             let snapshot = self.snapshot_unmarked(id, &self.indexed(id).await?);
-            if snapshot.state == State::Created && snapshot.run.is_first(self.dialect(&snapshot)) {
+            if snapshot.state == State::Created && snapshot.run().is_first(self.dialect(&snapshot))
+            {
                 return Ok(snapshot);
             }
         }
         self.edit(id, options.allowed(), |snapshot| {
-            let run = snapshot.run.restarted(self.dialect(snapshot));
+            let run = snapshot.run().restarted(self.dialect(snapshot));
             let run = run.blocked(blocked);
             self.run_change(id, snapshot, &run).map(Some)
         })
@@ -178,10 +179,11 @@ impl Shared {
             }
             return Err(error);
         }
-        let is_shown =
-            |machine: &Seen| machine.power != Power::Off || !machine.run().started(id).is_empty();
+        let is_shown = |machine: &Seen| {
+            machine.power != Power::Off || !machine.last_run(id).started().is_empty()
+        };
         if let Some(on) = self.shown(vm, &resource, Written::Power, is_shown).await {
-            self.heard_exits.see_on(*id, on.run().starts());
+            self.heard_exits.see_on(*id, on.last_run(id).starts);
         }
         Ok(())
     }
@@ -196,7 +198,7 @@ impl Shared {
     ) -> Result<VirtualMachineConfigSpec> {
         let dialect = self.dialect(snapshot);
         let internal = |error| Error::internal(Resource::container(id), error);
-        let mut changes = run.changes(&snapshot.run, dialect).map_err(internal)?;
+        let mut changes = run.changes(&snapshot.run(), dialect).map_err(internal)?;
         if snapshot.machine.has_stale_name()
             && let Ok(old) = Record::read(&snapshot.machine.keys.unpack())
         {

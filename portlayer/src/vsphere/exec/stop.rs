@@ -124,10 +124,11 @@ impl Shared {
                 // Another program may have recorded a start and be about to power on the machine.
                 let is_recorded = snapshot.is_silent && snapshot.state.kind() == StateKind::Stopped;
                 if is_recorded && std::mem::take(&mut is_patient) {
+                    let before = snapshot.run();
                     let moved = self
                         .index
                         .watch(&snapshot.machine.vm, &resource, |machine| {
-                            if machine.power == Power::Off && machine.run() == &snapshot.run {
+                            if machine.power == Power::Off && machine.run() == before {
                                 ControlFlow::Continue(())
                             } else {
                                 ControlFlow::Break(())
@@ -230,7 +231,8 @@ impl Shared {
         let vm = &snapshot.machine.vm;
         // Recorded before the power-off, so that a reader that sees the machine off knows the
         // reason.
-        self.heard_exits.hear_kill(*id, snapshot.run.starts());
+        self.heard_exits
+            .hear_kill(*id, snapshot.machine.last_run(id).starts);
         self.endpoint.power_off(vm, &resource).await?;
         self.shown(vm, &resource, Written::Power, |machine| {
             machine.power == Power::Off

@@ -145,9 +145,10 @@ impl Shared {
     fn end(&self, id: &ContainerId, snapshot: &Snapshot) -> Option<Result<Seen>> {
         match &snapshot.state {
             State::Stopped { exit } => {
-                let heard = snapshot.run.exit().is_some()
+                let run = snapshot.machine.last_run(id);
+                let heard = run.recorded.is_some()
                     || snapshot.unwritten.is_some()
-                    || !snapshot.run.started(id).is_empty()
+                    || !run.started().is_empty()
                     || !self.capabilities.contains(Capability::GuestKeys);
                 Some(Ok(if heard {
                     let unwritten = snapshot.unwritten.is_some();
@@ -179,7 +180,7 @@ impl Shared {
             let written = self.edit(id, StateKind::STOPPABLE, |snapshot| {
                 match snapshot.unwritten {
                     Some(exit) => self
-                        .run_change(id, snapshot, &snapshot.run.ended(exit))
+                        .run_change(id, snapshot, &snapshot.run().ended(exit))
                         .map(Some),
                     None => Ok(None),
                 }

@@ -22,7 +22,6 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::image::{ChainId, Digest, ImageConfig, ImageId, ImageInfo};
-use crate::vsphere::packed_keys::PackedKeys;
 use crate::vsphere::record::Keys;
 
 const MARK: &str = "portlayer/image";
@@ -119,9 +118,9 @@ impl ImageRecord {
     }
 
     /// Returns whether these keys belong to an image that is being imported or removed.
-    pub(in crate::vsphere) fn is_incomplete(keys: &PackedKeys) -> bool {
+    pub(in crate::vsphere) fn is_incomplete(keys: &Keys) -> bool {
         let has = |key: &str| keys.get(key).is_some_and(|value| !value.is_empty());
-        keys.get(MARK).is_some() && (has(REMOVING) || !has(DONE))
+        is_image(keys) && (has(REMOVING) || !has(DONE))
     }
 
     /// Reads the keys of a machine; returns `None` if it does not belong to an image.

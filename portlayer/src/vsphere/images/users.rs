@@ -26,13 +26,13 @@ pub(super) struct User {
 
 impl User {
     fn new(seen: &Seen) -> Self {
-        match seen.record() {
-            Some(Ok(record)) => Self {
-                id: Some(record.spec.id),
-                image: record.spec.root.image_id().copied(),
-                label: record.spec.name.clone(),
+        match seen.described() {
+            Some(info) => Self {
+                id: Some(info.id),
+                image: info.root.image_id().copied(),
+                label: info.name.clone(),
             },
-            _ => Self {
+            None => Self {
                 id: seen.id(),
                 image: None,
                 label: seen.machine.name.clone(),
@@ -79,16 +79,16 @@ impl Shared {
         let mut users = Users::default();
         let mut doubtful: HashMap<Vm, Arc<Seen>> = HashMap::new();
         for seen in self.index.all().await? {
-            let image = match seen.record() {
-                None => continue,
-                Some(Ok(record)) => match record.spec.root.image_id() {
-                    Some(image) => Some(image),
+            let image = match seen.described() {
+                None if seen.is_image() => continue,
+                None => None,
+                Some(info) => match info.root.image_id() {
+                    Some(image) => Some(*image),
                     None => continue,
                 },
-                Some(Err(_unreadable)) => None,
             };
             match image
-                .and_then(|image| disks_of.get(image))
+                .and_then(|image| disks_of.get(&image))
                 .map(Vec::as_slice)
             {
                 Some([vm]) => {

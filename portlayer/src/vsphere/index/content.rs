@@ -12,6 +12,7 @@ use vim25::{Ref, mo};
 use super::entry::Seen;
 use crate::ContainerId;
 use crate::vsphere::endpoint::Machine;
+use crate::vsphere::packed_keys::Names;
 
 type Vm = Ref<mo::VirtualMachine>;
 
@@ -48,6 +49,7 @@ pub(super) struct Content {
     latest: VecDeque<Vm>,
     /// Whether all machines have been reported or read since the content was cleared.
     is_complete: bool,
+    key_names: Names,
 }
 
 /// A machine, with those who wait for its changes.
@@ -144,6 +146,12 @@ impl Content {
 
     pub(super) fn get(&self, vm: &Vm) -> Option<Arc<Seen>> {
         Some(Arc::clone(&self.entries.get(vm)?.seen))
+    }
+
+    /// Returns the state of a machine as the last report showed it; `None` if the known state is
+    /// that of a read, or there is none.
+    pub(super) fn reported(&self, vm: &Vm) -> Option<Arc<Seen>> {
+        self.get(vm).filter(|_| !self.unconfirmed.contains_key(vm))
     }
 
     pub(super) fn subscribe(&mut self, vm: &Vm) -> Option<watch::Receiver<Arc<Seen>>> {
@@ -291,8 +299,9 @@ impl Content {
         known.is_some_and(|entry| entry.seen.machine == *machine)
     }
 
-    fn insert(&mut self, machine: Machine) -> Arc<Seen> {
+    fn insert(&mut self, mut machine: Machine) -> Arc<Seen> {
         self.changes += 1;
+        self.key_names.share(&mut machine.keys);
         let vm = machine.vm.clone();
         let before = self.get(&vm);
         let seen = Arc::new(Seen::new(machine, before.as_deref()));

@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::exec::ContainerInfo;
+use crate::network::EndpointInfo;
 use crate::vsphere::endpoint::Machine;
 use crate::vsphere::images::ImageRecord;
 use crate::vsphere::machine_spec::{container_name_in, name_of_container};
-use crate::vsphere::record::{Keys, NotAContainer, Record, is_half_removed};
+use crate::vsphere::record::{NotAContainer, Record, is_half_removed};
 use crate::vsphere::run_state::{LastRun, RunState};
 use crate::{ContainerId, State};
 
@@ -23,56 +24,77 @@ pub(in crate::vsphere) struct Seen {
 #[derive(Debug)]
 struct Decoded {
     role: Role,
-    run: Arc<RunState>,
-    /// What `run` reports about the container's last run: a list asks it of each container.
+    /// What the keys report about the container's last run: a list asks it of each container.
     last_run: LastRun,
     is_half_removed: bool,
+    /// Whether an image is being imported, or an image or container is being removed.
+    is_incomplete: bool,
     /// Whether the keys contain an earlier name of the container.
     has_stale_name: bool,
-    /// The last description of the container, which lists return until it changes.
-    info: Mutex<Option<Arc<ContainerInfo>>>,
+}
+
+/// What is kept of a container. The rest of its record is decoded again when it is needed, because
+/// there may be thousands of containers.
+#[derive(Debug)]
+struct Container {
+    id: ContainerId,
+    name: Box<str>,
+    /// The assigned connections, if the guest has reported more about them.
+    assigned: Option<Box<[EndpointInfo]>>,
+    /// The last description, which lists return until it changes.
+    info: Mutex<Arc<ContainerInfo>>,
+}
+
+impl Container {
+    fn new(record: Record, machine: &Machine, run: &RunState) -> Self {
+        let id = record.spec.id;
+        let seen = record.endpoints_seen();
+        let mut info = ContainerInfo::new(record.spec);
+        info.created = record.created;
+        (info.started, info.finished) = run.times(&id);
+        info.resources = machine.resources;
+        info.endpoints = seen;
+        let is_assigned = info.endpoints == record.endpoints;
+        Self {
+            id,
+            name: info.name.as_str().into(),
+            assigned: (!is_assigned).then(|| record.endpoints.into()),
+            info: Mutex::new(Arc::new(info)),
+        }
+    }
+
+    fn last_info(&self) -> MutexGuard<'_, Arc<ContainerInfo>> {
+        self.info.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The purpose of a machine.
 #[derive(Debug)]
 enum Role {
-    Container(Box<Record>),
+    Container(Box<Container>),
     Unreadable(NotAContainer),
     /// The record of an image, or the reason why it is unreadable.
     Image(Result<Arc<ImageRecord>, String>),
 }
 
+/// Takes the name of a container from the name of its machine, and returns whether the keys have
+/// another one. A rename changes both, but what is written to the keys of a machine that is on may
+/// be lost when it is powered off.
+fn rename(record: &mut Record, machine: &str) -> bool {
+    match name_of_container(machine, &record.spec.id) {
+        Some(name) if name != record.spec.name => {
+            record.spec.name = name.to_owned();
+            true
+        }
+        _ => false,
+    }
+}
+
 impl Role {
-    fn read(keys: &Keys) -> Self {
-        match ImageRecord::read(keys) {
-            Some(image) => Self::Image(image.map(Arc::new)),
-            None => match Record::read(keys) {
-                Ok(record) => Self::Container(Box::new(record)),
-                Err(broken) => Self::Unreadable(broken),
-            },
-        }
-    }
-
-    /// Takes the name of a container from the name of its machine, and returns whether the keys
-    /// have another one. A rename changes both, but what is written to the keys of a machine that is
-    /// on may be lost when it is powered off.
-    fn rename(&mut self, machine: &str) -> bool {
-        let Self::Container(record) = self else {
-            return false;
-        };
-        match name_of_container(machine, &record.spec.id) {
-            Some(name) if name != record.spec.name => {
-                record.spec.name = name.to_owned();
-                true
-            }
-            _ => false,
-        }
-    }
-
     /// Returns the id of the container, as recorded in the keys.
     fn container(&self) -> Option<ContainerId> {
         match self {
-            Self::Container(record) => Some(record.spec.id),
+            Self::Container(container) => Some(container.id),
             Self::Unreadable(broken) => broken.id,
             Self::Image(_) => None,
         }
@@ -82,16 +104,25 @@ impl Role {
 impl Decoded {
     fn read(machine: &Machine) -> Self {
         let keys = &machine.keys.unpack();
-        let (mut role, run) = (Role::read(keys), RunState::read(keys));
-        let has_stale_name = role.rename(&machine.name);
+        let run = RunState::read(keys);
+        let mut has_stale_name = false;
+        let role = match ImageRecord::read(keys) {
+            Some(image) => Role::Image(image.map(Arc::new)),
+            None => match Record::read(keys) {
+                Ok(mut record) => {
+                    has_stale_name = rename(&mut record, &machine.name);
+                    Role::Container(Box::new(Container::new(record, machine, &run)))
+                }
+                Err(broken) => Role::Unreadable(broken),
+            },
+        };
         let last_run = role.container().map(|id| run.last(&id)).unwrap_or_default();
         Self {
             role,
-            run: Arc::new(run),
             last_run,
-            is_half_removed: is_half_removed(&machine.keys),
+            is_half_removed: is_half_removed(keys),
+            is_incomplete: is_half_removed(keys) || ImageRecord::is_incomplete(keys),
             has_stale_name,
-            info: Mutex::default(),
         }
     }
 }
@@ -137,19 +168,39 @@ impl Seen {
         }
     }
 
-    /// Returns the record of the container, or the reason why it is unreadable; `None` if the
+    /// Returns the id of the container, or the reason why the container is unreadable; `None` if the
     /// machine does not belong to a container.
-    pub(in crate::vsphere) fn record(&self) -> Option<Result<&Record, &NotAContainer>> {
+    pub(in crate::vsphere) fn container(&self) -> Option<Result<ContainerId, &NotAContainer>> {
         match &self.decoded.role {
-            Role::Container(record) => Some(Ok(record)),
+            Role::Container(container) => Some(Ok(container.id)),
             Role::Unreadable(broken) => Some(Err(broken)),
             Role::Image(_) => None,
         }
     }
 
-    /// Returns the state of the container's runs.
-    pub(in crate::vsphere) fn run(&self) -> &Arc<RunState> {
-        &self.decoded.run
+    /// Returns the last description of the container, in whatever state; `None` if the machine does
+    /// not belong to a readable container.
+    pub(in crate::vsphere) fn described(&self) -> Option<Arc<ContainerInfo>> {
+        match &self.decoded.role {
+            Role::Container(container) => Some(Arc::clone(&container.last_info())),
+            _ => None,
+        }
+    }
+
+    /// Returns the connections of the container with the assigned addresses.
+    pub(in crate::vsphere) fn endpoints(&self) -> Vec<EndpointInfo> {
+        match &self.decoded.role {
+            Role::Container(container) => match &container.assigned {
+                Some(assigned) => assigned.to_vec(),
+                None => container.last_info().endpoints.clone(),
+            },
+            _ => Vec::new(),
+        }
+    }
+
+    /// Decodes the state of the container's runs.
+    pub(in crate::vsphere) fn run(&self) -> RunState {
+        RunState::read(&self.machine.keys.unpack())
     }
 
     /// Returns what the keys report about the last run of a container.
@@ -157,7 +208,7 @@ impl Seen {
         if self.id().as_ref() == Some(id) {
             Cow::Borrowed(&self.decoded.last_run)
         } else {
-            Cow::Owned(self.decoded.run.last(id))
+            Cow::Owned(self.run().last(id))
         }
     }
 
@@ -171,6 +222,12 @@ impl Seen {
         self.decoded.is_half_removed
     }
 
+    /// Returns whether the machine is that of an image that is being imported or removed, or of an
+    /// image or container that is being removed.
+    pub(in crate::vsphere) fn is_incomplete(&self) -> bool {
+        self.decoded.is_incomplete
+    }
+
     /// Returns the description of the container in this state, with the reason why its process
     /// could not be launched; `None` if the machine does not belong to a readable container.
     /// Successive calls return the same value until something changes.
@@ -179,31 +236,20 @@ impl Seen {
         state: State,
         failure: Option<String>,
     ) -> Option<Arc<ContainerInfo>> {
-        let Role::Container(record) = &self.decoded.role else {
+        let Role::Container(container) = &self.decoded.role else {
             return None;
         };
-        let last = || {
-            self.decoded
-                .info
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-        };
+        let mut info = container.last_info();
         // All other fields depend on the keys and the machine's name only.
-        if let Some(info) = &*last()
-            && (&info.state, &info.failure) == (&state, &failure)
-            && info.resources == self.machine.resources
+        if (&info.state, &info.failure) != (&state, &failure)
+            || info.resources != self.machine.resources
         {
-            return Some(Arc::clone(info));
+            let info = Arc::make_mut(&mut info);
+            info.state = state;
+            info.failure = failure;
+            info.resources = self.machine.resources;
         }
-        let mut info = ContainerInfo::new(record.spec.clone()).with_state(state);
-        info.failure = failure;
-        info.created = record.created;
-        info.endpoints = record.endpoints_seen();
-        (info.started, info.finished) = self.decoded.run.times(&record.spec.id);
-        info.resources = self.machine.resources;
-        let info = Arc::new(info);
-        *last() = Some(Arc::clone(&info));
-        Some(info)
+        Some(Arc::clone(&info))
     }
 
     /// Returns the container's id, as recorded in the keys.
@@ -211,12 +257,12 @@ impl Seen {
         self.decoded.role.container()
     }
 
-    /// Returns the container's name: that in its machine's name, otherwise that in the keys. If the container is unreadable, its name is derived from the
-    /// machine's name.
+    /// Returns the container's name: that in its machine's name, otherwise that in the keys. If the
+    /// container is unreadable, its name is derived from the machine's name.
     pub(in crate::vsphere) fn name(&self) -> &str {
         let of_machine = &self.machine.name;
-        match self.record() {
-            Some(Ok(record)) => &record.spec.name,
+        match &self.decoded.role {
+            Role::Container(container) => &container.name,
             _ => container_name_in(of_machine).unwrap_or(of_machine),
         }
     }

@@ -13,8 +13,6 @@ use super::content::Verdict;
 use super::{Phase, Source, State};
 use crate::vsphere::endpoint::Machine;
 use crate::vsphere::fault;
-use crate::vsphere::images::ImageRecord;
-use crate::vsphere::record::is_half_removed;
 use crate::{Error, Result};
 
 /// How long to wait for a report that confirms a read before reading the machine again.
@@ -69,20 +67,29 @@ async fn follow(source: &Source, state: &State) -> Result<()> {
             return Err(Error::internal(source.host.clone(), reason));
         };
         match change.map_err(|error| fault::error(&source.host, error))? {
-            Change::Entered(properties)
-            | Change::Changed {
-                object: properties, ..
-            } => {
+            change @ (Change::Entered(_) | Change::Changed { .. }) => {
+                let (properties, changed) = match &change {
+                    Change::Changed { object, paths } => (object, Some(paths)),
+                    Change::Entered(object) => (object, None),
+                    _ => continue,
+                };
                 let vm = properties.object().clone();
                 if vm == source.appliance {
                     has_appliance = true;
                     continue;
                 }
-                let machine = Machine::read(&properties);
-                if is_half_removed(&machine.keys) || ImageRecord::is_incomplete(&machine.keys) {
+                let before = state.content().reported(&vm);
+                let machine = match (changed, before) {
+                    (Some(changed), Some(before)) => {
+                        Machine::read_changed(properties, changed, &before.machine)
+                    }
+                    _ => Machine::read(properties),
+                };
+                let verdict = state.content().report(machine);
+                let seen = state.content().get(&vm);
+                if seen.is_some_and(|seen| seen.is_incomplete()) {
                     state.incomplete.send_modify(|count| *count += 1);
                 }
-                let verdict = state.content().report(machine);
                 if reported.insert(vm.clone()) {
                     state.arrived.notify_waiters();
                 }

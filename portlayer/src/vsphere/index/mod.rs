@@ -22,11 +22,12 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
-use vim25::{Ref, mo};
+use vim25::types::VirtualDevice;
+use vim25::{Poly, Ref, mo};
 
 use self::content::Content;
 pub(in crate::vsphere) use self::entry::Seen;
-use super::endpoint::{Endpoint, Members, Written};
+use super::endpoint::{Endpoint, Machine, Members, Written};
 use super::host_objects::HostObjects;
 use crate::{ContainerId, Error, Resource, Result};
 
@@ -296,13 +297,37 @@ impl Index {
         vm: &Ref<mo::VirtualMachine>,
         resource: &Resource,
     ) -> Result<Arc<Seen>> {
+        let endpoint = &self.inner.source.endpoint;
+        let read = self.add(vm, async {
+            let machine = endpoint.machine(vm, resource).await?;
+            Ok((machine, ()))
+        });
+        read.await.map(|(seen, ())| seen)
+    }
+
+    /// Reads one machine with its devices, and adds it to the index.
+    pub(in crate::vsphere) async fn read_with_devices(
+        &self,
+        vm: &Ref<mo::VirtualMachine>,
+        resource: &Resource,
+    ) -> Result<(Arc<Seen>, Vec<Poly<VirtualDevice>>)> {
+        let endpoint = &self.inner.source.endpoint;
+        self.add(vm, endpoint.machine_with_devices(vm, resource))
+            .await
+    }
+
+    /// Adds a machine that is read now.
+    async fn add<T: Send>(
+        &self,
+        vm: &Ref<mo::VirtualMachine>,
+        read: impl Future<Output = Result<(Machine, T)>> + Send,
+    ) -> Result<(Arc<Seen>, T)> {
         let asked = Instant::now();
-        let machine = self.inner.source.endpoint.machine(vm, resource).await;
-        match machine {
-            Ok(machine) => {
+        match read.await {
+            Ok((machine, rest)) => {
                 let seen = self.content().read(machine, asked);
                 self.inner.state.read.notify_one();
-                Ok(seen)
+                Ok((seen, rest))
             }
             Err(error) => {
                 if error.is_not_found() {

@@ -1,6 +1,6 @@
 //! Tracks the machines that the table of addresses already includes.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -14,8 +14,8 @@ use crate::vsphere::index::Seen;
 #[derive(Debug, Default)]
 pub(super) struct Known {
     machines: HashMap<Ref<mo::VirtualMachine>, Entry>,
-    /// The machines of each container: more than one if a machine was copied.
-    of_container: HashMap<ContainerId, HashSet<Ref<mo::VirtualMachine>>>,
+    /// The machines of each container, as pairs: more than one if a machine was copied.
+    of_container: BTreeSet<(ContainerId, Ref<mo::VirtualMachine>)>,
     /// The revision of the index that the table included last.
     synced: Option<u64>,
     /// Machines that this program created, changed or destroyed since. They are looked at once
@@ -75,7 +75,7 @@ impl Known {
         if self.machines.get(&vm).map(|known| known.id) != Some(entry.id) {
             self.left(&vm);
             if let Some(id) = entry.id {
-                self.of_container.entry(id).or_default().insert(vm.clone());
+                self.of_container.insert((id, vm.clone()));
             }
         }
         self.machines.insert(vm, entry);
@@ -83,7 +83,7 @@ impl Known {
 
     /// Records a change of a container by this program.
     pub(super) fn changed(&mut self, id: &ContainerId) {
-        for vm in self.of_container.get(id).into_iter().flatten() {
+        for vm in machines_of(&self.of_container, id) {
             if let Some(entry) = self.machines.get_mut(vm) {
                 entry.seen = None;
             }
@@ -116,12 +116,7 @@ impl Known {
     /// Removes a machine that is missing. Returns its container.
     pub(super) fn left(&mut self, vm: &Ref<mo::VirtualMachine>) -> Option<ContainerId> {
         let id = self.machines.remove(vm)?.id?;
-        if let Some(machines) = self.of_container.get_mut(&id) {
-            machines.remove(vm);
-            if machines.is_empty() {
-                self.of_container.remove(&id);
-            }
-        }
+        self.of_container.remove(&(id, vm.clone()));
         Some(id)
     }
 
@@ -137,12 +132,12 @@ impl Known {
 
     /// Returns whether a machine of this container is known.
     pub(super) fn has(&self, id: &ContainerId) -> bool {
-        self.of_container.contains_key(id)
+        machines_of(&self.of_container, id).next().is_some()
     }
 
     /// Returns the ids of all containers with a known machine.
     pub(super) fn ids(&self) -> HashSet<ContainerId> {
-        self.of_container.keys().copied().collect()
+        self.of_container.iter().map(|(id, _)| *id).collect()
     }
 
     /// Records an operation whose outcome is unknown.
@@ -161,6 +156,18 @@ impl Known {
         });
         settled.map(|operation| operation.assignment).collect()
     }
+}
+
+/// Iterates over the machines of a container.
+fn machines_of<'k>(
+    of_container: &'k BTreeSet<(ContainerId, Ref<mo::VirtualMachine>)>,
+    id: &ContainerId,
+) -> impl Iterator<Item = &'k Ref<mo::VirtualMachine>> {
+    let id = *id;
+    let pairs = of_container.range((id, Ref::default())..);
+    pairs
+        .take_while(move |(other, _)| *other == id)
+        .map(|(_, vm)| vm)
 }
 
 #[cfg(test)]

@@ -161,22 +161,22 @@ fn see(table: &mut Table, known: &mut Known, machines: &[Arc<Seen>]) {
     let mut news: Vec<_> = machines
         .iter()
         .filter_map(|machine| {
-            let record = machine.record().and_then(Result::ok);
-            let id = record.map(|record| record.spec.id);
-            known.is_news(machine, id).then_some(record)?
+            let id = machine.container().and_then(Result::ok);
+            let is_news = known.is_news(machine, id);
+            let info = machine.described().filter(|_| is_news)?;
+            Some((info, machine.endpoints()))
         })
         .collect();
-    news.sort_by_key(|record| record.created);
+    news.sort_by_key(|(info, _)| info.created);
     let now = Instant::now().into_std();
-    for record in news {
+    for (info, endpoints) in news {
         // The machine is listed with the assigned addresses, so the operation succeeded.
         let is_done = |assignment: &Assignment, _| {
-            assignment.id == record.spec.id && assignment.endpoints == record.endpoints
+            assignment.id == info.id && assignment.endpoints == endpoints
         };
         for assignment in known.settle(is_done) {
             table.abandon(&assignment);
         }
-        let (id, name) = (record.spec.id, &record.spec.name);
-        table.adopt(id, name, record.created, record.endpoints.clone(), now);
+        table.adopt(info.id, &info.name, info.created, endpoints, now);
     }
 }

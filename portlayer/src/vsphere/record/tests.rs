@@ -122,7 +122,7 @@ fn a_container_that_vic_0_4_made_is_read() {
     );
     let state = RunState::read(&keys);
     assert_eq!(
-        (state.started(&id), state.last(&id).status),
+        (state.last(&id).started(), state.last(&id).status),
         ("true", Some(ExitStatus::Code(3)))
     );
 }

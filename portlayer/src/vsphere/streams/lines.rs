@@ -198,11 +198,11 @@ impl Registry {
             let Some(fingerprint) = line_keys::fingerprint(&machine.keys.unpack()) else {
                 continue;
             };
-            if let Some(Ok(record)) = machine.record() {
+            if let Some(Ok(id)) = machine.container() {
                 known
                     .entry(fingerprint)
                     .or_default()
-                    .push((machine.vm.clone(), record.spec.id));
+                    .push((machine.vm.clone(), id));
             }
         }
         *lock(&self.known) = known;

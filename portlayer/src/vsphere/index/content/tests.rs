@@ -28,7 +28,7 @@ fn machine(name: &str, nth: usize) -> Machine {
 
 fn state(content: &Content, name: &str) -> Option<usize> {
     let seen = content.get(&vm(name))?;
-    seen.keys.get("state")?.parse().ok()
+    seen.keys.unpack().get("state")?.parse().ok()
 }
 
 #[test]
@@ -190,4 +190,28 @@ fn the_content_is_complete_once_all_machines_were_reported() {
     assert_eq!(content.complete().unwrap().len(), 1);
     content.clear();
     assert!(content.complete().is_none());
+}
+
+#[test]
+fn only_a_reported_state_is_the_basis_of_the_next_report() {
+    let mut content = Content::default();
+    let start = Instant::now();
+    assert!(content.reported(&vm("a")).is_none());
+    content.report(machine("a", 1));
+    assert!(content.reported(&vm("a")).is_some());
+    // The report that follows may be older than the read, so its unchanged parts may be too.
+    content.read(machine("a", 2), start);
+    assert!(content.reported(&vm("a")).is_none());
+    content.report(machine("a", 2));
+    assert!(content.reported(&vm("a")).is_some());
+}
+
+#[test]
+fn machines_share_the_names_of_their_keys() {
+    let mut content = Content::default();
+    for name in ["a", "b"] {
+        content.report(machine(name, 1));
+    }
+    let [a, b] = ["a", "b"].map(|name| content.get(&vm(name)).unwrap());
+    assert!(a.keys.shares_names_with(&b.keys));
 }
