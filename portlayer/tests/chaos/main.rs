@@ -15,7 +15,8 @@
 //! form, `cargo xtask chaos --every-request`, three of the five faults have run on an ESXi host, on
 //! 2026-11-27: 147 runs that lose requests, 139 that lose answers and 137 that delay requests, of 13
 //! operations, without a violation. The rest has not been completed yet: the other two faults, the
-//! vCenters, and five operations that were added later (a signal, three edits and a disconnection).
+//! vCenters, and five operations that were added later: a signal, edits of a label and of resources, a
+//! connection and a disconnection.
 #![cfg(all(feature = "conformance", feature = "vsphere"))]
 #![allow(clippy::unwrap_used, reason = "a panic is the failure of a test")]
 
