@@ -18,12 +18,35 @@ use crate::property::page::Page;
 /// The name of the cookie that carries a session.
 pub(crate) const COOKIE: &str = "vmware_soap_session";
 
+/// The name of the cookie that carries a ticket for one request.
+const TICKET: &str = "vmware_cgi_ticket";
+
+/// How long a ticket is valid.
+const TICKET_TIME: Duration = Duration::from_secs(120);
+
+/// The number of unused tickets; the oldest ones end.
+const TICKETS: usize = 1_000;
+
 /// All sessions.
 #[derive(Debug)]
 pub(crate) struct Sessions {
     by_key: BTreeMap<SessionKey, Session>,
     limit: usize,
     idle: Duration,
+    tickets: VecDeque<Ticket>,
+}
+
+/// A ticket for one HTTP request.
+#[derive(Debug)]
+struct Ticket {
+    id: String,
+    /// The session that acquired it.
+    owner: SessionKey,
+    /// `httpGet`, `httpPut`, …
+    method: String,
+    /// Path and query of the request.
+    target: String,
+    made: Instant,
 }
 
 /// One session.
@@ -45,6 +68,7 @@ impl Sessions {
             by_key: BTreeMap::new(),
             limit,
             idle,
+            tickets: VecDeque::new(),
         }
     }
 
@@ -107,6 +131,39 @@ impl Sessions {
         Some(key.clone())
     }
 
+    /// Creates a ticket for one request, and returns its id.
+    pub(crate) fn ticket(&mut self, owner: &SessionKey, method: &str, target: &str) -> String {
+        // A secret, so it is random and not derived from the seed.
+        let id = Uuid::new_v4().to_string();
+        self.tickets.truncate(TICKETS - 1);
+        self.tickets.push_front(Ticket {
+            id: id.clone(),
+            owner: owner.clone(),
+            method: method.to_owned(),
+            target: target.to_owned(),
+            made: Instant::now(),
+        });
+        id
+    }
+
+    /// Uses up the ticket in a `Cookie` header, and returns whether it is valid for a request.
+    pub(crate) fn redeem(&mut self, header: &str, method: &str, target: &str) -> bool {
+        let Some(id) = named_cookie(header, TICKET) else {
+            return false;
+        };
+        let Some(at) = self.tickets.iter().position(|ticket| ticket.id == id) else {
+            return false;
+        };
+        let Some(ticket) = self.tickets.remove(at) else {
+            return false;
+        };
+        let wanted = ticket.method.trim_start_matches("http");
+        wanted.eq_ignore_ascii_case(method)
+            && ticket.target == target
+            && ticket.made.elapsed() < TICKET_TIME
+            && self.by_key.contains_key(&ticket.owner)
+    }
+
     /// Returns the sessions that exceeded the idle time and have to be closed.
     pub(crate) fn expired(&self) -> Vec<SessionKey> {
         let idle = |session: &Session| {
@@ -152,16 +209,44 @@ impl Sessions {
 /// Returns the session cookie of a `Cookie` header. Ignores quotes and attributes that
 /// some clients add.
 pub(crate) fn cookie(header: &str) -> Option<&str> {
+    named_cookie(header, COOKIE)
+}
+
+fn named_cookie<'h>(header: &'h str, wanted: &str) -> Option<&'h str> {
     header.split(';').find_map(|part| {
         let (name, value) = part.trim().split_once('=')?;
         let value = value.trim().trim_matches('"');
-        (name.trim() == COOKIE && !value.is_empty()).then_some(value)
+        (name.trim() == wanted && !value.is_empty()).then_some(value)
     })
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
     use super::*;
+
+    #[test]
+    fn a_ticket_is_valid_once_and_for_one_request_only() {
+        let mut sessions = Sessions::new(10, Duration::from_secs(60));
+        let address = IpAddr::from([127, 0, 0, 1]);
+        let (key, _) = sessions
+            .open(Uuid::nil(), "root", address, "test", None)
+            .unwrap();
+        let target = "/folder/a?dsName=d";
+        let cookie = |id: &str| format!("{TICKET}={id}");
+        let id = cookie(&sessions.ticket(&key, "httpGet", target));
+        assert!(sessions.redeem(&id, "GET", target));
+        assert!(!sessions.redeem(&id, "GET", target), "used twice");
+        for (method, other) in [("PUT", target), ("GET", "/folder/b?dsName=d")] {
+            let id = cookie(&sessions.ticket(&key, "httpGet", target));
+            assert!(!sessions.redeem(&id, method, other), "{method} {other}");
+            assert!(!sessions.redeem(&id, "GET", target), "it was used up");
+        }
+        assert!(!sessions.redeem(&cookie("guessed"), "GET", target));
+        let id = cookie(&sessions.ticket(&key, "httpPut", target));
+        sessions.close(&key);
+        assert!(!sessions.redeem(&id, "PUT", target), "the session is over");
+    }
 
     #[test]
     fn cookies_are_read_as_clients_write_them() {

@@ -23,7 +23,9 @@ impl CallClass {
     /// Classifies a method by its wire name.
     ///
     /// The names of the API are regular: methods that start with certain words are reads.
-    /// Every other method counts as a change.
+    /// Every other method counts as a change. The tables of the API do not contain the class:
+    /// they have privileges, but `System.View` is also that of methods that change something,
+    /// such as `CreateFilter`. The tests compare the names with the tables instead.
     pub(crate) fn of(method: &str) -> Self {
         const READS: [&str; 10] = [
             "Browse", "Check", "Current", "Fetch", "Find", "Has", "List", "Query", "Retrieve",

@@ -36,6 +36,7 @@ flows! {
     things_are_found_by_patterns
     files_are_copied_and_moved
     a_file_goes_from_path_to_path
+    a_file_is_transferred_directly_if_possible
     virtual_disks_are_files_of_their_own
     a_disk_is_described
     commands_run_on_a_host

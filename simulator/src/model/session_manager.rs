@@ -2,7 +2,11 @@
 
 use std::sync::{Arc, PoisonError};
 
-use vim25::mo;
+use vim25::types::{
+    SessionManagerGenericServiceTicket, SessionManagerHttpServiceRequestSpec,
+    SessionManagerServiceRequestSpec,
+};
+use vim25::{Poly, mo};
 
 use crate::fault;
 use crate::invocation::{Answer, Invocation, nothing, value};
@@ -27,6 +31,7 @@ pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
         "Login" => login(inv),
         "Logout" => logout(inv),
         "TerminateSession" => terminate(inv),
+        "AcquireGenericServiceTicket" => acquire_ticket(inv),
         _ => return None,
     })
 }
@@ -64,6 +69,29 @@ fn logout(inv: &mut Invocation<'_, '_>) -> Answer {
     let key = inv.caller.session()?.clone();
     forget(inv.tx, &key);
     nothing()
+}
+
+/// Creates a ticket with which one HTTP request can be sent to a host.
+fn acquire_ticket(inv: &mut Invocation<'_, '_>) -> Answer {
+    let key = inv.caller.session()?.clone();
+    let spec: Poly<SessionManagerServiceRequestSpec> = inv.arg("spec")?;
+    let spec = spec
+        .get::<SessionManagerHttpServiceRequestSpec>()
+        .ok()
+        .flatten()
+        .ok_or_else(|| fault::invalid_argument("spec"))?;
+    let target = spec
+        .url
+        .split_once("://")
+        .and_then(|(_, rest)| Some(&rest[rest.find('/')?..]))
+        .ok_or_else(|| fault::invalid_argument("spec.url"))?;
+    let method = spec.method.as_deref().unwrap_or("httpGet");
+    let id = inv.tx.sessions().ticket(&key, method, target);
+    value(&SessionManagerGenericServiceTicket {
+        id,
+        ticket_type: Some("HttpServiceTicket".into()),
+        ..SessionManagerGenericServiceTicket::default()
+    })
 }
 
 fn terminate(inv: &mut Invocation<'_, '_>) -> Answer {

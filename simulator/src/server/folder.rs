@@ -10,7 +10,7 @@ use axum::http::header::{
     ACCEPT_RANGES, AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, LAST_MODIFIED,
     RANGE, WWW_AUTHENTICATE,
 };
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -46,7 +46,7 @@ pub(super) async fn serve(
     ConnectInfo(peer): ConnectInfo<Peer>,
     Path(path): Path<String>,
     Query(place): Query<Placement>,
-    method: Method,
+    (method, uri): (Method, Uri),
     headers: HeaderMap,
     body: Body,
 ) -> Response {
@@ -67,7 +67,14 @@ pub(super) async fn serve(
             _ => {}
         }
     }
-    let response = respond(&shared, &path, &place, &method, &headers, body).await;
+    let target = uri.path_and_query().map_or("", |target| target.as_str());
+    let allowed =
+        may(&shared, &headers) || soap::has_ticket(&shared, &headers, method.as_str(), target);
+    let response = if allowed {
+        respond(&shared, &path, &place, &method, &headers, body).await
+    } else {
+        unauthorized()
+    };
     shared.script.answered(&name);
     response
 }
@@ -80,9 +87,6 @@ async fn respond(
     headers: &HeaderMap,
     body: Body,
 ) -> Response {
-    if !may(shared, headers) {
-        return unauthorized();
-    }
     let datacenter = place.get("dcPath").cloned();
     let found = Transaction::run(shared, move |tx| {
         Ok(entity::site_at(tx, datacenter.as_deref()))

@@ -258,6 +258,23 @@ pub(super) fn authenticate(shared: &Arc<Shared>, headers: &HeaderMap) -> Option<
         .find_map(|cookie| tx.sessions().authenticate(cookie))
 }
 
+/// Returns whether a request has a ticket that is valid for it. The ticket is used up.
+pub(super) fn has_ticket(
+    shared: &Arc<Shared>,
+    headers: &HeaderMap,
+    method: &str,
+    target: &str,
+) -> bool {
+    let Ok(mut tx) = Transaction::begin(shared) else {
+        return false;
+    };
+    let mut cookies = headers.get_all(COOKIE).iter();
+    cookies.any(|header| {
+        let header = header.to_str().unwrap_or_default();
+        tx.sessions().redeem(header, method, target)
+    })
+}
+
 pub(super) fn text<'h>(headers: &'h HeaderMap, name: &axum::http::HeaderName) -> Option<&'h str> {
     headers.get(name)?.to_str().ok()
 }

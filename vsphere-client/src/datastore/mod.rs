@@ -1,5 +1,6 @@
 //! Manages and transfers files on datastores.
 
+mod direct;
 mod disks;
 mod files;
 mod local;

@@ -20,6 +20,7 @@ use url::Url;
 use vim25::props;
 
 use super::DatastorePath;
+use super::direct::{self, Route};
 use super::files::{Files, not_found};
 use crate::client::Client;
 use crate::error::{
@@ -29,7 +30,7 @@ use crate::escape::encode;
 use crate::exchange::Failure;
 use crate::inventory::Datastore;
 use crate::retry::Backoff;
-use crate::transport::{Body, FailureKind, Request, Response, TransportError};
+use crate::transport::{Body, FailureKind, Request, Response, Transport, TransportError};
 
 /// The size of the pieces that are read from a reader, in bytes.
 const PIECE: usize = 64 << 10;
@@ -84,8 +85,18 @@ impl Files<'_> {
             place: self.datastore.path(path),
             content,
             length,
+            direct: self.direct,
             progress: None,
         }
+    }
+
+    /// Requests a file, or a range of it.
+    async fn request(
+        &self,
+        path: &str,
+        range: Option<&str>,
+    ) -> Result<Result<Response, TransportError>> {
+        get(self.client, self.datastore, path, range, self.direct).await
     }
 
     /// Reads a file as a stream of pieces. The stream fails when the server pauses for longer
@@ -101,11 +112,10 @@ impl Files<'_> {
     pub(super) async fn download_from(&self, path: &str, offset: u64) -> Result<Download> {
         let client = self.client;
         let place = self.datastore.path(path);
-        let url = folder_url(client, self.datastore, path)?;
         let operation = client.operation(&format!("GET {place}"), None);
         let limit = client.inner.options.request_timeout;
         let range = (offset > 0).then(|| format!("bytes={offset}-"));
-        let response = get(client, self.datastore, &url, range.as_deref()).await?;
+        let response = self.request(path, range.as_deref()).await?;
         let response = judge(client, &operation, &place, response, limit, true)?;
         let is_rest = response.status == 206 && begins_at(response.range.as_deref(), offset);
         if offset > 0 && !is_rest {
@@ -135,14 +145,13 @@ impl Files<'_> {
     pub async fn read_part(&self, path: &str, offset: u64, length: u64) -> Result<FilePart> {
         let client = self.client;
         let place = self.datastore.path(path);
-        let url = folder_url(client, self.datastore, path)?;
         let operation = client.operation(&format!("GET {place}"), None);
         let limit = client.inner.options.request_timeout;
         // A range cannot be empty: if no bytes are requested, request one to learn the length
         // of the file.
         let last = offset.saturating_add(length.max(1)) - 1;
         let range = format!("bytes={offset}-{last}");
-        let response = get(client, self.datastore, &url, Some(&range)).await?;
+        let response = self.request(path, Some(&range)).await?;
         if let Ok(response) = &response
             && response.status == 416
         {
@@ -212,6 +221,7 @@ pub struct Upload {
     place: DatastorePath,
     content: BoxStream<'static, std::io::Result<Bytes>>,
     length: u64,
+    direct: bool,
     progress: Option<OnProgress>,
 }
 
@@ -224,17 +234,17 @@ impl Upload {
 
     async fn send(self) -> Result<()> {
         let client = self.client;
-        let url = folder_url(&client, &self.datastore, self.place.path())?;
         let operation = client.operation(&format!("PUT {}", self.place), None);
-        ensure_session(&client, &self.datastore).await?;
+        let path = self.place.path();
+        let route = route(&client, &self.datastore, path, &Method::PUT, self.direct).await?;
         let (content, moved) = Counted::new(self.content, Some(self.length), self.progress);
         let body = Body::Stream {
             length: Some(self.length),
             content: content.boxed(),
         };
-        let request = request(&client, Method::PUT, url, body, None);
+        let (transport, request) = request(route, Method::PUT, body, None);
         let idle = client.inner.options.idle_timeout;
-        let sending = client.inner.transport.send(request);
+        let sending = transport.send(request);
         let watch = std::pin::pin!(stalled(&moved, idle));
         let response = match select(sending, watch).await {
             Either::Left((response, _)) => response,
@@ -475,19 +485,20 @@ async fn ensure_session(client: &Client, datastore: &Datastore) -> Result<()> {
 async fn get(
     client: &Client,
     datastore: &Datastore,
-    url: &Url,
+    path: &str,
     range: Option<&str>,
+    direct: bool,
 ) -> Result<Result<Response, TransportError>> {
     let limit = client.inner.options.request_timeout;
     let mut backoff = Backoff::new(client.inner.options.retry);
     let mut was_refused = false;
     loop {
-        ensure_session(client, datastore).await?;
-        let mut request = request(client, Method::GET, url.clone(), Body::Empty, Some(limit));
+        let route = route(client, datastore, path, &Method::GET, direct).await?;
+        let (transport, mut request) = request(route, Method::GET, Body::Empty, Some(limit));
         if let Some(range) = range {
             request.headers.push(("range", range.to_owned()));
         }
-        let response = client.inner.transport.send(request).await;
+        let response = transport.send(request).await;
         let pause = match &response {
             Ok(response) if response.status == 401 && !was_refused => {
                 was_refused = true;
@@ -505,25 +516,45 @@ async fn get(
     }
 }
 
-fn request(
+/// Returns the way to a file: to a host, if this is wanted and possible, else to the server.
+async fn route(
     client: &Client,
+    datastore: &Datastore,
+    path: &str,
+    method: &Method,
+    direct: bool,
+) -> Result<Route> {
+    let url = folder_url(client, datastore, path)?;
+    if direct && let Some(route) = direct::route(client, datastore, path, method).await {
+        return Ok(route);
+    }
+    ensure_session(client, datastore).await?;
+    Ok(Route {
+        url,
+        transport: Arc::clone(&client.inner.transport),
+        cookie: client.inner.session.ticket().cookie,
+    })
+}
+
+fn request(
+    route: Route,
     method: Method,
-    url: Url,
     body: Body,
     limit: Option<Duration>,
-) -> Request {
+) -> (Arc<dyn Transport>, Request) {
     let mut headers = Vec::new();
     if matches!(body, Body::Stream { .. }) {
         headers.push(("content-type", "application/octet-stream".to_owned()));
     }
-    Request {
+    let request = Request {
         method,
-        url,
+        url: route.url,
         headers,
-        cookie: client.inner.session.ticket().cookie,
+        cookie: route.cookie,
         body,
         limit,
-    }
+    };
+    (route.transport, request)
 }
 
 /// Returns the response if it is a success, otherwise an error. After a failure without a
@@ -570,8 +601,8 @@ fn judge(
     }
 }
 
-/// Returns `https://server/folder/<path>?dcPath=…&dsName=…`.
-fn folder_url(client: &Client, datastore: &Datastore, path: &str) -> Result<Url> {
+/// Returns `/folder/<path>`.
+pub(super) fn folder_path(path: &str) -> Result<String> {
     let mut segments = String::from("/folder");
     for segment in path.split('/').filter(|segment| !segment.is_empty()) {
         // Refuse `.` and `..`: a URL parser would resolve them, even if they are escaped.
@@ -583,6 +614,11 @@ fn folder_url(client: &Client, datastore: &Datastore, path: &str) -> Result<Url>
         segments.push('/');
         segments.push_str(&encode(segment));
     }
+    Ok(segments)
+}
+
+/// Returns `https://server/folder/<path>?dcPath=…&dsName=…`.
+fn folder_url(client: &Client, datastore: &Datastore, path: &str) -> Result<Url> {
     let datacenter = datastore.datacenter().path().trim_start_matches('/');
     let query = format!(
         "dcPath={}&dsName={}",
@@ -590,7 +626,7 @@ fn folder_url(client: &Client, datastore: &Datastore, path: &str) -> Result<Url>
         encode(datastore.name())
     );
     let mut url = client.inner.url.clone();
-    url.set_path(&segments);
+    url.set_path(&folder_path(path)?);
     url.set_query(Some(&query));
     Ok(url)
 }

@@ -53,6 +53,21 @@ pub(crate) async fn files_are_copied_and_moved(url: &str) {
     client.close().await.unwrap();
 }
 
+/// The name of a host need not be known here: then the file goes through the server.
+pub(crate) async fn a_file_is_transferred_directly_if_possible(url: &str) {
+    let (client, datastore) = place(url).await;
+    let files = client.files(&datastore).direct(true);
+    let content = vec![3_u8; 100_000];
+    files
+        .upload_bytes("direct.bin", content.clone())
+        .await
+        .unwrap();
+    let download = files.download("direct.bin").await.unwrap();
+    assert_eq!(download.read_to_end(1 << 20).await.unwrap(), content);
+    files.delete("direct.bin").await.unwrap();
+    client.close().await.unwrap();
+}
+
 pub(crate) async fn a_file_goes_from_path_to_path(url: &str) {
     let (client, datastore) = place(url).await;
     let files = client.files(&datastore);

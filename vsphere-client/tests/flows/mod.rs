@@ -23,8 +23,9 @@ use vsphere_client::{
 };
 
 pub(crate) use contents::{
-    a_disk_is_described, a_file_goes_from_path_to_path, disks_are_inflated_and_continued,
-    files_are_copied_and_moved, virtual_disks_are_files_of_their_own,
+    a_disk_is_described, a_file_goes_from_path_to_path, a_file_is_transferred_directly_if_possible,
+    disks_are_inflated_and_continued, files_are_copied_and_moved,
+    virtual_disks_are_files_of_their_own,
 };
 pub(crate) use finder::things_are_found_by_patterns;
 pub(crate) use machine::{
