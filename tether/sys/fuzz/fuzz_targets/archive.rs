@@ -1,6 +1,9 @@
 //! No archive makes the reader panic, return more than the archive has, or loop.
 #![no_main]
-#![allow(dead_code, reason = "the reader is private, so its files are included here")]
+#![allow(
+    dead_code,
+    reason = "the reader is private, so its files are included here"
+)]
 
 use libfuzzer_sys::fuzz_target;
 
@@ -10,10 +13,9 @@ mod error {
     }
 }
 
+#[path = "../../src/archive"]
 mod archive {
-    #[path = "../../../src/archive/entry.rs"]
     mod entry;
-    #[path = "../../../src/archive/reader.rs"]
     mod reader;
 
     use entry::Kind;
@@ -31,7 +33,11 @@ mod archive {
                 return;
             };
             let stored = entry.name.len()
-                + entry.xattrs.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+                + entry
+                    .xattrs
+                    .iter()
+                    .map(|(name, value)| name.len() + value.len())
+                    .sum::<usize>();
             // An extended header can say each of its records once.
             assert!(stored <= data.len(), "{stored} bytes of {}", data.len());
             if let Kind::File(size) = entry.kind
