@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::api_version;
 use crate::datastore::Store;
 use crate::datastore::spec::Datastore;
 use crate::guest::{Guest, Tether};
@@ -36,6 +37,8 @@ pub(crate) struct Settings {
     pub(crate) platform: Platform,
     pub(crate) topology: Topology,
     pub(crate) layout: Layout,
+    /// The API version that the server reports.
+    pub(crate) api_version: String,
     pub(crate) page_size: usize,
     pub(crate) filters: usize,
     pub(crate) request_bytes: usize,
@@ -111,6 +114,16 @@ pub enum StartError {
         /// Why it was refused.
         reason: &'static str,
     },
+    /// The API version is not one that a server can have.
+    #[error(
+        "cannot report the API version `{version}`: use one from {} to {}",
+        api_version::OLDEST,
+        vim25::ApiVersion::LATEST
+    )]
+    ApiVersion {
+        /// The requested version.
+        version: String,
+    },
     /// The saved inventory could not be loaded.
     #[error(transparent)]
     Load(#[from] LoadError),
@@ -131,6 +144,7 @@ impl SimulatorBuilder {
                 platform: Platform::default(),
                 topology: Topology::default(),
                 layout: Layout::esx(),
+                api_version: api_version::DEFAULT.to_owned(),
                 page_size: 1_000,
                 filters: 1_000,
                 request_bytes: 64 << 20,
@@ -251,6 +265,28 @@ impl SimulatorBuilder {
     /// [`add_datastore`](Self::add_datastore), and the inventory is not persisted.
     pub fn load_directory(mut self, directory: impl Into<PathBuf>) -> Self {
         self.load = Some(directory.into());
+        self
+    }
+
+    /// Sets the API version of the server and its hosts, such as `7.0.3.0`: `about.apiVersion`, and the
+    /// newest version in `vimServiceVersions.xml`, which is followed by the older ones. Default
+    /// `8.0.3.0`.
+    ///
+    /// Clients adapt to it, so that a test can show what they do with an older or newer server. The
+    /// simulator itself does the same whatever the version, and the version of the product
+    /// (`about.version`) stays. Versions before 2.5 and after the schema of [`vim25`] are refused when
+    /// the simulator starts.
+    ///
+    /// ```
+    /// use simulator::Simulator;
+    ///
+    /// # async fn start() -> Result<(), Box<dyn std::error::Error>> {
+    /// let old = Simulator::builder().api_version("6.7").start().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn api_version(mut self, version: impl Into<String>) -> Self {
+        self.settings.api_version = version.into();
         self
     }
 
@@ -386,11 +422,17 @@ impl SimulatorBuilder {
     /// Starts the simulator.
     ///
     /// # Errors
-    /// [`StartError`] when the port, the directory or a certificate is not available.
+    /// [`StartError`] when the port, the directory or a certificate is not available, or a setting is
+    /// not valid.
     ///
     /// # Panics
     /// When called outside a tokio runtime.
     pub async fn start(mut self) -> Result<Simulator, StartError> {
+        if !api_version::is_valid(&self.settings.api_version) {
+            return Err(StartError::ApiVersion {
+                version: self.settings.api_version,
+            });
+        }
         let loaded = self.load()?;
         let port = self.port;
         let listen = |source| StartError::Listen { port, source };

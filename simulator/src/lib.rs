@@ -24,6 +24,7 @@
     reason = "fields of a base type are set through `Deref`, which no literal can do"
 )]
 
+mod api_version;
 mod builder;
 mod control;
 mod datastore;

@@ -71,6 +71,9 @@ struct Options {
     /// Number of virtual apps; only 0 is supported.
     #[arg(long, default_value_t = 0)]
     app: usize,
+    /// API version that the server and its hosts report, such as 7.0.3.0. Default: 8.0.3.0.
+    #[arg(long, value_name = "VERSION")]
+    api_version: Option<String>,
     /// Powers the machines on; -autostart=false leaves them off.
     #[arg(
         long,
@@ -285,6 +288,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     for number in 1..options.ds {
         builder = builder.add_datastore(options.datastore(number));
     }
+    if let Some(version) = &options.api_version {
+        builder = builder.api_version(version);
+    }
     if let Some(directory) = options.datastore {
         builder = builder.datastore_directory(directory);
     }
@@ -378,7 +384,9 @@ mod tests {
         assert_eq!((esx.listen_port(), esx.esx, esx.vm), (Ok(0), true, 3));
         assert!(!esx.autostart);
         assert_eq!((&*esx.user, &*esx.password), ("u", "p"));
-        let vcenter = options("x -dc 2 -cluster 2 -standalone-host=0 -pool 1 --port 7");
+        let line = "x -dc 2 -cluster 2 -standalone-host=0 -pool 1 --port 7 -api-version 7.0.3.0";
+        let vcenter = options(line);
+        assert_eq!(vcenter.api_version.as_deref(), Some("7.0.3.0"));
         assert_eq!((vcenter.listen_port(), vcenter.esx), (Ok(7), false));
         assert!(vcenter.topology().is_ok());
         for refused in ["x -dc 0", "x -app 1", "x -tls=false", "x -ds 0"] {

@@ -71,7 +71,7 @@ pub(super) fn build(
                 name: name.into(),
                 port: 443,
                 ssl_thumbprint: Some(thumbprint.to_owned()),
-                product: Some(Box::new(service_instance::host_about())),
+                product: Some(Box::new(service_instance::host_about(tx))),
                 ..Default::default()
             },
             quick_stats: HostListSummaryQuickStats {
@@ -109,7 +109,7 @@ pub(super) fn build(
         "config",
         &HostConfigInfo {
             host: layout.host(),
-            product: service_instance::host_about(),
+            product: service_instance::host_about(tx),
             network: Some(Box::new(HostNetworkInfo::default())),
             ..Default::default()
         },

@@ -49,7 +49,7 @@ pub(super) fn build(tx: &mut Transaction<'_>) {
 /// Returns the `AboutInfo` of the server, a vCenter or an ESXi host.
 fn about(tx: &Transaction<'_>) -> AboutInfo {
     if !tx.layout().is_vcenter {
-        return host_about();
+        return host_about(tx);
     }
     AboutInfo {
         name: "VMware vCenter Server".into(),
@@ -60,12 +60,12 @@ fn about(tx: &Transaction<'_>) -> AboutInfo {
         api_type: "VirtualCenter".into(),
         instance_uuid: Some("1f6bfe9c-4a1f-4f7c-9f0b-3f1c3d5c7a10".into()),
         license_product_name: Some("VMware VirtualCenter Server".into()),
-        ..host_about()
+        ..host_about(tx)
     }
 }
 
 /// Returns the `AboutInfo` of a host.
-pub(super) fn host_about() -> AboutInfo {
+pub(super) fn host_about(tx: &Transaction<'_>) -> AboutInfo {
     AboutInfo {
         name: "VMware ESXi".into(),
         full_name: "VMware ESXi 8.0.3 build-24022510".into(),
@@ -78,7 +78,7 @@ pub(super) fn host_about() -> AboutInfo {
         os_type: "vmnix-x86".into(),
         product_line_id: "embeddedEsx".into(),
         api_type: "HostAgent".into(),
-        api_version: "8.0.3.0".into(),
+        api_version: tx.shared().settings.api_version.clone(),
         instance_uuid: None,
         license_product_name: Some("VMware ESX Server".into()),
         license_product_version: Some("8.0".into()),

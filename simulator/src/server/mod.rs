@@ -14,7 +14,7 @@ mod upload;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::middleware;
 use axum::response::IntoResponse;
@@ -22,14 +22,9 @@ use axum::routing::{any, get, post};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
+use crate::api_version;
 use crate::shared::Shared;
 use connection::{Connections, Peer};
-
-/// The supported API versions, newest first.
-const VERSIONS: [&str; 12] = [
-    "8.0.3.0", "8.0.2.0", "8.0.1.0", "8.0.0.1", "8.0.0.0", "7.0.3.0", "7.0.2.0", "7.0.1.0",
-    "7.0.0.0", "6.7", "6.5", "6.0",
-];
 
 /// The content type of all XML responses.
 const XML: &str = "text/xml; charset=utf-8";
@@ -68,10 +63,9 @@ pub(crate) fn serve(shared: &Arc<Shared>, listener: TcpListener, acceptor: TlsAc
     );
 }
 
-async fn versions() -> impl IntoResponse {
-    let [current, prior @ ..] = VERSIONS;
-    let prior: String = prior
-        .iter()
+async fn versions(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
+    let current = &shared.settings.api_version;
+    let prior: String = api_version::prior(current)
         .map(|version| format!("<version>{version}</version>"))
         .collect();
     let body = format!(

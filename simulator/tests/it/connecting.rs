@@ -1,8 +1,9 @@
 //! Tests of the first steps of a client: versions, service content, login, properties.
 
 use crate::client::Client;
-use simulator::Simulator;
-use vim25::types::{InvalidLogin, NotAuthenticated};
+use crate::vcenter::typed;
+use simulator::{Simulator, StartError};
+use vim25::types::{AboutInfo, InvalidLogin, NotAuthenticated};
 use vim25::{Ref, mo};
 
 #[tokio::test]
@@ -15,14 +16,7 @@ async fn a_client_connects_logs_in_and_reads() {
     let mut client = Client::stranger(&simulator).await;
     assert_eq!(client.content.about.api_type, "HostAgent");
 
-    let versions = client
-        .http()
-        .get(format!("{}/vimServiceVersions.xml", simulator.url()))
-        .send()
-        .await
-        .unwrap();
-    let versions = versions.text().await.unwrap();
-    let versions = vim25::parse_service_versions(&versions, "urn:vim25").unwrap();
+    let versions = versions(&client, &simulator).await;
     assert_eq!(versions[0], "8.0.3.0");
 
     let fault = client.try_login("root", "wrong").await.unwrap_err().fault();
@@ -43,4 +37,31 @@ async fn a_client_connects_logs_in_and_reads() {
     let gone = client.call(collector.create_property_collector()).await;
     assert!(gone.unwrap_err().fault().is::<NotAuthenticated>());
     simulator.shutdown().await;
+}
+
+/// Returns the API versions that a client can choose from.
+async fn versions(client: &Client, simulator: &Simulator) -> Vec<String> {
+    let url = format!("{}/vimServiceVersions.xml", simulator.url());
+    let text = client.http().get(url).send().await.unwrap().text().await;
+    vim25::parse_service_versions(&text.unwrap(), "urn:vim25").unwrap()
+}
+
+#[tokio::test]
+async fn the_api_version_is_that_of_the_builder() {
+    let vcenter = Simulator::vcenter().api_version("6.7").start();
+    let vcenter = vcenter.await.unwrap();
+    let client = Client::login(&vcenter).await;
+    assert_eq!(client.content.about.api_version, "6.7");
+    assert_eq!(versions(&client, &vcenter).await, ["6.7", "6.5", "6.0"]);
+    let host: Ref<mo::HostSystem> = typed(&client, "DC0/host/DC0_H0/DC0_H0").await;
+    let about: AboutInfo = client.get(&host, "config.product").await;
+    assert_eq!(about.api_version, "6.7");
+    vcenter.shutdown().await;
+    for wrong in ["", "seven", "8.0.3.0.1", "99.0"] {
+        let refused = Simulator::builder().api_version(wrong).start().await;
+        let Err(StartError::ApiVersion { version }) = refused else {
+            panic!("{wrong:?} is accepted: {refused:?}");
+        };
+        assert_eq!(version, wrong);
+    }
 }
