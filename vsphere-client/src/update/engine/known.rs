@@ -11,8 +11,8 @@ use vim25::{Any, AnyRef, Fault, Packed, Packer};
 use crate::property::ObjectProperties;
 use crate::update::slot::Content;
 
-/// The objects of a selection. 10,000 machines with 30 keys of `extraConfig` occupy 4 to 6 MB
-/// instead of 40 MB.
+/// The objects of a selection. The values of a machine with 30 keys of `extraConfig` occupy less than
+/// a fifth of what they occupy in a document (see the tests).
 #[derive(Debug, Default)]
 pub(super) struct Known {
     /// `None` for an object whose properties the subscriber keeps.
