@@ -8,7 +8,7 @@ use crate::container::Containers;
 use crate::guest::{ProcessGuest, Shared};
 use crate::helper::Helper;
 use crate::limitations::Network;
-use crate::probe::{Probed, Refusals, RootMethod, probe};
+use crate::probe::{Probed, Refusals, RootMethod, SubIdsProbe, probe};
 use crate::switch::Switch;
 use crate::tree::Trees;
 use crate::work::WorkDir;
@@ -73,8 +73,9 @@ impl ProcessGuestBuilder {
     }
 
     /// Runs all processes as root of their container, even if they request another user. Root of the
-    /// container is the caller if the simulator does not run as root. Such a simulator cannot start
-    /// processes as another user; without this option, it refuses to start them.
+    /// container is the caller if the simulator does not run as root. Such a simulator requires
+    /// [subordinate ids](crate#without-root) to start processes as another user; without them and without
+    /// this option, it refuses to start them.
     pub const fn ignore_users(mut self, ignore: bool) -> Self {
         self.ignore_users = ignore;
         self
@@ -88,13 +89,18 @@ impl ProcessGuestBuilder {
     pub async fn start(self) -> Result<ProcessGuest, StartError> {
         let helper = Helper::find(self.helper.as_deref()).ok_or(StartError::NoHelper)?;
         let work = WorkDir::open(self.work_dir.as_deref()).map_err(StartError::WorkDir)?;
-        let work = Arc::new(work);
         let probed = probe(&helper, &work).await.map_err(StartError::Refused)?;
         let Probed {
             method,
             network,
             limitations,
+            sub_ids,
         } = probed;
+        let no_sub_ids = sub_ids.as_ref().and_then(SubIdsProbe::missing);
+        let work = Arc::new(match sub_ids.and_then(SubIdsProbe::found) {
+            Some(ids) => work.with_sub_ids(helper.clone(), ids),
+            None => work,
+        });
         let switch = (network == Network::Switched).then(|| Arc::new(Switch::default()));
         Ok(ProcessGuest(Arc::new(Shared {
             helper,
@@ -102,6 +108,7 @@ impl ProcessGuestBuilder {
             network,
             switch,
             limitations,
+            no_sub_ids,
             trees: Trees::new(Arc::clone(&work)),
             containers: Containers::new(Arc::clone(&work)),
             image_directory: self.image_directory,

@@ -12,6 +12,7 @@ use rustix::fs::{lgetxattr, llistxattr};
 use tar::{Builder, EntryType, Header};
 
 use crate::originals::Original;
+use crate::rights::Rights;
 
 /// The name prefix of a file that hides a file of lower layers, in the OCI image specification.
 const WHITEOUT: &str = ".wh.";
@@ -26,9 +27,9 @@ const OVERLAY: [&str; 2] = ["user.overlay.", "trusted.overlay."];
 pub(crate) struct Image<'a> {
     /// The root directory of the image.
     pub(crate) root: Original<'a>,
-    /// Whether all files of the container belong to the caller, who is root of the container. Then
-    /// what the system refused is that of the image.
-    pub(crate) is_ours: bool,
+    /// The rights with which the container's files were made. What the system refused then is that of
+    /// the image.
+    pub(crate) rights: Rights,
     /// Whether the container's files are a complete tree, in which the device nodes of the image are
     /// missing.
     pub(crate) is_complete: bool,
@@ -46,7 +47,7 @@ pub(crate) struct Image<'a> {
 pub(crate) fn write_layer<W: Write>(upper: &Path, image: &Image<'_>, out: W) -> io::Result<W> {
     let mut layer = Layer {
         tar: Builder::new(out),
-        is_ours: image.is_ours,
+        rights: image.rights,
         adds_devices: image.is_complete,
         links: HashMap::new(),
     };
@@ -65,8 +66,8 @@ const ATTRIBUTES_MAX: usize = 64 << 10;
 
 struct Layer<W: Write> {
     tar: Builder<W>,
-    /// Whether all files belong to the caller.
-    is_ours: bool,
+    /// The rights with which the files were made.
+    rights: Rights,
     /// Whether device nodes of the image are missing.
     adds_devices: bool,
     /// The first name of each file with several hard links, by device and inode.
@@ -212,8 +213,8 @@ impl<W: Write> Layer<W> {
     /// Reads the attributes of a file, and adds those of the image that the system refused.
     fn attributes(&self, file: &Changed<'_>) -> io::Result<Attributes> {
         let mut attributes = Attributes::read(file.path)?;
-        if let Some(original) = file.original.filter(|_| self.is_ours) {
-            for (name, value) in original.refused_attributes(file.data)? {
+        if let Some(original) = file.original {
+            for (name, value) in original.refused_attributes(file.data, self.rights)? {
                 let key = format!("{XATTR}{}", String::from_utf8_lossy(&name));
                 if attributes.kept.iter().all(|(other, _)| *other != key) {
                     attributes.kept.push((key, value));
@@ -233,10 +234,18 @@ impl<W: Write> Layer<W> {
     fn header(&self, kind: EntryType, file: &Changed<'_>, size: u64) -> Header {
         let data = file.data;
         let mode = data.mode() & 0o7777;
-        let ((uid, gid), mode) = match file.original {
-            _ if !self.is_ours => ((data.uid(), data.gid()), mode),
+        // A file whose owner was refused belongs to root of the container, which is another id outside.
+        let own = match self.rights {
+            Rights::Caller => (0, 0),
+            Rights::Root | Rights::SubIds { .. } => (data.uid(), data.gid()),
+        };
+        let refused = file.original.filter(|original| {
+            let owner = original.owner();
+            self.rights == Rights::Caller || (own == (0, 0) && !self.rights.can_own(owner))
+        });
+        let ((uid, gid), mode) = match refused {
             Some(original) => (original.owner(), original.mode_of(mode)),
-            None => ((0, 0), mode),
+            None => (own, mode),
         };
         let mut header = Header::new_gnu();
         header.set_entry_type(kind);

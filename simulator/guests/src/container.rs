@@ -3,16 +3,18 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tether::sys::RootDirectory;
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
-use crate::copy::copy;
+use crate::file_job::FileJob;
 use crate::probe::RootMethod;
-use crate::rights;
-use crate::work::{CONTAINERS, WorkDir, remove};
+use crate::rights::Rights;
+use crate::sub_ids::{suffix, suffix_of};
+use crate::work::{CONTAINERS, WorkDir};
 use crate::write_back;
 
 /// The changes of the container: the upper layer of an overlay, or a modified copy of the image.
@@ -42,6 +44,7 @@ pub(crate) struct Container {
     /// The path relative to the directory of the guests.
     relative: PathBuf,
     path: PathBuf,
+    work: Arc<WorkDir>,
     _held: OwnedMutexGuard<()>,
 }
 
@@ -71,6 +74,7 @@ impl Containers {
         Container {
             path: self.work.path().join(&relative),
             relative,
+            work: Arc::clone(&self.work),
             _held: lock.lock_owned().await,
         }
     }
@@ -81,7 +85,6 @@ impl Container {
     /// earlier run on top of the same tree, unless `fresh` is set.
     pub(crate) fn prepare(
         &self,
-        work: &Path,
         tree: &Path,
         method: RootMethod,
         fresh: bool,
@@ -93,7 +96,7 @@ impl Container {
             self.remove()?;
         }
         // The work directory of an earlier run is no longer used by an overlay.
-        remove(&self.path.join(WORK))?;
+        self.work.remove(&self.path.join(WORK))?;
         for name in [WORK, ROOT, STAGE] {
             fs::create_dir_all(self.path.join(name))?;
         }
@@ -102,7 +105,7 @@ impl Container {
             RootMethod::Overlay => {
                 if !upper.try_exists()? {
                     fs::create_dir(&upper)?;
-                    same_root(&work.join(tree), &upper)?;
+                    self.copy_owner(&self.work.path().join(tree), &upper)?;
                 }
                 RootDirectory::Overlay {
                     lower: tree.to_owned(),
@@ -112,7 +115,8 @@ impl Container {
             }
             RootMethod::Copy | RootMethod::Chroot => {
                 if !upper.try_exists()? {
-                    copy(&work.join(tree), &upper)?;
+                    let (from, to) = (self.work.path().join(tree), upper);
+                    self.work.run(&FileJob::Copy { from, to })?;
                 }
                 RootDirectory::Plain(self.relative.join(UPPER))
             }
@@ -129,7 +133,7 @@ impl Container {
             if !upper.try_exists()? {
                 return Ok(());
             }
-            write_back::collect(&spool, &upper, method, chain, rights::is_root())?;
+            self.collect(spool, upper, method, chain)?;
         }
         self.resume_write_back(chain)
     }
@@ -145,7 +149,7 @@ impl Container {
         // Deletes the upper directory first; if only the spool were deleted, the changes would
         // be written again.
         for name in [UPPER, SPOOL] {
-            remove(&self.path.join(name))?;
+            self.work.remove(&self.path.join(name))?;
         }
         self.remove()
     }
@@ -157,18 +161,66 @@ impl Container {
 
     /// Deletes the directory.
     pub(crate) fn remove(&self) -> io::Result<()> {
-        remove(&self.path)
+        self.work.remove(&self.path)
     }
-}
 
-/// Copies the owner and mode of the tree's root to the upper directory, which determines those of
-/// the overlay's root.
-fn same_root(tree: &Path, upper: &Path) -> io::Result<()> {
-    use std::os::unix::fs::{MetadataExt as _, chown};
-    let data = fs::metadata(tree)?;
-    match chown(upper, Some(data.uid()), Some(data.gid())) {
-        Err(error) if error.kind() != io::ErrorKind::PermissionDenied => return Err(error),
-        _ => {}
+    /// Collects the changes, with the rights with which they were made.
+    fn collect(
+        &self,
+        spool: PathBuf,
+        upper: PathBuf,
+        method: RootMethod,
+        chain: &[PathBuf],
+    ) -> io::Result<()> {
+        let made_with = fs::read_to_string(self.path.join(BASE)).unwrap_or_default();
+        let made_with = suffix_of(&made_with);
+        let job = FileJob::Collect {
+            spool,
+            upper,
+            method,
+            chain: chain.to_vec(),
+        };
+        if made_with == suffix(self.work.sub_ids()) {
+            self.work.run(&job)
+        } else if made_with.is_empty() {
+            job.run(Rights::of_this_process())
+        } else {
+            Err(io::Error::other(
+                "the changes were made with subordinate ids that are not available now",
+            ))
+        }
     }
-    fs::set_permissions(upper, data.permissions())
+
+    /// Prepares the disk to be read before a run: completes a write-back that was interrupted, and
+    /// writes back changes that were made with other subordinate ids, which a run could not use.
+    pub(crate) fn settle(
+        &self,
+        chain: &[PathBuf],
+        method: RootMethod,
+        fresh: bool,
+    ) -> io::Result<()> {
+        self.resume_write_back(chain)?;
+        let base = fs::read_to_string(self.path.join(BASE));
+        match base {
+            Ok(base) if !fresh && suffix_of(&base) != suffix(self.work.sub_ids()) => {
+                self.write_back(chain, method)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Copies the owner and mode of the tree's root to the upper directory, which determines those of
+    /// the overlay's root.
+    fn copy_owner(&self, tree: &Path, upper: &Path) -> io::Result<()> {
+        let job = FileJob::CopyOwner {
+            from: tree.to_owned(),
+            to: upper.to_owned(),
+        };
+        let owner = |path| fs::metadata(path).map(|data| (data.uid(), data.gid()));
+        if owner(tree)? == owner(upper)? {
+            // Also possible without the subordinate ids, whose process would delay the start.
+            return job.run(Rights::of_this_process());
+        }
+        self.work.run(&job)
+    }
 }

@@ -47,6 +47,8 @@ pub(crate) struct Shared {
     /// Connects the containers' network cards; `None` if they have none.
     pub(crate) switch: Option<Arc<Switch>>,
     pub(crate) limitations: Vec<String>,
+    /// Why subordinate ids are not used; `None` if they are, or if they are not necessary.
+    pub(crate) no_sub_ids: Option<String>,
     pub(crate) trees: Trees,
     pub(crate) containers: Containers,
     pub(crate) image_directory: Option<PathBuf>,

@@ -1,14 +1,19 @@
 //! Executes this program again, as the first process of a container.
 
 use std::ffi::OsStr;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tether::Supervisor;
+use tether::sys::SubIds;
 use tokio::process::{Child, Command};
+
+use crate::file_job::FileJob;
+use crate::platform::causes;
 
 /// The program name that makes [`init`] run a supervisor.
 const NAME: &str = "vsphere-simulator-guest";
@@ -31,6 +36,9 @@ pub fn init() {
         READY.store(true, Ordering::Release);
         return;
     }
+    if std::env::args_os().len() > 1 {
+        std::process::exit(i32::from(!run_job()));
+    }
     let socket = io::stdin().as_fd().try_clone_to_owned();
     let done = match socket {
         // The parent process detects a failure by the closed socket.
@@ -38,6 +46,19 @@ pub fn init() {
         Err(_) => false,
     };
     std::process::exit(i32::from(!done));
+}
+
+/// Does the work on files that the arguments describe. Returns whether it succeeded.
+fn run_job() -> bool {
+    let Some((ids, job)) = FileJob::parse(std::env::args_os().skip(1)) else {
+        return false;
+    };
+    let done = job.run_in_namespace(&ids);
+    if let Err(error) = &done {
+        // Without the text, the parent process reports the exit status.
+        drop(io::stderr().write_all(causes(error).as_bytes()));
+    }
+    done.is_ok()
 }
 
 /// The program that is executed as the first process of containers.
@@ -73,5 +94,30 @@ impl Helper {
             .kill_on_drop(true)
             .spawn()?;
         Ok((supervisor, child))
+    }
+
+    /// Does work on files in a process of its own, which has these ids. Blocks until it is done.
+    ///
+    /// # Errors
+    /// Fails when the work fails, with the reason as text.
+    pub(crate) fn run(&self, ids: &SubIds, job: &FileJob) -> io::Result<()> {
+        let ran = std::process::Command::new(&self.0)
+            .arg0(NAME)
+            .args(job.arguments(ids))
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .output()?;
+        if ran.status.success() {
+            return Ok(());
+        }
+        let text = String::from_utf8_lossy(&ran.stderr);
+        Err(io::Error::other(if text.is_empty() {
+            format!("the helper process ended: {}", ran.status)
+        } else {
+            text.into_owned()
+        }))
     }
 }

@@ -65,13 +65,21 @@
 //!
 //! # Without root
 //!
-//! A simulator that does not run as root creates containers in a user namespace with one id, that of
-//! the caller, which is root inside. Therefore:
+//! A simulator that does not run as root creates containers in a user namespace in which the caller is
+//! root. If `/etc/subuid` and `/etc/subgid` have ranges for the caller, and the programs `newuidmap`
+//! and `newgidmap` are installed, the ids of the largest range of each are the ids from 1 in the
+//! namespace, and processes run as their users. This is determined at start. Images are unpacked,
+//! changes are written back, and files of these ids are deleted by a process in such a namespace.
+//! Users and groups above the size of the ranges are refused, device nodes of images and the
+//! attributes `trusted.*` are missing in running containers, and the container's disk keeps all of
+//! them, as described below. If other ranges are found when the simulator is restarted, it no longer
+//! has access to earlier changes that were not written back.
+//!
+//! Otherwise the caller's is the only id, which is reported by [`ProcessGuest::limitations`] with what
+//! is missing. Then:
 //!
 //! - A process that requests another user is not started, with that reason. With
 //!   [`ProcessGuestBuilder::ignore_users`] it runs as root of the container.
-//! - Ranges of `/etc/subuid` are not used, even if `newuidmap` is installed: the image's files would
-//!   have to be unpacked, written back and deleted inside such a namespace, too.
 //! - The system refuses other owners, device nodes, the attributes `security.*` and `trusted.*`, and
 //!   set-id bits of other owners. They are missing in a running container and in its
 //!   [archives](tether::sys::Archive). The container's disk keeps them: when its changes are written
@@ -88,6 +96,7 @@ mod command;
 mod container;
 mod copy;
 mod dial;
+mod file_job;
 mod guest;
 mod helper;
 mod limitations;
@@ -96,6 +105,7 @@ mod originals;
 mod platform;
 mod probe;
 mod rights;
+mod sub_ids;
 mod switch;
 mod tree;
 mod work;

@@ -2,6 +2,8 @@
 
 use tether::guestinfo::vic::ExecutorConfig;
 
+use crate::probe::SubIdsProbe;
+
 /// How the containers on this host are connected, as determined at start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Network {
@@ -22,7 +24,7 @@ const LOOPBACK: &str = "containers have no network cards: they reach neither eac
 /// The network of a container that is isolated only by `chroot`.
 const SHARED: &str = "containers use the network of this host: they do not have their own \
                       addresses, and published ports are not relayed";
-/// The users of containers if the simulator does not run as root.
+/// The users of containers if the simulator does not run as root and has no subordinate ids.
 const USERS: &str = "the simulator does not run as root: processes cannot run as another user than \
                      root of the container, which is the caller outside of it, and files have no \
                      other owners in a running container";
@@ -37,9 +39,26 @@ impl Network {
     }
 }
 
-/// Returns what all containers lack; `notes` are what the probe found.
-pub(crate) fn of_all(network: &Network, is_root: bool, notes: Vec<String>) -> Vec<String> {
-    let users = (!is_root).then(|| USERS.to_owned());
+/// Returns what the containers of a simulator that does not run as root lack.
+fn users(sub_ids: &SubIdsProbe) -> String {
+    match sub_ids {
+        SubIdsProbe::Missing(reason) => format!("{USERS} ({reason})"),
+        SubIdsProbe::Found(ids) => format!(
+            "the simulator does not run as root: containers have no users above {}, no groups above \
+             {}, and no device nodes of their images",
+            ids.uids.count, ids.gids.count
+        ),
+    }
+}
+
+/// Returns what all containers lack; `notes` are what the probe found. `sub_ids` is `None` if the
+/// simulator runs as root.
+pub(crate) fn of_all(
+    network: &Network,
+    sub_ids: Option<&SubIdsProbe>,
+    notes: Vec<String>,
+) -> Vec<String> {
+    let users = sub_ids.map(users);
     let own = std::iter::once(network.sentence()).chain(users);
     own.chain(notes).collect()
 }
@@ -58,6 +77,8 @@ pub(crate) fn of_networks(network: &Network, config: &ExecutorConfig) -> Vec<Str
 
 #[cfg(test)]
 mod tests {
+    use tether::sys::{IdRange, SubIds};
+
     use super::*;
 
     fn loopback() -> Network {
@@ -87,9 +108,15 @@ mod tests {
     #[test]
     fn users_are_missing_only_without_root() {
         let notes = || vec!["/proc is empty".to_owned()];
-        let root = of_all(&Network::Switched, true, notes());
+        let root = of_all(&Network::Switched, None, notes());
         assert_eq!(root, [SWITCHED, "/proc is empty"]);
-        let other = of_all(&Network::Switched, false, notes());
-        assert_eq!(other, [SWITCHED, USERS, "/proc is empty"]);
+        let missing = SubIdsProbe::Missing("no newuidmap".to_owned());
+        let one = of_all(&Network::Switched, Some(&missing), notes());
+        let users = format!("{USERS} (no newuidmap)");
+        assert_eq!(one, [SWITCHED, &users, "/proc is empty"]);
+        let range = |count| IdRange { first: 1, count };
+        let found = SubIdsProbe::Found(SubIds::new("/u", "/g", range(7), range(8)));
+        let several = of_all(&Network::Switched, Some(&found), notes());
+        assert!(several[1].contains("no users above 7, no groups above 8"));
     }
 }

@@ -1,6 +1,6 @@
 //! What the image says about a container's files, where the system refused it.
 //!
-//! A simulator that does not run as root cannot create files of other owners, device nodes and some
+//! A simulator that does not run as root and has no subordinate ids cannot create files of other owners, device nodes and some
 //! extended attributes, and does not get set-id bits of other owners. They are missing in the tree
 //! of the image, and so in the container. The container's disk still has them: it serves as the
 //! table of what was refused. When the container's changes are written back, they are taken from it:
@@ -11,6 +11,9 @@
 //! | changed, or replaced by one of the same kind | those of the image | those of the image, unless the container has set another mode |
 //! | new, or of another kind | root, no attributes | its own |
 //!
+//! With subordinate ids, this applies to files whose owners are not among them, to device nodes, and to
+//! attributes other than capabilities.
+//!
 //! A file's capabilities are dropped when its content changes, as the kernel does.
 
 use std::io;
@@ -18,6 +21,8 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 
 use disk_image::ext4::{FileKind, Inode, Reader};
 use disk_image::vmdk::Disk;
+
+use crate::rights::Rights;
 
 /// The prefixes of the extended attributes that only root may set.
 const REFUSED: [&[u8]; 2] = [b"security.", b"trusted."];
@@ -134,12 +139,18 @@ impl<'a> Original<'a> {
         }
     }
 
-    /// Returns the extended attributes that a file of the container cannot have. `data` are those of
-    /// the file.
+    /// Returns the extended attributes that a file of the container cannot have, because it was made
+    /// with `rights`. `data` are those of the file.
     pub(crate) fn refused_attributes(
         &self,
         data: &std::fs::Metadata,
+        rights: Rights,
     ) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        if rights == Rights::Root {
+            return Ok(Vec::new());
+        }
+        // Root of a namespace with subordinate ids may set capabilities.
+        let refuses_capabilities = rights == Rights::Caller;
         let time = self.inode.modified();
         let is_unchanged = data.is_dir()
             || (data.len() == self.inode.size()
@@ -148,7 +159,7 @@ impl<'a> Original<'a> {
         let attributes = self.reader.xattrs(&self.inode).map_err(io::Error::other)?;
         let refused = attributes.into_iter().filter(|(name, _)| {
             REFUSED.iter().any(|prefix| name.starts_with(prefix))
-                && (is_unchanged || **name != *CAPABILITIES)
+                && (**name != *CAPABILITIES || (is_unchanged && refuses_capabilities))
         });
         Ok(refused
             .map(|(name, value)| (name.into_vec(), value.into_vec()))

@@ -94,8 +94,10 @@ impl MachinePlatform {
         };
         let container = self.shared.containers.lock(own).await;
         let chain = disk.chain.clone();
+        let method = self.shared.method;
         let container = tokio::task::spawn_blocking(move || {
-            container.resume_write_back(&chain).map(|()| container)
+            container.settle(&chain, method, fresh)?;
+            Ok(container)
         });
         let container = container
             .await
@@ -113,9 +115,9 @@ impl MachinePlatform {
         cards: Option<&[PlannedCard]>,
     ) -> Result<(Supervisor, Created), PlatformError> {
         let (tree, container, fresh) = self.image().await?;
-        let (work, method) = (Arc::clone(&self.shared.work), self.shared.method);
+        let method = self.shared.method;
         let prepared = tokio::task::spawn_blocking(move || {
-            let root = container.prepare(work.path(), &tree, method, fresh);
+            let root = container.prepare(&tree, method, fresh);
             root.map(|root| (root, container))
         });
         let failed = |error: io::Error| {
@@ -142,6 +144,7 @@ impl MachinePlatform {
             None => setup.addresses = addresses(config).collect(),
         }
         setup.files = container_files(config);
+        setup.sub_ids = self.shared.work.sub_ids().cloned();
 
         let (supervisor, mut child) = self.shared.helper.start().map_err(|error| {
             PlatformError::new(format!(
@@ -206,11 +209,13 @@ impl Platform for MachinePlatform {
             launch.user.clear();
             launch.group.clear();
         }
-        self.running()?
-            .supervisor
-            .launch(launch)
-            .await
-            .map_err(refused)
+        let launched = self.running()?.supervisor.launch(launch).await;
+        launched.map_err(|error| match (error, &self.shared.no_sub_ids) {
+            (SupervisorError::Refused(reason), Some(missing)) if is_about_user(&reason) => {
+                PlatformError::new(format!("{reason} ({missing})"))
+            }
+            (error, _) => refused(error),
+        })
     }
 
     async fn signal(&self, pid: i32, signal: i32) -> Result<(), PlatformError> {
@@ -239,7 +244,7 @@ impl Platform for MachinePlatform {
 }
 
 /// Formats an error and its causes in one line, because a [`PlatformError`] is reported as text.
-fn causes(error: &dyn std::error::Error) -> String {
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -254,6 +259,11 @@ fn refused(error: SupervisorError) -> PlatformError {
         SupervisorError::Refused(reason) => PlatformError::new(reason),
         error => PlatformError::new(causes(&error)).caused_by(error),
     }
+}
+
+/// Returns whether a process was not started because the system refused its user.
+fn is_about_user(reason: &str) -> bool {
+    reason.starts_with("run as user ")
 }
 
 /// Returns the addresses of a container by card.

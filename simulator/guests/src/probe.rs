@@ -4,12 +4,13 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 
-use tether::sys::{CardSetup, ContainerSetup, Isolation, Launch, RootDirectory};
+use tether::sys::{CardSetup, ContainerSetup, Isolation, Launch, RootDirectory, SubIds};
 use tether::{Created, Supervisor, SupervisorError};
 
 use crate::helper::Helper;
 use crate::limitations::{Network, of_all};
 use crate::rights;
+use crate::sub_ids;
 use crate::work::{WorkDir, remove};
 
 /// How the root file systems of containers are created.
@@ -45,6 +46,33 @@ pub(crate) struct Probed {
     pub(crate) network: Network,
     /// What containers lack.
     pub(crate) limitations: Vec<String>,
+    /// The subordinate ids; `None` if the simulator runs as root, which does not need them.
+    pub(crate) sub_ids: Option<SubIdsProbe>,
+}
+
+/// Whether containers have other users than root, if the simulator does not run as root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum SubIdsProbe {
+    /// They have those of these ids.
+    Found(SubIds),
+    /// They have not, for this reason.
+    Missing(String),
+}
+
+impl SubIdsProbe {
+    pub(crate) fn found(self) -> Option<SubIds> {
+        match self {
+            Self::Found(ids) => Some(ids),
+            Self::Missing(_) => None,
+        }
+    }
+
+    pub(crate) fn missing(&self) -> Option<String> {
+        match self {
+            Self::Found(_) => None,
+            Self::Missing(reason) => Some(reason.clone()),
+        }
+    }
 }
 
 /// Finds the first method that works, by creating empty containers.
@@ -52,14 +80,17 @@ pub(crate) async fn probe(helper: &Helper, work: &WorkDir) -> Result<Probed, Ref
     let mut refusals = Vec::new();
     for method in [RootMethod::Overlay, RootMethod::Copy, RootMethod::Chroot] {
         let directory = work.path().join("probe");
-        let tried = attempt(helper, &directory, method).await;
-        if let Err(error) = remove(&directory) {
-            tracing::debug!(%error, "the files of a probe were not deleted");
-        }
-        match tried {
-            Ok(created) => {
+        match attempt(helper, &directory, method, None).await {
+            Ok(mut created) => {
+                let sub_ids = if rights::is_root() {
+                    None
+                } else {
+                    let (probe, other) = sub_ids(helper, &directory, method).await;
+                    created = other.unwrap_or(created);
+                    Some(probe)
+                };
                 let (network, notes) = network(method, created);
-                let limitations = of_all(&network, rights::is_root(), notes);
+                let limitations = of_all(&network, sub_ids.as_ref(), notes);
                 for limitation in &limitations {
                     tracing::info!(limitation, "a limitation of containers on this host");
                 }
@@ -68,6 +99,7 @@ pub(crate) async fn probe(helper: &Helper, work: &WorkDir) -> Result<Probed, Ref
                     method,
                     network,
                     limitations,
+                    sub_ids,
                 });
             }
             Err(reason) => refusals.push((method, reason)),
@@ -93,7 +125,42 @@ fn network(method: RootMethod, created: Created) -> (Network, Vec<String>) {
     (network, others)
 }
 
-async fn attempt(helper: &Helper, directory: &Path, method: RootMethod) -> Result<Created, String> {
+/// Finds the caller's subordinate ids and creates a container with them, which is returned, too.
+async fn sub_ids(
+    helper: &Helper,
+    directory: &Path,
+    method: RootMethod,
+) -> (SubIdsProbe, Option<Created>) {
+    let ids = match sub_ids::find() {
+        Ok(ids) => ids,
+        Err(reason) => return (SubIdsProbe::Missing(reason), None),
+    };
+    match attempt(helper, directory, method, Some(&ids)).await {
+        Ok(created) => (SubIdsProbe::Found(ids), Some(created)),
+        Err(reason) => (SubIdsProbe::Missing(reason), None),
+    }
+}
+
+/// Creates a container with empty directories, and deletes them.
+async fn attempt(
+    helper: &Helper,
+    directory: &Path,
+    method: RootMethod,
+    sub_ids: Option<&SubIds>,
+) -> Result<Created, String> {
+    let tried = create(helper, directory, method, sub_ids).await;
+    if let Err(error) = remove(directory) {
+        tracing::debug!(%error, "the files of a probe were not deleted");
+    }
+    tried
+}
+
+async fn create(
+    helper: &Helper,
+    directory: &Path,
+    method: RootMethod,
+    sub_ids: Option<&SubIds>,
+) -> Result<Created, String> {
     for name in ["lower", "upper", "work", "root", "stage"] {
         fs::create_dir_all(directory.join(name)).map_err(|error| error.to_string())?;
     }
@@ -107,25 +174,34 @@ async fn attempt(helper: &Helper, directory: &Path, method: RootMethod) -> Resul
     };
     let mut setup = ContainerSetup::new(directory, root, "root", "stage");
     setup.hostname = "probe".to_owned();
+    setup.sub_ids = sub_ids.cloned();
     if method == RootMethod::Chroot {
         setup.isolation = Isolation::Chroot;
     } else {
         setup.cards.push(CardSetup::new(PROBE_MAC));
     }
     let (supervisor, mut child) = helper.start().map_err(|error| error.to_string())?;
-    let tried = run(&supervisor, setup).await;
+    // Another user, if there are any.
+    let user = if sub_ids.is_some() { "1" } else { "" };
+    let tried = run(&supervisor, setup, user).await;
     drop(supervisor);
     drop(child.wait().await);
     tried
 }
 
-async fn run(supervisor: &Supervisor, setup: ContainerSetup) -> Result<Created, String> {
+async fn run(
+    supervisor: &Supervisor,
+    setup: ContainerSetup,
+    user: &str,
+) -> Result<Created, String> {
     let created = supervisor
         .set_up(setup)
         .await
         .map_err(|error| error.to_string())?;
     // The program does not exist, which is detected inside the container.
-    match supervisor.launch(Launch::new("/probe", [])).await {
+    let mut launch = Launch::new("/probe", []);
+    user.clone_into(&mut launch.user);
+    match supervisor.launch(launch).await {
         Err(SupervisorError::Refused(reason)) if reason.contains("no such file") => Ok(created),
         Err(error) => Err(error.to_string()),
         Ok(_) => Err("a program that does not exist was started".to_owned()),

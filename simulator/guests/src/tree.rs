@@ -14,8 +14,10 @@ use disk_image::vmdk::Disk;
 use disk_image::{BlockRead as _, Monitor, UnpackOptions};
 use tokio::sync::OnceCell;
 
-use crate::rights;
-use crate::work::{TREES, WorkDir, name_of, remove};
+use crate::file_job::FileJob;
+use crate::rights::Rights;
+use crate::sub_ids::suffix;
+use crate::work::{TREES, WorkDir, name_of};
 
 /// The unpacked trees, by the identity of their disks.
 #[derive(Debug)]
@@ -36,10 +38,11 @@ impl Trees {
     /// guests. Unpacks it the first time; concurrent callers wait for the same result.
     pub(crate) async fn get(&self, chain: &[PathBuf]) -> io::Result<PathBuf> {
         let chain = chain.to_vec();
+        let suffix = suffix(self.work.sub_ids());
         let look = move || -> io::Result<(Vec<PathBuf>, String)> {
             let chain = without_unwritten_child(chain)?;
             let name = identity(&chain)?;
-            Ok((chain, name))
+            Ok((chain, name + &suffix))
         };
         let (chain, name) = tokio::task::spawn_blocking(look).await??;
         let once = {
@@ -48,8 +51,9 @@ impl Trees {
         };
         let tree = Path::new(TREES).join(name);
         let to = self.work.path().join(&tree);
+        let work = Arc::clone(&self.work);
         once.get_or_try_init(|| async move {
-            tokio::task::spawn_blocking(move || unpack_to(&chain, &to)).await?
+            tokio::task::spawn_blocking(move || unpack_to(&work, chain, &to)).await?
         })
         .await?;
         Ok(tree)
@@ -103,32 +107,38 @@ fn identity(chain: &[PathBuf]) -> io::Result<String> {
 
 /// Unpacks next to the destination and renames the result, so that the destination is always
 /// complete.
-fn unpack_to(chain: &[PathBuf], to: &Path) -> io::Result<()> {
+fn unpack_to(work: &WorkDir, chain: Vec<PathBuf>, to: &Path) -> io::Result<()> {
     if to.try_exists()? {
         return Ok(());
     }
     let part = to.with_extension("part");
-    remove(&part)?;
+    work.remove(&part)?;
     fs::create_dir(&part)?;
-    let done = unpack(chain, &part).and_then(|()| fs::rename(&part, to));
+    let job = FileJob::Unpack {
+        to: part.clone(),
+        chain,
+    };
+    let done = work.run(&job).and_then(|()| fs::rename(&part, to));
     if done.is_err()
-        && let Err(error) = remove(&part)
+        && let Err(error) = work.remove(&part)
     {
         tracing::warn!(%error, path = %part.display(), "an incomplete tree was not deleted");
     }
     done
 }
 
-fn unpack(chain: &[PathBuf], to: &Path) -> io::Result<()> {
+/// Unpacks the disk with these files into a directory.
+pub(crate) fn unpack(chain: &[PathBuf], to: &Path, rights: Rights) -> io::Result<()> {
     let Some(first) = chain.first() else {
         return Err(io::Error::from(io::ErrorKind::NotFound));
     };
     let begun = Instant::now();
     let disk = Disk::open(first).map_err(io::Error::other)?;
     let reader = Reader::open(disk).map_err(io::Error::other)?;
-    let root = rights::is_root();
-    // Extended attributes that the system refuses are ignored.
-    let options = UnpackOptions::new().owners(root).devices(root);
+    // What the system refuses nevertheless is ignored.
+    let options = UnpackOptions::new()
+        .owners(rights != Rights::Caller)
+        .devices(rights == Rights::Root);
     let unpacked = reader
         .unpack(to, &options, &Monitor::new())
         .map_err(io::Error::other)?;

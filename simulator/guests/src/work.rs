@@ -9,6 +9,11 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
+use tether::sys::SubIds;
+
+use crate::file_job::FileJob;
+use crate::helper::Helper;
+use crate::rights::Rights;
 
 /// The directory of the guests' files. `trees/<name>` are the unpacked trees of base disks, which
 /// are read-only and shared; each `containers/<name>` belongs to one disk.
@@ -17,6 +22,8 @@ pub(crate) struct WorkDir {
     path: PathBuf,
     /// The directory if it is temporary: it is deleted with the guest.
     temporary: Option<TempDir>,
+    /// The subordinate ids that files may belong to, and the program that accesses them.
+    sub_ids: Option<(Helper, SubIds)>,
 }
 
 /// The directory of the trees.
@@ -42,7 +49,44 @@ impl WorkDir {
         for name in [TREES, CONTAINERS] {
             fs::create_dir_all(path.join(name))?;
         }
-        Ok(Self { path, temporary })
+        Ok(Self {
+            path,
+            temporary,
+            sub_ids: None,
+        })
+    }
+
+    /// Allows files to belong to these ids; the helper accesses them.
+    pub(crate) fn with_sub_ids(mut self, helper: Helper, ids: SubIds) -> Self {
+        self.sub_ids = Some((helper, ids));
+        self
+    }
+
+    /// Returns the subordinate ids that files may belong to.
+    pub(crate) fn sub_ids(&self) -> Option<&SubIds> {
+        self.sub_ids.as_ref().map(|(_, ids)| ids)
+    }
+
+    /// Does work on files: with the subordinate ids, if there are any.
+    pub(crate) fn run(&self, job: &FileJob) -> io::Result<()> {
+        match &self.sub_ids {
+            Some((helper, ids)) => helper.run(ids, job),
+            None => job.run(Rights::of_this_process()),
+        }
+    }
+
+    /// Deletes a directory and its content. Succeeds if it does not exist.
+    pub(crate) fn remove(&self, path: &Path) -> io::Result<()> {
+        match (remove(path), &self.sub_ids) {
+            // The rest belongs to subordinate ids. Most directories do not, so no process is started for
+            // them.
+            (Err(error), Some((helper, ids)))
+                if error.kind() == io::ErrorKind::PermissionDenied =>
+            {
+                helper.run(ids, &FileJob::Remove(path.to_owned()))
+            }
+            (done, _) => done,
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -59,7 +103,7 @@ impl Drop for WorkDir {
     fn drop(&mut self) {
         if let Some(directory) = self.temporary.take() {
             let path = directory.keep();
-            if let Err(error) = remove(&path) {
+            if let Err(error) = self.remove(&path) {
                 tracing::warn!(%error, path = %path.display(), "the files of guests were not deleted");
             }
         }

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::changes::{Image, write_layer};
 use crate::originals::Original;
 use crate::probe::RootMethod;
+use crate::rights::Rights;
 use crate::work::remove;
 
 /// The previous content of the disk, as a tar archive.
@@ -24,8 +25,9 @@ const CHANGES: &str = "changes.tar";
 const IDENTITY: &str = "file-system";
 
 /// Collects the parts of a disk's new content in the directory `spool`. Nothing is written to the
-/// disk. The directory exists only if it is complete. Unless `is_root`, the owners, devices and
-/// attributes that the system refused are those of the disk's [originals](crate::originals).
+/// disk. The directory exists only if it is complete. `rights` are those with which the changes were
+/// made: the owners, devices and attributes that the system refused are those of the disk's
+/// [originals](crate::originals).
 ///
 /// # Errors
 /// Fails when the disk or the directory `upper` cannot be read, or there is no space left.
@@ -34,7 +36,7 @@ pub(crate) fn collect(
     upper: &Path,
     method: RootMethod,
     chain: &[PathBuf],
-    is_root: bool,
+    rights: Rights,
 ) -> io::Result<()> {
     let disk = chain.first().ok_or(io::ErrorKind::NotFound)?;
     let part = spool.with_extension("part");
@@ -64,7 +66,7 @@ pub(crate) fn collect(
     let changes = new_file(&part.join(CHANGES))?;
     let image = Image {
         root: Original::root(&reader)?,
-        is_ours: !is_root,
+        rights,
         is_complete: method != RootMethod::Overlay,
     };
     write_layer(upper, &image, changes)?.sync_all()?;
@@ -268,7 +270,7 @@ mod tests {
         } = Fixture::new();
         let (spool, changes) = (directory.join("spool"), directory.join("upper"));
         upper(&changes);
-        collect(&spool, &changes, RootMethod::Overlay, &chain, true).unwrap();
+        collect(&spool, &changes, RootMethod::Overlay, &chain, Rights::Root).unwrap();
         // The interrupted write has overwritten the superblock and the groups' descriptors.
         let mut half = SparseDisk::open(&chain[0]).unwrap();
         half.write_at(0, &[0xA5; 1 << 20]).unwrap();

@@ -23,6 +23,7 @@ use crate::netlink::{LOOPBACK, Netlink};
 use crate::rootfs::{self, Files};
 use crate::setup::{ContainerSetup, Isolation, RootDirectory};
 use crate::socket::{receive_request, send_event};
+use crate::sub_ids::USER_NAMESPACE;
 use crate::supervisor::{Reach, supervise};
 use crate::tap::{self, Taps};
 
@@ -154,11 +155,10 @@ fn enter_namespaces(
 ) -> Result<(), SysError> {
     let identity = Identity::new()?;
     let root = identity.uid.is_root();
-    if !root {
-        unshare(CloneFlags::CLONE_NEWUSER).step(
-            "make a user namespace; this requires root, or sysctl kernel.unprivileged_userns_clone=1 \
-             and a user.max_user_namespaces above 0",
-        )?;
+    if let Some(ids) = setup.sub_ids.as_ref().filter(|_| !root) {
+        ids.enter(alone)?;
+    } else if !root {
+        unshare(CloneFlags::CLONE_NEWUSER).step(USER_NAMESPACE)?;
         // Without privileges, only the caller's own id can be mapped, as root.
         write("/proc/self/setgroups", "deny")?;
         write("/proc/self/uid_map", &format!("0 {} 1", identity.uid))?;
@@ -201,7 +201,8 @@ fn map_ids(child: Pid, identity: &Identity, asked: OwnedFd, answer: OwnedFd) {
     drop(File::from(answer).write_all(&[mapped.is_ok().into()]));
 }
 
-fn wait_for(child: Pid) {
+/// Waits for the end of a child.
+pub(crate) fn wait_for(child: Pid) {
     loop {
         match waitpid(child, None) {
             Err(Errno::EINTR) | Ok(WaitStatus::StillAlive) => {}

@@ -240,8 +240,8 @@ impl Launch {
         let wanted = (account.uid, account.gid);
         let failed = |error: Errno| {
             format!(
-                "run as user {}, group {}: {}; this requires a simulator that runs as root, or its \
-                 option to run all processes as the caller",
+                "run as user {}, group {}: {}; this requires a simulator that runs as root or has \
+                 sub-ids for them, or its option to run all processes as the caller",
                 account.uid,
                 account.gid,
                 reason(&error.into())

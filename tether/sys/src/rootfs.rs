@@ -1,6 +1,7 @@
 //! Creates the file systems of a container.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::fd::AsFd;
@@ -47,6 +48,8 @@ const MASKED: [&str; 7] = [
 const DEV: &str = "dev";
 const FILES: &str = "files";
 const BINDS: &str = "binds";
+/// The group "tty".
+const TTY: u32 = 5;
 
 const NONE: Option<&str> = None;
 /// The mount flags of file systems without programs.
@@ -221,9 +224,10 @@ fn prepare(
     let pts = dev.join("pts");
     fs::create_dir(&pts).step("make a directory")?;
     let mut options = "newinstance,ptmxmode=0666,mode=0620".to_owned();
-    if !in_user_namespace {
-        // The group "tty", which does not exist in a namespace with one id.
-        options.push_str(",gid=5");
+    let sub_ids = setup.sub_ids.as_ref();
+    if !in_user_namespace || sub_ids.is_some_and(|ids| ids.gids.count >= TTY) {
+        // The group does not exist in a namespace with one id.
+        let _ = write!(options, ",gid={TTY}");
     }
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
     let devpts = Some("devpts");

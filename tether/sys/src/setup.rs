@@ -2,9 +2,10 @@
 
 use std::ffi::OsStr;
 use std::net::IpAddr;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::sub_ids::SubIds;
 use crate::tap::CardSetup;
 use crate::wire::{Reader, Writer};
 
@@ -90,11 +91,14 @@ pub struct ContainerSetup {
     pub cards: Vec<CardSetup>,
     /// The directories of the host that are visible in it.
     pub binds: Vec<Bind>,
+    /// The subordinate ids that exist in the container's user namespace, in addition to root. Without
+    /// them, and if the caller is not root, only root exists. Ignored for a caller that is root.
+    pub sub_ids: Option<SubIds>,
 }
 
 impl ContainerSetup {
-    /// Creates a specification with this root, without names, addresses, cards, and
-    /// directories of the host.
+    /// Creates a specification with this root, without names, addresses, cards,
+    /// directories of the host and subordinate ids.
     #[must_use]
     pub fn new(
         base: impl Into<PathBuf>,
@@ -114,28 +118,29 @@ impl ContainerSetup {
             addresses: Vec::new(),
             cards: Vec::new(),
             binds: Vec::new(),
+            sub_ids: None,
         }
     }
 
     pub(crate) fn encode(&self, to: &mut Writer) {
-        path(to, &self.base);
+        to.path(&self.base);
         match &self.root {
             RootDirectory::Overlay { lower, upper, work } => {
                 to.u8(0);
                 for part in [lower, upper, work] {
-                    path(to, part);
+                    to.path(part);
                 }
             }
             RootDirectory::Plain(root) => {
                 to.u8(1);
-                path(to, root);
+                to.path(root);
             }
             RootDirectory::Disk { label } => {
                 to.u8(2).text(label);
             }
         }
-        path(to, &self.mount_point);
-        path(to, &self.stage);
+        to.path(&self.mount_point);
+        to.path(&self.stage);
         to.u8(match self.isolation {
             Isolation::Namespaces => 0,
             Isolation::Chroot => 1,
@@ -150,28 +155,32 @@ impl ContainerSetup {
         });
         to.list(&self.cards, |to, card| card.encode(to));
         to.list(&self.binds, |to, bind| {
-            path(to, &bind.source);
+            to.path(&bind.source);
             to.text(&bind.target).bool(bind.read_only);
         });
+        to.bool(self.sub_ids.is_some());
+        if let Some(ids) = &self.sub_ids {
+            ids.encode(to);
+        }
     }
 
     pub(crate) fn decode(from: &mut Reader<'_>) -> Option<Self> {
         Some(Self {
-            base: take_path(from)?,
+            base: from.path()?,
             root: match from.u8()? {
                 0 => RootDirectory::Overlay {
-                    lower: take_path(from)?,
-                    upper: take_path(from)?,
-                    work: take_path(from)?,
+                    lower: from.path()?,
+                    upper: from.path()?,
+                    work: from.path()?,
                 },
-                1 => RootDirectory::Plain(take_path(from)?),
+                1 => RootDirectory::Plain(from.path()?),
                 2 => RootDirectory::Disk {
                     label: from.text()?,
                 },
                 _ => return None,
             },
-            mount_point: take_path(from)?,
-            stage: take_path(from)?,
+            mount_point: from.path()?,
+            stage: from.path()?,
             isolation: match from.u8()? {
                 0 => Isolation::Namespaces,
                 1 => Isolation::Chroot,
@@ -185,22 +194,17 @@ impl ContainerSetup {
             cards: from.list(CardSetup::decode)?,
             binds: from.list(|from| {
                 Some(Bind {
-                    source: take_path(from)?,
+                    source: from.path()?,
                     target: from.text()?,
                     read_only: from.bool()?,
                 })
             })?,
+            sub_ids: match from.bool()? {
+                true => Some(SubIds::decode(from)?),
+                false => None,
+            },
         })
     }
-}
-
-fn path(to: &mut Writer, path: &Path) {
-    to.bytes(path.as_os_str().as_bytes());
-}
-
-fn take_path(from: &mut Reader<'_>) -> Option<PathBuf> {
-    from.bytes()
-        .map(|bytes| PathBuf::from(std::ffi::OsString::from_vec(bytes)))
 }
 
 /// Returns whether a path can be part of the mount options of an overlay.

@@ -3,7 +3,10 @@
 //! Both ends are the same executable, so messages have no version. The decoder validates
 //! every length, because a process in the container might have obtained the socket.
 
+use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
 
 /// The maximum size of a message in bytes. It fits in the kernel's default socket buffer.
 pub(crate) const MAX_MESSAGE: usize = 160 << 10;
@@ -45,6 +48,10 @@ impl Writer {
 
     pub(crate) fn text(&mut self, value: &str) -> &mut Self {
         self.bytes(value.as_bytes())
+    }
+
+    pub(crate) fn path(&mut self, value: &Path) -> &mut Self {
+        self.bytes(value.as_os_str().as_bytes())
     }
 
     pub(crate) fn list<T>(
@@ -101,6 +108,10 @@ impl Reader<'_> {
 
     pub(crate) fn text(&mut self) -> Option<String> {
         String::from_utf8(self.bytes()?).ok()
+    }
+
+    pub(crate) fn path(&mut self) -> Option<PathBuf> {
+        Some(PathBuf::from(OsString::from_vec(self.bytes()?)))
     }
 
     pub(crate) fn list<T>(

@@ -114,7 +114,7 @@ impl Fixture {
     /// Prepares a run, and returns the upper directory.
     fn prepare(&self, method: RootMethod) -> PathBuf {
         let work = self.work.path();
-        let made = self.container.prepare(work, &self.tree, method, false);
+        let made = self.container.prepare(&self.tree, method, false);
         made.unwrap();
         let name = WorkDir::container_name(&self.chain[0]);
         work.join("containers").join(name).join("upper")

@@ -39,7 +39,11 @@ fn image() -> TempDir {
     };
     let machine = Machine::here().expect("programs for this processor");
     let hello = guest_programs::prints(machine, "Hello from a container\n", 0);
-    program("hello", hello.expect("a short text"));
+    let hello = hello.expect("a short text");
+    program("root-only", hello.clone());
+    let mode = fs::Permissions::from_mode(0o700);
+    fs::set_permissions(image.path().join("root-only"), mode).expect("a mode");
+    program("hello", hello);
     program("exit", x86_64::exits_with_argument());
     program("run", x86_64::waits());
     program("echo", x86_64::echoes());

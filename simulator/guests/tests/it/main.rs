@@ -13,4 +13,6 @@ mod machine;
 #[cfg(target_arch = "x86_64")]
 mod network;
 #[cfg(target_arch = "x86_64")]
+mod sub_ids;
+#[cfg(target_arch = "x86_64")]
 mod unprivileged;

@@ -61,9 +61,12 @@ async fn a_user_is_refused_or_ignored() {
     let ErrorKind::GuestFailed { reason } = error.kind() else {
         panic!("{error:?}");
     };
-    let expected = "requires a simulator that runs as root, or its option to run all processes as \
-                    the caller";
+    let expected = "requires a simulator that runs as root or has sub-ids for them, or its option to \
+                    run all processes as the caller (";
     assert!(reason.contains(expected), "{reason}");
+    // What is missing is named.
+    let missing = ["newuidmap", "newgidmap", "/etc/subuid", "/etc/subgid"];
+    assert!(missing.iter().any(|name| reason.contains(name)), "{reason}");
     endpoint.simulator.shutdown().await;
 
     let endpoint = Endpoint::start_with(Dialect::Vic1, true).await;
