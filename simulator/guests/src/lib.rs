@@ -81,8 +81,10 @@
 //! - A process that requests another user is not started, with that reason. With
 //!   [`ProcessGuestBuilder::ignore_users`] it runs as root of the container.
 //! - The system refuses other owners, device nodes, the attributes `security.*` and `trusted.*`, and
-//!   set-id bits of other owners. They are missing in a running container and in its
-//!   [archives](tether::sys::Archive). The container's disk keeps them: when its changes are written
+//!   set-id bits of other owners. They are missing in a running container. Its
+//!   [archives](tether::sys::Archive) show the owners and set-id bits of the image where a file of the
+//!   same kind is at the same path and the container has not set another mode; device nodes and
+//!   attributes are missing. The container's disk keeps all of them: when its changes are written
 //!   back, unchanged and changed files have the owners of the image, device nodes are those of the
 //!   image, and new files belong to root. Set-id bits are kept unless the container has set another
 //!   mode, and capabilities unless the content has changed.

@@ -20,6 +20,7 @@ use crate::container::Container;
 use crate::guest::Shared;
 use crate::limitations::of_networks;
 use crate::probe::RootMethod;
+use crate::tree::owners_of;
 
 /// A machine whose processes run on this host.
 #[derive(Debug)]
@@ -116,6 +117,7 @@ impl MachinePlatform {
     ) -> Result<(Supervisor, Created), PlatformError> {
         let (tree, container, fresh) = self.image().await?;
         let method = self.shared.method;
+        let owners = owners_of(&tree);
         let prepared = tokio::task::spawn_blocking(move || {
             let root = container.prepare(&tree, method, fresh);
             root.map(|root| (root, container))
@@ -144,6 +146,10 @@ impl MachinePlatform {
             None => setup.addresses = addresses(config).collect(),
         }
         setup.files = container_files(config);
+        // The table of an image's tree; the user's own directory has none.
+        if owners.is_relative() && self.shared.work.path().join(&owners).exists() {
+            setup.owners = Some(owners);
+        }
         setup.sub_ids = self.shared.work.sub_ids().cloned();
 
         let (supervisor, mut child) = self.shared.helper.start().map_err(|error| {

@@ -11,7 +11,8 @@ use std::time::Instant;
 
 use disk_image::ext4::Reader;
 use disk_image::vmdk::Disk;
-use disk_image::{BlockRead as _, Monitor, UnpackOptions};
+use disk_image::{BlockRead as _, Monitor, Refused, RefusedKind, UnpackOptions};
+use tether::sys::RefusedOwner;
 use tokio::sync::OnceCell;
 
 use crate::file_job::FileJob;
@@ -127,6 +128,37 @@ fn unpack_to(work: &WorkDir, chain: Vec<PathBuf>, to: &Path) -> io::Result<()> {
     done
 }
 
+/// Returns the file with the owners that the system refused for the files of a tree.
+pub(crate) fn owners_of(tree: &Path) -> PathBuf {
+    tree.with_extension("owners")
+}
+
+/// Returns the files below `to` that have not got their owners.
+fn refused_owners(to: &Path, refused: &[Refused]) -> io::Result<Vec<RefusedOwner>> {
+    let mut owners: Vec<RefusedOwner> = Vec::new();
+    for Refused { path, what, .. } in refused {
+        match what {
+            RefusedKind::Owner { uid, gid } => {
+                let file = to.join(std::ffi::OsStr::from_bytes(path));
+                owners.push(RefusedOwner {
+                    path: path.to_vec(),
+                    uid: *uid,
+                    gid: *gid,
+                    mode: fs::symlink_metadata(file)?.mode(),
+                });
+            }
+            // Refused after the owner of the same file.
+            RefusedKind::Mode(mode) => {
+                if let Some(last) = owners.last_mut().filter(|last| last.path == **path) {
+                    last.mode |= mode & 0o6000;
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(owners)
+}
+
 /// Unpacks the disk with these files into a directory.
 pub(crate) fn unpack(chain: &[PathBuf], to: &Path, rights: Rights) -> io::Result<()> {
     let Some(first) = chain.first() else {
@@ -142,6 +174,10 @@ pub(crate) fn unpack(chain: &[PathBuf], to: &Path, rights: Rights) -> io::Result
     let unpacked = reader
         .unpack(to, &options, &Monitor::new())
         .map_err(io::Error::other)?;
+    let owners = refused_owners(to, &unpacked.refused)?;
+    if !owners.is_empty() {
+        fs::write(owners_of(to), RefusedOwner::encode(&owners))?;
+    }
     tracing::info!(
         disk = %first.display(),
         entries = unpacked.entries,

@@ -120,6 +120,8 @@ fn new_file(path: &Path) -> io::Result<File> {
 }
 
 #[cfg(test)]
+mod test_disks;
+#[cfg(test)]
 mod unprivileged;
 
 #[cfg(test)]
@@ -128,16 +130,17 @@ mod tests {
 
     use std::os::unix::fs::{PermissionsExt as _, symlink};
 
-    use disk_image::vmdk::{ChildForm, CreateType, FlatDisk};
+    use tether::sys::{IdRange, SubIds};
 
+    use super::test_disks::{SIZE, disks};
     use super::*;
     use crate::container::Containers;
+    use crate::helper::Helper;
+    use crate::sub_ids::suffix;
     use crate::work::WorkDir;
 
-    const SIZE: u64 = 64 << 20;
-
-    /// Creates an image's disk with a few files, and an empty child of it.
-    fn disks(folder: &Path) -> Vec<PathBuf> {
+    /// Returns a layer with a few files.
+    fn layer() -> Vec<u8> {
         let mut tar = tar::Builder::new(Vec::new());
         for (name, content) in [
             ("etc/kept", "as it was"),
@@ -151,24 +154,7 @@ mod tests {
             tar.append_data(&mut header, name, content.as_bytes())
                 .unwrap();
         }
-        let layer: Arc<[u8]> = tar.into_inner().unwrap().into();
-        let monitor = Monitor::new();
-        let mut merge = Merge::new(Limits::default());
-        merge
-            .layer(Arc::new(layer), LayerDigests::none(), &monitor)
-            .unwrap();
-        let options = FsOptions::new(SIZE, Uuid::from_u128(7)).label("container");
-        let parent = folder.join("image.vmdk");
-        let mut disk = FlatDisk::create(&parent, CreateType::Vmfs, SIZE, 1).unwrap();
-        merge
-            .plan(&options)
-            .unwrap()
-            .write(&mut disk, &monitor)
-            .unwrap();
-        let child = folder.join("child.vmdk");
-        let open = Disk::open(&parent).unwrap();
-        SparseDisk::create_child(&child, open, "image.vmdk", 2, ChildForm::Delta).unwrap();
-        vec![child, parent]
+        tar.into_inner().unwrap()
     }
 
     /// The disks of a container, and the directory with its changes.
@@ -182,7 +168,7 @@ mod tests {
     impl Fixture {
         fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
-            let chain = disks(folder.path());
+            let chain = disks(folder.path(), layer());
             let work = Arc::new(WorkDir::open(None).unwrap());
             let name = WorkDir::container_name(&chain[0]);
             let directory = work.path().join("containers").join(name);
@@ -280,6 +266,46 @@ mod tests {
         container.resume_write_back(&chain).unwrap();
         assert_eq!(read(&chain[0], "etc/changed").unwrap(), "after");
         assert_eq!(read(&chain[0], "etc/kept").unwrap(), "as it was");
+        assert!(!directory.exists());
+    }
+
+    #[tokio::test]
+    async fn changes_that_were_made_without_subordinate_ids_are_written_back_before_a_run_with_them()
+     {
+        let Fixture {
+            folder: _folder,
+            chain,
+            work: _work,
+            directory,
+        } = Fixture::new();
+        let base = |name: &str| fs::write(directory.join("base"), name).unwrap();
+        let range = |first, count| IdRange { first, count };
+        let ids = |first| SubIds::new("/u", "/g", range(first, 9), range(first, 9));
+        // A helper is not necessary, because none of the files belongs to these ids.
+        let helper = Helper::find(Some(Path::new("/no-helper"))).unwrap();
+        let work = WorkDir::open(Some(directory.ancestors().nth(2).unwrap())).unwrap();
+        let work = Arc::new(work.with_sub_ids(helper, ids(100_000)));
+        let container = lock(&work, &chain[0]).await;
+
+        // Made with these ids: they stay.
+        upper(&directory.join("upper"));
+        base(&format!("trees/0123{}", suffix(Some(&ids(100_000)))));
+        container
+            .settle(&chain, RootMethod::Overlay, false)
+            .unwrap();
+        assert!(directory.join("upper/new").exists());
+        // Made with other ids, whose files cannot be read.
+        base(&format!("trees/0123{}", suffix(Some(&ids(200_000)))));
+        let refused = container.settle(&chain, RootMethod::Overlay, false);
+        let reason = refused.unwrap_err().to_string();
+        assert!(reason.contains("subordinate ids"), "{reason}");
+        assert!(directory.join("upper/new").exists());
+        // Made without subordinate ids.
+        base("trees/0123");
+        container
+            .settle(&chain, RootMethod::Overlay, false)
+            .unwrap();
+        assert_eq!(read(&chain[0], "new").unwrap(), "made by the container");
         assert!(!directory.exists());
     }
 

@@ -62,12 +62,12 @@ pub(crate) fn serve(
     let made = match setup.isolation {
         Isolation::Chroot => enter_chroot(&setup).map(|notes| {
             ready(socket, notes, Vec::new());
-            supervise(socket, alone, Reach::Sessions, Files::default());
+            supervise(socket, alone, Reach::Sessions, Files::default(), None);
         }),
         Isolation::Namespaces => enter_namespaces(&setup, socket, alone),
         Isolation::Machine => enter_machine(&setup, agent).map(|(reach, files, notes)| {
             ready(socket, notes, Vec::new());
-            supervise(socket, alone, reach, files);
+            supervise(socket, alone, reach, files, None);
         }),
     };
     if let Err(error) = made {
@@ -244,6 +244,9 @@ fn first_process(
     mapper: Option<Mapper>,
 ) -> Result<(), SysError> {
     let taps = Taps::find();
+    let owners = setup.owners.as_ref();
+    let owners = owners.map(|path| File::open(setup.base.join(path)));
+    let owners = owners.transpose().step("open the owners of the image")?;
     unshare(CloneFlags::CLONE_NEWNS).step("make a mount namespace")?;
     let (files, mut notes) = rootfs::enter(setup, mapper.is_none())?;
     if let Some(mapper) = mapper {
@@ -283,7 +286,7 @@ fn first_process(
     prctl::set_pdeathsig(Signal::SIGKILL).step("end with the parent")?;
     let _ = prctl::set_name(c"tether");
     ready(socket, notes, cards);
-    supervise(socket, alone, Reach::Everything, files);
+    supervise(socket, alone, Reach::Everything, files, owners);
     Ok(())
 }
 

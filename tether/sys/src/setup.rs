@@ -94,6 +94,10 @@ pub struct ContainerSetup {
     /// The subordinate ids that exist in the container's user namespace, in addition to root. Without
     /// them, and if the caller is not root, only root exists. Ignored for a caller that is root.
     pub sub_ids: Option<SubIds>,
+    /// A file with a list of [`RefusedOwner`](crate::RefusedOwner), relative to
+    /// [`base`](Self::base). Archives out of the container show these owners. Only with
+    /// [`Isolation::Namespaces`].
+    pub owners: Option<PathBuf>,
 }
 
 impl ContainerSetup {
@@ -119,6 +123,7 @@ impl ContainerSetup {
             cards: Vec::new(),
             binds: Vec::new(),
             sub_ids: None,
+            owners: None,
         }
     }
 
@@ -162,6 +167,10 @@ impl ContainerSetup {
         if let Some(ids) = &self.sub_ids {
             ids.encode(to);
         }
+        to.bool(self.owners.is_some());
+        if let Some(owners) = &self.owners {
+            to.path(owners);
+        }
     }
 
     pub(crate) fn decode(from: &mut Reader<'_>) -> Option<Self> {
@@ -201,6 +210,10 @@ impl ContainerSetup {
             })?,
             sub_ids: match from.bool()? {
                 true => Some(SubIds::decode(from)?),
+                false => None,
+            },
+            owners: match from.bool()? {
+                true => Some(from.path()?),
                 false => None,
             },
         })

@@ -2,6 +2,7 @@
 //! them.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -50,16 +51,25 @@ struct Supervisor<'a> {
     alone: &'a SingleThreaded,
     reach: Reach,
     files: Files,
+    owners: Option<File>,
     sessions: BTreeSet<i32>,
 }
 
-/// Serves until the agent closes its end. `files` are those that the agent may change.
-pub(crate) fn supervise(socket: &OwnedFd, alone: &SingleThreaded, reach: Reach, files: Files) {
+/// Serves until the agent closes its end. `files` are those that the agent may change;
+/// `owners` contains the owners that archives show.
+pub(crate) fn supervise(
+    socket: &OwnedFd,
+    alone: &SingleThreaded,
+    reach: Reach,
+    files: Files,
+    owners: Option<File>,
+) {
     let mut supervisor = Supervisor {
         socket,
         alone,
         reach,
         files,
+        owners,
         sessions: BTreeSet::new(),
     };
     // An error of the socket or a signal means that the agent has ended.
@@ -149,14 +159,16 @@ impl Supervisor<'_> {
                 Ok(socket) => (Event::Done { id }, vec![socket]),
                 Err(error) => failed(id, format!("connect to {address}: {}", reason(&error))),
             },
-            Request::Archive { id, archive } => match archive.start(self.alone) {
-                Ok((pid, files)) => {
-                    self.sessions.insert(pid.as_raw());
-                    let pid = pid.as_raw();
-                    (Event::Launched { id, pid }, files)
+            Request::Archive { id, archive } => {
+                match archive.start(self.alone, self.owners.as_ref()) {
+                    Ok((pid, files)) => {
+                        self.sessions.insert(pid.as_raw());
+                        let pid = pid.as_raw();
+                        (Event::Launched { id, pid }, files)
+                    }
+                    Err(error) => failed(id, error.line()),
                 }
-                Err(error) => failed(id, error.line()),
-            },
+            }
         };
         send_event(self.socket, &event, &files)
     }

@@ -7,16 +7,16 @@ use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
 use disk_image::ext4::FileKind;
-use disk_image::vmdk::{ChildForm, CreateType, FlatDisk};
 use tar::{EntryType, Header};
+use tether::sys::RefusedOwner;
 
+use super::test_disks::disks;
 use super::*;
 use crate::container::{Container, Containers};
 use crate::rights;
 use crate::tree::Trees;
 use crate::work::WorkDir;
 
-const SIZE: u64 = 64 << 20;
 /// A user that is not root and has no files.
 const NOBODY: u32 = 65_534;
 const CAPABILITY: &[u8] = b"\x01\0\0\x02\0\x04\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
@@ -47,8 +47,8 @@ impl Tar {
     }
 }
 
-/// Creates an image's disk and an empty child of it.
-fn disks(folder: &Path) -> Vec<PathBuf> {
+/// Returns a layer with files of several owners.
+fn layer() -> Vec<u8> {
     use EntryType::{Block, Char, Directory, Fifo, Regular};
     let mut tar = Tar(tar::Builder::new(Vec::new()));
     tar.add("home", Directory, 1_000, 0o750, "");
@@ -66,24 +66,7 @@ fn disks(folder: &Path) -> Vec<PathBuf> {
     tar.add("dev/pipe", Fifo, 3_000, 0o620, "");
     tar.add("gone", Directory, 0, 0o755, "");
     tar.add("gone/full", Char, 0, 0o666, "");
-    let layer: Arc<[u8]> = tar.0.into_inner().unwrap().into();
-    let monitor = Monitor::new();
-    let mut merge = Merge::new(Limits::default());
-    merge
-        .layer(Arc::new(layer), LayerDigests::none(), &monitor)
-        .unwrap();
-    let options = FsOptions::new(SIZE, Uuid::from_u128(7)).label("container");
-    let parent = folder.join("image.vmdk");
-    let mut disk = FlatDisk::create(&parent, CreateType::Vmfs, SIZE, 1).unwrap();
-    merge
-        .plan(&options)
-        .unwrap()
-        .write(&mut disk, &monitor)
-        .unwrap();
-    let child = folder.join("child.vmdk");
-    let open = Disk::open(&parent).unwrap();
-    SparseDisk::create_child(&child, open, "image.vmdk", 2, ChildForm::Delta).unwrap();
-    vec![child, parent]
+    tar.0.into_inner().unwrap()
 }
 
 /// A container whose image was unpacked by this user.
@@ -98,7 +81,7 @@ struct Fixture {
 impl Fixture {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let chain = disks(folder.path());
+        let chain = disks(folder.path(), layer());
         let work = Arc::new(WorkDir::open(None).unwrap());
         let tree = Trees::new(Arc::clone(&work)).get(&chain).await.unwrap();
         let container = Containers::new(Arc::clone(&work)).lock(&chain[0]).await;
@@ -227,6 +210,25 @@ async fn overlay() {
         !tree.join("dev/full").exists(),
         "the system refuses devices"
     );
+    let table = fs::read(crate::tree::owners_of(&tree)).unwrap();
+    for (path, uid, mode) in [
+        ("home", 1_000, 0o040_750),
+        ("home/kept", 1_000, 0o100_640),
+        ("bin/kept", 2_000, 0o104_755),
+    ] {
+        let entry = RefusedOwner::encode(&[RefusedOwner {
+            path: path.into(),
+            uid,
+            gid: uid + 1,
+            mode,
+        }]);
+        // Without the number of entries.
+        let entry = &entry[4..];
+        assert!(
+            table.windows(entry.len()).any(|part| part == entry),
+            "{path}"
+        );
+    }
     for name in ["home", "home/changed", "bin", "bin/mode", "bin/content"] {
         copy_up(&tree, &upper, name);
     }

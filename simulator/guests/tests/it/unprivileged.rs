@@ -1,5 +1,7 @@
 //! Containers of a simulator that does not run as root.
 
+use std::collections::BTreeMap;
+use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
@@ -8,6 +10,9 @@ use std::process;
 use portlayer::exec::Command;
 use portlayer::vsphere::Dialect;
 use portlayer::{ErrorKind, ExitStatus, State};
+use tether::sys::{Archive, ArchiveDirection, ContainerSetup, RefusedOwner, RootDirectory};
+use tether::{Supervisor, SupervisorError};
+use tokio::io::AsyncReadExt as _;
 
 use crate::machine::Endpoint;
 
@@ -16,11 +21,21 @@ const NOBODY: u32 = 65_534;
 
 #[test]
 fn another_user_requires_root_or_the_option_to_run_as_the_caller() {
-    let is_root = std::fs::metadata("/proc/self").is_ok_and(|data| data.uid() == 0);
+    without_root("a_user_is_refused_or_ignored");
+}
+
+#[test]
+fn archives_of_a_running_container_show_the_owners_of_the_image() {
+    without_root("archived");
+}
+
+/// Runs a test of this file as another user, if this one is root.
+fn without_root(test: &str) {
+    let is_root = fs::metadata("/proc/self").is_ok_and(|data| data.uid() == 0);
     let program = std::env::current_exe().expect("a program");
     let mut command = process::Command::new(&program);
-    let test = "unprivileged::a_user_is_refused_or_ignored";
-    command.args(["--ignored", "--exact", "--nocapture", test]);
+    let test = format!("unprivileged::{test}");
+    command.args(["--ignored", "--exact", "--nocapture", &test]);
     if is_root {
         command.uid(NOBODY).gid(NOBODY);
     }
@@ -75,4 +90,71 @@ async fn a_user_is_refused_or_ignored() {
     let ran = endpoint.run(command()).await.expect("a run");
     assert_eq!(ran, State::Stopped { exit });
     endpoint.simulator.shutdown().await;
+}
+
+#[tokio::test]
+#[ignore = "is run by another test, without privileges"]
+async fn archived() {
+    let base = tempfile::tempdir().expect("a directory");
+    for name in ["image/home", "root", "stage"] {
+        fs::create_dir_all(base.path().join(name)).expect("a directory");
+    }
+    for name in ["home/kept", "home/new"] {
+        fs::write(base.path().join("image").join(name), name).expect("a file");
+    }
+    let owned = |path: &str| {
+        let data = fs::metadata(base.path().join("image").join(path)).expect("a file");
+        RefusedOwner {
+            path: path.into(),
+            uid: 1_000,
+            gid: 1_001,
+            mode: data.mode(),
+        }
+    };
+    let table = RefusedOwner::encode(&[owned("home"), owned("home/kept")]);
+    fs::write(base.path().join("owners"), table).expect("a file");
+
+    let (ours, theirs) = tether::sys::pair().expect("sockets");
+    let mut helper = process::Command::new(env!("CARGO_BIN_EXE_simulator-guest"))
+        .arg0("vsphere-simulator-guest")
+        .stdin(process::Stdio::from(theirs))
+        .spawn()
+        .expect("the helper");
+    let supervisor = Supervisor::new(ours).expect("a supervisor");
+    let root = RootDirectory::Plain("image".into());
+    let mut setup = ContainerSetup::new(base.path(), root, "root", "stage");
+    setup.owners = Some("owners".into());
+    match supervisor.set_up(setup).await {
+        Ok(_) => {}
+        Err(SupervisorError::Refused(reason)) => {
+            eprintln!("SKIPPED: {reason}");
+            drop(supervisor);
+            helper.wait().expect("the end");
+            return;
+        }
+        Err(error) => panic!("{error}"),
+    }
+    for (path, start) in [("/home", "home"), ("/", "home")] {
+        let archive = Archive::new(ArchiveDirection::Out, path);
+        let mut process = supervisor.archive(archive).await.expect("an archive");
+        let mut bytes = Vec::new();
+        let read = process.stdout.read_to_end(&mut bytes).await;
+        read.expect("an archive");
+        let mut found = BTreeMap::new();
+        for entry in tar::Archive::new(&*bytes).entries().expect("an archive") {
+            let entry = entry.expect("an entry");
+            let name = entry.path().expect("a name").to_string_lossy().into_owned();
+            let (uid, gid) = (entry.header().uid(), entry.header().gid());
+            let owner = (uid.expect("an id"), gid.expect("an id"));
+            let name = name.trim_start_matches("./").trim_end_matches('/');
+            found.insert(name.to_owned(), owner);
+        }
+        let image = (1_000, 1_001);
+        for (name, owner) in [("", image), ("/kept", image), ("/new", (0, 0))] {
+            let name = format!("{start}{name}");
+            assert_eq!(found.get(&name), Some(&owner), "{name}: {found:?}");
+        }
+    }
+    drop(supervisor);
+    assert!(helper.wait().expect("the end").success());
 }

@@ -76,8 +76,12 @@ impl Archive {
         Some(Self { direction, path })
     }
 
-    /// Starts the transfer. Returns the id of its process, and the agent's ends of its streams.
-    pub(crate) fn start(&self, alone: &SingleThreaded) -> Result<(Pid, Vec<OwnedFd>), SysError> {
+    /// Starts the transfer. `owners` contains those that an archive shows. Returns the id of its process, and the agent's ends of its streams.
+    pub(crate) fn start(
+        &self,
+        alone: &SingleThreaded,
+        owners: Option<&File>,
+    ) -> Result<(Pid, Vec<OwnedFd>), SysError> {
         let pipe = || pipe2(OFlag::O_CLOEXEC).step("make a pipe");
         let (mut ours, mut input) = (Vec::new(), None);
         if self.direction == ArchiveDirection::In {
@@ -95,7 +99,7 @@ impl Archive {
                 drop(ours);
                 let streams = (input.map(File::from), File::from(output));
                 // A panic must not continue as a second supervisor.
-                let done = catch_unwind(AssertUnwindSafe(|| self.run(streams)));
+                let done = catch_unwind(AssertUnwindSafe(|| self.run(streams, owners)));
                 let (text, status) = match done {
                     Ok(Ok(notes)) => (notes, 0),
                     Ok(Err(failed)) => (format!("{failed}\n"), 1),
@@ -109,7 +113,11 @@ impl Archive {
     }
 
     /// Returns the notes.
-    fn run(&self, (input, output): (Option<File>, File)) -> Result<String, String> {
+    fn run(
+        &self,
+        (input, output): (Option<File>, File),
+        owners: Option<&File>,
+    ) -> Result<String, String> {
         let prepared = setsid().step("lead a session").and_then(|_| {
             let none = SigSet::empty();
             sigprocmask(SigmaskHow::SIG_SETMASK, Some(&none), None).step("unblock signals")
@@ -118,7 +126,7 @@ impl Archive {
         // Modes are those of the archive.
         umask(Mode::empty());
         match input {
-            None => pack::pack(&self.path, output),
+            None => pack::pack(&self.path, output, owners),
             Some(input) => unpack::unpack(&self.path, input),
         }
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
@@ -18,6 +18,7 @@ use tar::{Builder, EntryType, Header};
 
 use super::notes::Notes;
 use super::{failed, open_in_root};
+use crate::owners::Owners;
 
 /// The maximum depth of directories, each of which takes two open files.
 const MAX_DEPTH: usize = 256;
@@ -27,11 +28,21 @@ const MAX_LINKS: usize = 16 << 20;
 /// The maximum size of an attribute, and of all names of a file's attributes, in the kernel.
 const MAX_ATTRIBUTE: usize = 64 << 10;
 
-/// Copies a path, with everything below it, to `out`. Returns the notes.
-pub(super) fn pack(path: &str, out: File) -> Result<String, String> {
+/// Copies a path, with everything below it, to `out`. Files that have not got their owners
+/// have those in `owners`. Returns the notes.
+pub(super) fn pack(path: &str, out: File, owners: Option<&File>) -> Result<String, String> {
+    let mut notes = Notes::default();
+    let owners = owners.map_or_else(|| Ok(Owners::default()), Owners::read);
+    let owners = owners.unwrap_or_else(|_| {
+        notes.add("owners", path.as_bytes());
+        Owners::default()
+    });
     let mut packer = Packer {
         tar: Builder::new(BufWriter::with_capacity(64 << 10, out)),
-        notes: Notes::default(),
+        notes,
+        owners,
+        start: Vec::new(),
+        start_name: 0,
         links: HashMap::new(),
         link_bytes: 0,
         device: 0,
@@ -57,6 +68,11 @@ fn trim_slashes(path: &[u8]) -> &[u8] {
 struct Packer {
     tar: Builder<BufWriter<File>>,
     notes: Notes,
+    owners: Owners,
+    /// The path of the start in the container, without symbolic links.
+    start: Vec<u8>,
+    /// The length of the name of the start in the archive.
+    start_name: usize,
     /// The first name of each file with several hard links, by device and inode.
     links: HashMap<(u64, u64), Vec<u8>>,
     link_bytes: usize,
@@ -79,6 +95,7 @@ impl Packer {
         }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
         let parent = open_in_root(path, &path[..=slash], flags)?;
+        self.start_at(&parent, Some(name), name);
         let found = statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW);
         self.device = found.map_err(|error| failed(path, &error.into()))?.st_dev;
         self.file(&parent, name, name, MAX_DEPTH)
@@ -86,9 +103,38 @@ impl Packer {
 
     fn start_directory(&mut self, path: &[u8], name: &[u8]) -> Result<(), String> {
         let file = open_in_root(path, path, OFlags::RDONLY | OFlags::DIRECTORY)?;
+        self.start_at(&file, None, name);
         let data = fstat(&file).map_err(|error| failed(path, &error.into()))?;
         self.device = data.st_dev;
         self.directory(&file, name, &data, MAX_DEPTH)
+    }
+
+    /// Remembers where the start is: in the directory `opened` if it is a `file`, otherwise the directory
+    /// itself. Best effort: what the container does to `/proc` changes only the owners in its archive.
+    fn start_at(&mut self, opened: &OwnedFd, file: Option<&[u8]>, name: &[u8]) {
+        if self.owners.is_empty() {
+            return;
+        }
+        let link = format!("/proc/self/fd/{}", opened.as_raw_fd());
+        match std::fs::read_link(link) {
+            Ok(path) => {
+                let path = file.map_or_else(|| path.clone(), |file| path.join(as_path(file)));
+                self.start = trim_slashes(path.as_os_str().as_bytes()).to_vec();
+                self.start_name = name.len();
+            }
+            Err(_) => {
+                self.owners = Owners::default();
+                self.notes.add("owners", name);
+            }
+        }
+    }
+
+    /// Returns the user id, group id and permissions of an entry.
+    fn owner(&self, name: &[u8], data: &Stat) -> (u32, u32, u32) {
+        let below = name.get(self.start_name..).unwrap_or_default();
+        let path = [&self.start, below].concat();
+        self.owners
+            .of(path.strip_prefix(b"/").unwrap_or(&path), data)
     }
 
     /// Copies a file of any kind. `depth` is that left for directories.
@@ -136,7 +182,7 @@ impl Packer {
                     Err(error) => return Err(os_error(error)),
                 };
                 let target = Path::new(OsStr::from_bytes(target.as_bytes())).to_owned();
-                let mut header = self.header(EntryType::Symlink, &data, 0, &[])?;
+                let mut header = self.header(EntryType::Symlink, name, &data, 0, &[])?;
                 let added = self.tar.append_link(&mut header, as_path(name), target);
                 added.map_err(|error| lost(&error))
             }
@@ -175,7 +221,7 @@ impl Packer {
         depth: usize,
     ) -> Result<(), String> {
         let attributes = self.attributes(opened, name);
-        let mut header = self.header(EntryType::Directory, data, 0, &attributes)?;
+        let mut header = self.header(EntryType::Directory, name, data, 0, &attributes)?;
         let added = self
             .tar
             .append_data(&mut header, as_path(name), io::empty());
@@ -203,7 +249,7 @@ impl Packer {
     fn regular(&mut self, opened: OwnedFd, name: &[u8], data: &Stat) -> Result<(), String> {
         let attributes = self.attributes(&opened, name);
         let size = u64::try_from(data.st_size).unwrap_or(0);
-        let mut header = self.header(EntryType::Regular, data, size, &attributes)?;
+        let mut header = self.header(EntryType::Regular, name, data, size, &attributes)?;
         let mut content = Exactly {
             file: File::from(opened),
             left: size,
@@ -226,7 +272,7 @@ impl Packer {
     }
 
     fn special(&mut self, kind: EntryType, name: &[u8], data: &Stat) -> Result<(), String> {
-        let mut header = self.header(kind, data, 0, &[])?;
+        let mut header = self.header(kind, name, data, 0, &[])?;
         if kind != EntryType::Fifo {
             let set = header.set_device_major(major(data.st_rdev));
             let set = set.and_then(|()| header.set_device_minor(minor(data.st_rdev)));
@@ -249,7 +295,7 @@ impl Packer {
             return Ok(false);
         };
         let first = as_path(first).to_owned();
-        let mut header = self.header(EntryType::Link, data, 0, &[])?;
+        let mut header = self.header(EntryType::Link, name, data, 0, &[])?;
         let added = self.tar.append_link(&mut header, as_path(name), first);
         added.map_err(|error| lost(&error))?;
         Ok(true)
@@ -259,6 +305,7 @@ impl Packer {
     fn header(
         &mut self,
         kind: EntryType,
+        name: &[u8],
         data: &Stat,
         size: u64,
         attributes: &[(String, Vec<u8>)],
@@ -279,9 +326,10 @@ impl Packer {
         added.map_err(|error| lost(&error))?;
         let mut header = Header::new_gnu();
         header.set_entry_type(kind);
-        header.set_mode(data.st_mode & 0o7777);
-        header.set_uid(data.st_uid.into());
-        header.set_gid(data.st_gid.into());
+        let (uid, gid, mode) = self.owner(name, data);
+        header.set_mode(mode);
+        header.set_uid(uid.into());
+        header.set_gid(gid.into());
         header.set_mtime(u64::try_from(data.st_mtime).unwrap_or(0));
         header.set_size(size);
         Ok(header)

@@ -15,6 +15,7 @@ use tempfile::TempDir;
 
 use super::pack::pack;
 use super::unpack::unpack;
+use crate::RefusedOwner;
 
 /// A directory with a destination, and a secret outside of it.
 struct Place(TempDir);
@@ -121,12 +122,98 @@ impl Tar {
 
 /// Packs a path. Returns the archive, and the notes or the reason.
 fn packed(path: &str) -> (Vec<u8>, Result<String, String>) {
+    packed_with(path, None)
+}
+
+fn packed_with(path: &str, owners: Option<&fs::File>) -> (Vec<u8>, Result<String, String>) {
     let mut file = tempfile::tempfile().unwrap();
-    let done = pack(path, file.try_clone().unwrap());
+    let done = pack(path, file.try_clone().unwrap(), owners);
     let mut bytes = Vec::new();
     file.rewind().unwrap();
     file.read_to_end(&mut bytes).unwrap();
     (bytes, done)
+}
+
+#[test]
+fn files_that_have_not_got_their_owners_have_those_of_the_image() {
+    let place = Place::new();
+    let mode = |name: &str, mode| {
+        fs::set_permissions(place.path(name), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    fs::create_dir(place.path("destination/home")).unwrap();
+    mode("destination/home", 0o750);
+    for (name, bits) in [("kept", 0o755), ("mode", 0o711), ("new", 0o600)] {
+        let name = format!("destination/home/{name}");
+        fs::write(place.path(&name), "").unwrap();
+        mode(&name, bits);
+    }
+    symlink("kept", place.path("destination/home/link")).unwrap();
+    fs::create_dir(place.path("destination/home/replaced")).unwrap();
+    mode("destination/home/replaced", 0o700);
+    symlink("destination/home", place.path("short")).unwrap();
+    let image = place.path("destination/home");
+    let image = image.canonicalize().unwrap();
+    let image = image.as_os_str().as_bytes().strip_prefix(b"/").unwrap();
+    let files = [
+        ("", 0o040_750),
+        ("/kept", 0o104_755),
+        ("/mode", 0o104_755),
+        ("/link", 0o120_777),
+        ("/replaced", 0o100_644),
+    ];
+    let files = files.map(|(name, mode)| RefusedOwner {
+        path: [image, name.as_bytes()].concat(),
+        uid: 1_000,
+        gid: 1_001,
+        mode,
+    });
+    let mut table = tempfile::tempfile().unwrap();
+    table.write_all(&RefusedOwner::encode(&files)).unwrap();
+
+    let own = fs::metadata(place.path("destination/home")).unwrap();
+    let (image, root) = ((1_000, 1_001), (own.uid(), own.gid()));
+    let ((uid, gid), (own_uid, own_gid)) = (image, root);
+    let wanted = |start: &str| {
+        BTreeMap::from([
+            (start.to_owned(), (uid, gid, 0o750)),
+            (format!("{start}/kept"), (uid, gid, 0o4755)),
+            (format!("{start}/mode"), (uid, gid, 0o711)),
+            (format!("{start}/new"), (own_uid, own_gid, 0o600)),
+            (format!("{start}/link"), (uid, gid, 0o777)),
+            // Of another kind than in the image.
+            (format!("{start}/replaced"), (own_uid, own_gid, 0o700)),
+        ])
+    };
+    // However the directory is named.
+    for (path, start) in [("destination/home", "home"), ("short/", "short")] {
+        let (tar, done) = packed_with(&place.text(path), Some(&table));
+        assert_eq!(done.unwrap(), "");
+        assert_eq!(owners(&tar), wanted(start), "{path}");
+    }
+    let (tar, done) = packed_with(&place.text("destination/home/kept"), Some(&table));
+    assert_eq!(done.unwrap(), "");
+    let kept = BTreeMap::from([("kept".to_owned(), (uid, gid, 0o4755))]);
+    assert_eq!(owners(&tar), kept);
+    // A table that cannot be read is reported.
+    table.set_len(9).unwrap();
+    let (tar, done) = packed_with(&place.text("destination/home/kept"), Some(&table));
+    assert!(done.unwrap().contains("not preserved: owners"));
+    assert_eq!(owners(&tar)["kept"], (own_uid, own_gid, 0o755));
+}
+
+/// Returns the user id, group id and permissions of the entries of an archive.
+fn owners(tar: &[u8]) -> BTreeMap<String, (u32, u32, u32)> {
+    let mut archive = tar::Archive::new(tar);
+    let entries = archive.entries().unwrap().map(|entry| {
+        let entry = entry.unwrap();
+        let name = entry.path().unwrap().to_str().unwrap().to_owned();
+        let header = entry.header();
+        let (uid, gid) = (header.uid().unwrap(), header.gid().unwrap());
+        let (uid, gid) = (uid.try_into().unwrap(), gid.try_into().unwrap());
+        let name = name.trim_end_matches('/').to_owned();
+        (name, (uid, gid, header.mode().unwrap() & 0o7777))
+    });
+    entries.collect()
 }
 
 /// Returns the names and kinds in an archive, with the content of files and the targets of links.
