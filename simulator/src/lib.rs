@@ -55,6 +55,7 @@ mod simulator;
 mod snapshot;
 mod task;
 mod topology;
+mod vapp;
 mod view;
 mod world;
 

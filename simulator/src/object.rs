@@ -144,8 +144,11 @@ impl Object {
             .unwrap_or("")
     }
 
+    /// Returns the parent of an entity. A machine in a vApp has no parent, but a vApp.
     pub(crate) fn parent(&self) -> Option<AnyRef> {
-        self.properties.get("parent")?.get().ok()
+        let parent = self.properties.get("parent");
+        let parent = parent.or_else(|| self.properties.get("parentVApp"));
+        parent?.get().ok()
     }
 
     pub(crate) fn put<T: Slot>(&mut self, name: &'static str, value: &T) {

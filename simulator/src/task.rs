@@ -227,9 +227,9 @@ pub(crate) fn open_as(
     method: Option<&str>,
 ) -> Result<Ref<mo::Task>, Fault> {
     let object = tx.object(entity)?.clone();
-    if object.is_a("VirtualMachine")
-        && let Some(other) = unfinished(tx, &object, description)
-    {
+    let is_single = object.is_a("VirtualMachine")
+        || object.is_a("VirtualApp") && description.starts_with("VirtualApp.");
+    if is_single && let Some(other) = unfinished(tx, &object, description) {
         return Err(fault::task_in_progress(other));
     }
     let number = tx.ids().number();
@@ -261,6 +261,14 @@ pub(crate) fn open_as(
     tx.insert(object);
     remember(tx, &task, entity)?;
     Ok(task)
+}
+
+/// Checks that no task on an object is queued or runs.
+pub(crate) fn check_idle(tx: &Transaction<'_>, object: &Object) -> Result<(), Fault> {
+    match unfinished(tx, object, "") {
+        Some(other) => Err(fault::task_in_progress(other)),
+        None => Ok(()),
+    }
 }
 
 /// Returns an unfinished task of the object that excludes a task with this description.

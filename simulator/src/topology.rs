@@ -22,6 +22,7 @@ pub struct Topology {
     pub(crate) cluster_hosts: usize,
     pub(crate) standalone_hosts: usize,
     pub(crate) pools: usize,
+    pub(crate) apps: usize,
     pub(crate) folders: usize,
     pub(crate) port_groups: usize,
     pub(crate) machines: usize,
@@ -40,6 +41,7 @@ impl Topology {
             cluster_hosts: 0,
             standalone_hosts: 1,
             pools: 0,
+            apps: 0,
             folders: 0,
             port_groups: 0,
             machines: 0,
@@ -61,6 +63,7 @@ impl Topology {
             cluster_hosts: 3,
             standalone_hosts: 1,
             pools: 0,
+            apps: 0,
             folders: 0,
             port_groups: 1,
             machines: 0,
@@ -122,6 +125,24 @@ impl Topology {
         self
     }
 
+    /// Sets the number of vApps per cluster, `DC0_C0_APP0` and so on. They are in the cluster's root pool
+    /// and in the folder of the machines. An ESXi host has none.
+    ///
+    /// ```
+    /// use simulator::{Simulator, Topology};
+    ///
+    /// # async fn start() -> Result<(), Box<dyn std::error::Error>> {
+    /// // The machines of the vApp are `DC0_C0_APP0_VM0` and `DC0_C0_APP0_VM1`.
+    /// let topology = Topology::vcenter().apps(1).machines(2);
+    /// let simulator = Simulator::builder().topology(topology).start().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub const fn apps(mut self, number: usize) -> Self {
+        self.apps = number;
+        self
+    }
+
     /// Sets the number of folders for machines in each datacenter, `F0` and so on. They are empty. An
     /// ESXi host has none.
     pub const fn folders(mut self, number: usize) -> Self {
@@ -136,7 +157,7 @@ impl Topology {
         self
     }
 
-    /// Sets the number of machines per host outside of clusters, and per pool. Each has a disk
+    /// Sets the number of machines per host outside of clusters, per pool and per vApp. Each has a disk
     /// and a network card. Names are `DC0_H0_VM0`, `DC0_C0_RP0_VM0` and so on, `ha-host_VM0`
     /// on an ESXi host.
     pub const fn machines(mut self, number: usize) -> Self {

@@ -44,7 +44,7 @@ struct Options {
     /// Number of hosts outside of clusters in each datacenter.
     #[arg(long, default_value_t = 1)]
     standalone_host: usize,
-    /// Number of machines on each host outside of clusters, and in each pool.
+    /// Number of machines on each host outside of clusters, and in each pool and vApp.
     #[arg(long, default_value_t = 2)]
     vm: usize,
     /// Number of datastores in each datacenter. If there are several, their names are LocalDS_0,
@@ -68,7 +68,7 @@ struct Options {
     /// Number of distributed port groups in each datacenter.
     #[arg(long, default_value_t = 1)]
     pg: usize,
-    /// Number of virtual apps; only 0 is supported.
+    /// Number of vApps in each cluster.
     #[arg(long, default_value_t = 0)]
     app: usize,
     /// API version that the server and its hosts report, such as 7.0.3.0. Default: 8.0.3.0.
@@ -184,17 +184,14 @@ impl Options {
 
     /// Returns the inventory to start with.
     fn topology(&self) -> Result<Topology, String> {
-        let fixed = [("app", self.app, 0), ("tls", usize::from(self.tls), 1)];
         if self.ds == 0 {
             return Err("-ds must be at least 1".to_owned());
         }
         if self.dc == 0 {
             return Err("-dc must be at least 1".to_owned());
         }
-        for (name, asked, had) in fixed {
-            if asked != had {
-                return Err(format!("-{name} can only be {had}"));
-            }
+        if !self.tls {
+            return Err("-tls can only be true".to_owned());
         }
         let topology = if self.esx {
             Topology::esx()
@@ -206,6 +203,7 @@ impl Options {
                 .cluster_hosts(self.host)
                 .standalone_hosts(self.standalone_host)
                 .pools(self.pool)
+                .apps(self.app)
                 .port_groups(self.pg)
         };
         Ok(topology.machines(self.vm).autostart(self.autostart))
@@ -384,12 +382,14 @@ mod tests {
         assert_eq!((esx.listen_port(), esx.esx, esx.vm), (Ok(0), true, 3));
         assert!(!esx.autostart);
         assert_eq!((&*esx.user, &*esx.password), ("u", "p"));
-        let line = "x -dc 2 -cluster 2 -standalone-host=0 -pool 1 --port 7 -api-version 7.0.3.0";
+        let line =
+            "x -dc 2 -cluster 2 -standalone-host=0 -pool 1 -app 2 --port 7 -api-version 7.0.3.0";
         let vcenter = options(line);
+        assert_eq!(vcenter.app, 2);
         assert_eq!(vcenter.api_version.as_deref(), Some("7.0.3.0"));
         assert_eq!((vcenter.listen_port(), vcenter.esx), (Ok(7), false));
         assert!(vcenter.topology().is_ok());
-        for refused in ["x -dc 0", "x -app 1", "x -tls=false", "x -ds 0"] {
+        for refused in ["x -dc 0", "x -tls=false", "x -ds 0"] {
             assert!(options(refused).topology().is_err(), "{refused}");
         }
         assert!(options("x -l 0.0.0.0:80").listen_port().is_err());

@@ -13,6 +13,7 @@ use vim25::{AnyRef, Fault, Ref, mo};
 use super::{Machine, layout};
 use crate::device;
 use crate::object::{Object, Retype};
+use crate::vapp;
 use crate::world::Transaction;
 
 /// Sets the constant properties of a new machine, and the state of a machine that is off.
@@ -180,7 +181,10 @@ pub(crate) fn refresh(tx: &mut Transaction<'_>, vm: &Ref<mo::VirtualMachine>) ->
     object.put("network", &networks);
     object.put("datastore", &datastores);
     object.put("layoutEx", &layout);
-    Ok(())
+    match vapp::of(object) {
+        Some(app) => vapp::refresh(tx, &app),
+        None => Ok(()),
+    }
 }
 
 fn summary(config: &VirtualMachineConfigInfo) -> VirtualMachineConfigSummary {

@@ -6,6 +6,7 @@ use vim25::{AnyRef, Fault, ManagedObject, Ref, mo};
 use crate::datastore::site::Site;
 use crate::fault;
 use crate::object::{Object, Retype};
+use crate::vapp;
 use crate::world::Transaction;
 
 /// Maximum length of an escaped name in bytes.
@@ -49,10 +50,11 @@ pub(crate) fn name(name: &str) -> Result<String, Fault> {
     Ok(kept)
 }
 
-/// Returns the child of an entity with a given name.
+/// Returns the child of an entity with a given name. A vApp is a child of its pool and of its folder.
 pub(super) fn child<T>(tx: &Transaction<'_>, parent: &Ref<T>, name: &str) -> Option<AnyRef> {
     tx.named(parent, name)
         .map(|child| child.reference().clone())
+        .or_else(|| vapp::named(tx, parent, name))
 }
 
 /// Returns the datacenter that an entity is in, or that it is.

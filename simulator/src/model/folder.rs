@@ -5,9 +5,7 @@ use vim25::{AnyRef, Fault, Ref, mo};
 
 use super::virtual_machine::{self, Placement};
 use super::{datacenter, entity};
-use crate::device;
 use crate::fault;
-use crate::guest;
 use crate::invocation::{Answer, Invocation, nothing, value};
 use crate::layout::DatacenterLayout;
 use crate::object::Retype;
@@ -94,20 +92,7 @@ fn create_vm(inv: &mut Invocation<'_, '_>) -> Answer {
     let pool: Ref<mo::ResourcePool> = inv.object_arg("pool")?;
     let host: Option<Ref<mo::HostSystem>> = inv.arg("host")?;
     let place = place(inv, &pool, host.as_ref())?;
-    let this = inv.this.clone();
-    let parents = device::parents_asked(&config.device_change);
-    if parents.is_empty() {
-        return task::begin(inv, &this, "Folder.createVm", move |tx| {
-            virtual_machine::create(tx, &config, &place)
-        });
-    }
-    task::begin_long(inv, &this, "Folder.createVm", |shared| async move {
-        guest::flush_parents(&shared, place.site, &parents).await?;
-        Transaction::run(&shared, move |tx| {
-            virtual_machine::create(tx, &config, &place)
-        })
-        .await
-    })
+    virtual_machine::begin_create(inv, "Folder.createVm", config, place)
 }
 
 fn register_vm(inv: &mut Invocation<'_, '_>) -> Answer {

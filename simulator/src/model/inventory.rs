@@ -2,7 +2,7 @@
 //! machines.
 
 use vim25::types::{
-    HostVirtualSwitchSpec, ParaVirtualSCSIController, ResourceConfigSpec, VirtualDevice,
+    HostVirtualSwitchSpec, ParaVirtualSCSIController, VAppConfigSpec, VirtualDevice,
     VirtualDeviceBackingInfo, VirtualDeviceConfigSpec, VirtualDeviceConfigSpecFileOperation,
     VirtualDeviceConfigSpecOperation, VirtualDisk, VirtualDiskFlatVer2BackingInfo,
     VirtualEthernetCardNetworkBackingInfo, VirtualMachineConfigSpec, VirtualMachineFileInfo,
@@ -14,7 +14,7 @@ use super::compute_resource::{self, Compute};
 use super::virtual_machine::{self, Placement};
 use super::{
     datacenter, datastore, distributed_switch, entity, folder, host_network, host_system, network,
-    resource_pool, restore,
+    resource_pool, restore, virtual_app,
 };
 use crate::datastore::site::Site;
 use crate::fault;
@@ -166,7 +166,8 @@ struct Made {
     /// Prefix of the names of the machines, without the name of the pool.
     name: String,
     hosts: Vec<HostLayout>,
-    pools: Vec<(Option<usize>, Ref<mo::ResourcePool>)>,
+    /// The pools and vApps that have machines, with the part of the machines' names that says which.
+    pools: Vec<(String, Ref<mo::ResourcePool>)>,
 }
 
 fn esx(
@@ -196,7 +197,7 @@ fn esx(
     Ok(Made {
         name: "ha-host".into(),
         hosts,
-        pools: vec![(None, pool)],
+        pools: vec![(String::new(), pool)],
     })
 }
 
@@ -231,7 +232,7 @@ fn vcenter(
         made.push(Made {
             name: name.clone(),
             hosts,
-            pools: vec![(None, pool)],
+            pools: vec![(String::new(), pool)],
         });
     }
     for number in 0..topology.clusters {
@@ -253,16 +254,22 @@ fn vcenter(
             cluster: Some(topology.drs),
         };
         let root = make(tx, &compute, &names, thumbprint, None)?;
-        let mut pools = vec![(Some(0), root.clone())];
+        let mut pools = vec![("_RP0".to_owned(), root.clone())];
         for number in 1..=topology.pools {
             let id = format!("resgroup-{}", next());
-            let config = ResourceConfigSpec {
-                cpu_allocation: resource_pool::defaults(4_000),
-                memory_allocation: resource_pool::defaults(163_840),
-                ..Default::default()
-            };
-            resource_pool::put(tx, &id, &format!("{name}_RP{number}"), &root, config)?;
-            pools.push((Some(number), Ref::new(&id)));
+            let own = format!("_RP{number}");
+            let named = format!("{name}{own}");
+            resource_pool::put(tx, &id, &named, &root, resource_pool::usual())?;
+            pools.push((own, Ref::new(&id)));
+        }
+        for number in 0..topology.apps {
+            let id = format!("resgroup-v{}", next());
+            let own = format!("_APP{number}");
+            let named = format!("{name}{own}");
+            let (config, folder) = (resource_pool::usual(), Some(&home.vm_folder));
+            let spec = VAppConfigSpec::default();
+            let app = virtual_app::make(tx, (&id, &named), &root, folder, (config, &spec))?;
+            pools.push((own, app.upcast()));
         }
         made.push(Made { name, hosts, pools });
     }
@@ -295,12 +302,9 @@ impl Made {
     /// Lists the machines of a topology in this compute resource.
     fn machines(&self, home: &Home, topology: &Topology, network: &str) -> Vec<Machine> {
         let mut machines = Vec::new();
-        for (pool_number, pool) in &self.pools {
+        for (own, pool) in &self.pools {
             for number in 0..topology.machines {
-                let name = match pool_number {
-                    Some(pool) => format!("{}_RP{pool}_VM{number}", self.name),
-                    None => format!("{}_VM{number}", self.name),
-                };
+                let name = format!("{}{own}_VM{number}", self.name);
                 // Without DRS, machines are distributed evenly.
                 let host = self.hosts.get(number % self.hosts.len().max(1));
                 machines.push(Machine {

@@ -30,6 +30,7 @@ mod service_instance;
 pub(crate) mod session_manager;
 mod storage_objects;
 mod view_manager;
+mod virtual_app;
 mod virtual_disk_manager;
 pub(crate) mod virtual_machine;
 
@@ -106,6 +107,7 @@ pub(crate) fn call(inv: &mut Invocation<'_, '_>, object: &Object) -> Option<Answ
         "HttpNfcLease" => lease::call(inv),
         "Task" => task::call(inv),
         "ResourcePool" => resource_pool::call(inv),
+        "VirtualApp" => virtual_app::call(inv),
         "VirtualMachine" => virtual_machine::call(inv),
         "VirtualMachineSnapshot" => virtual_machine::call_snapshot(inv),
         "VmwareDistributedVirtualSwitch" => distributed_switch::call(inv),

@@ -5,13 +5,14 @@ use vim25::types::{
     ManagedEntityStatus, ResourceAllocationInfo, ResourceConfigSpec, ResourcePoolResourceUsage,
     ResourcePoolRuntimeInfo, ResourcePoolSummary, SharesInfo, SharesLevel,
 };
-use vim25::{AnyRef, Fault, Poly, Ref, mo};
+use vim25::{AnyRef, Fault, ManagedObject, Poly, Ref, mo};
 
-use super::{compute_resource, entity, host_system, lease};
+use super::{compute_resource, entity, host_system, lease, virtual_app};
 use crate::fault;
 use crate::invocation::{Answer, Invocation, nothing, value};
 use crate::object::{Object, Retype};
 use crate::task;
+use crate::vapp;
 use crate::world::Transaction;
 
 /// Creates the root pool of a compute resource with a number of hosts.
@@ -34,24 +35,27 @@ pub(super) fn build(tx: &mut Transaction<'_>, value: &str, compute: &AnyRef, hos
         memory_allocation: unlimited(hosts * (host_system::MEMORY >> 20)),
         ..Default::default()
     };
-    let pool = new(value, "Resources", compute.clone(), compute, config);
+    let names = (value, "Resources");
+    let pool = new::<mo::ResourcePool>(names, compute.clone(), compute, config, |_| {});
     tx.insert(pool);
 }
 
-fn new(
-    value: &str,
-    name: &str,
+/// Creates a pool or vApp. `more` sets the properties of a vApp.
+pub(super) fn new<T: ManagedObject>(
+    (value, name): (&str, &str),
     parent: AnyRef,
     owner: &AnyRef,
     mut config: ResourceConfigSpec,
+    more: impl FnOnce(&mut Object),
 ) -> Object {
-    let mut pool = entity::new::<mo::ResourcePool>(value, name, Some(parent));
-    config.entity = Some(Ref::<mo::ResourcePool>::new(value).upcast());
+    let mut pool = entity::new::<T>(value, name, Some(parent));
+    config.entity = Some(Ref::<T>::new(value).retype());
     config.change_version = Some("1".into());
     config.last_modified = Some(Timestamp::now());
     pool.put("owner", owner);
     pool.put("resourcePool", &Vec::<AnyRef>::new());
     pool.put("vm", &Vec::<AnyRef>::new());
+    more(&mut pool);
     show(&mut pool, &config);
     pool
 }
@@ -81,12 +85,27 @@ fn show(pool: &mut Object, config: &ResourceConfigSpec) {
         runtime,
         ..Default::default()
     };
-    pool.put("summary", &Poly::<ResourcePoolSummary>::new(summary));
+    let summary: Poly<ResourcePoolSummary> = match pool.is_a("VirtualApp") {
+        true => Poly::new(vapp::summary(pool, summary)),
+        false => Poly::new(summary),
+    };
+    pool.put("summary", &summary);
+}
+
+/// Updates the summary after a change of the name or of a vApp's configuration.
+pub(super) fn show_again(pool: &mut Object) -> Result<(), Fault> {
+    let config = pool.read("config")?;
+    show(pool, &config);
+    Ok(())
 }
 
 pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
     Some(match inv.request.method.as_str() {
         "CreateResourcePool" => create(inv),
+        "CreateVApp" => virtual_app::create(inv),
+        // Only a vApp creates machines itself.
+        "CreateChildVM_Task" => Err(fault::not_supported()),
+        "MoveIntoResourcePool" => move_into(inv),
         "UpdateConfig" => update(inv),
         "ImportVApp" => lease::import(inv),
         "Destroy_Task" => destroy(inv),
@@ -97,9 +116,7 @@ pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
             name.and_then(|name| {
                 task::begin(inv, &this.clone(), "ManagedEntity.rename", move |tx| {
                     entity::rename(tx, &this, &name)?;
-                    let pool = tx.edit(&this)?;
-                    let config = pool.read("config")?;
-                    show(pool, &config);
+                    show_again(tx.edit(&this)?)?;
                     nothing()
                 })
             })
@@ -119,28 +136,41 @@ fn create(inv: &mut Invocation<'_, '_>) -> Answer {
     if let Some(other) = entity::child(inv.tx, &inv.this, &name) {
         return Err(fault::duplicate_name(&name, &other));
     }
-    for (allocation, at) in [
-        (&spec.cpu_allocation, "spec.cpuAllocation"),
-        (&spec.memory_allocation, "spec.memoryAllocation"),
-    ] {
-        check(allocation, at)?;
-    }
+    let config = allocation(&spec, "spec")?;
     let number = inv.tx.ids().number();
     let reference: Ref<mo::ResourcePool> = Ref::new(&if inv.tx.layout().is_vcenter {
         format!("resgroup-{number}")
     } else {
         format!("pool{number}")
     });
-    let mut config = ResourceConfigSpec {
-        cpu_allocation: defaults(4_000),
-        memory_allocation: defaults(163_840),
-        ..Default::default()
-    };
-    merge(&mut config.cpu_allocation, &spec.cpu_allocation);
-    merge(&mut config.memory_allocation, &spec.memory_allocation);
     let parent: Ref<mo::ResourcePool> = inv.this.retype();
     put(inv.tx, reference.value(), &name, &parent, config)?;
     value(&reference)
+}
+
+/// Returns the configuration of a new pool; `argument` is the name of its specification.
+pub(super) fn allocation(
+    spec: &ResourceConfigSpec,
+    argument: &str,
+) -> Result<ResourceConfigSpec, Fault> {
+    check(&spec.cpu_allocation, &format!("{argument}.cpuAllocation"))?;
+    check(
+        &spec.memory_allocation,
+        &format!("{argument}.memoryAllocation"),
+    )?;
+    let mut config = usual();
+    merge(&mut config.cpu_allocation, &spec.cpu_allocation);
+    merge(&mut config.memory_allocation, &spec.memory_allocation);
+    Ok(config)
+}
+
+/// Returns the configuration of a pool that asks for nothing.
+pub(super) fn usual() -> ResourceConfigSpec {
+    ResourceConfigSpec {
+        cpu_allocation: defaults(4_000),
+        memory_allocation: defaults(163_840),
+        ..Default::default()
+    }
 }
 
 /// Adds a new pool to its parent pool.
@@ -153,13 +183,15 @@ pub(super) fn put(
 ) -> Result<(), Fault> {
     let reference: Ref<mo::ResourcePool> = Ref::new(id);
     let owner: AnyRef = tx.object(parent)?.read("owner")?;
-    tx.insert(new(id, name, parent.retype(), &owner, config));
+    let parents = parent.retype();
+    let pool = new::<mo::ResourcePool>((id, name), parents, &owner, config, |_| {});
+    tx.insert(pool);
     tx.edit(parent)?
         .edit_list("resourcePool", |pools| pools.push(entity::any(&reference)))
 }
 
 /// Returns the default allocation of a pool.
-pub(super) fn defaults(shares: i32) -> ResourceAllocationInfo {
+fn defaults(shares: i32) -> ResourceAllocationInfo {
     ResourceAllocationInfo {
         reservation: Some(0),
         expandable_reservation: Some(true),
@@ -250,9 +282,90 @@ fn is_inner(pool: &Object) -> bool {
 fn destroy_children(inv: &mut Invocation<'_, '_>) -> Answer {
     let children: Vec<Ref<mo::ResourcePool>> = inv.this()?.list("resourcePool")?;
     for child in children {
-        remove(inv.tx, &child)?;
+        // A vApp stays when the pools are removed.
+        if child.type_name() != "VirtualApp" {
+            remove(inv.tx, &child)?;
+        }
     }
     nothing()
+}
+
+/// Handles `MoveIntoResourcePool`. Machines move into pools and vApps, and pools into pools of the same
+/// compute resource.
+fn move_into(inv: &mut Invocation<'_, '_>) -> Answer {
+    let list: Vec<AnyRef> = inv.arg("list")?;
+    let this: Ref<mo::ResourcePool> = inv.this.retype();
+    for entity in list {
+        let object = inv.tx.object(&entity)?;
+        match object.reference().type_name() {
+            "VirtualMachine" => move_machine(inv.tx, &entity.retype(), &this)?,
+            "ResourcePool" if is_inner(object) => move_pool(inv.tx, &entity.retype(), &this)?,
+            _ => return Err(fault::not_supported()),
+        }
+    }
+    nothing()
+}
+
+fn move_machine(
+    tx: &mut Transaction<'_>,
+    vm: &Ref<mo::VirtualMachine>,
+    pool: &Ref<mo::ResourcePool>,
+) -> Result<(), Fault> {
+    let object = tx.object(vm)?.clone();
+    let current: Result<Ref<mo::ResourcePool>, _> = object.read("resourcePool");
+    // A template has no pool.
+    let current = current.map_err(|_| fault::not_supported())?;
+    let owner = |pool| tx.object(pool)?.read::<AnyRef>("owner");
+    if owner(&current)? != owner(pool)? {
+        return Err(fault::invalid_argument("list"));
+    }
+    let from = object.parent().unwrap_or_default();
+    let to = vapp::holder(tx, &from, pool)?;
+    let other = entity::child(tx, &to, object.name());
+    if let Some(other) = other.filter(|other| other.value() != vm.value()) {
+        return Err(fault::duplicate_name(object.name(), &other));
+    }
+    let machine = tx.edit(vm)?;
+    machine.put("resourcePool", pool);
+    vapp::put_into(machine, &to);
+    for app in [from, to] {
+        if app.type_name() == "VirtualApp" {
+            vapp::refresh(tx, &app)?;
+        }
+    }
+    Ok(())
+}
+
+fn move_pool(
+    tx: &mut Transaction<'_>,
+    pool: &Ref<mo::ResourcePool>,
+    to: &Ref<mo::ResourcePool>,
+) -> Result<(), Fault> {
+    let (object, target) = (tx.object(pool)?.clone(), tx.object(to)?.clone());
+    let own = entity::any(pool);
+    if target.is_a("VirtualApp") {
+        return Err(fault::not_supported());
+    }
+    if object.read::<AnyRef>("owner")? != target.read("owner")? {
+        return Err(fault::invalid_argument("list"));
+    }
+    let mut above = Some(entity::any(to));
+    while let Some(one) = above {
+        if one == own {
+            return Err(fault::invalid_argument("list"));
+        }
+        above = tx.object(&one)?.parent();
+    }
+    let other = entity::child(tx, to, object.name()).filter(|other| *other != own);
+    if let Some(other) = other {
+        return Err(fault::duplicate_name(object.name(), &other));
+    }
+    let from: AnyRef = object.read("parent")?;
+    tx.edit(&from)?
+        .edit_list("resourcePool", |list| list.retain(|one| *one != own))?;
+    tx.edit(pool)?.put("parent", to);
+    tx.edit(to)?
+        .edit_list("resourcePool", |list| list.push(own))
 }
 
 /// Removes a pool and moves its content to its parent.

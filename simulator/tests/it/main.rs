@@ -27,5 +27,6 @@ mod snapshots;
 mod tools;
 mod updates;
 mod values;
+mod vapps;
 mod vcenter;
 mod vsan;

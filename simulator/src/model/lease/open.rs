@@ -48,7 +48,11 @@ pub(in crate::model) fn import(inv: &mut Invocation<'_, '_>) -> Answer {
         // vApps are not supported.
         return Err(fault::not_supported());
     };
+    let is_app = inv.this.type_name() == "VirtualApp";
     let folder = match folder {
+        // A machine in a vApp is in no folder.
+        Some(_) if is_app => return Err(fault::invalid_argument("folder")),
+        None if is_app => inv.this.retype(),
         Some(folder) => {
             let types: Vec<String> = inv.tx.object(&folder)?.list("childType")?;
             if !types.iter().any(|ty| ty == "VirtualMachine") {

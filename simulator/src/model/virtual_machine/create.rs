@@ -12,10 +12,13 @@ use crate::datastore::path::DatastorePath;
 use crate::datastore::site::Site;
 use crate::device;
 use crate::fault;
-use crate::invocation::{Answer, value};
+use crate::guest;
+use crate::invocation::{Answer, Invocation, value};
 use crate::machine::{self, Machine, config, properties};
 use crate::model::entity;
 use crate::object::Hidden;
+use crate::task;
+use crate::vapp;
 use crate::world::Transaction;
 
 /// Creates a machine with its files. On a fault, its files are deleted.
@@ -52,6 +55,26 @@ pub(crate) fn create(
         }
     }
     made
+}
+
+/// Starts a task that creates a machine, on the object that the method is called on.
+pub(crate) fn begin_create(
+    inv: &mut Invocation<'_, '_>,
+    description: &str,
+    config: VirtualMachineConfigSpec,
+    place: Placement,
+) -> Answer {
+    let this = inv.this.clone();
+    let parents = device::parents_asked(&config.device_change);
+    if parents.is_empty() {
+        return task::begin(inv, &this, description, move |tx| {
+            create(tx, &config, &place)
+        });
+    }
+    task::begin_long(inv, &this, description, |shared| async move {
+        guest::flush_parents(&shared, place.site, &parents).await?;
+        Transaction::run(&shared, move |tx| create(tx, &config, &place)).await
+    })
 }
 
 fn build(
@@ -91,9 +114,9 @@ pub(super) fn add(
     place: &Placement,
 ) -> Result<Ref<mo::VirtualMachine>, Fault> {
     let vm: Ref<mo::VirtualMachine> = Ref::new(id);
-    let folder = entity::any(&place.folder);
     let environment = place.environment(tx)?;
-    let mut object = entity::new::<mo::VirtualMachine>(vm.value(), &info.name, Some(folder));
+    let mut object = entity::new::<mo::VirtualMachine>(vm.value(), &info.name, None);
+    vapp::put_into(&mut object, &entity::any(&place.folder));
     properties::begin(&mut object, &place.host, &environment);
     object.put("resourcePool", &place.pool);
     object.put("config", &info);
@@ -110,8 +133,8 @@ pub(super) fn free_name(
     name: &str,
 ) -> Result<String, Fault> {
     let name = entity::name(name)?;
-    match tx.named(folder, &name) {
-        Some(other) => Err(fault::duplicate_name(&name, other.reference())),
+    match entity::child(tx, folder, &name) {
+        Some(other) => Err(fault::duplicate_name(&name, &other)),
         None => Ok(name),
     }
 }

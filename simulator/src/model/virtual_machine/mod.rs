@@ -11,10 +11,10 @@ mod remove;
 mod snapshot;
 mod template;
 
-pub(crate) use create::{create, register, restore};
+pub(crate) use create::{begin_create, create, register, restore};
 pub(crate) use placement::Placement;
-pub(crate) use power::{check_off, power_off, power_on, start};
-pub(crate) use remove::{Gone, destroy_now};
+pub(crate) use power::{ask_shutdown, check_off, power_off, power_on, start, suspend_now};
+pub(crate) use remove::{Gone, destroy_now, unregister_now};
 pub(super) use snapshot::call as call_snapshot;
 pub(crate) use template::mark_as_template;
 
@@ -29,6 +29,16 @@ use crate::machine::{Machine, properties};
 use crate::object::{Object, Retype};
 use crate::world::Transaction;
 
+/// The power operations, which the vApp of a machine excludes while it starts or stops.
+const POWER: [&str; 6] = [
+    "PowerOnVM_Task",
+    "PowerOffVM_Task",
+    "ResetVM_Task",
+    "SuspendVM_Task",
+    "ShutdownGuest",
+    "RebootGuest",
+];
+
 /// Returns the machine with a `.vmx` file.
 pub(super) fn at<'t>(tx: &'t Transaction<'_>, vmx: &DatastorePath) -> Option<&'t Arc<Object>> {
     let name = vmx.to_string();
@@ -41,6 +51,11 @@ pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
     // vCenter removes a machine from its inventory without its host.
     if inv.request.method != "UnregisterVM"
         && let Err(fault) = host_connection::check(inv.tx, &vm)
+    {
+        return Some(Err(fault));
+    }
+    if POWER.contains(&inv.request.method.as_str())
+        && let Err(fault) = super::virtual_app::check_idle(inv.tx, &vm)
     {
         return Some(Err(fault));
     }

@@ -10,6 +10,7 @@ use crate::fault;
 use crate::model::compute_resource::is_without_drs;
 use crate::model::entity;
 use crate::object::{Object, Retype};
+use crate::vapp;
 use crate::world::Transaction;
 
 /// The folder, pool and host of a machine.
@@ -17,6 +18,7 @@ use crate::world::Transaction;
 pub(crate) struct Placement {
     /// The datacenter of all of them.
     pub(crate) site: Site,
+    /// The folder, or the vApp if the pool is one: a machine in a vApp is in no folder.
     pub(crate) folder: Ref<mo::Folder>,
     pub(crate) pool: Ref<mo::ResourcePool>,
     pub(crate) host: Ref<mo::HostSystem>,
@@ -65,7 +67,7 @@ impl Placement {
         };
         Ok(Self {
             site,
-            folder: folder.clone(),
+            folder: vapp::holder(tx, &entity::any(folder), pool)?.retype(),
             pool: tx.object(pool)?.reference().retype(),
             host: host.clone(),
         })

@@ -244,10 +244,15 @@ fn restart(tx: &mut Transaction<'_>, vm: &Vm) -> Result<(), Fault> {
 
 pub(super) fn suspend(inv: &mut Invocation<'_, '_>, vm: Vm) -> Answer {
     task::begin(inv, &vm.retype(), "VirtualMachine.suspend", move |tx| {
-        must_be_on(tx, &vm)?;
-        end(tx, &vm, VirtualMachinePowerState::Suspended)?;
+        suspend_now(tx, &vm)?;
         nothing()
     })
+}
+
+/// Suspends a machine that is on.
+pub(crate) fn suspend_now(tx: &mut Transaction<'_>, vm: &Vm) -> Result<(), Fault> {
+    must_be_on(tx, vm)?;
+    end(tx, vm, VirtualMachinePowerState::Suspended)
 }
 
 fn must_be_on(tx: &Transaction<'_>, vm: &Vm) -> Result<(), Fault> {
@@ -264,14 +269,22 @@ fn must_be_on(tx: &Transaction<'_>, vm: &Vm) -> Result<(), Fault> {
 
 pub(super) fn shutdown_guest(inv: &mut Invocation<'_, '_>, vm: &Vm) -> Answer {
     must_be_on(inv.tx, vm)?;
-    let machine = Machine::of(inv.tx.object(vm)?)?;
+    match ask_shutdown(inv.tx, vm)? {
+        true => nothing(),
+        false => Err(fault::tools_unavailable()),
+    }
+}
+
+/// Asks the guest of a machine to shut down. Returns `false` if its tools do not run.
+pub(crate) fn ask_shutdown(tx: &mut Transaction<'_>, vm: &Vm) -> Result<bool, Fault> {
+    let machine = Machine::of(tx.object(vm)?)?;
     match &machine.cycle {
         Some(cycle) if cycle.tools => {
             let shutdown = cycle.shutdown.clone();
-            inv.tx.after(Effect::Stop(shutdown));
-            nothing()
+            tx.after(Effect::Stop(shutdown));
+            Ok(true)
         }
-        _ => Err(fault::tools_unavailable()),
+        _ => Ok(false),
     }
 }
 

@@ -18,12 +18,21 @@ use crate::object::Retype;
 use crate::shared::Shared;
 use crate::snapshot::state_file_name;
 use crate::task;
+use crate::vapp;
 use crate::world::Transaction;
 
 pub(super) fn unregister(inv: &mut Invocation<'_, '_>, vm: &Ref<mo::VirtualMachine>) -> Answer {
-    must_be_off(inv.tx, vm)?;
-    forget(inv.tx, vm)?;
+    unregister_now(inv.tx, vm)?;
     nothing()
+}
+
+/// Removes a machine that is off from the inventory. Its files stay.
+pub(crate) fn unregister_now(
+    tx: &mut Transaction<'_>,
+    vm: &Ref<mo::VirtualMachine>,
+) -> Result<(), Fault> {
+    must_be_off(tx, vm)?;
+    forget(tx, vm)
 }
 
 pub(super) fn destroy(inv: &mut Invocation<'_, '_>, vm: Ref<mo::VirtualMachine>) -> Answer {
@@ -173,8 +182,12 @@ fn must_be_off(tx: &Transaction<'_>, vm: &Ref<mo::VirtualMachine>) -> Result<(),
 }
 
 fn forget(tx: &mut Transaction<'_>, vm: &Ref<mo::VirtualMachine>) -> Result<(), Fault> {
-    let machine = Arc::clone(Machine::of(tx.object(vm)?)?);
+    let object = tx.object(vm)?.clone();
+    let machine = Machine::of(&object)?;
     snapshot::hide(tx, &machine.snapshots);
     tx.remove(vm);
-    Ok(())
+    match vapp::of(&object) {
+        Some(app) => vapp::refresh(tx, &app),
+        None => Ok(()),
+    }
 }

@@ -6,8 +6,10 @@ use vim25::{Fault, Ref, mo};
 use super::Placement;
 use crate::fault;
 use crate::invocation::{Answer, Invocation, nothing};
-use crate::machine;
+use crate::machine::{self, properties};
+use crate::model::entity;
 use crate::object::Retype;
+use crate::vapp;
 use crate::world::Transaction;
 
 /// Returns whether a machine is a template.
@@ -24,12 +26,15 @@ pub(super) fn mark(inv: &mut Invocation<'_, '_>, vm: &Ref<mo::VirtualMachine>) -
     nothing()
 }
 
-/// Converts a machine that is off to a template. A no-op for a template.
+/// Converts a machine that is off to a template. A no-op for a template. A template is in no vApp.
 pub(crate) fn mark_as_template(
     tx: &mut Transaction<'_>,
     vm: &Ref<mo::VirtualMachine>,
 ) -> Result<(), Fault> {
     super::check_off(tx, vm)?;
+    if vapp::of(tx.object(vm)?).is_some() {
+        return Err(fault::not_supported());
+    }
     set(tx, vm, true)?;
     tx.edit(vm)?.clear("resourcePool");
     Ok(())
@@ -49,7 +54,9 @@ pub(super) fn unmark(inv: &mut Invocation<'_, '_>, vm: &Ref<mo::VirtualMachine>)
     set(inv.tx, vm, false)?;
     let object = inv.tx.edit(vm)?;
     object.put("resourcePool", &place.pool);
+    vapp::put_into(object, &entity::any(&place.folder));
     object.set("runtime.host", &place.host)?;
+    properties::refresh(inv.tx, vm)?;
     nothing()
 }
 

@@ -18,6 +18,7 @@ use crate::machine::{Machine, properties};
 use crate::model::entity;
 use crate::object::Retype;
 use crate::task;
+use crate::vapp;
 use crate::world::Transaction;
 
 pub(super) fn relocate(inv: &mut Invocation<'_, '_>, vm: Ref<mo::VirtualMachine>) -> Answer {
@@ -161,14 +162,18 @@ fn move_to(
     }
     let environment = place.environment(tx)?;
     let is_template = super::template::is_one(tx, vm);
+    let left = vapp::of(tx.object(vm)?);
     let object = tx.edit(vm)?;
-    object.put("parent", &entity::any(&place.folder));
+    vapp::put_into(object, &entity::any(&place.folder));
     object.put("environmentBrowser", &environment);
     if !is_template {
         object.put("resourcePool", &place.pool);
     }
     object.set("runtime.host", &place.host)?;
     properties::refresh(tx, vm)?;
+    if let Some(left) = left {
+        vapp::refresh(tx, &left)?;
+    }
     Ok(place.site)
 }
 
