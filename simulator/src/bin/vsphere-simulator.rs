@@ -1,10 +1,15 @@
 //! A vCenter or an ESXi host that clients can connect to, with the flags of vcsim.
-#![expect(clippy::print_stdout, reason = "the output of a command")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the output of a command"
+)]
 
 use std::error::Error;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
@@ -268,7 +273,28 @@ fn tether(file: &Path) -> Result<Tether, Box<dyn Error>> {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
+    match serve().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("vsphere-simulator: {}", words(&*error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Returns an error with its causes.
+fn words(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(below) = cause {
+        text.push_str(&format!(": {below}"));
+        cause = below.source();
+    }
+    text
+}
+
+async fn serve() -> Result<(), Box<dyn Error>> {
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
         .with_writer(std::io::stderr)
@@ -368,12 +394,23 @@ async fn interrupted() -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
-    use super::{Options, Parser as _, arguments, escaped, tether};
+    use super::{Options, Parser as _, arguments, escaped, tether, words};
 
     fn options(line: &str) -> Options {
         let line = line.split(' ').map(Into::into);
         Options::parse_from(arguments(line))
     }
+
+    #[test]
+    fn an_error_is_printed_with_its_causes_and_without_its_structure() {
+        let error = std::io::Error::other("no space");
+        let error: Box<dyn std::error::Error> = std::io::Error::other(StartError(error)).into();
+        assert_eq!(words(&*error), "cannot start: no space");
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot start")]
+    struct StartError(#[source] std::io::Error);
 
     #[test]
     fn the_flags_are_those_of_vcsim() {

@@ -3,6 +3,7 @@
 use crate::client::Client;
 use crate::client::container::{add, spec};
 use simulator::Simulator;
+use vim25::internal::types::DisabledMethodRequest;
 use vim25::types::{
     FileNotFound, ID, InvalidArgument, InvalidRequest, NotAuthenticated, NotImplemented,
     NotSupported, VirtualDeviceConfigSpec, VirtualDeviceConfigSpecOperation,
@@ -274,5 +275,22 @@ async fn a_method_that_is_not_implemented_names_itself() {
     let datacenter: Ref<mo::Datacenter> = Ref::new("ha-datacenter");
     let gone = client.call(datacenter.destroy()).await;
     assert!(gone.unwrap_err().fault().is::<NotSupported>());
+    simulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn methods_cannot_be_disabled_on_a_host() {
+    let simulator = Simulator::builder().start().await.unwrap();
+    let client = Client::login(&simulator).await;
+    let vm = create(&client, &bare("bare")).await.unwrap();
+    let manager = client.content.authorization_manager.clone().unwrap();
+    let disabled = DisabledMethodRequest {
+        method: "Destroy_Task".into(),
+        ..Default::default()
+    };
+    let call = manager.disable_methods(&[vm.upcast()], &[disabled], "owner", None);
+    // Port layers do not ask again after this fault.
+    let fault = client.call(call).await.unwrap_err().fault();
+    assert!(fault.get::<NotSupported>().unwrap().is_some());
     simulator.shutdown().await;
 }
