@@ -62,33 +62,26 @@
 //!
 //! # Figures
 //!
-//! Measured on 2026-11-26 on two otherwise idle cores of an AMD EPYC, by
+//! Measured on 2026-11-28 on two otherwise idle cores (load 0.1 before, 1.2 after), by
 //! `cargo bench -p disk-image --bench figures`, which takes medians of five runs. The layer
-//! contains 208 MB of Debian's files, the disk has 4 GiB.
+//! contains 205 MB of Debian's files, the disk has 4 GiB.
 //!
 //! | measure | target | found | |
 //! | --- | --- | --- | --- |
-//! | tar to streamOptimized, level fast, 2 threads, with SHA-256 | 250 MB/s | 160 MB/s, 103.2 MB | missed |
-//! | the same at level small, compared with `mke2fs -d` and `qemu-img convert` | 3.5 times as fast | 4.4 times: 2.98 s and 81.4 MB; they 13.22 s and 80.6 MB | met |
-//! | tar.gz at level fast | 180 MB/s | 90 MB/s | missed |
-//! | 55,000 files in 3 layers, 307 MB | 1.5 s | 2.03 s | missed |
-//! | memory, one layer and 55,000 files | 48 MB and 1 KB per inode | 10 MB and 28 MB | met |
-//! | 55,000 files read back as tar | 1 s | 0.39 s | met |
+//! | tar to streamOptimized, level fast, 2 threads, with SHA-256 | 250 MB/s | 202 MB/s, 101.8 MB | missed |
+//! | the same at level small, compared with `mke2fs -d` and `qemu-img convert` | 3.5 times as fast | 4.5 times: 2.20 s and 80.3 MB; they 9.86 s and 79.5 MB | met |
+//! | tar.gz at level fast, with [`Merge::spool`] | 180 MB/s | 173 MB/s | missed |
+//! | 55,000 files in 3 layers, 304 MB | 1.5 s | 1.34 s | met |
+//! | memory, one layer and 55,000 files | 48 MB and 1 KB per inode | 14 MB and 33 MB | met |
+//! | 55,000 files read back as tar | 1 s | 0.18 s | met |
 //! | equal bytes for 1, 2 and 8 threads | equal | equal | met |
 //!
-//! Most of the time of the three missed speeds is compression. On two otherwise idle cores, zlib-rs at
+//! Most of the time of the two missed speeds is compression. On two otherwise idle cores, zlib-rs at
 //! level 1 with grains of 64 KiB, two threads and nothing else compresses 334 to 365 MB/s (one thread:
 //! 172 to 234); its Huffman-only and run-length strategies (193 to 203 and 183 to 190 MB/s) and level 2
 //! (166 to 181) are slower. Other libraries, on one busy core and the grains of 225 MB, as MB/s and size
 //! of the output: zlib-rs at level 1 199 and 49 %, libdeflate 1.26 at level 1 161 and 41 %, fdeflate 0.3
 //! 566 and 92 %.
-//!
-//! The table was measured before layers were read ahead on threads, and before [`Merge::spool`]. Since
-//! then, on two busy cores of an Intel Xeon (load 5 to 6, medians of three runs with the same bytes as
-//! output), the bench needs this much processor time: tar 1.76 s instead of 1.71 s, tar.gz 2.19 s (spooled)
-//! instead of 2.59 s, 55,000 files 2.26 s instead of 2.24 s. Reading, hashing and decompression are no
-//! longer on the thread that merges, so what is gained besides is elapsed time, which busy cores do not
-//! show. The memory is 15 MB and 33 MB.
 //!
 //! # Fuzzing
 //!

@@ -9,24 +9,22 @@
 //! port layer and the client. `LIVES`, `AT_ONCE` and `CONTAINERS` change the sizes. With
 //! `CALLS=1`, the calls of a life are listed by method.
 //!
-//! On 2026-11-28, on two cores of an AMD EPYC on which compilers ran (load 7 to 11), so that the times
-//! that pass are several times those of idle cores:
+//! On 2026-11-28, on two otherwise idle cores (load 1.2 before, 1.7 after):
 //!
 //! | measure | target | found | |
 //! | --- | --- | --- | --- |
 //! | calls of create and start beyond the shared poll, ESXi | 4 | 4 | met |
 //! | the same on a vCenter | 5 | 5 | met |
-//! | own processor time of create, start, stop and remove | 5 ms | 8.1 ms for 36.6 requests | missed |
-//! | 1,000 containers created and started, 64 in flight | none over 2 times the median | median 686 ms, longest 1 s (rounded) | met |
+//! | own processor time of create, start, stop and remove | 5 ms | 10.0 ms for 38.1 requests, of 25.8 ms that pass | missed |
+//! | 1,000 containers created and started, 64 in flight | none over 2 times the median | median 380 ms, longest 693 ms | met |
 //! | requests for each of them, the poll included | 6 | 2.2 | met |
-//! | list of 10,000 containers with an index to be filled | 300 ms | 6.7 s, of which 1.9 s are own processor time | missed |
+//! | list of 10,000 containers with an index to be filled | 300 ms | 1.65 s, of 1.90 s own processor time | missed |
 //! | list of 10,000 containers with a warm index | 5 ms | 0.07 ms | met |
-//! | memory of the index, 10,000 containers of 57 keys | 40 MiB, for 30 keys | 166 MiB | missed |
+//! | memory of the index, 10,000 containers of 57 keys | 40 MiB, for 30 keys | 99 MiB | missed |
 //!
 //! The processor time of a life is spread widely: 14 % are the kernel's, 21 % are the C library's (the
 //! allocator and copies), and no other function has more than 2.2 %. So it follows the number of
-//! requests. Of the memory, heaptrack attributed 10.6 KB per container to the client's watch, which did
-//! not pack its values yet, and 5 KB to the index.
+//! requests.
 //!
 //! The memory is what the process gained by the first list, so it includes what the allocator keeps.
 #![allow(
