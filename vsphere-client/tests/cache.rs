@@ -6,7 +6,9 @@ use std::time::Duration;
 use simulator::{Reaction, Simulator, Topology};
 use vim25::types::{SystemError, VirtualMachineConfigSpec, VirtualMachinePowerState as State};
 use vim25::{Property, Ref, mo, props};
-use vsphere_client::{Cache, CacheState, Client, Credentials, Error, Properties};
+use vsphere_client::{Cache, CacheState, Client, Error, Properties};
+
+mod connected;
 
 #[derive(Clone, Debug, PartialEq, Properties)]
 #[properties(VirtualMachine)]
@@ -24,20 +26,8 @@ async fn start(machines: usize) -> (Simulator, Client) {
     let topology = Topology::esx().machines(machines);
     let simulator = Simulator::builder().topology(topology);
     let simulator = simulator.start().await.unwrap();
-    let client = client(&simulator).await;
+    let client = connected::client(&simulator).await;
     (simulator, client)
-}
-
-async fn client(simulator: &Simulator) -> Client {
-    Client::builder(simulator.url())
-        .tls_roots(simulator.certificate_pem())
-        .credentials(Credentials::password(
-            simulator.user(),
-            simulator.password(),
-        ))
-        .connect()
-        .await
-        .unwrap()
 }
 
 async fn cache(client: &Client) -> Cache<Machine> {
@@ -135,7 +125,7 @@ async fn own_changes_are_in_the_cache_when_the_call_returns() {
 #[tokio::test]
 async fn the_changes_of_others_arrive_and_can_be_waited_for() {
     let (simulator, client) = start(3).await;
-    let other = self::client(&simulator).await;
+    let other = connected::client(&simulator).await;
     let cache = cache(&client).await;
     let (vm, _) = cache.iter().next().unwrap();
     other
@@ -174,7 +164,7 @@ async fn the_changes_of_others_arrive_and_can_be_waited_for() {
 #[tokio::test]
 async fn a_cache_resyncs_after_its_session_was_lost() {
     let (simulator, client) = start(5).await;
-    let other = self::client(&simulator).await;
+    let other = connected::client(&simulator).await;
     let cache = cache(&client).await;
     let machines: Vec<_> = cache.iter().map(|(vm, _)| vm).collect();
     for round in 0..3 {
@@ -219,7 +209,7 @@ async fn no_fault_of_a_helper_call_damages_the_cache() {
             Reaction::HttpStatus(503),
         ] {
             let what = format!("{method} {reaction:?}");
-            let client = client(&simulator).await;
+            let client = connected::client(&simulator).await;
             simulator.script().next(method, reaction);
             let cache = cache(&client).await;
             assert_eq!(cache.len(), 4, "{what}");

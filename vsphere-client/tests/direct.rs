@@ -4,21 +4,15 @@
 use simulator::{Reaction, Simulator};
 use vim25::types::NotSupported;
 use vim25::{Fault, Property, Ref, mo, props};
-use vsphere_client::{Client, Credentials, Datastore, Error};
+use vsphere_client::{Client, Datastore, Error};
+
+mod connected;
 
 const THUMBPRINT: Property<mo::HostSystem, String> = Property::new("summary.config.sslThumbprint");
 
 async fn start() -> (Simulator, Client, Datastore, Vec<Ref<mo::HostSystem>>) {
     let simulator = Simulator::vcenter().start().await.unwrap();
-    let client = Client::builder(simulator.url())
-        .tls_roots(simulator.certificate_pem())
-        .credentials(Credentials::password(
-            simulator.user(),
-            simulator.password(),
-        ))
-        .connect()
-        .await
-        .unwrap();
+    let client = connected::client(&simulator).await;
     let inventory = client.inventory();
     let datacenter = inventory.datacenter(None).await.unwrap();
     let datastore = inventory.datastore(&datacenter, None).await.unwrap();

@@ -18,7 +18,9 @@ use vim25::types::{
     FileFault, VirtualMachineConfigSpec, VirtualMachineFileInfo, VirtualMachinePowerState,
 };
 use vim25::{Fault, Property, Ref, mo};
-use vsphere_client::{Change, Client, Credentials, Error, Result, RetryPolicy};
+use vsphere_client::{Change, Client, Error, Result, RetryPolicy};
+
+mod connected;
 
 const POWER: Property<mo::VirtualMachine, VirtualMachinePowerState> =
     Property::new("runtime.powerState");
@@ -141,12 +143,7 @@ async fn client(simulator: &Simulator) -> Client {
     let mut retry = RetryPolicy::default();
     retry.pause = Duration::from_millis(1);
     retry.longest_pause = Duration::from_millis(10);
-    Client::builder(simulator.url())
-        .tls_roots(simulator.certificate_pem())
-        .credentials(Credentials::password(
-            simulator.user(),
-            simulator.password(),
-        ))
+    connected::builder(simulator)
         .retry(retry)
         .connect()
         .await

@@ -8,22 +8,12 @@ use futures_util::future::{join_all, try_join_all};
 use simulator::{Simulator, Topology};
 use vim25::types::{VirtualMachineConfigSpec, VirtualMachinePowerState};
 use vim25::{Property, Ref, mo, props};
-use vsphere_client::{Client, Credentials};
+use vsphere_client::Client;
+
+mod connected;
 
 const POWER: Property<mo::VirtualMachine, VirtualMachinePowerState> =
     Property::new("runtime.powerState");
-
-async fn client(simulator: &Simulator) -> Client {
-    Client::builder(simulator.url())
-        .tls_roots(simulator.certificate_pem())
-        .credentials(Credentials::password(
-            simulator.user(),
-            simulator.password(),
-        ))
-        .connect()
-        .await
-        .unwrap()
-}
 
 async fn machines(client: &Client) -> Vec<Ref<mo::VirtualMachine>> {
     let found = client
@@ -46,7 +36,7 @@ async fn tasks_that_start_together_cost_few_calls_beyond_their_own() {
     let topology = Topology::esx().machines(usize::try_from(TASKS).unwrap());
     let simulator = Simulator::builder().topology(topology);
     let simulator = simulator.start().await.unwrap();
-    let client = client(&simulator).await;
+    let client = connected::client(&simulator).await;
     let machines = machines(&client).await;
     let before = calls(&simulator);
     let spec = VirtualMachineConfigSpec {
@@ -84,7 +74,7 @@ async fn a_thousand_waits_share_one_connection() {
     let topology = Topology::esx().machines(1);
     let builder = Simulator::builder().topology(topology).connection_limit(4);
     let simulator = builder.start().await.unwrap();
-    let client = client(&simulator).await;
+    let client = connected::client(&simulator).await;
     let vm = machines(&client).await.remove(0);
     let goal = match client.get(&vm, POWER).await.unwrap() {
         VirtualMachinePowerState::PoweredOn => VirtualMachinePowerState::PoweredOff,
@@ -119,7 +109,7 @@ async fn a_login_a_path_and_a_pattern_cost_few_calls() {
     let builder = Simulator::builder().topology(topology);
     let simulator = builder.start().await.unwrap();
     let start = calls(&simulator);
-    let client = client(&simulator).await;
+    let client = connected::client(&simulator).await;
     let root = client.service_content().root_folder.clone();
     client.get(&root, props::folder::NAME).await.unwrap();
     let login = calls(&simulator) - start;

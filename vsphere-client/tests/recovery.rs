@@ -7,8 +7,9 @@ use futures_util::StreamExt;
 use simulator::{Platform, Reaction, Simulator};
 use vim25::types::VirtualMachinePowerState;
 use vim25::{Property, Ref, mo, props};
-use vsphere_client::{Change, Client, Credentials, Error};
+use vsphere_client::{Change, Client, Error};
 
+mod connected;
 mod flows;
 
 const POWER: Property<mo::VirtualMachine, VirtualMachinePowerState> =
@@ -24,15 +25,7 @@ async fn start_on(platform: Platform) -> (Simulator, Client, Ref<mo::VirtualMach
     let builder = builder.platform(platform);
     let simulator = builder.start().await.unwrap();
     flows::seed(&simulator.url().replace("://", "://root:secret@")).await;
-    let client = Client::builder(simulator.url())
-        .tls_roots(simulator.certificate_pem())
-        .credentials(Credentials::password(
-            simulator.user(),
-            simulator.password(),
-        ))
-        .connect()
-        .await
-        .unwrap();
+    let client = connected::client(&simulator).await;
     let machines = client
         .retrieve::<mo::VirtualMachine>()
         .property(props::virtual_machine::NAME)
@@ -328,12 +321,7 @@ async fn no_fault_of_a_helper_call_becomes_news() {
             Reaction::HttpStatus(503),
         ] {
             let what = format!("{method} {reaction:?}");
-            let client = Client::builder(simulator.url())
-                .tls_roots(simulator.certificate_pem())
-                .credentials(Credentials::password("root", "secret"))
-                .connect()
-                .await
-                .unwrap();
+            let client = connected::client(&simulator).await;
             simulator.script().next(method, reaction);
             let life = async {
                 client.run(vm.power_on_vm(None)).await?;

@@ -7,8 +7,9 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use simulator::{Simulator, Topology};
 use vim25::{Property, mo, props};
-use vsphere_client::{Change, Client, Credentials};
+use vsphere_client::Change;
 
+mod connected;
 mod flows;
 
 const TEMPLATE: Property<mo::VirtualMachine, bool> = Property::new("config.template");
@@ -103,15 +104,7 @@ async fn an_object_that_two_properties_refer_to_leaves_with_the_last() {
     let topology = Topology::vcenter().clusters(1).machines(1);
     let simulator = Simulator::builder().topology(topology);
     let simulator = simulator.start().await.unwrap();
-    let client = Client::builder(simulator.url())
-        .tls_roots(simulator.certificate_pem())
-        .credentials(Credentials::password(
-            simulator.user(),
-            simulator.password(),
-        ))
-        .connect()
-        .await
-        .unwrap();
+    let client = connected::client(&simulator).await;
     let machines = client
         .retrieve::<mo::VirtualMachine>()
         .property(props::virtual_machine::RESOURCE_POOL)
@@ -168,15 +161,7 @@ async fn datacenters_with_datastores_of_the_same_names_are_told_apart() {
     let topology = Topology::vcenter().datacenters(2).clusters(0).machines(1);
     let simulator = Simulator::builder().topology(topology);
     let simulator = simulator.start().await.unwrap();
-    let client = Client::builder(simulator.url())
-        .tls_roots(simulator.certificate_pem())
-        .credentials(Credentials::password(
-            simulator.user(),
-            simulator.password(),
-        ))
-        .connect()
-        .await
-        .unwrap();
+    let client = connected::client(&simulator).await;
     let inventory = client.inventory();
     let ambiguous = inventory.datacenter(None).await.unwrap_err().to_string();
     assert!(ambiguous.contains("DC0, DC1"), "{ambiguous}");
