@@ -309,16 +309,8 @@ impl Import<'_, '_> {
                 self.add(usb, false);
             }
             (resource::FLOPPY | resource::SERIAL | resource::OTHER, _) => {
-                let mut detail = OvfUnsupportedSubType::default();
-                detail.element_name = item.name.clone();
-                detail.instance_id = item.id.clone();
-                detail.device_type = item.ty;
-                detail.device_sub_type = item.sub_type.clone();
-                let words = format!(
-                    "Hardware item '{}' has the unsupported type {} ({}).",
-                    item.name, item.ty, item.sub_type
-                );
-                self.refuse(item, Fault::new(&words, detail));
+                let what = format!("type {} ({})", item.ty, item.sub_type);
+                self.refuse(item, unsupported(item, &what));
             }
             _ => {
                 let mut detail = OvfUnsupportedType::default();
@@ -601,15 +593,17 @@ impl Import<'_, '_> {
 }
 
 fn unsupported_sub_type(item: &Item) -> Fault {
+    unsupported(item, &format!("subtype '{}'", item.sub_type))
+}
+
+/// Returns the fault of a hardware item of which a part, named in words, is not supported.
+fn unsupported(item: &Item, what: &str) -> Fault {
     let mut detail = OvfUnsupportedSubType::default();
     detail.element_name = item.name.clone();
     detail.instance_id = item.id.clone();
     detail.device_type = item.ty;
     detail.device_sub_type = item.sub_type.clone();
-    let words = format!(
-        "Hardware item '{}' has the unsupported subtype '{}'.",
-        item.name, item.sub_type
-    );
+    let words = format!("Hardware item '{}' has the unsupported {what}.", item.name);
     Fault::new(&words, detail)
 }
 
