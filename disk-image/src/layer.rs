@@ -1,13 +1,14 @@
 //! Sources of layers, decompression and verification.
 
 use std::fs::File;
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::bufread::MultiGzDecoder;
 
+use crate::archive::LayerRead;
 use crate::digest::{Hashing, Tally};
 use crate::error::LayerProblem;
 use crate::read_ahead::ReadAhead;
@@ -22,15 +23,33 @@ use crate::{Digest, Monitor};
 /// [`Merge::spool`](crate::Merge::spool)). A stream that can be read only once has to be
 /// spooled to a file first. Other bytes in the second reading are an error at the end of the layer
 /// ([`LayerProblem::Changed`]).
+///
+/// A source that can seek should implement [`LayerSource::open_seekable`] too: if the layer is not
+/// compressed, only its headers and about a sixteenth of its data are read the first time, and its
+/// digest is verified the second time. [`Merge::layer`](crate::Merge::layer) describes this.
 pub trait LayerSource: Send + Sync {
     /// Opens the layer at its start. Every call must return the same bytes.
     ///
     /// # Errors
     /// Any error that prevents opening the layer.
     fn open(&self) -> io::Result<Box<dyn Read + Send>>;
+
+    /// Opens the layer for reading at any offset: the same bytes as [`LayerSource::open`]. Returns
+    /// `None` if the source cannot seek, as the default implementation does.
+    ///
+    /// # Errors
+    /// Any error that prevents opening the layer.
+    fn open_seekable(&self) -> io::Result<Option<Box<dyn ReadSeek>>> {
+        Ok(None)
+    }
 }
 
-/// A layer in a file.
+/// A reader that can seek. Implemented by every type that can do both.
+pub trait ReadSeek: Read + Seek + Send {}
+
+impl<T: Read + Seek + Send + ?Sized> ReadSeek for T {}
+
+/// A layer in a file. The file can seek, so it is read in part only until it is written.
 #[derive(Debug, Clone)]
 pub struct FileLayer(PathBuf);
 
@@ -50,9 +69,17 @@ impl LayerSource for FileLayer {
     fn open(&self) -> io::Result<Box<dyn Read + Send>> {
         Ok(Box::new(File::open(&self.0)?))
     }
+
+    fn open_seekable(&self) -> io::Result<Option<Box<dyn ReadSeek>>> {
+        let file = File::open(&self.0)?;
+        Ok(match file.metadata()?.is_file() {
+            true => Some(Box::new(file)),
+            false => None,
+        })
+    }
 }
 
-/// A layer in memory.
+/// A layer in memory. Its digests are always verified when it is added to a merge.
 impl LayerSource for Arc<[u8]> {
     fn open(&self) -> io::Result<Box<dyn Read + Send>> {
         Ok(Box::new(io::Cursor::new(Self::clone(self))))
@@ -89,7 +116,22 @@ impl LayerDigests {
         self.diff_id = Some(digest);
         self
     }
+
+    /// Returns what a layer that is not compressed is expected to be, and what the digest is of.
+    /// `None` if that is unknown, or not one digest.
+    pub(crate) fn of_plain(&self) -> Option<(&'static str, Digest)> {
+        match (self.blob, self.diff_id) {
+            (Some(blob), Some(diff_id)) if blob != diff_id => None,
+            (Some(blob), _) => Some((BLOB, blob)),
+            (None, diff_id) => diff_id.map(|diff_id| (DIFF_ID, diff_id)),
+        }
+    }
 }
+
+/// What [`LayerDigests::blob`](field@LayerDigests::blob) is the digest of, in errors.
+pub(crate) const BLOB: &str = "digest of the blob";
+/// What [`LayerDigests::diff_id`](field@LayerDigests::diff_id) is the digest of, in errors.
+pub(crate) const DIFF_ID: &str = "digest of the unpacked layer";
 
 /// A reader of a layer's unpacked bytes that computes digests while reading, and stops when the
 /// operation is cancelled.
@@ -103,8 +145,8 @@ pub(crate) struct Unpacked {
     /// blob because the layer is not compressed.
     diff: Option<Tally>,
     is_compressed: bool,
-    /// Where the unpacked bytes are kept.
-    spool: Option<Spool>,
+    /// Where the unpacked bytes are kept, and how many at most.
+    spool: Option<(Spool, u64)>,
     /// Number of bytes at hand that are part of the digest, and of the spool, already.
     counted: usize,
 }
@@ -112,7 +154,7 @@ pub(crate) struct Unpacked {
 /// Number of bytes of a layer that may be unpacked before the compression ratio is checked.
 const RATIO_FROM: u64 = 64 << 20;
 /// Number of bytes needed to detect the compression format.
-const MAGIC: usize = 6;
+pub(crate) const MAGIC: usize = 6;
 
 impl Unpacked {
     /// Opens a layer to verify it: both digests are computed.
@@ -141,21 +183,17 @@ impl Unpacked {
         let (mut reader, blob) = Hashing::new(watched);
         let mut magic = Vec::with_capacity(MAGIC);
         (&mut reader).take(MAGIC as u64).read_to_end(&mut magic)?;
-        let is = |prefix: &[u8]| magic.starts_with(prefix);
-        let is_gzip = is(b"\x1f\x8b");
-        let is_zstd = is(b"\x28\xb5\x2f\xfd") || is_skippable(&magic);
-        if is(b"BZh") {
-            return Err(unsupported("bzip2"));
-        } else if is(b"\xfd7zXZ") {
-            return Err(unsupported("xz"));
+        let compression = Compression::detect(&magic);
+        if let Compression::Unsupported(name) = compression {
+            return Err(unsupported(name));
         }
         let stored = ReadAhead::new("read layer", io::Cursor::new(magic).chain(reader))?;
-        let is_compressed = is_gzip || is_zstd;
+        let is_compressed = compression != Compression::None;
         let inner = if is_compressed {
             let (counting, used) = Counting::new(stored);
-            let decoder: Box<dyn Read + Send> = match is_gzip {
-                true => Box::new(MultiGzDecoder::new(counting)),
-                false => Box::new(zstd::Decoder::with_buffer(counting)?),
+            let decoder: Box<dyn Read + Send> = match compression {
+                Compression::Gzip => Box::new(MultiGzDecoder::new(counting)),
+                _ => Box::new(zstd::Decoder::with_buffer(counting)?),
             };
             let bounded = Bounded {
                 inner: decoder,
@@ -192,18 +230,18 @@ impl Unpacked {
         })
     }
 
-    /// Keeps the unpacked bytes in a temporary file, if the layer is compressed. Called before
-    /// anything is read.
-    pub(crate) fn keep(&mut self, directory: &Path) -> io::Result<()> {
+    /// Keeps the unpacked bytes in a temporary file, if the layer is compressed, and unless they are
+    /// more than `most` or there is no space for them. Called before anything is read.
+    pub(crate) fn keep(&mut self, directory: &Path, most: u64) -> io::Result<()> {
         if self.is_compressed {
-            self.spool = Some(Spool::create(directory)?);
+            self.spool = Some((Spool::create(directory)?, most));
         }
         Ok(())
     }
 
     /// Returns what was kept. It is complete only at the end of the stream.
     pub(crate) fn kept(&self) -> Option<&Spool> {
-        self.spool.as_ref()
+        self.spool.as_ref().map(|(spool, _)| spool)
     }
 
     /// Returns the digest of the blob. It is complete only at the end of the stream, because of
@@ -228,8 +266,13 @@ impl BufRead for Unpacked {
             if let Some(diff) = &self.diff {
                 diff.update(bytes);
             }
-            if let Some(spool) = &mut self.spool {
-                spool.append(bytes)?;
+            if let Some((spool, most)) = &mut self.spool {
+                let fits = spool.length() + bytes.len() as u64 <= *most;
+                if !(fits && spool.append(bytes)?) {
+                    tracing::debug!(bytes = spool.length(), "the layer is not spooled");
+                    // Frees what was written.
+                    self.spool = None;
+                }
             }
             self.counted = bytes.len();
         }
@@ -247,6 +290,32 @@ impl Read for Unpacked {
         let count = self.fill_buf()?.read(buf)?;
         self.consume(count);
         Ok(count)
+    }
+}
+
+impl LayerRead for Unpacked {}
+
+/// How a layer is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Compression {
+    None,
+    Gzip,
+    Zstd,
+    Unsupported(&'static str),
+}
+
+impl Compression {
+    /// Returns the compression of a layer that starts with these [`MAGIC`] bytes, or is shorter.
+    pub(crate) fn detect(magic: &[u8]) -> Self {
+        match magic {
+            [0x1f, 0x8b, ..] => Self::Gzip,
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Self::Zstd,
+            // A skippable frame, with which streams of `pzstd` begin.
+            [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Self::Zstd,
+            [b'B', b'Z', b'h', ..] => Self::Unsupported("bzip2"),
+            [0xfd, b'7', b'z', b'X', b'Z', ..] => Self::Unsupported("xz"),
+            _ => Self::None,
+        }
     }
 }
 
@@ -319,11 +388,6 @@ impl<R: Read> Read for Watched<R> {
         self.monitor.check().map_err(io::Error::other)?;
         self.inner.read(buf)
     }
-}
-
-/// Returns whether a zstd stream begins with a skippable frame, as `pzstd` writes it.
-fn is_skippable(magic: &[u8]) -> bool {
-    matches!(magic, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
 }
 
 fn unsupported(compression: &'static str) -> io::Error {

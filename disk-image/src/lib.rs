@@ -17,7 +17,8 @@
 //! merge.layer(layer, digests, &monitor)?;
 //!
 //! // All sizes are known here, before anything is written.
-//! let plan = merge.plan(&FsOptions::new(8 << 30, uuid::Uuid::from_u128(1)).label("container"))?;
+//! let options = FsOptions::new(8 << 30, uuid::Uuid::from_u128(1)).label("container");
+//! let plan = merge.plan(&options, &monitor)?;
 //! let file = std::fs::File::create("disk.vmdk")?;
 //! plan.write_stream_optimized(file, &StreamOptions::new(), &monitor)?;
 //! # Ok(())
@@ -109,9 +110,11 @@ mod archive;
 #[cfg(feature = "tokio")]
 mod asynchronous;
 mod block;
+mod content;
 mod digest;
 mod error;
 pub mod ext4;
+mod index;
 mod layer;
 mod le;
 mod limits;
@@ -119,8 +122,10 @@ mod merge;
 #[cfg(unix)]
 mod merge_unpack;
 mod monitor;
+mod outline;
 mod ranges;
 mod read_ahead;
+mod seek_reader;
 mod sink;
 mod spool;
 mod time;
@@ -135,7 +140,7 @@ pub use block::{BlockRead, RawDisk, copy};
 pub use digest::{Digest, ParseDigestError};
 pub use error::{Error, LayerError, LayerProblem};
 pub use ext4::{FsOptions, Plan};
-pub use layer::{FileLayer, LayerDigests, LayerSource};
+pub use layer::{FileLayer, LayerDigests, LayerSource, ReadSeek};
 pub use limits::{LimitKind, Limits};
 pub use merge::{LayerSummary, Merge, MergeNote};
 pub use monitor::Monitor;

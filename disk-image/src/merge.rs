@@ -5,20 +5,23 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::archive::{Archive, Entry};
+use crate::content::{Content, Layer, Unverified, start};
 use crate::error::{LayerError, LayerProblem};
-use crate::ext4::{FsOptions, Plan, xattr};
-use crate::layer::{LayerDigests, LayerSource, Unpacked, problem_of};
-use crate::limits::{LimitKind, Limits};
-use crate::ranges::RangeFinder;
+use crate::ext4::{FsOptions, Plan};
+use crate::index::Index;
+use crate::layer::{BLOB, DIFF_ID, LayerDigests, LayerSource, Unpacked};
+use crate::limits::Limits;
+use crate::seek_reader::SeekReader;
 use crate::spool::Spool;
-use crate::tree::{Applied, Tree};
+use crate::tree::Tree;
 use crate::{Digest, Error, Monitor};
 
 /// Merges layers into one tree by the rules of the OCI image specification.
 ///
 /// Layers are added from the lowest to the highest. Each is read once when it is added,
 /// for its headers and digests, and again when a disk is written or a directory
-/// unpacked. Only metadata is kept in memory, never file contents.
+/// unpacked. Only metadata is kept in memory, never file contents. [`Merge::layer`] describes when
+/// the digests are verified.
 ///
 /// ```no_run
 /// use std::sync::Arc;
@@ -30,7 +33,7 @@ use crate::{Digest, Error, Monitor};
 /// for path in ["base.tar.gz", "app.tar.zst"] {
 ///     merge.layer(Arc::new(FileLayer::new(path)), LayerDigests::none(), &monitor)?;
 /// }
-/// let plan = merge.plan(&FsOptions::new(8 << 30, uuid::Uuid::from_u128(1)))?;
+/// let plan = merge.plan(&FsOptions::new(8 << 30, uuid::Uuid::from_u128(1)), &monitor)?;
 /// let mut disk = Vec::new();
 /// plan.write_stream_optimized(&mut disk, &disk_image::StreamOptions::new(), &monitor)?;
 /// # Ok(())
@@ -38,39 +41,27 @@ use crate::{Digest, Error, Monitor};
 /// ```
 pub struct Merge {
     content: Arc<Content>,
-    notes: Vec<MergeNote>,
-    dropped_notes: u64,
+    notes: Notes,
     unpacked: u64,
     /// The directory for temporary files.
     spool: Option<PathBuf>,
+    /// Number of bytes that temporary files may still have.
+    spool_left: u64,
     /// Whether a layer was merged only in part.
     is_incomplete: bool,
-}
-
-/// The result of merging the layers, shared with the plans created from it.
-#[derive(Clone)]
-pub(crate) struct Content {
-    pub(crate) tree: Tree,
-    pub(crate) layers: Vec<Layer>,
-    pub(crate) limits: Limits,
-}
-
-/// A layer that was read and verified.
-#[derive(Clone)]
-pub(crate) struct Layer {
-    source: Arc<dyn LayerSource>,
-    blob: Digest,
-    spool: Option<Spool>,
 }
 
 /// The digests and sizes of a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LayerSummary {
-    /// The digest of the stored bytes.
+    /// The digest of the stored bytes; the expected one if the layer is not verified.
     pub blob: Digest,
-    /// The digest of the unpacked tar.
+    /// The digest of the unpacked tar; the expected one if the layer is not verified.
     pub diff_id: Digest,
+    /// Whether the layer was read in full and has these digests. Otherwise that is verified when it
+    /// is written or unpacked, as [`Merge::layer`] describes.
+    pub is_verified: bool,
     /// The number of entries in the layer, including whiteouts.
     pub entries: u64,
     /// The size of the unpacked tar in bytes.
@@ -92,6 +83,26 @@ pub struct MergeNote {
 /// The maximum number of notes that are kept; further ones are only counted.
 const MAX_NOTES: usize = 1_000;
 
+#[derive(Default)]
+pub(crate) struct Notes {
+    kept: Vec<MergeNote>,
+    dropped: u64,
+}
+
+impl Notes {
+    /// Adds what was tolerated in an entry.
+    pub(crate) fn add(&mut self, layer: usize, entry: &Entry) {
+        for &what in &entry.odd {
+            if self.kept.len() >= MAX_NOTES {
+                self.dropped += 1;
+            } else {
+                let entry = entry.path.clone().into_boxed_slice();
+                self.kept.push(MergeNote { layer, entry, what });
+            }
+        }
+    }
+}
+
 impl Merge {
     /// Creates a merge with an empty tree: a root directory of mode 0755.
     pub fn new(limits: Limits) -> Self {
@@ -101,10 +112,10 @@ impl Merge {
                 layers: Vec::new(),
                 limits,
             }),
-            notes: Vec::new(),
-            dropped_notes: 0,
+            notes: Notes::default(),
             unpacked: 0,
             spool: None,
+            spool_left: u64::MAX,
             is_incomplete: false,
         }
     }
@@ -113,20 +124,39 @@ impl Merge {
     /// of these layers is read and decompressed only once. Applies to the layers that are added
     /// afterwards; default: nothing is kept, and layers are read and decompressed again.
     ///
-    /// The files need as much space as the unpacked layers, at most [`Limits::unpacked`](field@Limits::unpacked) bytes.
-    /// They have no name where the system supports that, and are deleted when the merge and all
-    /// plans created from it are dropped.
+    /// The files need as much space as the unpacked layers, at most
+    /// [`Limits::unpacked`](field@Limits::unpacked) bytes, or what [`Merge::spool_limit`] allows. A
+    /// layer for which there is no space is not kept, and is decompressed again instead. The files
+    /// have no name where the system supports that, and are deleted soon after the merge and all plans
+    /// created from it are dropped, and when the process ends.
     #[must_use]
     pub fn spool(mut self, directory: impl Into<PathBuf>) -> Self {
         self.spool = Some(directory.into());
         self
     }
 
+    /// Sets how many bytes the temporary files of [`Merge::spool`] may have together from now on.
+    /// Default: no limit.
+    #[must_use]
+    pub fn spool_limit(mut self, bytes: u64) -> Self {
+        self.spool_left = bytes;
+        self
+    }
+
     /// Reads the next layer and merges it over the previous ones.
+    ///
+    /// A layer is verified here, before this returns, unless all of this holds: it has an expected
+    /// digest, is not compressed, and its source can seek ([`LayerSource::open_seekable`]). Of such a
+    /// layer, only the headers and parts of the data are read here, and
+    /// [`LayerSummary::is_verified`] is false: the sizes, names and owners in the merged tree and in
+    /// a [`Plan`] are those of the source, whatever its digest is. Every write and
+    /// [`Merge::unpack`] read the whole layer and return [`LayerProblem::WrongDigest`] if it does
+    /// not have the digest, or [`LayerProblem::Changed`] if it is not the layer that was merged, even
+    /// if its digest is right. So what was written without an error was verified.
     ///
     /// # Errors
     /// [`Error::Layer`] if the layer is damaged, exceeds a limit, or does not have the given
-    /// digests; [`Error::Cancelled`]. After an error the merge contains part of the layer, so
+    /// digests as far as they are verified here; [`Error::Cancelled`]. After an error the merge contains part of the layer, so
     /// everything else returns [`Error::IncompleteMerge`]: start again with a new merge.
     pub fn layer(
         &mut self,
@@ -136,60 +166,63 @@ impl Merge {
     ) -> Result<LayerSummary, Error> {
         self.check_complete()?;
         self.is_incomplete = true;
+        let index = self.content.layers.len();
+        let _span = tracing::debug_span!("index layer", layer = index).entered();
+        let unopened = |error, limits| start(error, limits).of_layer(index);
+        let expected = digests.of_plain();
+        let seekable = match expected {
+            Some(_) => SeekReader::open(&*source, monitor)
+                .map_err(|error| unopened(error, &self.content.limits))?,
+            None => None,
+        };
+        let (layer, summary) = match (expected, seekable) {
+            (Some(expected), Some(reader)) => {
+                self.index_parts(index, source, reader, expected, monitor)?
+            }
+            _ => self.index_all(index, source, digests, monitor)?,
+        };
+        self.unpacked += summary.unpacked;
+        Arc::make_mut(&mut self.content).layers.push(layer);
+        self.is_incomplete = false;
+        tracing::debug!(
+            entries = summary.entries,
+            unpacked = summary.unpacked,
+            verified = summary.is_verified,
+            "indexed layer"
+        );
+        Ok(summary)
+    }
+
+    /// Reads a layer, and verifies it.
+    fn index_all(
+        &mut self,
+        index: usize,
+        source: Arc<dyn LayerSource>,
+        digests: LayerDigests,
+        monitor: &Monitor,
+    ) -> Result<(Layer, LayerSummary), Error> {
+        let wrap = |error: Box<LayerError>| error.of_layer(index);
         let content = Arc::make_mut(&mut self.content);
         let limits = &content.limits;
-        let index = content.layers.len();
-        let _span = tracing::debug_span!("index layer", layer = index).entered();
-        let wrap = |error: Box<LayerError>| error.of_layer(index);
         let mut unpacked = Unpacked::open(&*source, limits.ratio, monitor)
             .map_err(|error| wrap(start(error, limits)))?;
         if let Some(directory) = &self.spool {
-            let kept = unpacked.keep(directory);
+            let kept = unpacked.keep(directory, self.spool_left);
             kept.map_err(|error| wrap(start(error, limits)))?;
         }
         let mut archive = Archive::new(unpacked, limits, self.unpacked);
-        let mut entries = 0;
-        while let Some(mut entry) = archive.next().map_err(wrap)? {
-            monitor.check()?;
-            keep_known_xattrs(&mut entry);
-            for &what in &entry.odd {
-                if self.notes.len() >= MAX_NOTES {
-                    self.dropped_notes += 1;
-                } else {
-                    let entry = entry.path.clone().into_boxed_slice();
-                    self.notes.push(MergeNote {
-                        layer: index,
-                        entry,
-                        what,
-                    });
-                }
-            }
-            let applied = content.tree.apply(&entry, index as u32, entries, limits);
-            if let Applied::File(node) = applied.map_err(|e| wrap(archive.error(e)))? {
-                let memory = limits.metadata.saturating_sub(content.tree.metadata);
-                let mut finder = RangeFinder::new(entry.segments.is_some(), memory);
-                for_data(&mut archive, &entry, monitor, |offset, bytes| {
-                    finder.seek(offset);
-                    finder.data(bytes);
-                    Ok(())
-                })
-                .map_err(|error| error.of_layer(index))?;
-                let ranges = finder.finish().ok_or_else(|| {
-                    wrap(archive.error(LayerProblem::Limit {
-                        kind: LimitKind::Metadata,
-                        limit: limits.metadata,
-                    }))
-                })?;
-                content.tree.set_ranges(node, ranges);
-            }
-            monitor.add_entry();
-            entries += 1;
-        }
-        archive.drain().map_err(wrap)?;
+        let reading = Index {
+            tree: &mut content.tree,
+            limits,
+            notes: &mut self.notes,
+            layer: index,
+            monitor,
+        };
+        let entries = reading.read(&mut archive)?;
         let (blob, diff_id) = archive.reader().digests();
         for (what, expected, found) in [
-            ("digest of the blob", digests.blob, blob),
-            ("digest of the unpacked layer", digests.diff_id, diff_id),
+            (BLOB, digests.blob, blob),
+            (DIFF_ID, digests.diff_id, diff_id),
         ] {
             if let Some(expected) = expected
                 && expected != found
@@ -203,41 +236,86 @@ impl Merge {
                 return Err(wrap(archive.error(problem)));
             }
         }
-        let unpacked = archive.offset();
-        self.unpacked += unpacked;
-        content.layers.push(Layer {
+        let spool = archive.reader().kept().cloned();
+        self.spool_left -= spool.as_ref().map_or(0, Spool::length);
+        let layer = Layer {
             source,
             blob,
-            spool: archive.reader().kept().cloned(),
-        });
-        self.is_incomplete = false;
-        tracing::debug!(entries, unpacked, "indexed layer");
-        Ok(LayerSummary {
+            spool,
+            unverified: None,
+        };
+        let summary = LayerSummary {
             blob,
             diff_id,
             entries: u64::from(entries),
-            unpacked,
-        })
+            unpacked: archive.offset(),
+            is_verified: true,
+        };
+        Ok((layer, summary))
+    }
+
+    /// Reads the parts of a layer that the layout depends on.
+    fn index_parts(
+        &mut self,
+        index: usize,
+        source: Arc<dyn LayerSource>,
+        reader: SeekReader,
+        (what, blob): (&'static str, Digest),
+        monitor: &Monitor,
+    ) -> Result<(Layer, LayerSummary), Error> {
+        let content = Arc::make_mut(&mut self.content);
+        let limits = &content.limits;
+        let mut archive = Archive::new(reader, limits, self.unpacked).outlined();
+        let reading = Index {
+            tree: &mut content.tree,
+            limits,
+            notes: &mut self.notes,
+            layer: index,
+            monitor,
+        };
+        let entries = reading.read(&mut archive)?;
+        let length = archive.offset();
+        let outline = archive.outline().map(|outline| outline.digest());
+        let layer = Layer {
+            source,
+            blob,
+            spool: None,
+            unverified: outline.map(|outline| Unverified {
+                what,
+                outline,
+                length,
+            }),
+        };
+        let summary = LayerSummary {
+            blob,
+            diff_id: blob,
+            entries: u64::from(entries),
+            unpacked: length,
+            is_verified: false,
+        };
+        Ok((layer, summary))
     }
 
     /// Returns notes about what was skipped or changed so far: at most the first 1,000.
     pub fn notes(&self) -> &[MergeNote] {
-        &self.notes
+        &self.notes.kept
     }
 
     /// Returns the number of notes that were dropped because there were too many.
     pub fn dropped_notes(&self) -> u64 {
-        self.dropped_notes
+        self.notes.dropped
     }
 
-    /// Lays the merged tree out as an ext4 file system, without writing anything.
+    /// Lays the merged tree out as an ext4 file system, without writing or reading anything. This
+    /// takes less than a second for a million files, and adds nothing to the counters of `monitor`.
     ///
     /// # Errors
     /// [`Error::DiskTooSmall`] with the required size; [`Error::Unstorable`] with a file that ext4
-    /// cannot store; [`Error::Options`] if an option is invalid; [`Error::IncompleteMerge`].
-    pub fn plan(&self, options: &FsOptions) -> Result<Plan, Error> {
+    /// cannot store; [`Error::Options`] if an option is invalid; [`Error::Cancelled`];
+    /// [`Error::IncompleteMerge`].
+    pub fn plan(&self, options: &FsOptions, monitor: &Monitor) -> Result<Plan, Error> {
         self.check_complete()?;
-        Plan::new(Arc::clone(&self.content), options)
+        Plan::new(Arc::clone(&self.content), options, monitor)
     }
 
     #[cfg(unix)]
@@ -255,46 +333,6 @@ impl Merge {
     }
 }
 
-impl Content {
-    /// Reads a layer again. For each entry for which `wanted` returns a value, passes the data, in
-    /// order, to `consume`.
-    pub(crate) fn replay<T>(
-        &self,
-        index: usize,
-        monitor: &Monitor,
-        mut wanted: impl FnMut(u32, &Entry) -> Option<T>,
-        mut consume: impl FnMut(&mut T, Piece<'_>) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        let _span = tracing::debug_span!("read layer", layer = index).entered();
-        let wrap = |error: Box<LayerError>| error.of_layer(index);
-        let layer = &self.layers[index];
-        let unpacked = match &layer.spool {
-            Some(spool) => Unpacked::spooled(spool, monitor),
-            None => Unpacked::reopen(&*layer.source, self.limits.ratio, monitor),
-        };
-        let unpacked = unpacked.map_err(|error| wrap(start(error, &self.limits)))?;
-        let mut archive = Archive::new(unpacked, &self.limits, 0);
-        let mut entries = 0;
-        while let Some(entry) = archive.next().map_err(wrap)? {
-            monitor.check()?;
-            if let Some(mut target) = wanted(entries, &entry) {
-                for_data(&mut archive, &entry, monitor, |offset, bytes| {
-                    consume(&mut target, Piece::Data { offset, bytes })
-                })
-                .map_err(|error| error.of_layer(index))?;
-                consume(&mut target, Piece::End { size: entry.size })?;
-                monitor.add_entry();
-            }
-            entries += 1;
-        }
-        archive.drain().map_err(wrap)?;
-        if layer.spool.is_none() && archive.reader().blob() != layer.blob {
-            return Err(wrap(archive.error(LayerProblem::Changed)));
-        }
-        Ok(())
-    }
-}
-
 impl fmt::Debug for Merge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Merge")
@@ -304,74 +342,92 @@ impl fmt::Debug for Merge {
     }
 }
 
-/// An event of [`Merge::replay`].
-pub(crate) enum Piece<'a> {
-    Data { offset: u64, bytes: &'a [u8] },
-    End { size: u64 },
-}
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+mod tests {
+    use std::io::{self, Cursor, Read};
 
-/// An error of the layer, or of the consumer of its data.
-enum DataError {
-    Layer(Box<LayerError>),
-    Other(Error),
-}
+    use super::*;
+    use crate::archive::writer::{Attributes, Item, TarWriter};
+    use crate::layer::ReadSeek;
+    use crate::{StreamOptions, Timestamp};
 
-impl DataError {
-    fn of_layer(self, layer: usize) -> Error {
-        match self {
-            Self::Layer(error) => error.of_layer(layer),
-            Self::Other(error) => error,
+    struct Seekable(Arc<[u8]>);
+
+    impl LayerSource for Seekable {
+        fn open(&self) -> io::Result<Box<dyn Read + Send>> {
+            self.0.open()
+        }
+
+        fn open_seekable(&self) -> io::Result<Option<Box<dyn ReadSeek>>> {
+            Ok(Some(Box::new(Cursor::new(Arc::clone(&self.0)))))
         }
     }
-}
 
-/// Passes the data of an entry, with the offset in the file, to a consumer.
-fn for_data<R: std::io::BufRead>(
-    archive: &mut Archive<R>,
-    entry: &Entry,
-    monitor: &Monitor,
-    mut consume: impl FnMut(u64, &[u8]) -> Result<(), Error>,
-) -> Result<(), DataError> {
-    let whole = [crate::archive::Segment {
-        offset: 0,
-        len: entry.size,
-    }];
-    for segment in entry.segments.as_deref().unwrap_or(&whole) {
-        let mut at = segment.offset;
-        let end = segment.offset + segment.len;
-        while at < end {
-            monitor.check().map_err(DataError::Other)?;
-            let bytes = archive.next_data(end - at).map_err(DataError::Layer)?;
-            let n = bytes.len();
-            if n == 0 {
-                return Err(DataError::Layer(archive.error(LayerProblem::Truncated)));
+    fn layer() -> Arc<[u8]> {
+        let mut tar = TarWriter::new(Vec::new());
+        let attributes = Attributes {
+            mode: 0o755,
+            uid: 0,
+            gid: 0,
+            mtime: Timestamp::default(),
+            xattrs: &[],
+        };
+        tar.entry(b"d", &Item::Directory, &attributes).unwrap();
+        for (name, size) in [(b"d/a", 10), (b"d/b", 300_000)] {
+            tar.entry(name, &Item::File(size), &attributes).unwrap();
+            tar.data(io::repeat(7).take(size), size).unwrap();
+        }
+        tar.finish().unwrap().into()
+    }
+
+    /// Merges, lays out and writes a layer.
+    fn convert(
+        layer: &Arc<dyn LayerSource>,
+        digests: LayerDigests,
+        monitor: &Monitor,
+    ) -> Result<(), Error> {
+        let mut merge = Merge::new(Limits::default());
+        merge.layer(Arc::clone(layer), digests, monitor)?;
+        // Too small first, so that the smallest size is computed too.
+        match merge.plan(&FsOptions::new(1 << 18, uuid::Uuid::nil()), monitor) {
+            Err(Error::DiskTooSmall { .. }) => {}
+            other => return other.map(drop),
+        }
+        let plan = merge.plan(&FsOptions::new(1 << 22, uuid::Uuid::nil()), monitor)?;
+        let options = StreamOptions::new().threads(1);
+        plan.write_stream_optimized(io::sink(), &options, monitor)?;
+        Ok(())
+    }
+
+    #[test]
+    fn everything_can_be_cancelled_at_any_moment() {
+        let tar = layer();
+        let digests = LayerDigests::none().diff_id(Digest::of(&tar));
+        let gzip: Arc<[u8]> = {
+            let level = flate2::Compression::fast();
+            let mut gzip = flate2::read::GzEncoder::new(&tar[..], level);
+            let mut packed = Vec::new();
+            gzip.read_to_end(&mut packed).unwrap();
+            packed.into()
+        };
+        let sources: [Arc<dyn LayerSource>; 3] = [
+            Arc::new(Seekable(Arc::clone(&tar))),
+            Arc::new(tar),
+            Arc::new(gzip),
+        ];
+        for (index, source) in sources.iter().enumerate() {
+            let mut checks = 0;
+            loop {
+                let monitor = Monitor::cancelling_at(checks);
+                match convert(source, digests, &monitor) {
+                    Err(Error::Cancelled) => checks += 1,
+                    // It was complete before this check.
+                    Ok(()) => break,
+                    Err(error) => panic!("source {index}, check {checks}: {error:?}"),
+                }
             }
-            consume(at, bytes).map_err(DataError::Other)?;
-            monitor.add_bytes(n as u64);
-            at += n as u64;
+            assert!(checks > 50, "source {index}: only {checks} checks");
         }
     }
-    Ok(())
-}
-
-/// Removes extended attributes that a file system cannot store, and adds a note.
-fn keep_known_xattrs(entry: &mut Entry) {
-    let before = entry.xattrs.len();
-    entry
-        .xattrs
-        .retain(|(name, value)| xattr::is_storable(name, value));
-    if entry.xattrs.len() != before {
-        entry
-            .odd
-            .push("an extended attribute of an unknown namespace or form was left out");
-    }
-}
-
-fn start(error: std::io::Error, limits: &Limits) -> Box<LayerError> {
-    let problem = problem_of(error, limits.ratio);
-    Box::new(LayerError {
-        entry: None,
-        offset: 0,
-        problem,
-    })
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::archive::writer::{Attributes, Item};
-use crate::merge::{Merge, Piece};
+use crate::content::Piece;
+use crate::merge::Merge;
 use crate::tree::{Meta, NodeId, NodeKind, ROOT};
 use crate::unpack::{OpenFile, UnpackOptions, Unpacked, Unpacker};
 use crate::{Error, Monitor};
@@ -62,7 +63,8 @@ impl Merge {
             Ok::<_, Error>(())
         })?;
         for layer in 0..content.layers.len() as u32 {
-            if files.range((layer, 0)..(layer + 1, 0)).next().is_none() {
+            let is_unneeded = files.range((layer, 0)..(layer + 1, 0)).next().is_none();
+            if is_unneeded && !content.is_unverified(layer as usize) {
                 continue;
             }
             let unpacker = std::cell::RefCell::new(&mut unpacker);

@@ -18,6 +18,9 @@ pub struct Monitor {
 #[derive(Debug, Default)]
 struct Shared {
     cancelled: AtomicBool,
+    /// Number of checks after which a test cancels, counted down.
+    #[cfg(test)]
+    checks: Option<AtomicU64>,
     bytes: AtomicU64,
     entries: AtomicU64,
 }
@@ -58,7 +61,25 @@ impl Monitor {
         self.shared.entries.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Creates a monitor that cancels at a check.
+    #[cfg(test)]
+    pub(crate) fn cancelling_at(check: u64) -> Self {
+        let shared = Shared {
+            checks: Some(AtomicU64::new(check)),
+            ..Shared::default()
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
     pub(crate) fn check(&self) -> Result<(), Error> {
+        #[cfg(test)]
+        if let Some(checks) = &self.shared.checks
+            && checks.fetch_sub(1, Ordering::Relaxed) == 0
+        {
+            self.cancel();
+        }
         if self.is_cancelled() {
             Err(Error::Cancelled)
         } else {

@@ -4,7 +4,7 @@ pub(crate) const BLOCK: u64 = 4096;
 
 /// The minimum length of a run of zeros that becomes a hole, in blocks: 64 KiB, one grain of a
 /// disk.
-const RUN: u64 = 16;
+pub(crate) const RUN: u64 = 16;
 
 /// Reads a file in order and collects the ranges of blocks that are not zero.
 pub(crate) struct RangeFinder {
@@ -47,6 +47,15 @@ impl RangeFinder {
             }
             bytes = rest;
         }
+    }
+
+    /// Continues after `blocks` whole blocks of which only the last is known to contain data. If the
+    /// block before them contains data too, the result is the same as with their bytes, as long as
+    /// they are at most [`RUN`].
+    pub(crate) fn data_at_end(&mut self, blocks: u64) {
+        self.position += blocks * BLOCK;
+        self.dirty = true;
+        self.end_block(self.position / BLOCK - 1);
     }
 
     /// Skips a hole up to `position`.
@@ -103,6 +112,17 @@ mod tests {
         finder.data(&vec![0; 40 * 4096]);
         finder.data(&[2; 10]);
         assert_eq!(finder.finish(), Some(vec![(0, 17), (56, 1)]));
+    }
+
+    #[test]
+    fn blocks_between_data_need_not_be_read() {
+        let mut finder = RangeFinder::new(false, u64::MAX);
+        finder.data_at_end(16);
+        finder.data_at_end(16);
+        finder.data(&vec![0; 17 * 4096]);
+        finder.data(&[1; 4096]);
+        finder.data_at_end(15);
+        assert_eq!(finder.finish(), Some(vec![(0, 32), (49, 16)]));
     }
 
     #[test]

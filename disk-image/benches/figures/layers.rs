@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use disk_image::Digest;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
@@ -13,15 +14,31 @@ const BYTES: u64 = 200_000_000;
 /// Number of regular files in all layers.
 const FILES: usize = 55_000;
 
+/// A layer in a file.
+#[derive(Clone)]
+pub(crate) struct Layer {
+    pub(crate) path: PathBuf,
+    /// The digest of the tar, decompressed.
+    pub(crate) diff_id: Digest,
+}
+
+impl Layer {
+    /// Describes a tar that is not compressed.
+    fn plain(path: PathBuf) -> Self {
+        let diff_id = Digest::of(&fs::read(&path).unwrap());
+        Self { path, diff_id }
+    }
+}
+
 pub(crate) struct Layers {
     /// Files of packages, as a plain tar.
-    pub(crate) debian: PathBuf,
+    pub(crate) debian: Layer,
     pub(crate) debian_bytes: u64,
     debian_files: usize,
     /// The same compressed with gzip.
-    pub(crate) packed: PathBuf,
+    pub(crate) packed: Layer,
     /// Small files in small directories, and in a large one.
-    small: [PathBuf; 2],
+    small: [Layer; 2],
 }
 
 impl Layers {
@@ -41,25 +58,32 @@ impl Layers {
         write_small(&small[1], rest - few, |number| {
             format!("var/large/{number}")
         });
+        let debian_bytes = fs::metadata(&debian).unwrap().len();
+        let debian = Layer::plain(debian);
+        let packed = Layer {
+            path: packed,
+            diff_id: debian.diff_id,
+        };
         Self {
-            debian_bytes: fs::metadata(&debian).unwrap().len(),
             debian,
+            debian_bytes,
             debian_files,
             packed,
-            small,
+            small: small.map(Layer::plain),
         }
     }
 
     /// Returns all layers, plain, the lowest first.
-    pub(crate) fn all(&self) -> [&Path; 3] {
-        [&self.debian, &self.small[0], &self.small[1]]
+    pub(crate) fn all(&self) -> [Layer; 3] {
+        let [small, large] = self.small.clone();
+        [self.debian.clone(), small, large]
     }
 
     pub(crate) fn describe(&self) -> String {
         let all: u64 = self
             .all()
             .iter()
-            .map(|path| fs::metadata(path).unwrap().len())
+            .map(|layer| fs::metadata(&layer.path).unwrap().len())
             .sum();
         format!(
             "Debian layer: {} bytes, {} files; 3 layers: {all} bytes, {FILES} files",

@@ -55,8 +55,9 @@ fn compare() {
     println!("{processors} processors, load before: {}", load());
     println!("{}", layers.describe());
     let disk = folder.join("disk.vmdk");
-    let debian = [layers.debian.as_path()];
-    let peer = Peer::new(&folder, &layers.debian);
+    let debian = [layers.debian.clone()];
+    let gzip = [layers.packed.clone()];
+    let peer = Peer::new(&folder, &layers.debian.path);
 
     let (mut fast, mut small, mut packed, mut many, mut back) =
         (vec![], vec![], vec![], vec![], vec![]);
@@ -74,7 +75,7 @@ fn compare() {
         }
         small.push(measure::stream(&disk, "small", 2, &debian));
         small_size = size(&disk);
-        packed.push(measure::stream(&disk, "fast", 2, &[&layers.packed]));
+        packed.push(measure::stream(&disk, "fast", 2, &gzip));
         many.push(measure::stream(&disk, "fast", 2, &layers.all()));
         back.push(measure::tar(&raw));
     }

@@ -14,6 +14,7 @@ use disk_image::{
 };
 
 use crate::DISK;
+use crate::layers::Layer;
 
 /// The result of one run.
 pub(crate) struct Sample {
@@ -23,18 +24,20 @@ pub(crate) struct Sample {
     pub(crate) peak: u64,
 }
 
-/// Converts layers to a streamOptimized disk.
-pub(crate) fn stream(to: &Path, level: &str, threads: usize, layers: &[&Path]) -> Sample {
+/// Converts layers to a streamOptimized disk, and verifies their digests.
+pub(crate) fn stream(to: &Path, level: &str, threads: usize, layers: &[Layer]) -> Sample {
     let mut arguments = vec!["stream".into(), text(to), level.into(), threads.to_string()];
-    arguments.extend(layers.iter().map(|layer| text(layer)));
+    for layer in layers {
+        arguments.extend([text(&layer.path), layer.diff_id.to_string()]);
+    }
     child(&arguments)
 }
 
 /// Converts layers to a raw disk.
-pub(crate) fn raw(to: &Path, layers: &[&Path]) {
-    let layers: Vec<String> = layers.iter().map(|layer| text(layer)).collect();
-    let file = File::create(to).unwrap();
-    plan(&layers).write_file(&file, &Monitor::new()).unwrap();
+pub(crate) fn raw(to: &Path, layers: &[Layer]) {
+    let layers = layers.iter().cloned();
+    let (file, monitor) = (File::create(to).unwrap(), Monitor::new());
+    plan(layers, &monitor).write_file(&file, &monitor).unwrap();
 }
 
 /// Reads a raw disk as tar.
@@ -78,7 +81,11 @@ pub(crate) fn run(arguments: &[String]) {
             let options = StreamOptions::new().level(level).threads(threads);
             let (monitor, file) = (Monitor::new(), File::create(to).unwrap());
             let file = std::io::BufWriter::with_capacity(256 << 10, file);
-            let plan = plan_with(layers, &monitor);
+            let layers = layers.chunks_exact(2).map(|words| Layer {
+                path: words[0].clone().into(),
+                diff_id: words[1].parse().unwrap(),
+            });
+            let plan = plan(layers, &monitor);
             entries = monitor.entries();
             plan.write_stream_optimized(file, &options, &monitor)
                 .unwrap();
@@ -96,20 +103,17 @@ pub(crate) fn run(arguments: &[String]) {
     println!("{seconds} {entries} {}", peak());
 }
 
-fn plan(layers: &[String]) -> Plan {
-    plan_with(layers, &Monitor::new())
-}
-
-fn plan_with(layers: &[String], monitor: &Monitor) -> Plan {
-    // Next to the layers, which is on a disk.
-    let folder = Path::new(&layers[0]).parent().unwrap();
-    let mut merge = Merge::new(Limits::default()).spool(folder);
+fn plan(layers: impl Iterator<Item = Layer>, monitor: &Monitor) -> Plan {
+    let mut merge = Merge::new(Limits::default());
     for layer in layers {
-        let layer = Arc::new(FileLayer::new(layer));
-        merge.layer(layer, LayerDigests::none(), monitor).unwrap();
+        // Next to the layers, which is on a disk.
+        merge = merge.spool(layer.path.parent().unwrap());
+        let digests = LayerDigests::none().diff_id(layer.diff_id);
+        let source = Arc::new(FileLayer::new(layer.path));
+        merge.layer(source, digests, monitor).unwrap();
     }
     let options = FsOptions::new(DISK, uuid::Uuid::from_u128(1));
-    merge.plan(&options).unwrap()
+    merge.plan(&options, monitor).unwrap()
 }
 
 /// Returns the largest resident memory of this process so far, in bytes.

@@ -90,7 +90,9 @@ fn sound() -> Sound {
         .layer(layer, LayerDigests::none(), &Monitor::new())
         .expect("the layer is sound");
     let options = FsOptions::new(8 << 20, uuid::Uuid::from_u128(1));
-    let plan = merge.plan(&options).expect("the content fits");
+    let plan = merge
+        .plan(&options, &Monitor::new())
+        .expect("the content fits");
     let disk = plan
         .write_raw(Vec::new(), &Monitor::new())
         .expect("writing to memory cannot fail");

@@ -10,11 +10,13 @@ mod pax;
 mod sparse;
 pub(crate) mod writer;
 
-use std::io::{BufRead, ErrorKind};
+use std::io::{self, BufRead, ErrorKind};
 
 use crate::error::{LayerError, LayerProblem};
 use crate::layer::problem_of;
 use crate::limits::{LimitKind, Limits};
+use crate::outline::Outline;
+use crate::seek_reader::SeekReader;
 use crate::time::Timestamp;
 use crate::tree::Xattr;
 
@@ -55,6 +57,19 @@ pub(crate) enum Kind {
     Fifo,
 }
 
+/// The unpacked bytes of a layer, which may be skipped without reading them.
+pub(crate) trait LayerRead: BufRead {
+    /// Skips at most `most` bytes, and returns how many; 0 at the end.
+    fn skip(&mut self, most: u64) -> io::Result<u64> {
+        let count = most.min(self.fill_buf()?.len() as u64);
+        self.consume(count as usize);
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+impl LayerRead for &[u8] {}
+
 /// Reads the entries of an unpacked layer sequentially.
 pub(crate) struct Archive<R> {
     reader: R,
@@ -72,9 +87,27 @@ pub(crate) struct Archive<R> {
     budget: u64,
     /// Name of the current entry, for errors.
     name: Vec<u8>,
+    /// The digest of all headers, if it is wanted.
+    outline: Option<Outline>,
 }
 
-impl<R: BufRead> Archive<R> {
+impl Archive<SeekReader> {
+    /// Reads data of the current entry, `ahead` bytes after its next byte, without moving.
+    pub(crate) fn peek_data(&mut self, ahead: u64, buf: &mut [u8]) -> Result<(), Box<LayerError>> {
+        self.reader.consume(std::mem::take(&mut self.lent));
+        match self.reader.peek(ahead, buf) {
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                // The position of a truncation is the end, however it was found.
+                self.skip_data(u64::MAX)?;
+                Err(self.error(LayerProblem::Truncated))
+            }
+            Err(error) => Err(self.error(problem_of(error, self.limits.ratio))),
+            Ok(()) => Ok(()),
+        }
+    }
+}
+
+impl<R: LayerRead> Archive<R> {
     /// Creates a reader; `unpacked` is the number of bytes that earlier layers used of
     /// [`Limits::unpacked`](field@Limits::unpacked).
     pub(crate) fn new(reader: R, limits: &Limits, unpacked: u64) -> Self {
@@ -88,7 +121,19 @@ impl<R: BufRead> Archive<R> {
             global: pax::Records::default(),
             budget: limits.unpacked.saturating_sub(unpacked),
             name: Vec::new(),
+            outline: None,
         }
+    }
+
+    /// Computes the [`Outline`] while reading.
+    pub(crate) fn outlined(mut self) -> Self {
+        self.outline = Some(Outline::default());
+        self
+    }
+
+    /// Returns the outline of what was read, if it is computed.
+    pub(crate) fn outline(&mut self) -> Option<&mut Outline> {
+        self.outline.as_mut()
     }
 
     /// Bytes read so far.
@@ -129,7 +174,8 @@ impl<R: BufRead> Archive<R> {
             Ok(count) => count,
             Err(problem) => return Err(self.error(problem)),
         };
-        self.count(count).map_err(|problem| self.error(problem))?;
+        self.count(count as u64)
+            .map_err(|problem| self.error(problem))?;
         self.left -= count as u64;
         self.lent = count;
         match self.reader.fill_buf() {
@@ -140,6 +186,21 @@ impl<R: BufRead> Archive<R> {
                 problem: problem_of(error, self.limits.ratio),
             })),
         }
+    }
+
+    /// Skips `count` bytes of the data of the current entry.
+    pub(crate) fn skip_data(&mut self, mut count: u64) -> Result<(), Box<LayerError>> {
+        count = count.min(self.left);
+        while count > 0 {
+            let skipped = match self.skip_some(count) {
+                Ok(0) => Err(LayerProblem::Truncated),
+                skipped => skipped,
+            };
+            let skipped = skipped.map_err(|problem| self.error(problem))?;
+            self.left -= skipped;
+            count -= skipped;
+        }
+        Ok(())
     }
 
     /// Reads the stream to its end, because the digests cover the bytes after the last entry too.
@@ -386,16 +447,25 @@ impl<R: BufRead> Archive<R> {
         let bytes = bytes.map_err(|error| problem_of(error, self.limits.ratio))?;
         buf[..count].copy_from_slice(&bytes[..count]);
         self.reader.consume(count);
-        self.count(count)?;
+        if let Some(outline) = &mut self.outline {
+            outline.header(&buf[..count]);
+        }
+        self.count(count as u64)?;
         Ok(count)
     }
 
     /// Skips at most `most` bytes, and returns how many; 0 at the end of the stream.
     fn skip_some(&mut self, most: u64) -> Result<u64, LayerProblem> {
-        let count = self.available(most)?;
-        self.reader.consume(count);
+        self.reader.consume(std::mem::take(&mut self.lent));
+        let count = loop {
+            match self.reader.skip(most) {
+                Ok(count) => break count,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(problem_of(error, self.limits.ratio)),
+            }
+        };
         self.count(count)?;
-        Ok(count as u64)
+        Ok(count)
     }
 
     /// Waits for the next bytes, and returns how many are at hand, up to `most`; 0 at the end of
@@ -412,9 +482,9 @@ impl<R: BufRead> Archive<R> {
     }
 
     /// Counts bytes that are read.
-    fn count(&mut self, count: usize) -> Result<(), LayerProblem> {
-        self.offset += count as u64;
-        let budget = self.budget.checked_sub(count as u64);
+    fn count(&mut self, count: u64) -> Result<(), LayerProblem> {
+        self.offset += count;
+        let budget = self.budget.checked_sub(count);
         self.budget = budget.ok_or(LayerProblem::Limit {
             kind: LimitKind::Unpacked,
             limit: self.limits.unpacked,

@@ -162,7 +162,7 @@ fn main() -> Result<()> {
             let Some(size) = size.checked_mul(1 << 20) else {
                 bail!("a disk of {size} MiB is too large");
             };
-            let plan = merge.plan(&FsOptions::new(size, uuid).label(label))?;
+            let plan = merge.plan(&FsOptions::new(size, uuid).label(label), &monitor)?;
             output.write(plan.image_len(), |sink| plan.write(sink, &monitor))
         }
         // A pipe can only be read as a stream.

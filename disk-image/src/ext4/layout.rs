@@ -5,9 +5,9 @@ use super::extent::{Extent, tree_blocks};
 use super::geometry::{Allocator, Geometry, Usage};
 use super::options::FsOptions;
 use super::{BLOCK_SIZE, FIRST_INODE, ROOT_INODE, xattr};
-use crate::Error;
-use crate::merge::Content;
+use crate::content::Content;
 use crate::tree::{NodeId, NodeKind, ROOT, Tree};
+use crate::{Error, Monitor};
 
 /// Number of blocks of an empty `lost+found`.
 pub(super) const LOST_AND_FOUND_BLOCKS: u64 = 4;
@@ -41,7 +41,7 @@ pub(super) struct Counted {
 }
 
 impl Survey {
-    pub(super) fn new(tree: &Tree, options: &FsOptions) -> Result<Self, Error> {
+    pub(super) fn new(tree: &Tree, options: &FsOptions, monitor: &Monitor) -> Result<Self, Error> {
         let hash_seed = hash_seed(options);
         let lost_and_found = options.lost_and_found
             && tree
@@ -54,6 +54,7 @@ impl Survey {
             order.push((None, ROOT_INODE));
         }
         tree.walk(|parent, _, node| {
+            monitor.check()?;
             let number = &mut numbers[node as usize];
             if *number == 0 {
                 *number = FIRST_INODE + order.len() as u32;
@@ -76,6 +77,7 @@ impl Survey {
         };
         survey.root = survey.count(tree, ROOT, ROOT_INODE)?;
         for (node, parent) in order {
+            monitor.check()?;
             let counted = match node {
                 Some(node) => survey.count(tree, node, parent)?,
                 None => Counted {
@@ -230,13 +232,14 @@ pub(super) struct Layout {
 
 impl Layout {
     /// Computes the layout for a disk of `blocks`. [`Layout::fits`] returns whether the disk is
-    /// large enough.
-    pub(super) fn new(
+    /// large enough. Stops with an error of `check`.
+    pub(super) fn new<E>(
         content: &Content,
         survey: &Survey,
         options: &FsOptions,
         blocks: u64,
-    ) -> Self {
+        check: impl Fn() -> Result<(), E>,
+    ) -> Result<Self, E> {
         let used = u64::from(FIRST_INODE) - 1 + survey.inodes.len() as u64;
         let wished = options
             .inodes
@@ -275,9 +278,12 @@ impl Layout {
         let root = layout.place_metadata(content, &survey.root, ROOT_POSITION);
         let mut placed: Vec<Placed> = (0..)
             .zip(&survey.inodes)
-            .map(|(position, counted)| layout.place_metadata(content, counted, position))
-            .collect();
-        layout.place_files(content, survey, &mut placed);
+            .map(|(position, counted)| {
+                check()?;
+                Ok(layout.place_metadata(content, counted, position))
+            })
+            .collect::<Result<_, E>>()?;
+        layout.place_files(content, survey, &mut placed, check)?;
         let Placer {
             allocator,
             mut segments,
@@ -290,7 +296,7 @@ impl Layout {
             true => (groups_needed - 1) * super::GROUP_BLOCKS + super::GROUP_BLOCKS / 2,
             false => 0,
         };
-        Self {
+        Ok(Self {
             geometry,
             block_bitmaps,
             inode_bitmaps,
@@ -302,7 +308,7 @@ impl Layout {
             end,
             inode_groups_end,
             gaps,
-        }
+        })
     }
 
     pub(super) fn fits(&self) -> bool {
@@ -357,8 +363,15 @@ impl Placer<'_> {
 
     /// Allocates the data of files in the order of the layers. The blocks of an extent tree
     /// directly precede the data of its file.
-    fn place_files(&mut self, content: &Content, survey: &Survey, placed: &mut [Placed]) {
+    fn place_files<E>(
+        &mut self,
+        content: &Content,
+        survey: &Survey,
+        placed: &mut [Placed],
+        check: impl Fn() -> Result<(), E>,
+    ) -> Result<(), E> {
         for (_, _, node) in data_order(&content.tree) {
+            check()?;
             let NodeKind::File(data) = &content.tree.node(node).kind else {
                 continue;
             };
@@ -393,6 +406,7 @@ impl Placer<'_> {
             }
             target.extents = extents.into();
         }
+        Ok(())
     }
 
     fn place_tree(&mut self, position: u32, extents: usize, placed: &mut Placed) {

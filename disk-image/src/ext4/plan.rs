@@ -1,5 +1,6 @@
 //! Plans a file system and writes it.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::fs::File;
 use std::io::Write;
@@ -13,8 +14,8 @@ use super::layout::{
 };
 use super::options::FsOptions;
 use super::{BLOCK_SIZE, FIRST_INODE, INODE_SIZE, JOURNAL_INODE, ROOT_INODE, xattr};
+use crate::content::{Content, Piece};
 use crate::le;
-use crate::merge::{Content, Piece};
 use crate::sink::{RawFile, RawStream, Sink};
 use crate::tree::{Node, NodeId, NodeKind, ROOT, Tree};
 use crate::vmdk::{StreamOptions, StreamWriter};
@@ -22,7 +23,10 @@ use crate::{Error, Monitor};
 
 /// A disk with a complete layout that has not been written yet.
 ///
-/// It can be written any number of times, each time with the same result.
+/// It can be written any number of times, each time with the same result. Layers that were not
+/// verified when they were merged ([`LayerSummary::is_verified`](crate::LayerSummary)) are verified
+/// by each write, so sizes and names from a plan are not to be trusted more than the layers' source
+/// until a write has returned without an error.
 pub struct Plan {
     content: Arc<Content>,
     options: FsOptions,
@@ -31,14 +35,19 @@ pub struct Plan {
 }
 
 impl Plan {
-    pub(crate) fn new(content: Arc<Content>, options: &FsOptions) -> Result<Self, Error> {
+    pub(crate) fn new(
+        content: Arc<Content>,
+        options: &FsOptions,
+        monitor: &Monitor,
+    ) -> Result<Self, Error> {
         options.check()?;
         let _span = tracing::debug_span!("lay out").entered();
-        let survey = Survey::new(&content.tree, options)?;
+        let survey = Survey::new(&content.tree, options, monitor)?;
         let blocks = options.rounded_size() / BLOCK_SIZE as u64;
-        let layout = Layout::new(&content, &survey, options, blocks.max(MIN_BLOCKS));
+        let check = || monitor.check();
+        let layout = Layout::new(&content, &survey, options, blocks.max(MIN_BLOCKS), check)?;
         if blocks < MIN_BLOCKS || !layout.fits() {
-            let needed = min_size(&content, &survey, options);
+            let needed = min_size(&content, &survey, options, check)?;
             return Err(Error::DiskTooSmall {
                 size: options.size,
                 needed,
@@ -59,7 +68,8 @@ impl Plan {
 
     /// Returns the smallest size in bytes for the same content and options.
     pub fn min_size(&self) -> u64 {
-        min_size(&self.content, &self.survey, &self.options)
+        let Ok(size) = min_size(&self.content, &self.survey, &self.options, never);
+        size
     }
 
     /// Returns the number of used bytes on the disk; the rest is free.
@@ -70,8 +80,8 @@ impl Plan {
     /// Writes the raw disk: [`Plan::image_len`] bytes, including all zeros.
     ///
     /// # Errors
-    /// [`Error::Layer`] if a layer has changed or cannot be read again, [`Error::Write`],
-    /// [`Error::Cancelled`]. Output written so far remains.
+    /// [`Error::Layer`] if a layer has changed, does not have its digest or cannot be read again,
+    /// [`Error::Write`], [`Error::Cancelled`]. Output written so far remains.
     pub fn write_raw<W: Write>(&self, out: W, monitor: &Monitor) -> Result<W, Error> {
         let mut sink = RawStream::new(out);
         self.write(&mut sink, monitor)?;
@@ -136,12 +146,14 @@ impl Plan {
             encoder,
             descriptors,
             sink,
+            monitor,
             next: 0,
         };
         let order = data_order(tree);
         let mut files = order.iter().peekable();
         for layer in 0..self.content.layers.len() as u32 {
-            if files.peek().is_none_or(|file| file.0 != layer) {
+            let is_unneeded = files.peek().is_none_or(|file| file.0 != layer);
+            if is_unneeded && !self.content.is_unverified(layer as usize) {
                 continue;
             }
             let wanted = |index: u32, entry: &crate::archive::Entry| {
@@ -167,7 +179,7 @@ impl Plan {
             self.content
                 .replay(layer as usize, monitor, wanted, consume)?;
         }
-        emission.metadata_until(u64::MAX, monitor)
+        emission.metadata_below(u64::MAX)
     }
 
     fn placed(&self, position: u32) -> &Placed {
@@ -209,13 +221,23 @@ impl fmt::Debug for Plan {
     }
 }
 
-fn min_size(content: &Content, survey: &Survey, options: &FsOptions) -> u64 {
+/// Never stops a computation.
+fn never() -> Result<(), Infallible> {
+    Ok(())
+}
+
+fn min_size<E>(
+    content: &Content,
+    survey: &Survey,
+    options: &FsOptions,
+    check: impl Fn() -> Result<(), E> + Copy,
+) -> Result<u64, E> {
     const GRAIN: u64 = 16;
     let mut blocks = MIN_BLOCKS;
     loop {
-        let layout = Layout::new(content, survey, options, blocks);
+        let layout = Layout::new(content, survey, options, blocks, check)?;
         if layout.fits() {
-            return blocks * BLOCK_SIZE as u64;
+            return Ok(blocks * BLOCK_SIZE as u64);
         }
         blocks = layout.needed().max(blocks + 1).next_multiple_of(GRAIN);
     }
@@ -235,6 +257,7 @@ struct Emission<'a> {
     encoder: Encoder<'a>,
     descriptors: Vec<u8>,
     sink: &'a mut dyn Sink,
+    monitor: &'a Monitor,
     /// Position of the next piece of metadata to write.
     next: usize,
 }
@@ -277,17 +300,13 @@ impl Emission<'_> {
         Ok(())
     }
 
-    fn metadata_until(&mut self, block: u64, monitor: &Monitor) -> Result<(), Error> {
-        monitor.check()?;
-        self.metadata_below(block)
-    }
-
     /// Writes all metadata located before `block`.
     fn metadata_below(&mut self, block: u64) -> Result<(), Error> {
         while let Some(&(at, segment)) = self.plan.layout.segments.get(self.next)
             && at < block
         {
             self.next += 1;
+            self.monitor.check()?;
             self.segment(at, segment)?;
         }
         Ok(())

@@ -19,7 +19,10 @@ fn plan(layer: Vec<u8>) -> Result<Plan, Error> {
     let mut merge = Merge::new(Limits::default());
     let layer = Arc::new(Arc::<[u8]>::from(layer));
     merge.layer(layer, LayerDigests::none(), &Monitor::new())?;
-    merge.plan(&FsOptions::new(64 << 20, uuid::Uuid::from_u128(1)))
+    merge.plan(
+        &FsOptions::new(64 << 20, uuid::Uuid::from_u128(1)),
+        &Monitor::new(),
+    )
 }
 
 /// Does not shrink, so that the stream is longer than what is buffered.

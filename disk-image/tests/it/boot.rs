@@ -27,7 +27,9 @@ fn folder() -> PathBuf {
 fn disks_for_a_kernel_are_written() {
     let folder = folder();
     let monitor = Monitor::new();
-    let plan = merge(layers()).plan(&options(SIZE)).unwrap();
+    let plan = merge(layers())
+        .plan(&options(SIZE), &Monitor::new())
+        .unwrap();
     let stream = folder.join("stream.vmdk");
     plan.write_stream_optimized(
         File::create(&stream).unwrap(),
@@ -133,7 +135,7 @@ fn disks_of_a_kernel_are_sound() {
             .write_layer(&after, Vec::new(), |_| true, &monitor)
             .unwrap();
         let again = merge(layers().into_iter().chain([layer]));
-        let again = again.plan(&options(SIZE)).unwrap();
+        let again = again.plan(&options(SIZE), &Monitor::new()).unwrap();
         let path = folder.join("again");
         again
             .write_file(&File::create(&path).unwrap(), &monitor)

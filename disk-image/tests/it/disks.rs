@@ -23,7 +23,9 @@ fn plan() -> Plan {
         .file("noise", &noise)
         .file("text", &b"text".repeat(1 << 20))
         .done();
-    merge([tar]).plan(&options(80 << 20)).unwrap()
+    merge([tar])
+        .plan(&options(80 << 20), &Monitor::new())
+        .unwrap()
 }
 
 fn stream(plan: &Plan, options: &StreamOptions) -> Vec<u8> {
@@ -119,7 +121,9 @@ fn streams_are_read_again_at_once_and_at_any_place() {
 fn truncated_streams_are_refused_at_every_length() {
     let tar = Tar::new().file("a", b"x").done();
     let bytes = stream(
-        &merge([tar]).plan(&options(9 << 20)).unwrap(),
+        &merge([tar])
+            .plan(&options(9 << 20), &Monitor::new())
+            .unwrap(),
         &StreamOptions::new(),
     );
     struct Nowhere;
@@ -257,7 +261,7 @@ fn a_replaced_child_stores_only_what_differs() {
     );
     // Replaces the content by another image: what only the parent has becomes zero.
     let other = merge([Tar::new().file("small", b"s").done()])
-        .plan(&options(80 << 20))
+        .plan(&options(80 << 20), &Monitor::new())
         .unwrap();
     let mut replacement = disk.replace();
     other.write(&mut replacement, &Monitor::new()).unwrap();
@@ -384,7 +388,7 @@ fn raw_disks_are_files_and_devices() {
 #[test]
 fn streams_with_a_header_of_any_size_are_refused() {
     let plan = merge([Tar::new().file("a", b"x").done()]);
-    let plan = plan.plan(&options(9 << 20)).unwrap();
+    let plan = plan.plan(&options(9 << 20), &Monitor::new()).unwrap();
     let mut bytes = stream(&plan, &StreamOptions::new().threads(0));
     bytes[0x40..0x48].fill(0xff);
     let error = StreamReader::new(&bytes[..]).unwrap_err();

@@ -265,14 +265,19 @@ fn limits_are_kept() {
 #[test]
 fn a_disk_that_is_too_small_says_how_large_it_has_to_be() {
     let merge = merge([Tar::new().file("a", &[1; 5 << 20]).done()]);
-    let Err(Error::DiskTooSmall { size, needed }) = merge.plan(&options(1 << 20)) else {
+    let Err(Error::DiskTooSmall { size, needed }) = merge.plan(&options(1 << 20), &Monitor::new())
+    else {
         panic!("the content does not fit")
     };
     assert_eq!(size, 1 << 20);
     assert!(needed > 5 << 20 && needed < 12 << 20, "{needed}");
-    let plan = merge.plan(&options(needed)).unwrap();
+    let plan = merge.plan(&options(needed), &Monitor::new()).unwrap();
     assert_eq!(plan.image_len(), needed);
-    assert!(merge.plan(&options(needed - (64 << 10))).is_err());
+    assert!(
+        merge
+            .plan(&options(needed - (64 << 10)), &Monitor::new())
+            .is_err()
+    );
 }
 
 #[test]
@@ -282,7 +287,9 @@ fn what_ext4_cannot_hold_is_named() {
         .pax(&[("SCHILY.xattr.user.big", &value)])
         .file("dir/a", b"")
         .done();
-    let error = merge([tar]).plan(&options(16 << 20)).unwrap_err();
+    let error = merge([tar])
+        .plan(&options(16 << 20), &Monitor::new())
+        .unwrap_err();
     let text = "cannot store \"dir/a\" in ext4: its extended attributes need more than a block";
     assert_eq!(error.to_string(), text);
 }
@@ -303,7 +310,7 @@ fn a_layer_that_changes_between_two_reads_is_noticed() {
     merge
         .layer(changing, LayerDigests::none(), &Monitor::new())
         .unwrap();
-    let plan = merge.plan(&options(16 << 20)).unwrap();
+    let plan = merge.plan(&options(16 << 20), &Monitor::new()).unwrap();
     let error = plan
         .write_raw(std::io::sink(), &Monitor::new())
         .unwrap_err();
@@ -353,7 +360,7 @@ fn a_compressed_layer_that_changes_between_two_reads_is_noticed() {
         let layer = Versions::new(vec![packed.clone(), packed, other]);
         let monitor = Monitor::new();
         merge.layer(layer, LayerDigests::none(), &monitor).unwrap();
-        let plan = merge.plan(&options(16 << 20)).unwrap();
+        let plan = merge.plan(&options(16 << 20), &Monitor::new()).unwrap();
         let sink = || std::io::sink();
         plan.write_raw(sink(), &monitor).unwrap();
         let Err(Error::Layer { source, .. }) = plan.write_raw(sink(), &monitor) else {
@@ -373,15 +380,41 @@ fn a_spooled_layer_is_opened_once_and_gives_the_same_disk() {
     let layer = Versions::new(vec![packed]);
     let mut merge = Merge::new(Limits::default()).spool(folder.path());
     merge.layer(layer, LayerDigests::none(), &monitor).unwrap();
-    let plan = merge.plan(&options(16 << 20)).unwrap();
+    let plan = merge.plan(&options(16 << 20), &Monitor::new()).unwrap();
     drop(merge);
     let expected = raw(&crate::support::merge([tar])
-        .plan(&options(16 << 20))
+        .plan(&options(16 << 20), &Monitor::new())
         .unwrap());
     for _ in 0..2 {
         assert!(plan.write_raw(Vec::new(), &monitor).unwrap() == expected);
     }
     drop(plan);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn layers_beyond_the_limit_of_the_spool_are_read_again() {
+    let tars = [1, 2, 3].map(|byte| {
+        let name = byte.to_string();
+        Tar::new().file(&name, &vec![byte; 1_000_000]).done()
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let monitor = Monitor::new();
+    let limit = (tars[0].len() + tars[2].len()) as u64;
+    let mut merge = Merge::new(Limits::default())
+        .spool(folder.path())
+        .spool_limit(limit);
+    // Only the second is too long for what is left, and the third fits.
+    for (tar, more, readings) in [(&tars[0], 0, 1), (&tars[1], 4096, 2), (&tars[2], 0, 1)] {
+        let long = [tar.clone(), vec![0; more]].concat();
+        let packed = zstd::encode_all(&long[..], 1).unwrap();
+        // Opening it more often would panic.
+        let layer = Versions::new(vec![packed; readings]);
+        merge.layer(layer, LayerDigests::none(), &monitor).unwrap();
+    }
+    let plan = merge.plan(&options(16 << 20), &monitor).unwrap();
+    assert!(raw(&plan) == crate::support::disk(tars));
+    drop((merge, plan));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
@@ -408,7 +441,7 @@ fn nothing_is_made_of_a_merge_with_half_a_layer() {
     let mut add = |layer| merge.layer(source(layer), LayerDigests::none(), &monitor);
     assert!(matches!(add(half), Err(Error::Layer { .. })));
     assert!(matches!(add(whole), Err(Error::IncompleteMerge)));
-    let plan = merge.plan(&options(16 << 20));
+    let plan = merge.plan(&options(16 << 20), &Monitor::new());
     assert!(matches!(plan, Err(Error::IncompleteMerge)));
     let folder = tempfile::tempdir().unwrap();
     let unpacked = merge.unpack(
@@ -472,7 +505,7 @@ fn cancelling_stops_reading_and_writing() {
     let result = merge.layer(source(layer), LayerDigests::none(), &cancelled);
     assert!(matches!(result, Err(Error::Cancelled)));
     let plan = crate::support::merge([Tar::new().file("a", b"x").done()]);
-    let plan = plan.plan(&options(16 << 20)).unwrap();
+    let plan = plan.plan(&options(16 << 20), &Monitor::new()).unwrap();
     assert!(matches!(
         plan.write_raw(std::io::sink(), &cancelled),
         Err(Error::Cancelled)
@@ -508,7 +541,7 @@ fn writing_can_be_cancelled_at_any_moment() {
     });
     let noise: Vec<u8> = noise.take(4 << 20).collect();
     let plan = merge([Tar::new().file("a", &noise).done()]);
-    let plan = plan.plan(&options(16 << 20)).unwrap();
+    let plan = plan.plan(&options(16 << 20), &Monitor::new()).unwrap();
     for left in (0..4 << 20).step_by(500_000) {
         for threads in [0, 2] {
             let monitor = Monitor::new();
@@ -535,7 +568,7 @@ fn progress_is_counted_in_entries_and_bytes() {
         .layer(source(layer.done()), LayerDigests::none(), &monitor)
         .unwrap();
     assert_eq!((monitor.entries(), monitor.bytes()), (3, 5_002));
-    let plan = merge.plan(&options(16 << 20)).unwrap();
+    let plan = merge.plan(&options(16 << 20), &Monitor::new()).unwrap();
     plan.write_raw(std::io::sink(), &monitor).unwrap();
     // Only files have data to write.
     assert_eq!((monitor.entries(), monitor.bytes()), (5, 10_004));
@@ -560,7 +593,7 @@ fn a_sink_that_fails_ends_the_write_with_its_error() {
         .flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes())
         .collect();
     let plan = merge([Tar::new().file("a", &data).done()])
-        .plan(&options(32 << 20))
+        .plan(&options(32 << 20), &Monitor::new())
         .unwrap();
     for room in [0, 100_000, 2_000_000] {
         let monitor = Monitor::new();
@@ -584,10 +617,11 @@ fn a_disk_with_room_but_too_few_groups_for_its_inodes_is_too_small() {
         tar = tar.file(&index.to_string(), b"");
     }
     let merge = merge([tar.done()]);
-    let Err(Error::DiskTooSmall { needed, .. }) = merge.plan(&options(100 << 20)) else {
+    let Err(Error::DiskTooSmall { needed, .. }) = merge.plan(&options(100 << 20), &Monitor::new())
+    else {
         panic!("one group has 32,768 inodes")
     };
-    let disk = raw(&merge.plan(&options(needed)).unwrap());
+    let disk = raw(&merge.plan(&options(needed), &Monitor::new()).unwrap());
     assert_eq!(tree(&disk).len(), 33_000);
 }
 
@@ -608,7 +642,9 @@ fn a_layer_of_opaque_markers_takes_no_more_time_than_its_entries() {
     let merge = merge([lower.done(), upper]);
     // Ten thousand visits of five thousand names would take much longer.
     assert!(start.elapsed() < std::time::Duration::from_secs(5));
-    let tree = tree(&raw(&merge.plan(&options(16 << 20)).unwrap()));
+    let tree = tree(&raw(&merge
+        .plan(&options(16 << 20), &Monitor::new())
+        .unwrap()));
     assert_eq!(tree.len(), 5_002);
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use disk_image::Error;
+use disk_image::{Error, Monitor};
 use tar::EntryType;
 
 use crate::support::{Tar, merge, options, raw, tree, try_merge};
@@ -36,7 +36,7 @@ fn outcome(tar: Vec<u8>) -> Outcome {
         Err(Error::Layer { source, .. }) => return Outcome::Refused(source.problem().to_string()),
         Err(other) => panic!("{other:?}"),
     };
-    match merge.plan(&options(64 << 20)) {
+    match merge.plan(&options(64 << 20), &Monitor::new()) {
         Ok(plan) => Outcome::Made(tree(&raw(&plan)).into_keys().collect()),
         Err(Error::Unstorable { reason, .. }) => Outcome::Unstorable(reason.to_owned()),
         Err(other) => panic!("{other:?}"),
@@ -260,13 +260,15 @@ fn five_thousand_nested_directories_are_no_problem() {
         .pax(&[("path", path.as_bytes())])
         .file("f", b"")
         .done();
-    let plan = merge([tar.clone()]).plan(&options(64 << 20)).unwrap();
+    let plan = merge([tar.clone()])
+        .plan(&options(64 << 20), &Monitor::new())
+        .unwrap();
     assert_eq!(tree(&raw(&plan)).len(), 5000);
     // Removing all of them again does not recurse either.
     let whiteout = Tar::new().file(".wh.d", b"").done();
     assert_eq!(
         tree(&raw(&merge([tar, whiteout])
-            .plan(&options(64 << 20))
+            .plan(&options(64 << 20), &Monitor::new())
             .unwrap()))
         .len(),
         0

@@ -11,4 +11,5 @@ mod layers;
 mod peers;
 mod random;
 mod reading;
+mod seekable;
 mod support;

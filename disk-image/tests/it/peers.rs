@@ -85,7 +85,9 @@ pub(crate) fn layers() -> [Vec<u8>; 2] {
 
 /// Returns a plan with more than two block groups, so that there is a copy of the superblock.
 fn plan() -> Plan {
-    merge(layers()).plan(&options(1 << 30)).unwrap()
+    merge(layers())
+        .plan(&options(1 << 30), &Monitor::new())
+        .unwrap()
 }
 
 fn raw(plan: &Plan, path: &Path) {
@@ -100,26 +102,43 @@ fn e2fsck_finds_nothing_to_mend() {
     let path = folder.path().join("image");
     let text = path.to_str().unwrap();
     let merged = merge(layers());
-    let smallest = merged.plan(&options(1 << 30)).unwrap().min_size();
+    let smallest = merged
+        .plan(&options(1 << 30), &Monitor::new())
+        .unwrap()
+        .min_size();
     let small = merge([Tar::new().file("a", b"x").done()]);
     let plans = [
         plan(),
-        merged.plan(&options(smallest)).unwrap(),
-        merged.plan(&options(40 << 30)).unwrap(),
+        merged.plan(&options(smallest), &Monitor::new()).unwrap(),
+        merged.plan(&options(40 << 30), &Monitor::new()).unwrap(),
         merged
-            .plan(&options(1 << 30).journal(false).inodes(1_000_000))
+            .plan(
+                &options(1 << 30).journal(false).inodes(1_000_000),
+                &Monitor::new(),
+            )
             .unwrap(),
         small
-            .plan(&options(small.plan(&options(64 << 20)).unwrap().min_size()))
+            .plan(
+                &options(
+                    small
+                        .plan(&options(64 << 20), &Monitor::new())
+                        .unwrap()
+                        .min_size(),
+                ),
+                &Monitor::new(),
+            )
             .unwrap(),
-        small.plan(&options(3 << 40)).unwrap(),
+        small.plan(&options(3 << 40), &Monitor::new()).unwrap(),
     ];
     for plan in plans {
         raw(&plan, &path);
         run("e2fsck", &["-f", "-n", text]);
     }
     for size in [9u64, 127, 128, 129, 256, 300, 1152] {
-        raw(&small.plan(&options(size << 20)).unwrap(), &path);
+        raw(
+            &small.plan(&options(size << 20), &Monitor::new()).unwrap(),
+            &path,
+        );
         run("e2fsck", &["-f", "-n", text]);
     }
 }
@@ -239,7 +258,7 @@ fn qemu_reads_every_form_as_we_wrote_it() {
         );
         // Creates a child of each disk, with another image.
         let other = merge([Tar::new().file("other", b"x").done()])
-            .plan(&options(1 << 30))
+            .plan(&options(1 << 30), &Monitor::new())
             .unwrap();
         let other_image = folder.join("other");
         raw(&other, &other_image);
@@ -317,7 +336,7 @@ fn disks_for_vmdk_core_are_written() {
         .flat_map(|n| [vec![n as u8 | 1; 4096], vec![0; 16 * 4096]].concat())
         .collect();
     let plan = merge([Tar::new().file("fragments", &fragments).done()])
-        .plan(&options(SIZE))
+        .plan(&options(SIZE), &Monitor::new())
         .unwrap();
     for (name, threads) in [("stream.vmdk", 2), ("small-stream.vmdk", 0)] {
         let level = match threads {

@@ -174,7 +174,7 @@ proptest! {
             .iter()
             .flat_map(|&(zero, len)| (0..len).map(move |n| if zero { 0 } else { n as u8 | 1 }))
             .collect();
-        let plan = merge([Tar::new().file("f", &content).done()]).plan(&options(32 << 20)).unwrap();
+        let plan = merge([Tar::new().file("f", &content).done()]).plan(&options(32 << 20), &Monitor::new()).unwrap();
         let disk = raw(&plan);
         let reader = Reader::open(&disk).unwrap();
         let mut found = Vec::new();
@@ -187,7 +187,7 @@ proptest! {
         let mut tar = sample().done();
         damage(&mut tar, &changes);
         if let Ok(merge) = try_merge([tar])
-            && let Ok(plan) = merge.plan(&options(16 << 20))
+            && let Ok(plan) = merge.plan(&options(16 << 20), &Monitor::new())
         {
             // The written disk is readable.
             tree(&raw(&plan));
@@ -206,7 +206,7 @@ proptest! {
 
     #[test]
     fn damaged_virtual_disks_never_panic(changes in changes()) {
-        let plan = merge([sample().done()]).plan(&options(9 << 20)).unwrap();
+        let plan = merge([sample().done()]).plan(&options(9 << 20), &Monitor::new()).unwrap();
         let stream = StreamOptions::new().threads(0);
         let mut bytes = plan.write_stream_optimized(Vec::new(), &stream, &Monitor::new()).unwrap();
         damage(&mut bytes, &changes);

@@ -231,7 +231,7 @@ fn the_time_of_creation_is_clamped() {
         (i64::MAX, u32::MAX, 0xff),
     ] {
         let options = crate::support::options(16 << 20).epoch(Timestamp::from_seconds(seconds));
-        let disk = crate::support::raw(&merge([]).plan(&options).unwrap());
+        let disk = crate::support::raw(&merge([]).plan(&options, &Monitor::new()).unwrap());
         let sb = &disk[1024..2048];
         assert_eq!(sb[0x108..0x10c], u32::to_le_bytes(low), "{seconds}");
         assert_eq!(sb[0x276], high, "{seconds}");
@@ -252,7 +252,10 @@ fn large_directories_are_indexed_and_read_in_order() {
         );
     }
     let plan = merge([tar.done()])
-        .plan(&crate::support::options(256 << 20).inodes(50_000))
+        .plan(
+            &crate::support::options(256 << 20).inodes(50_000),
+            &Monitor::new(),
+        )
         .unwrap();
     let disk = crate::support::raw(&plan);
     let reader = Reader::open(&disk).unwrap();

@@ -119,7 +119,9 @@ pub(crate) fn raw(plan: &Plan) -> Vec<u8> {
 
 /// Returns a disk of 16 MiB with the layers.
 pub(crate) fn disk(layers: impl IntoIterator<Item = Vec<u8>>) -> Vec<u8> {
-    raw(&merge(layers).plan(&options(16 << 20)).unwrap())
+    raw(&merge(layers)
+        .plan(&options(16 << 20), &Monitor::new())
+        .unwrap())
 }
 
 /// Maps every path to its type and content: `d`, `f:content`, `l:target`, ...

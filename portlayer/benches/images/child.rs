@@ -133,7 +133,7 @@ fn convert(config: &Path, out: &Path) {
         merge.layer(source, digests, &monitor).unwrap();
     }
     let options = FsOptions::new(CAPACITY, uuid::Uuid::from_u128(1));
-    let plan = merge.plan(&options).unwrap();
+    let plan = merge.plan(&options, &monitor).unwrap();
     let file = std::io::BufWriter::with_capacity(256 << 10, File::create(out).unwrap());
     plan.write_stream_optimized(file, &StreamOptions::new(), &monitor)
         .unwrap();

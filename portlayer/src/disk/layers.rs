@@ -77,7 +77,10 @@ pub(crate) fn lay_out(
             "{}", note.what
         );
     }
-    let plan = |bytes| merge.plan(&FsOptions::new(bytes, uuid).label("containerfs"));
+    let plan = |bytes| {
+        let options = FsOptions::new(bytes, uuid).label("containerfs");
+        merge.plan(&options, monitor)
+    };
     let (plan, capacity) = match options.capacity {
         Some(bytes) => {
             let bytes = bytes.next_multiple_of(GRANULARITY);

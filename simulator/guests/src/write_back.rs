@@ -105,7 +105,7 @@ pub(crate) fn write(spool: &Path, chain: &[PathBuf]) -> io::Result<()> {
     }
     let mut target = SparseDisk::open(disk).map_err(io::Error::other)?;
     let options = FsOptions::new(target.capacity(), uuid).label(label);
-    let plan = merge.plan(&options).map_err(io::Error::other)?;
+    let plan = merge.plan(&options, &monitor).map_err(io::Error::other)?;
     let mut content = target.replace();
     plan.write(&mut content, &monitor)
         .and_then(|()| content.finish())

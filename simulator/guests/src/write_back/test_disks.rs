@@ -24,7 +24,7 @@ pub(super) fn disks(folder: &Path, layer: Vec<u8>) -> Vec<PathBuf> {
     let parent = folder.join("image.vmdk");
     let mut disk = FlatDisk::create(&parent, CreateType::Vmfs, SIZE, 1).unwrap();
     merge
-        .plan(&options)
+        .plan(&options, &monitor)
         .unwrap()
         .write(&mut disk, &monitor)
         .unwrap();

@@ -213,7 +213,7 @@ fn make_disk(folder: &Path) {
         .layer(source, LayerDigests::none(), &monitor)
         .expect("a layer");
     let options = FsOptions::new(64 << 20, uuid::Uuid::from_u128(1)).label("containerfs");
-    let plan = merge.plan(&options).expect("a file system");
+    let plan = merge.plan(&options, &monitor).expect("a file system");
     let disk = File::create(folder.join("disk")).expect("a file");
     disk.set_len(64 << 20).expect("a length");
     plan.write_file(&disk, &monitor).expect("a disk");

@@ -167,7 +167,7 @@ fn disk(path: &Path) {
         .expect("a layer");
     let options = FsOptions::new(SIZE, Uuid::from_u128(7)).label("container");
     let mut disk = FlatDisk::create(path, CreateType::Vmfs, SIZE, 1).expect("a disk");
-    let plan = merge.plan(&options).expect("a plan");
+    let plan = merge.plan(&options, &monitor).expect("a plan");
     plan.write(&mut disk, &monitor).expect("a disk");
 }
 
