@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use vim25::schema::{self, TypeKind};
 use vim25::soap::Request;
+use vim25::{Any, Fault};
 
 use crate::enums;
 use crate::fault;
-use crate::invocation::{Answer, Caller, Invocation};
+use crate::invocation::{Caller, Invocation};
 use crate::model;
 use crate::property;
 use crate::script::Reaction;
 use crate::shared::Shared;
+use crate::task::Job;
 use crate::world::Transaction;
 
 /// Methods that need no session.
@@ -25,13 +27,14 @@ const OPEN: [&str; 4] = [
 /// Methods that only vCenter implements; a host returns `NotImplemented`.
 const ONLY_VCENTER: [&str; 2] = ["SessionIsActive", "QueryEvents"];
 
-/// Carries out a call in one transaction; a fault rolls back all changes.
+/// Carries out a call in one transaction; a fault rolls back all changes. Returns the tasks that the
+/// call started and that the caller has to run after it has passed on the answer.
 pub(crate) fn call(
     shared: &Arc<Shared>,
     caller: &Caller,
     request: &Request,
     reactions: &[Reaction],
-) -> Answer {
+) -> Result<(Any, Vec<Job>), Fault> {
     let Some(this) = request.this.clone() else {
         return Err(fault::invalid_request("the request names no object"));
     };
@@ -78,8 +81,6 @@ pub(crate) fn call(
             None => Err(fault::unimplemented(&this, method)),
         }
     };
-    if answer.is_ok() {
-        tx.commit();
-    }
-    answer
+    let value = answer?;
+    Ok((value, tx.commit_keeping_tasks()))
 }

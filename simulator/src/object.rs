@@ -39,9 +39,44 @@ pub(crate) enum Hidden {
     View(View),
     Machine(std::sync::Arc<Machine>),
     Lease(std::sync::Arc<Lease>),
-    /// A task that can be cancelled.
-    Task(CancellationToken),
+    Task(TaskState),
     Disabled(std::sync::Arc<[DisabledMethod]>),
+}
+
+/// What a transaction changes of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// The object was added or removed, or internal state changed that properties show.
+    Whole,
+    /// The values of these properties.
+    Properties(Vec<&'static str>),
+}
+
+impl Change {
+    /// Compares two states of an object. Values that both states share are not read.
+    pub(crate) fn between(before: Option<&Object>, after: Option<&Object>) -> Self {
+        let (Some(before), Some(after)) = (before, after) else {
+            return Self::Whole;
+        };
+        if matches!(after.hidden, Hidden::View(_)) {
+            return Self::Whole;
+        }
+        let removed = before.properties.keys();
+        let removed = removed.filter(|name| !after.properties.contains_key(*name));
+        let changed = after.properties.iter();
+        let changed = changed.filter(|(name, value)| before.properties.get(*name) != Some(value));
+        let changed = changed.map(|(name, _)| name);
+        Self::Properties(removed.chain(changed).copied().collect())
+    }
+}
+
+/// Internal state of a task.
+#[derive(Clone, Debug)]
+pub(crate) struct TaskState {
+    /// The task manager whose `recentTask` has the task.
+    pub(crate) manager: &'static str,
+    /// Cancelled by `CancelTask`, if the task can be cancelled.
+    pub(crate) cancel: Option<CancellationToken>,
 }
 
 /// The target of a property path.
@@ -90,7 +125,9 @@ impl Object {
 
     /// Returns whether the object's type is the one with this wire name, or a subtype of it.
     pub(crate) fn is_a(&self, type_name: &str) -> bool {
-        type_name == "ManagedObject"
+        // Most references name the exact type: compare that before the schema is searched.
+        type_name == self.ty.name()
+            || type_name == "ManagedObject"
             || schema::find(TypeKind::Managed, type_name).is_some_and(|base| self.ty.is_a(base))
     }
 
@@ -228,5 +265,38 @@ pub(crate) trait Retype {
 impl<F> Retype for Ref<F> {
     fn retype<T: ManagedObject>(&self) -> Ref<T> {
         Any::new(self).get().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use vim25::mo;
+
+    use super::*;
+
+    #[test]
+    fn a_change_names_the_properties_whose_values_differ() {
+        let mut before = Object::new::<mo::VirtualMachine>("vm-1");
+        before.put("name", &"a".to_owned());
+        before.put("parent", &Ref::<mo::Folder>::new("folder"));
+        let mut after = before.clone();
+        assert_eq!(
+            Change::between(Some(&before), Some(&after)),
+            Change::Properties(Vec::new())
+        );
+        after.put("parent", &Ref::<mo::Folder>::new("folder"));
+        after.put("name", &"b".to_owned());
+        after.put("overallStatus", &vim25::types::ManagedEntityStatus::Green);
+        assert_eq!(
+            Change::between(Some(&before), Some(&after)),
+            Change::Properties(vec!["name", "overallStatus"])
+        );
+        after.clear("parent");
+        assert_eq!(
+            Change::between(Some(&after), Some(&before)),
+            Change::Properties(vec!["overallStatus", "name", "parent"])
+        );
+        assert_eq!(Change::between(None, Some(&after)), Change::Whole);
+        assert_eq!(Change::between(Some(&after), None), Change::Whole);
     }
 }

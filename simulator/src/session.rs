@@ -1,6 +1,6 @@
 //! Sessions: users, login times, and the objects of each session.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -31,8 +31,12 @@ const TICKETS: usize = 1_000;
 #[derive(Debug)]
 pub(crate) struct Sessions {
     by_key: BTreeMap<SessionKey, Session>,
+    by_cookie: HashMap<Box<str>, SessionKey>,
     limit: usize,
     idle: Duration,
+    /// No session expires before this time, so that few calls look at all sessions. `None` if none
+    /// expires without an event that sets it.
+    check_at: Option<Instant>,
     tickets: VecDeque<Ticket>,
 }
 
@@ -63,11 +67,13 @@ pub(crate) struct Session {
 }
 
 impl Sessions {
-    pub(crate) const fn new(limit: usize, idle: Duration) -> Self {
+    pub(crate) fn new(limit: usize, idle: Duration) -> Self {
         Self {
             by_key: BTreeMap::new(),
+            by_cookie: HashMap::new(),
             limit,
             idle,
+            check_at: None,
             tickets: VecDeque::new(),
         }
     }
@@ -115,16 +121,16 @@ impl Sessions {
             collectors: BTreeMap::new(),
             pages: VecDeque::new(),
         };
+        self.check_by(session.used);
+        self.by_cookie.insert(cookie.as_str().into(), key.clone());
         self.by_key.insert(key.clone(), session);
         Ok((key, cookie))
     }
 
     /// Returns the session of a cookie and restarts its idle time.
     pub(crate) fn authenticate(&mut self, cookie: &str) -> Option<SessionKey> {
-        let (key, session) = self
-            .by_key
-            .iter_mut()
-            .find(|(_, session)| session.cookie == cookie)?;
+        let key = self.by_cookie.get(cookie)?;
+        let session = self.by_key.get_mut(key)?;
         session.used = Instant::now();
         session.user.last_active_time = Timestamp::now();
         session.user.call_count += 1;
@@ -165,16 +171,46 @@ impl Sessions {
     }
 
     /// Returns the sessions that exceeded the idle time and have to be closed.
-    pub(crate) fn expired(&self) -> Vec<SessionKey> {
-        let idle = |session: &Session| {
-            let waiting = session.collectors.values().any(Collector::is_waiting);
-            !waiting && session.used.elapsed() >= self.idle
-        };
-        self.by_key
-            .iter()
-            .filter(|(_, session)| idle(session))
-            .map(|(key, _)| key.clone())
-            .collect()
+    ///
+    /// Most calls return at once: sessions are only looked at when one may have expired.
+    pub(crate) fn expired(&mut self) -> Vec<SessionKey> {
+        let now = Instant::now();
+        if self.check_at.is_none_or(|at| now < at) {
+            return Vec::new();
+        }
+        self.check_at = None;
+        let mut expired = Vec::new();
+        let mut earliest: Option<Instant> = None;
+        for (key, session) in &self.by_key {
+            // While its client waits, a session does not expire: the end of the wait sets the time.
+            if session.collectors.values().any(Collector::is_waiting) {
+                continue;
+            }
+            if now.duration_since(session.used) >= self.idle {
+                expired.push(key.clone());
+            } else {
+                earliest = Some(earliest.map_or(session.used, |other| other.min(session.used)));
+            }
+        }
+        if let Some(used) = earliest {
+            self.check_by(used);
+        }
+        expired
+    }
+
+    /// Lets the next call check the session, whose client waits no longer.
+    pub(crate) fn wait_ended(&mut self, key: &SessionKey) {
+        if let Some(used) = self.by_key.get(key).map(|session| session.used) {
+            self.check_by(used);
+        }
+    }
+
+    /// Provides that a session which was used at this time is checked when it may have expired.
+    fn check_by(&mut self, used: Instant) {
+        // An idle time beyond the range of the clock never passes.
+        if let Some(at) = used.checked_add(self.idle) {
+            self.check_at = Some(self.check_at.map_or(at, |other| other.min(at)));
+        }
     }
 
     pub(crate) fn get(&mut self, key: &SessionKey) -> Option<&mut Session> {
@@ -189,6 +225,7 @@ impl Sessions {
     /// [`interest`](crate::interest).
     pub(crate) fn close(&mut self, key: &SessionKey) -> Option<Vec<u64>> {
         let session = self.by_key.remove(key)?;
+        self.by_cookie.remove(session.cookie.as_str());
         let collectors = session.collectors.values();
         Some(collectors.flat_map(Collector::watches).collect())
     }
@@ -246,6 +283,43 @@ mod tests {
         let id = cookie(&sessions.ticket(&key, "httpPut", target));
         sessions.close(&key);
         assert!(!sessions.redeem(&id, "PUT", target), "the session is over");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_expires_when_it_is_idle_and_its_client_does_not_wait() {
+        let idle = Duration::from_secs(60);
+        let mut sessions = Sessions::new(10, idle);
+        let address = IpAddr::from([127, 0, 0, 1]);
+        let mut open = |number| {
+            let key = Uuid::from_u128(number);
+            sessions.open(key, "root", address, "test", None).unwrap()
+        };
+        let (left, _) = open(1);
+        let (used, cookie) = open(2);
+        let (waiting, _) = open(3);
+        let collectors = |sessions: &mut Sessions, waits| {
+            let mut collector = Collector::default();
+            collector.waiting = waits;
+            let session = sessions.get(&waiting).unwrap();
+            session.collectors.insert("c".into(), collector);
+        };
+        collectors(&mut sessions, 1);
+        tokio::time::advance(idle / 2).await;
+        assert!(sessions.expired().is_empty());
+        assert_eq!(sessions.authenticate(&cookie), Some(used.clone()));
+        assert_eq!(sessions.authenticate("guessed"), None);
+        tokio::time::advance(idle / 2).await;
+        assert_eq!(sessions.expired(), [left.clone()]);
+        sessions.close(&left);
+        assert!(sessions.expired().is_empty(), "its client waits");
+        collectors(&mut sessions, 0);
+        sessions.wait_ended(&waiting);
+        assert_eq!(sessions.expired(), [waiting.clone()]);
+        sessions.close(&waiting);
+        tokio::time::advance(idle / 2).await;
+        assert_eq!(sessions.expired(), [used.clone()]);
+        sessions.close(&used);
+        assert_eq!(sessions.authenticate(&cookie), None, "it is closed");
     }
 
     #[test]

@@ -78,6 +78,9 @@ impl Shared {
     pub(crate) fn run(self: &Arc<Self>, effect: Effect) {
         let shared = Arc::clone(self);
         match effect {
+            Effect::Run(job) if job.is_immediate() => {
+                self.spawn_blocking(move || job.run_now(&shared))
+            }
             Effect::Run(job) => self.spawn(crate::task::run(shared, job)),
             Effect::Boot(vm, turn) => self.spawn(crate::guest::boot(shared, vm, turn)),
             Effect::Serve(ports) => ports.serve(self),
@@ -100,5 +103,10 @@ impl Shared {
             },
             &self.runtime,
         );
+    }
+
+    /// Runs work that may block. A shutdown waits for its end.
+    pub(crate) fn spawn_blocking(&self, work: impl FnOnce() + Send + 'static) {
+        self.tracker.spawn_blocking_on(work, &self.runtime);
     }
 }

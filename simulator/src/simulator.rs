@@ -103,6 +103,11 @@ impl Simulator {
         &self.shared.store.first().name
     }
 
+    #[cfg(test)]
+    pub(crate) const fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     /// Returns the directory of the files of the first datastore.
     #[must_use]
     pub fn datastore_directory(&self) -> &Path {

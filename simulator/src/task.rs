@@ -13,8 +13,9 @@ use vim25::types::{LocalizedMethodFault, TaskInfo, TaskInfoState, TaskReasonUser
 use vim25::{AnyRef, Fault, Poly, Ref, mo};
 
 use crate::fault;
+use crate::index::TASKS;
 use crate::invocation::{Answer, Invocation, nothing, value};
-use crate::object::{Hidden, Object, Retype};
+use crate::object::{Hidden, Object, Retype, TaskState};
 use crate::script::Reaction;
 use crate::shared::{Effect, Shared};
 use crate::world::Transaction;
@@ -123,7 +124,9 @@ where
     let cancel = CancellationToken::new();
     let object = inv.tx.edit(&task)?;
     object.modify("info", |info: &mut TaskInfo| info.cancelable = true)?;
-    object.hidden = Hidden::Task(cancel.clone());
+    if let Hidden::Task(state) = &mut object.hidden {
+        state.cancel = Some(cancel.clone());
+    }
     let (own, token) = (task.clone(), cancel.clone());
     let body = move |shared: Arc<Shared>| {
         let progress = Progress {
@@ -150,7 +153,11 @@ fn cancel(inv: &mut Invocation<'_, '_>) -> Answer {
     if matches!(info.state, TaskInfoState::Success | TaskInfoState::Error) {
         return Err(fault::invalid_state());
     }
-    let Hidden::Task(cancel) = &object.hidden else {
+    let Hidden::Task(TaskState {
+        cancel: Some(cancel),
+        ..
+    }) = &object.hidden
+    else {
         return Err(fault::not_supported());
     };
     let cancel = cancel.clone();
@@ -258,6 +265,10 @@ pub(crate) fn open_as(
     info.reason = Poly::new(reason);
     let mut object = Object::new::<mo::Task>(task.value());
     object.put("info", &info);
+    object.hidden = Hidden::Task(TaskState {
+        manager: tx.layout().task_manager,
+        cancel: None,
+    });
     tx.insert(object);
     remember(tx, &task, entity)?;
     Ok(task)
@@ -285,24 +296,30 @@ fn unfinished(tx: &Transaction<'_>, object: &Object, description: &str) -> Optio
 }
 
 fn is_unfinished(tx: &Transaction<'_>, task: &Ref<mo::Task>) -> bool {
-    let state = tx.object(task).and_then(|task| task.read("info.state"));
-    matches!(state, Ok(TaskInfoState::Queued | TaskInfoState::Running))
+    tx.object(task).is_ok_and(|task| !is_over(task))
 }
 
-/// Adds the task to `recentTask`, and removes old tasks.
+/// Returns whether a task has succeeded or failed.
+fn is_over(task: &Object) -> bool {
+    let state = task.read("info.state");
+    !matches!(state, Ok(TaskInfoState::Queued | TaskInfoState::Running))
+}
+
+/// Adds the task to `recentTask` of its entity, and removes old tasks.
 fn remember(tx: &mut Transaction<'_>, task: &Ref<mo::Task>, entity: &AnyRef) -> Result<(), Fault> {
-    let manager = tx.layout().task_manager();
-    let all: Vec<AnyRef> = tx.object(&manager)?.list("recentTask")?;
-    let surplus = (all.len() + 1).saturating_sub(KEPT);
-    // A task that runs is never removed, however many there are.
-    let finished = all.iter().filter(|task| !is_unfinished(tx, &task.retype()));
-    let forgotten: Vec<AnyRef> = finished.take(surplus).cloned().collect();
-    tx.edit(&manager)?.edit_list("recentTask", |tasks| {
-        tasks.push(task.retype());
-        tasks.retain(|task| !forgotten.contains(task));
-    })?;
-    for task in forgotten {
-        tx.remove(&task);
+    let manager = tx.layout().task_manager;
+    let surplus = (tx.population(manager, TASKS) + 1).saturating_sub(KEPT);
+    if surplus > 0 {
+        // A task that runs is never removed, however many there are.
+        let finished = tx.unchanged_members(manager, TASKS);
+        let finished = finished.filter(|task| is_over(task));
+        let forgotten: Vec<AnyRef> = finished
+            .take(surplus)
+            .map(|task| task.reference().clone())
+            .collect();
+        for task in forgotten {
+            tx.remove(&task);
+        }
     }
     // Unfinished tasks stay in the list: several clones of a machine may run.
     let recent: Vec<Ref<mo::Task>> = tx.object(entity)?.list("recentTask").unwrap_or_default();
@@ -320,6 +337,44 @@ fn remember(tx: &mut Transaction<'_>, task: &Ref<mo::Task>, entity: &AnyRef) -> 
             }
         })?;
     }
+    Ok(())
+}
+
+impl Job {
+    /// Returns whether the task is one transaction that begins at once.
+    pub(crate) fn is_immediate(&self) -> bool {
+        matches!(self.body, Body::Short(_)) && self.slow.is_zero() && self.fault.is_none()
+    }
+
+    /// Runs a task without waiting for anything but the inventory and its files: its state goes from
+    /// queued to its end in one transaction. Must be called where a thread may block.
+    pub(crate) fn run_now(self, shared: &Arc<Shared>) {
+        let Self {
+            task, entity, body, ..
+        } = self;
+        let Body::Short(body) = body else {
+            return;
+        };
+        let ran = std::panic::catch_unwind(AssertUnwindSafe(|| in_one(shared, &task, body)));
+        match ran {
+            Ok(Ok(())) => {}
+            Ok(Err(fault)) => end(shared, &task, &entity, Some(Err(fault))),
+            Err(_) => end(shared, &task, &entity, None),
+        }
+    }
+}
+
+/// Runs the body of a task and records its result in one transaction.
+fn in_one(
+    shared: &Arc<Shared>,
+    task: &Ref<mo::Task>,
+    body: impl FnOnce(&mut Transaction<'_>) -> Answer,
+) -> Result<(), Fault> {
+    let started = Timestamp::now();
+    let mut tx = Transaction::begin(shared)?;
+    let result = body(&mut tx)?;
+    finish_since(&mut tx, task, started, &Ok(result))?;
+    tx.commit();
     Ok(())
 }
 
@@ -357,14 +412,8 @@ pub(crate) async fn run(shared: Arc<Shared>, job: Job) {
         (Some(fault), _) => Some(Err(fault)),
         _ if is_cancelled => Some(Err(fault::canceled())),
         (None, Body::Short(body)) => {
-            let (working, task) = (Arc::clone(&shared), task.clone());
-            let working = tokio::task::spawn_blocking(move || -> Result<(), Fault> {
-                let mut tx = Transaction::begin(&working)?;
-                let result = body(&mut tx)?;
-                finish(&mut tx, &task, &Ok(result))?;
-                tx.commit();
-                Ok(())
-            });
+            let (working, own) = (Arc::clone(&shared), task.clone());
+            let working = tokio::task::spawn_blocking(move || in_one(&working, &own, body));
             match working.await {
                 Ok(Ok(())) => return,
                 Ok(Err(fault)) => Some(Err(fault)),
@@ -376,6 +425,11 @@ pub(crate) async fn run(shared: Arc<Shared>, job: Job) {
             .await
             .ok(),
     };
+    end(&shared, &task, &entity, ended);
+}
+
+/// Records the end of a task; `None` if it panicked.
+fn end(shared: &Arc<Shared>, task: &Ref<mo::Task>, entity: &AnyRef, ended: Option<Answer>) {
     let answer = ended.unwrap_or_else(|| {
         tracing::error!(%task, %entity, "a task of the simulator panicked");
         let words = "A general system error occurred: the simulator failed in a task";
@@ -384,7 +438,7 @@ pub(crate) async fn run(shared: Arc<Shared>, job: Job) {
     if let Err(fault) = &answer {
         tracing::debug!(%task, %entity, %fault, "task failed");
     }
-    close(&shared, &task, &answer);
+    close(shared, task, &answer);
 }
 
 /// Finishes a task in a transaction of its own.
@@ -413,7 +467,18 @@ pub(crate) fn finish(
     task: &Ref<mo::Task>,
     answer: &Answer,
 ) -> Result<(), Fault> {
+    finish_since(tx, task, Timestamp::now(), answer)
+}
+
+/// Records the result of a task, and its start unless that is recorded.
+fn finish_since(
+    tx: &mut Transaction<'_>,
+    task: &Ref<mo::Task>,
+    started: Timestamp,
+    answer: &Answer,
+) -> Result<(), Fault> {
     tx.edit(task)?.modify("info", |info: &mut TaskInfo| {
+        info.start_time.get_or_insert(started);
         info.complete_time = Some(Timestamp::now());
         info.progress = None;
         match answer {

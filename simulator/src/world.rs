@@ -1,6 +1,6 @@
 //! The inventory: all managed objects, changed in transactions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
@@ -14,15 +14,16 @@ use crate::index::{self, Index, List};
 use crate::interest::Interest;
 use crate::layout::Layout;
 use crate::machine::Machine;
-use crate::object::{Hidden, Object, SessionKey};
+use crate::object::{Change, Hidden, Object, SessionKey};
 use crate::script::Reaction;
 use crate::session::Sessions;
 use crate::shared::{Effect, Shared};
+use crate::task::Job;
 
 /// The inventory: all objects, indexes and sessions.
 #[derive(Debug)]
 pub(crate) struct World {
-    objects: BTreeMap<Box<str>, Arc<Object>>,
+    objects: HashMap<Box<str>, Arc<Object>>,
     index: Index,
     interest: Interest,
     pub(crate) sessions: Sessions,
@@ -44,7 +45,7 @@ impl Registry {
     pub(crate) fn new(ids: Ids, sessions: Sessions) -> Self {
         Self {
             world: Mutex::new(World {
-                objects: BTreeMap::new(),
+                objects: HashMap::new(),
                 index: Index::default(),
                 interest: Interest::default(),
                 sessions,
@@ -225,10 +226,10 @@ impl<'c> Transaction<'c> {
 
     /// Looks up objects by the values of their references, without those that this transaction
     /// changes.
-    fn unchanged<'s>(
+    fn unchanged<'s, V: Iterator<Item = &'s str>>(
         &'s self,
-        values: impl Iterator<Item = &'s str>,
-    ) -> impl Iterator<Item = &'s Arc<Object>> {
+        values: V,
+    ) -> impl Iterator<Item = &'s Arc<Object>> + use<'s, V> {
         values
             .filter(|value| !self.changed.contains_key(*value))
             .filter_map(|value| self.world.objects.get(value))
@@ -258,19 +259,35 @@ impl<'c> Transaction<'c> {
         })
     }
 
-    /// Returns the machines in a list of an object, such as `vm` of a host.
+    /// Returns the members of a derived list of an object, such as `vm` of a host.
     pub(crate) fn members(&self, holder: &str, property: &'static str) -> Vec<AnyRef> {
+        let members = self.member_objects(holder, property);
+        members.map(|object| object.reference().clone()).collect()
+    }
+
+    /// Iterates over the members of a derived list of an object.
+    pub(crate) fn member_objects<'s>(
+        &'s self,
+        holder: &str,
+        property: &'static str,
+    ) -> impl Iterator<Item = &'s Arc<Object>> + use<'s> {
         let list: List = (holder.into(), property);
         let known = self.unchanged(self.world.index.members(&list));
         let changed = self.changed.values().flatten();
-        let changed = changed.filter(|object| index::lists(object).contains(&list));
-        known
-            .chain(changed)
-            .map(|object| object.reference().clone())
-            .collect()
+        known.chain(changed.filter(move |object| index::lists(object).contains(&list)))
     }
 
-    /// Returns the number of machines in a list of an object before this transaction.
+    /// Iterates over the members of a derived list that this transaction does not change.
+    pub(crate) fn unchanged_members(
+        &self,
+        holder: &str,
+        property: &'static str,
+    ) -> impl Iterator<Item = &Arc<Object>> {
+        let list: List = (holder.into(), property);
+        self.unchanged(self.world.index.members(&list))
+    }
+
+    /// Returns the number of members of a derived list before this transaction.
     pub(crate) fn population(&self, holder: &str, property: &'static str) -> usize {
         self.world.index.count(&(holder.into(), property))
     }
@@ -363,8 +380,30 @@ impl<'c> Transaction<'c> {
         self.touched = false;
     }
 
-    /// Applies the changes to the inventory.
+    /// Applies the changes to the inventory, and starts their effects.
     pub(crate) fn commit(self) {
+        let shared = self.shared;
+        for effect in self.apply() {
+            shared.run(effect);
+        }
+    }
+
+    /// Applies the changes like [`commit`](Self::commit), but returns the tasks that the caller can
+    /// run itself with [`Job::run_now`].
+    pub(crate) fn commit_keeping_tasks(self) -> Vec<Job> {
+        let shared = self.shared;
+        let mut jobs = Vec::new();
+        for effect in self.apply() {
+            match effect {
+                Effect::Run(job) if job.is_immediate() => jobs.push(job),
+                effect => shared.run(effect),
+            }
+        }
+        jobs
+    }
+
+    /// Applies the changes, and returns what has to be done after them.
+    fn apply(self) -> Vec<Effect> {
         let Self {
             shared,
             mut world,
@@ -389,7 +428,10 @@ impl<'c> Transaction<'c> {
                 } = &mut *world;
                 let lists = index.update(&value, objects.get(&value), object.as_ref());
                 members.extend(lists.into_iter().map(|list| (list, value.clone())));
-                interest.changed(&value);
+                let before = objects.get(&value);
+                interest.changed(&value, || {
+                    Change::between(before.map(|o| &**o), object.as_deref())
+                });
                 match object {
                     Some(mut object) => {
                         Arc::make_mut(&mut object).version = version;
@@ -413,10 +455,7 @@ impl<'c> Transaction<'c> {
         if touched {
             shared.registry.alarms.send_modify(|count| *count += 1);
         }
-        drop(world);
-        for effect in effects {
-            shared.run(effect);
-        }
+        effects
     }
 }
 

@@ -16,15 +16,22 @@ use crate::datastore::site::Site;
 use crate::machine::Machine;
 use crate::object::{Found, Hidden, Object, SessionKey};
 
-/// The value of a reference. Shorter values come first, so that `vm-9` precedes `vm-10`.
+/// The value of a reference, and what it is sorted by.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Key(usize, Box<str>);
 
 impl Key {
-    fn of(value: &str) -> Self {
-        Self(value.len(), value.into())
+    /// Tasks are sorted by their numbers, at the end of their values. Of others, shorter values come
+    /// first, so that `vm-9` precedes `vm-10`.
+    fn of(list: &List, value: &str) -> Self {
+        let number = value.rsplit('-').next().filter(|_| list.1 == TASKS);
+        let number = number.and_then(|number| number.parse().ok());
+        Self(number.unwrap_or(value.len()), value.into())
     }
 }
+
+/// The derived list of a task manager.
+pub(crate) const TASKS: &str = "recentTask";
 
 /// A list property that is derived from its members, such as `vm` of a host.
 pub(crate) type List = (Box<str>, &'static str);
@@ -92,7 +99,7 @@ impl Index {
         for list in &old {
             if !new.contains(list) {
                 if let Some(members) = self.members.get_mut(list) {
-                    members.remove(&Key::of(value));
+                    members.remove(&Key::of(list, value));
                 }
                 changed.push(list.clone());
             }
@@ -100,7 +107,7 @@ impl Index {
         for list in new {
             if !old.contains(&list) {
                 let members = self.members.entry(list.clone()).or_default();
-                members.insert(Key::of(value));
+                members.insert(Key::of(&list, value));
                 changed.push(list);
             }
         }
@@ -213,7 +220,7 @@ impl Index {
     }
 
     /// Iterates over the values of the members of a list.
-    pub(crate) fn members(&self, list: &List) -> impl Iterator<Item = &str> {
+    pub(crate) fn members<'s>(&'s self, list: &List) -> impl Iterator<Item = &'s str> + use<'s> {
         self.members
             .get(list)
             .into_iter()
@@ -293,10 +300,12 @@ pub(crate) fn text(path: &'static str, found: &str) -> Text {
     }
 }
 
-/// Returns the derived lists that an object is in. Only machines are in such lists.
+/// Returns the derived lists that an object is in. Only machines and tasks are in such lists.
 pub(crate) fn lists(object: &Object) -> Vec<List> {
-    if !matches!(object.hidden, Hidden::Machine(_)) {
-        return Vec::new();
+    match &object.hidden {
+        Hidden::Machine(_) => {}
+        Hidden::Task(task) => return vec![(task.manager.into(), TASKS)],
+        _ => return Vec::new(),
     }
     let mut lists = Vec::new();
     let single = [

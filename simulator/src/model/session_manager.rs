@@ -149,13 +149,12 @@ pub(crate) fn drop_all(shared: &Arc<Shared>) {
     }
 }
 
-/// Ends the sessions whose idle time has expired.
-pub(crate) fn expire(shared: &Arc<Shared>) {
-    if let Ok(mut tx) = Transaction::begin(shared) {
-        for key in tx.sessions().expired() {
-            tracing::debug!(%key, "session expired");
-            forget(&mut tx, &key);
-        }
-        tx.commit();
+/// Ends the sessions whose idle time has expired. Returns whether there are any.
+pub(crate) fn expire(tx: &mut Transaction<'_>) -> bool {
+    let expired = tx.sessions().expired();
+    for key in &expired {
+        tracing::debug!(%key, "session expired");
+        forget(tx, key);
     }
+    !expired.is_empty()
 }

@@ -27,7 +27,7 @@ pub(crate) struct Collector {
     pub(super) version: u64,
     /// The number of `CancelWaitForUpdates` calls so far.
     pub(super) cancelled: u64,
-    pub(super) waiting: usize,
+    pub(crate) waiting: usize,
 }
 
 /// A property filter of a collector.
@@ -134,10 +134,11 @@ pub(super) fn create_filter(inv: &mut Invocation<'_, '_>) -> Answer {
         return Err(too_many("property filters", limit));
     }
     let news = Arc::clone(&collector(inv.tx, &key, &this)?.news);
+    let watch = inv.tx.interest().open(Arc::clone(&news), spec.names());
     let filter = Filter {
         spec: Arc::new(spec),
         partial,
-        watch: inv.tx.interest().open(Arc::clone(&news)),
+        watch,
         reported: ReportedState::default(),
     };
     collector(inv.tx, &key, &this)?

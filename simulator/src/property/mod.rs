@@ -2,6 +2,7 @@
 
 pub(crate) mod assign;
 pub(crate) mod collector;
+mod graph;
 pub(crate) mod page;
 pub(crate) mod path;
 mod read;

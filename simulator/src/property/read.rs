@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use vim25::{Any, AnyRef};
 
+use crate::index;
 use crate::object::{Found, Hidden, Object, SessionKey};
 use crate::property::path;
 use crate::world::Transaction;
@@ -57,10 +58,8 @@ fn computed(
             Hidden::View(view) => Some(Any::new(&view.members(tx))),
             _ => return None,
         },
-        // These lists contain machines, which the index knows, and other members, which are
-        // stored.
-        (_, list @ ("vm" | "childEntity")) => {
-            let list = if list == "vm" { "vm" } else { "childEntity" };
+        _ => {
+            let list = derived(object, name)?;
             let members = tx.members(object.value(), list);
             if members.is_empty() {
                 return None;
@@ -69,6 +68,37 @@ fn computed(
             all.extend(members);
             Some(Any::new(&all))
         }
-        _ => return None,
     })
+}
+
+/// Returns the name of a list that contains, besides what is stored, machines or tasks, which the
+/// index knows.
+pub(super) fn derived(object: &Object, path: &str) -> Option<&'static str> {
+    match path {
+        "vm" => Some("vm"),
+        "childEntity" => Some("childEntity"),
+        index::TASKS if object.reference().type_name() == "TaskManager" => Some(index::TASKS),
+        _ => None,
+    }
+}
+
+/// Returns the references at a property path.
+pub(super) fn references(
+    tx: &mut Transaction<'_>,
+    session: Option<&SessionKey>,
+    object: &Arc<Object>,
+    path: &str,
+) -> Vec<AnyRef> {
+    if let Some(list) = derived(object, path) {
+        let mut all: Vec<AnyRef> = object.list(list).unwrap_or_default();
+        all.extend(tx.members(object.value(), list));
+        return all;
+    }
+    if let ("view", Hidden::View(view)) = (path, &object.hidden) {
+        return view.members(tx);
+    }
+    match find(tx, session, object, path) {
+        Found::Value(value) => value.get().unwrap_or_default(),
+        _ => Vec::new(),
+    }
 }

@@ -6,9 +6,8 @@ use std::sync::Arc;
 use vim25::{Any, AnyRef, Fault};
 
 use crate::fault;
-use crate::index;
 use crate::object::{Found, Hidden, Object, SessionKey};
-use crate::property::read::find;
+use crate::property::read::{find, references};
 use crate::property::spec::{Select, Spec, Traversal};
 use crate::world::Transaction;
 
@@ -35,10 +34,11 @@ pub(super) fn select(
     spec: &Spec,
 ) -> Selected {
     let mut selected = Selected::default();
-    let mut taken: HashSet<Box<str>> = HashSet::new();
-    let mut walked: HashSet<(Box<str>, *const Traversal)> = HashSet::new();
+    // No object changes during a traversal, so addresses identify objects.
+    let mut taken: HashSet<*const Object> = HashSet::new();
+    let mut walked: HashSet<(*const Object, *const Traversal)> = HashSet::new();
     let mut take = |object: &Arc<Object>, selected: &mut Selected| {
-        if spec.concerns(object) && taken.insert(object.value().into()) {
+        if spec.concerns(object) && taken.insert(Arc::as_ptr(object)) {
             selected.objects.push(Arc::clone(object));
         }
     };
@@ -57,21 +57,20 @@ pub(super) fn select(
                 let Some(traversal) = spec.traversal(step) else {
                     continue;
                 };
-                let once = (object.value().into(), Arc::as_ptr(traversal));
+                let once = (Arc::as_ptr(&object), Arc::as_ptr(traversal));
                 if !traversal.applies(&object) || !walked.insert(once) {
                     continue;
                 }
                 note(tx, &object, &mut selected.walked);
-                let Found::Value(value) = find(tx, session, &object, &traversal.path) else {
-                    continue;
-                };
                 let mut next = Vec::new();
-                for reference in references(&value) {
+                for reference in references(tx, session, &object, &traversal.path) {
                     if let Ok(found) = tx.visible(&reference, session).cloned() {
                         if !traversal.skip {
                             take(&found, &mut selected);
                         }
-                        next.push((found, traversal.select.as_slice()));
+                        if !traversal.select.is_empty() {
+                            next.push((found, traversal.select.as_slice()));
+                        }
                     }
                 }
                 // `pending` is a stack: reverse the list, so that its first object is visited
@@ -83,24 +82,6 @@ pub(super) fn select(
     selected
 }
 
-/// Returns whether a [flat](Spec::is_flat) specification selects this member of a derived list.
-pub(super) fn selects_member(tx: &Transaction<'_>, spec: &Spec, member: &Object) -> bool {
-    let lists = index::lists(member);
-    let is_in = |holder: &Object, path: &str| {
-        let mut lists = lists.iter();
-        lists.any(|(own, list)| **own == *holder.value() && *list == path)
-    };
-    spec.concerns(member)
-        && spec.roots.iter().any(|root| {
-            let Some(holder) = tx.get(root.object.value()) else {
-                return false;
-            };
-            let mut steps = root.select.iter().filter_map(|step| spec.traversal(step));
-            (!root.skip && root.object == *member.reference())
-                || steps.any(|step| !step.skip && step.applies(holder) && is_in(holder, &step.path))
-        })
-}
-
 /// Records an object that the traversal visited. For a view, also records the objects that its
 /// content depends on.
 fn note(tx: &Transaction<'_>, object: &Object, walked: &mut HashSet<Box<str>>) {
@@ -108,10 +89,6 @@ fn note(tx: &Transaction<'_>, object: &Object, walked: &mut HashSet<Box<str>>) {
         walked.extend(view.holders(tx));
     }
     walked.insert(object.value().into());
-}
-
-fn references(value: &Any) -> Vec<AnyRef> {
-    value.get::<Vec<AnyRef>>().unwrap_or_default()
 }
 
 pub(super) fn content(

@@ -1,6 +1,6 @@
 //! Validates specifications, and converts them to a form for fast traversal.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use vim25::schema::{self, Type, TypeKind};
@@ -8,8 +8,10 @@ use vim25::types::{PropertyFilterSpec, SelectionSpec, TraversalSpec};
 use vim25::{AnyRef, Fault, Poly};
 
 use crate::fault;
+use crate::interest::Names;
 use crate::object::Object;
 use crate::property::path;
+use crate::view;
 
 /// A property filter specification.
 #[derive(Debug)]
@@ -113,16 +115,52 @@ impl Spec {
         }
     }
 
-    /// Returns whether every traversal leads from a start object to the members of a derived list,
-    /// and no further.
-    pub(super) fn is_flat(&self) -> bool {
-        let mut steps = self.roots.iter().flat_map(|root| &root.select);
-        steps.all(|step| {
-            self.traversal(step).is_some_and(|traversal| {
-                let is_derived = matches!(traversal.path.as_str(), "vm" | "childEntity");
-                is_derived && traversal.select.is_empty()
-            })
-        })
+    /// Returns whether traversals may lead back to themselves, because some are named.
+    pub(super) fn recurs(&self) -> bool {
+        let mut steps: Vec<&Select> = self.roots.iter().flat_map(|root| &root.select).collect();
+        while let Some(step) = steps.pop() {
+            match step {
+                Select::Named(_) => return true,
+                Select::Traverse(traversal) => steps.extend(&traversal.select),
+            }
+        }
+        false
+    }
+
+    /// Returns whether views can be among the reported objects. Their content changes with objects that
+    /// the specification does not name.
+    pub(super) fn reports_views(&self) -> bool {
+        let names = ["ContainerView", "InventoryView", "ListView"];
+        let views = names.into_iter();
+        let mut views = views.filter_map(|name| schema::find(TypeKind::Managed, name));
+        views.any(|view| self.types.iter().any(|spec| view.is_a(spec.ty)))
+    }
+
+    /// Returns the properties on which the selection and its content depend.
+    pub(super) fn names(&self) -> Names {
+        let mut names = HashSet::new();
+        let mut add = |path: &str| {
+            let (name, _) = path::split(path);
+            if name == "view" {
+                names.extend(view::children().map(|(_, name)| name.into()));
+            }
+            names.insert(name.into());
+        };
+        for spec in &self.types {
+            if spec.all {
+                return Names::All;
+            }
+            spec.paths.iter().for_each(|path| add(path));
+        }
+        let mut pending: Vec<&Select> = self.roots.iter().flat_map(|root| &root.select).collect();
+        while let Some(step) = pending.pop() {
+            // Named traversals are part of others, and may be recursive.
+            if let Select::Traverse(traversal) = step {
+                add(&traversal.path);
+                pending.extend(&traversal.select);
+            }
+        }
+        Names::These(names)
     }
 
     /// Returns whether objects of this type are reported.
@@ -152,6 +190,11 @@ impl Spec {
 }
 
 impl Traversal {
+    /// Returns the type of the objects that the step applies to.
+    pub(super) const fn ty(&self) -> Type {
+        self.ty
+    }
+
     /// Returns whether the step applies to objects of this type.
     pub(super) fn applies(&self, object: &Object) -> bool {
         object.ty().is_a(self.ty)

@@ -10,9 +10,11 @@ use vim25::types::{
 use vim25::{Any, AnyRef, Fault, Ref, difference, mo};
 
 use crate::fault;
+use crate::interest::Dirty;
 use crate::object::{Hidden, Object, SessionKey};
 use crate::property::collector::{Collector, Filter};
-use crate::property::select::{Content, content, select, selects_member};
+use crate::property::graph::Graph;
+use crate::property::select::{Content, content, select};
 use crate::world::Transaction;
 
 /// The number of previous versions that a client can resume from after it lost a reply.
@@ -32,8 +34,10 @@ pub(crate) struct Reported {
 pub(crate) struct ReportedState {
     known: BTreeMap<Box<str>, Arc<Reported>>,
     /// Objects that are currently selected.
-    selected: HashSet<Box<str>>,
-    /// Objects whose changes may change the selection.
+    pub(super) selected: HashSet<Box<str>>,
+    /// How the selected objects were found.
+    pub(super) graph: Option<Graph>,
+    /// Objects whose changes may change the selection, if that has no graph because it contains views.
     walked: HashSet<Box<str>>,
     /// Objects that may differ from their reported state.
     stale: BTreeSet<Box<str>>,
@@ -154,56 +158,100 @@ impl ReportedState {
 impl Filter {
     /// Updates the selection, and collects the objects that may have changed since the last
     /// call.
-    fn look(&mut self, tx: &mut Transaction<'_>, session: &SessionKey) {
+    pub(super) fn look(&mut self, tx: &mut Transaction<'_>, session: &SessionKey) {
         let dirty = tx.interest().take_dirty(self.watch);
-        let reported = &mut self.reported;
-        let moved = dirty.members.iter();
-        let mut moved = moved.filter(|((holder, _), _)| reported.walked.contains(holder));
-        let is_flat = self.spec.is_flat();
-        let is_walked = |object| reported.walked.contains(object);
-        if !reported.begun
-            || dirty.objects.iter().any(is_walked)
-            || !is_flat && moved.next().is_some()
-        {
-            let selected = select(tx, Some(session), &self.spec);
-            let views = selected.objects.iter().filter_map(|object| {
-                let Hidden::View(view) = &object.hidden else {
-                    return None;
-                };
-                reported.stale.insert(object.value().into());
-                Some(view.holders(tx))
-            });
-            let views: Vec<_> = views.collect();
-            let mut walked = selected.walked;
-            walked.extend(views.into_iter().flatten());
-            let now: HashSet<Box<str>> =
-                selected.objects.iter().map(|o| o.value().into()).collect();
-            let moved = now.symmetric_difference(&reported.selected);
-            reported.stale.extend(moved.cloned());
-            let all = now.union(&walked).cloned().collect();
-            tx.interest().set(self.watch, all);
-            reported.selected = now;
-            reported.walked = walked;
-            reported.begun = true;
+        if self.spec.reports_views() {
+            self.select_again(tx, session, &dirty);
         } else {
-            // Only the members that came or went are looked at: a list may have thousands.
-            for (_, member) in moved {
-                let object = tx.get(member);
-                let is_selected =
-                    object.is_some_and(|object| selects_member(tx, &self.spec, object));
-                if is_selected && reported.selected.insert(member.clone()) {
-                    tx.interest().add(self.watch, member);
-                    reported.stale.insert(member.clone());
-                } else if !is_selected && reported.selected.remove(member) {
-                    tx.interest().remove(self.watch, member);
-                    reported.stale.insert(member.clone());
-                }
-            }
+            self.follow(tx, session, &dirty);
         }
+        let reported = &mut self.reported;
+        reported.begun = true;
         let holders = dirty.members.into_iter().map(|((holder, _), _)| holder);
         let changed = dirty.objects.into_iter().chain(holders);
         let changed = changed.filter(|object| reported.selected.contains(object));
         reported.stale.extend(changed);
+    }
+
+    /// Updates the selection from what changed.
+    fn follow(&mut self, tx: &mut Transaction<'_>, session: &SessionKey, dirty: &Dirty) {
+        let reported = &mut self.reported;
+        if let Some(graph) = &mut reported.graph
+            && !graph.update(tx, session, dirty)
+        {
+            for (value, is_selected, is_of_interest) in graph.settle(tx, &self.spec) {
+                if is_of_interest {
+                    tx.interest().add(self.watch, &value);
+                } else {
+                    tx.interest().remove(self.watch, &value);
+                }
+                let has_moved = if is_selected {
+                    reported.selected.insert(value.clone())
+                } else {
+                    reported.selected.remove(&value)
+                };
+                if has_moved {
+                    reported.stale.insert(value);
+                }
+            }
+            return;
+        }
+        let mut graph = Graph::new(tx, session, &self.spec);
+        #[cfg(test)]
+        {
+            graph.followed += reported.graph.as_ref().map_or(0, |old| old.followed);
+        }
+        let mut all: HashSet<Box<str>> = graph.absent().map(Into::into).collect();
+        let mut now = HashSet::new();
+        for (value, is_selected, is_of_interest) in graph.settle(tx, &self.spec) {
+            if is_selected {
+                now.insert(value.clone());
+            }
+            if is_of_interest {
+                all.insert(value);
+            }
+        }
+        reported.graph = Some(graph);
+        self.replace(tx, now, all);
+    }
+
+    /// Updates the selection by evaluating the specification again, where a view is reported whose
+    /// content may have changed.
+    fn select_again(&mut self, tx: &mut Transaction<'_>, session: &SessionKey, dirty: &Dirty) {
+        let reported = &mut self.reported;
+        let is_walked = |object: &Box<str>| reported.walked.contains(object);
+        let mut holders = dirty.members.iter().map(|((holder, _), _)| holder);
+        let has_changed =
+            dirty.overflow || dirty.objects.iter().any(is_walked) || holders.any(is_walked);
+        if reported.begun && !has_changed {
+            return;
+        }
+        let selected = select(tx, Some(session), &self.spec);
+        let mut walked = selected.walked;
+        for object in &selected.objects {
+            if let Hidden::View(view) = &object.hidden {
+                reported.stale.insert(object.value().into());
+                walked.extend(view.holders(tx));
+            }
+        }
+        let now: HashSet<Box<str>> = selected.objects.iter().map(|o| o.value().into()).collect();
+        let all = now.union(&walked).cloned().collect();
+        reported.walked = walked;
+        self.replace(tx, now, all);
+    }
+
+    /// Replaces the selected objects, and all objects of interest.
+    fn replace(
+        &mut self,
+        tx: &mut Transaction<'_>,
+        now: HashSet<Box<str>>,
+        all: HashSet<Box<str>>,
+    ) {
+        let reported = &mut self.reported;
+        let moved = now.symmetric_difference(&reported.selected);
+        reported.stale.extend(moved.cloned());
+        tx.interest().set(self.watch, all);
+        reported.selected = now;
     }
 }
 

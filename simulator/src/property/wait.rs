@@ -133,10 +133,11 @@ impl<'a> Waiting<'a> {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        if let Ok(mut tx) = Transaction::begin(self.shared)
-            && let Ok(state) = collector::collector(&mut tx, self.session, self.collector)
-        {
-            state.waiting = state.waiting.saturating_sub(1);
+        if let Ok(mut tx) = Transaction::begin(self.shared) {
+            if let Ok(state) = collector::collector(&mut tx, self.session, self.collector) {
+                state.waiting = state.waiting.saturating_sub(1);
+            }
+            tx.sessions().wait_ended(self.session);
         }
     }
 }

@@ -202,11 +202,23 @@ async fn answer(
         .await
         .map_err(|_| ())
     } else {
-        let shared = Arc::clone(shared);
-        // Methods access files: run them on the blocking thread pool.
-        tokio::task::spawn_blocking(move || dispatch::call(&shared, &caller, &request, &reactions))
-            .await
-            .map_err(|_| ())
+        let (sender, receiver) = oneshot::channel();
+        let working = Arc::clone(shared);
+        // Methods access files: run them on the blocking thread pool. The same thread then runs the
+        // tasks that they start: waking another one would cost more than most tasks do.
+        shared.spawn_blocking(move || {
+            let called = dispatch::call(&working, &caller, &request, &reactions);
+            let (answer, tasks) = match called {
+                Ok((value, tasks)) => (Ok(value), tasks),
+                Err(fault) => (Err(fault), Vec::new()),
+            };
+            let _ = sender.send(answer);
+            for task in tasks {
+                task.run_now(&working);
+            }
+        });
+        // The sender is dropped if the method panics.
+        receiver.await.map_err(|_| ())
     };
     ended.unwrap_or_else(|()| {
         tracing::error!(method, "a method of the simulator panicked");
@@ -250,8 +262,11 @@ async fn hang_up(peer: &Peer) -> Response {
 
 /// Returns the session that the cookie of a request identifies.
 pub(super) fn authenticate(shared: &Arc<Shared>, headers: &HeaderMap) -> Option<SessionKey> {
-    model::session_manager::expire(shared);
     let mut tx = Transaction::begin(shared).ok()?;
+    if model::session_manager::expire(&mut tx) {
+        tx.commit();
+        tx = Transaction::begin(shared).ok()?;
+    }
     let cookies = headers.get_all(COOKIE).iter();
     cookies
         .filter_map(|header| session::cookie(header.to_str().ok()?))

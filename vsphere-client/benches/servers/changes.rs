@@ -74,24 +74,28 @@ pub(crate) async fn waiters(server: &Server, number: usize, table: &mut Table) {
     let idle = (server.cpu().saturating_sub(before)).div_f64(IDLE_FOR.as_secs_f64());
     table.put(table::WAITERS_IDLE, format!("{:.2} ms", milliseconds(idle)));
 
-    let rate = rate(&client, vms, watches).await;
+    let (before, start) = (server.cpu(), Instant::now());
+    let reported = changes(&client, vms, watches).await;
+    let rate = f64::from(reported) / start.elapsed().as_secs_f64();
+    let cost = (server.cpu().saturating_sub(before)) / reported.max(1);
     table.put(table::WAITERS, format!("{rate:.0}/s"));
+    table.put(table::WAITERS_CPU, format!("{:.2} ms", milliseconds(cost)));
     join_all(clients.iter().map(Client::close)).await;
     client.close().await.unwrap();
 }
 
-/// Returns the reported changes per second. A writer renames a machine, and takes the next one
+/// Changes machines for some time, and returns the number of reported changes. A writer renames a machine, and takes the next one
 /// when the waiter of the machine has reported the change.
-async fn rate(
+async fn changes(
     client: &Client,
     vms: Vec<Ref<mo::VirtualMachine>>,
     watches: Vec<Changes<mo::VirtualMachine>>,
-) -> f64 {
+) -> u32 {
     let (free, mut machines) = mpsc::unbounded_channel();
     for pair in vms.into_iter().zip(watches) {
         free.send(pair).unwrap();
     }
-    let (mut at_once, mut reported) = (stream::FuturesUnordered::new(), 0_u64);
+    let (mut at_once, mut reported) = (stream::FuturesUnordered::new(), 0_u32);
     let start = Instant::now();
     while start.elapsed() < CHANGES_FOR {
         while at_once.len() < IN_FLIGHT {
@@ -111,7 +115,7 @@ async fn rate(
         reported += 1;
         free.send(pair).unwrap();
     }
-    reported as f64 / start.elapsed().as_secs_f64()
+    reported
 }
 
 /// Waits until a watch has reported its initial objects.

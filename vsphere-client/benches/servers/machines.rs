@@ -16,7 +16,7 @@ use crate::{median, milliseconds};
 const CREATES: u32 = 200;
 const CLIENTS: usize = 16;
 const LIVES_FOR: Duration = Duration::from_secs(10);
-const READS: usize = 5;
+const READS: u32 = 5;
 
 /// Returns the CPU time of the server for each of some creations, in milliseconds.
 pub(crate) async fn create(server: &Server) -> f64 {
@@ -83,10 +83,11 @@ async fn lives_of(server: &Server, clients: usize) -> (Duration, f64) {
     (cost, lived as f64 / elapsed.as_secs_f64())
 }
 
-/// Returns the median time to read the name and the power state of all machines.
-pub(crate) async fn read(server: &Server) -> Duration {
+/// Measures reading the name and the power state of all machines.
+pub(crate) async fn read(server: &Server, table: &mut Table) {
     let client = server.connect().await;
     let mut times = Vec::new();
+    let before = server.cpu();
     for _ in 0..READS {
         let start = Instant::now();
         let query = client.retrieve::<mo::VirtualMachine>();
@@ -100,6 +101,11 @@ pub(crate) async fn read(server: &Server) -> Duration {
         }
         times.push(start.elapsed());
     }
+    let cost = server.cpu().saturating_sub(before) / READS;
+    table.put(
+        table::READ,
+        format!("{:.0} ms", milliseconds(median(times))),
+    );
+    table.put(table::READ_CPU, format!("{:.0} ms", milliseconds(cost)));
     client.close().await.unwrap();
-    median(times)
 }

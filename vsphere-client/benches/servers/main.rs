@@ -5,6 +5,9 @@
 //! are the values of `SIMULATOR` and `VCSIM`; a missing one is printed as not measured.
 //! `SCALE` divides the sizes of the inventories, for a short run. `START_SECONDS` limits the time
 //! that a server has to become ready (default 300): a larger inventory is then not tried.
+//! `ONLY` names the measurements to take, separated by commas: `small` (creates and files among 500
+//! machines), `waiters`, `lives` (creates and lives among 5,000), `large` (reads and changes among
+//! 10,000).
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -55,45 +58,64 @@ fn main() {
 /// Runs all measurements on one server, from the smallest inventory to the largest.
 async fn measure(program: &Program, scale: usize, table: &mut Table) {
     let size = |machines: usize| (machines / scale).max(1);
-    match program.start(size(500), false).await {
-        Ok(server) => {
-            let cost = machines::create(&server).await;
-            table.put(table::CREATE_IN_500, format!("{cost:.2} ms"));
-            files::measure(&server, table).await;
-        }
-        Err(reason) => table.failed(&[table::CREATE_IN_500, table::PUT, table::GET], &reason),
-    }
-    match program.start(size(1_000), false).await {
-        Ok(server) => changes::waiters(&server, size(1_000), table).await,
-        Err(reason) => table.failed(&[table::WAITERS_IDLE, table::WAITERS], &reason),
-    }
-    let large = match program.start(size(5_000), false).await {
-        Ok(server) => {
-            let cost = machines::create(&server).await;
-            table.put(table::CREATE_IN_5_000, format!("{cost:.2} ms"));
-            machines::lives(&server, table).await;
-            Ok(())
-        }
-        Err(reason) => Err(reason),
+    let only = std::env::var("ONLY").ok();
+    let wanted = |name| {
+        only.as_ref()
+            .is_none_or(|only| only.split(',').any(|own| own == name))
     };
-    let rows = [table::CREATE_IN_5_000, table::LIFE_CPU, table::LIFE_RATE];
-    if let Err(reason) = &large {
-        table.failed(&rows, reason);
+    if wanted("small") {
+        match program.start(size(500), false).await {
+            Ok(server) => {
+                let cost = machines::create(&server).await;
+                table.put(table::CREATE_IN_500, format!("{cost:.2} ms"));
+                files::measure(&server, table).await;
+            }
+            Err(reason) => table.failed(&[table::CREATE_IN_500, table::PUT, table::GET], &reason),
+        }
     }
-    let rows = [
-        table::READY,
-        table::MEMORY,
-        table::READ,
-        table::SEEN,
-        table::SEEN_CPU,
-    ];
-    let server = match large {
-        Ok(()) => program.start(size(10_000), true).await,
-        Err(reason) => Err(reason),
-    };
-    match server {
-        Ok(server) => largest(&server, table).await,
-        Err(reason) => table.failed(&rows, &reason),
+    if wanted("waiters") {
+        match program.start(size(1_000), false).await {
+            Ok(server) => changes::waiters(&server, size(1_000), table).await,
+            Err(reason) => table.failed(
+                &[table::WAITERS_IDLE, table::WAITERS, table::WAITERS_CPU],
+                &reason,
+            ),
+        }
+    }
+    let mut too_slow = None;
+    if wanted("lives") {
+        match program.start(size(5_000), false).await {
+            Ok(server) => {
+                let cost = machines::create(&server).await;
+                table.put(table::CREATE_IN_5_000, format!("{cost:.2} ms"));
+                machines::lives(&server, table).await;
+            }
+            Err(reason) => {
+                let rows = [table::CREATE_IN_5_000, table::LIFE_CPU, table::LIFE_RATE];
+                table.failed(&rows, &reason);
+                too_slow = Some(reason);
+            }
+        }
+    }
+    if wanted("large") {
+        let server = match too_slow {
+            None => program.start(size(10_000), true).await,
+            Some(reason) => Err(reason),
+        };
+        match server {
+            Ok(server) => largest(&server, table).await,
+            Err(reason) => {
+                let rows = [
+                    table::READY,
+                    table::MEMORY,
+                    table::READ,
+                    table::READ_CPU,
+                    table::SEEN,
+                    table::SEEN_CPU,
+                ];
+                table.failed(&rows, &reason);
+            }
+        }
     }
 }
 
@@ -101,8 +123,7 @@ async fn measure(program: &Program, scale: usize, table: &mut Table) {
 async fn largest(server: &Server, table: &mut Table) {
     table.put(table::READY, format!("{:.2} s", server.ready.as_secs_f64()));
     table.put(table::MEMORY, format!("{} MB", server.memory() / 1_000));
-    let read = machines::read(server).await;
-    table.put(table::READ, format!("{:.0} ms", milliseconds(read)));
+    machines::read(server, table).await;
     changes::seen(server, table).await;
 }
 
