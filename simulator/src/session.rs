@@ -309,15 +309,15 @@ mod tests {
         assert_eq!(sessions.authenticate(&cookie), Some(used.clone()));
         assert_eq!(sessions.authenticate("guessed"), None);
         tokio::time::advance(idle / 2).await;
-        assert_eq!(sessions.expired(), [left.clone()]);
+        assert_eq!(sessions.expired(), std::slice::from_ref(&left));
         sessions.close(&left);
         assert!(sessions.expired().is_empty(), "its client waits");
         collectors(&mut sessions, 0);
         sessions.wait_ended(&waiting);
-        assert_eq!(sessions.expired(), [waiting.clone()]);
+        assert_eq!(sessions.expired(), std::slice::from_ref(&waiting));
         sessions.close(&waiting);
         tokio::time::advance(idle / 2).await;
-        assert_eq!(sessions.expired(), [used.clone()]);
+        assert_eq!(sessions.expired(), std::slice::from_ref(&used));
         sessions.close(&used);
         assert_eq!(sessions.authenticate(&cookie), None, "it is closed");
     }

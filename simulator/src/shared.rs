@@ -79,7 +79,7 @@ impl Shared {
         let shared = Arc::clone(self);
         match effect {
             Effect::Run(job) if job.is_immediate() => {
-                self.spawn_blocking(move || job.run_now(&shared))
+                self.spawn_blocking(move || job.run_now(&shared));
             }
             Effect::Run(job) => self.spawn(crate::task::run(shared, job)),
             Effect::Boot(vm, turn) => self.spawn(crate::guest::boot(shared, vm, turn)),

@@ -219,10 +219,11 @@ impl Filter {
     /// content may have changed.
     fn select_again(&mut self, tx: &mut Transaction<'_>, session: &SessionKey, dirty: &Dirty) {
         let reported = &mut self.reported;
-        let is_walked = |object: &Box<str>| reported.walked.contains(object);
+        let is_walked = |object: &str| reported.walked.contains(object);
         let mut holders = dirty.members.iter().map(|((holder, _), _)| holder);
-        let has_changed =
-            dirty.overflow || dirty.objects.iter().any(is_walked) || holders.any(is_walked);
+        let has_changed = dirty.overflow
+            || dirty.objects.iter().any(|object| is_walked(object))
+            || holders.any(|holder| is_walked(holder));
         if reported.begun && !has_changed {
             return;
         }
