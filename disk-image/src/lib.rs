@@ -30,7 +30,9 @@
 //! - [`Merge`] reads layers (tar, gzip, zstd) and merges them by the rules of the OCI image
 //!   specification. [`Merge::plan`] lays the tree out as ext4; [`Merge::unpack`] unpacks it
 //!   into a directory.
-//!   Compressed layers are decompressed twice, unless [`Merge::spool`] allows temporary files.
+//!   Compressed layers are decompressed twice, unless [`Merge::spool`] allows temporary files. Layers
+//!   in files that are not compressed are read in part to plan the disk, and verified when it is
+//!   written: [`Merge::layer`] describes when digests are verified.
 //! - [`Plan`] writes the disk: raw, as a streamOptimized VMDK, or into any [`Sink`].
 //! - [`vmdk`] supports virtual disks in all formats: [`vmdk::Disk`] reads one with its parents,
 //!   [`vmdk::StreamReader`] reads an upload, [`vmdk::SparseDisk`] and [`vmdk::FlatDisk`] can be
@@ -89,7 +91,10 @@
 //! Each fuzz target in `fuzz/` has run for the intended hour with overflow checks, on 2026-11-27 and
 //! on busy cores: `merge` with 809,000 executions, `vmdk` with 1,908,000, and in two runs each `ext4`
 //! with 2,307,000 and `descriptor` with 9,363,000. The last finding, of the day before, was a directory
-//! that could be read as a file, which is fixed.
+//! that could be read as a file, which is fixed. On 2026-11-28, after layers that can seek were added,
+//! each ran for five more minutes on busy cores and found nothing: `merge`, which now compares both kinds
+//! of layers, with 40,000 executions, `vmdk` with 737,000, `ext4` with 1,436,000 and `descriptor` with
+//! 3,700,000.
 //!
 //! # Features
 //!
