@@ -30,7 +30,9 @@ pub(super) struct Graph {
     inside: HashMap<(Box<str>, usize), usize>,
     /// The nodes of each object.
     nodes: HashMap<Box<str>, Vec<Node>>,
-    /// Start objects that do not exist.
+    /// Start objects.
+    roots: HashSet<Box<str>>,
+    /// Start objects that did not exist when the specification was evaluated.
     absent: HashSet<Box<str>>,
     /// Nodes that may be reachable only from themselves.
     suspects: Vec<(Box<str>, usize)>,
@@ -108,7 +110,8 @@ impl Graph {
                 steps: Vec::new(),
             });
             graph.positions[position].steps = graph.steps(spec, &root.select);
-            let value = Box::from(object.value());
+            let value: Box<str> = object.value().into();
+            graph.roots.insert(value.clone());
             graph.work(tx, session, vec![Todo::Enter(value, position)]);
         }
         graph
@@ -156,6 +159,8 @@ impl Graph {
         if let Some(position) = self.inside.get(&key) {
             return *position;
         }
+        // Containers form a tree, unless a property was set from outside.
+        self.recurs |= recursive;
         let position = self.positions.len();
         let types = Some(Arc::from(types)).filter(|types: &Arc<[Type]>| !types.is_empty());
         let steps = view::children().map(|(ty, path)| Step {
@@ -175,20 +180,18 @@ impl Graph {
     }
 
     /// Follows the changes of some objects. Returns whether the whole specification has to be
-    /// evaluated again, because a start object has appeared or a circle of nodes may have lost its
-    /// connection.
+    /// evaluated again, because a start object has appeared or gone, or a circle of nodes may have lost
+    /// its connection.
     pub(super) fn update(
         &mut self,
         tx: &mut Transaction<'_>,
         session: &SessionKey,
         dirty: &Dirty,
     ) -> bool {
-        if dirty.overflow
-            || dirty
-                .objects
-                .iter()
-                .any(|value| self.absent.contains(value))
-        {
+        let is_start = |value: &str| {
+            self.absent.contains(value) || self.roots.contains(value) && tx.get(value).is_none()
+        };
+        if dirty.overflow || dirty.objects.iter().any(|value| is_start(value)) {
             return true;
         }
         let mut todo = Vec::new();
@@ -754,7 +757,7 @@ mod tests {
     fn a_selection_that_is_updated_equals_one_that_is_evaluated_again() {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let config = ProptestConfig {
-            cases: 24,
+            cases: 64,
             failure_persistence: None,
             ..ProptestConfig::default()
         };
