@@ -54,6 +54,10 @@ pub enum Capability {
     Store,
     /// A container can be paused by suspending its machine.
     Suspend,
+    /// Labels, annotations and the restart count of a container that is on can be changed, and the
+    /// changes are kept when it is stopped. Without it, such an [`Edit`](crate::exec::Edit) is
+    /// refused.
+    LiveEdits,
 }
 
 impl fmt::Display for Capability {
@@ -75,7 +79,7 @@ impl fmt::Display for Capability {
 pub struct Capabilities(u32);
 
 impl Capabilities {
-    const ALL: [Capability; 18] = [
+    const ALL: [Capability; 19] = [
         Capability::GuestKeys,
         Capability::Signals,
         Capability::VmxContents,
@@ -94,6 +98,7 @@ impl Capabilities {
         Capability::Events,
         Capability::Store,
         Capability::Suspend,
+        Capability::LiveEdits,
     ];
 
     /// Returns the empty set.

@@ -199,7 +199,8 @@ impl StateKind {
     pub const PAUSABLE: &'static [Self] = &[Self::Starting, Self::Running, Self::Suspended];
     /// The states in which a container can be resumed.
     pub const RESUMABLE: &'static [Self] = &[Self::Suspended];
-    /// The states in which the name, labels, annotations and restart count can be changed.
+    /// The states in which the name can be changed, and labels, annotations and the restart count
+    /// with [`LiveEdits`](crate::Capability::LiveEdits).
     pub const EDITABLE: &'static [Self] = &[
         Self::Created,
         Self::Starting,

@@ -71,6 +71,8 @@ enum Broken {
     KeepsLabels,
     /// `update` applies part of an edit that should be refused.
     EditsWhileOn,
+    /// Labels that were changed while the container was on are forgotten when it is stopped.
+    ForgetsAtStop,
     /// `pause` has no effect.
     PausesNothing,
 }
@@ -240,6 +242,11 @@ impl Exec for Breaking {
         };
         match (self.broken, self.rename(self.exec.stop(id, options).await)) {
             (Broken::LosesKills, Ok(ExitStatus::KILLED)) => Ok(ExitStatus::Lost),
+            (Broken::ForgetsAtStop, stopped) => {
+                let forget = Edit::new().remove_label("tier").label("old", "1");
+                self.exec.update(id, forget).await?;
+                stopped
+            }
             (_, stopped) => stopped,
         }
     }
@@ -354,6 +361,10 @@ async fn every_broken_promise_is_noticed() {
         (
             Broken::EditsWhileOn,
             "an_edit_is_refused_in_the_wrong_state",
+        ),
+        (
+            Broken::ForgetsAtStop,
+            "a_change_made_while_on_is_kept_or_refused",
         ),
         (Broken::PausesNothing, "pause_and_resume"),
     ] {

@@ -216,6 +216,35 @@ async fn it_conforms_on_an_opposite_platform() {
         .await;
 }
 
+/// Each switch by itself: whatever the platform does with keys and versions, no acknowledged change
+/// is lost, and the capability says whether changes are possible while a container is on.
+#[tokio::test]
+async fn changes_made_while_on_are_kept_or_refused_with_each_switch() {
+    let usual = Platform::default();
+    let switches: [fn(&mut Platform); 5] = [
+        |platform| platform.api_keys_written_while_on_survive ^= true,
+        |platform| platform.guest_keys_survive_power_off ^= true,
+        |platform| platform.guest_write_bumps_change_version ^= true,
+        |platform| platform.power_change_bumps_change_version ^= true,
+        |platform| platform.destroy_deletes_parent_disks ^= true,
+    ];
+    for switch in switches {
+        let mut platform = usual.clone();
+        switch(&mut platform);
+        let endpoint = Endpoint::start(Dialect::Vic1, platform.clone()).await;
+        let exec = endpoint.hosts.exec("vch").await.unwrap();
+        let has = exec.capabilities().contains(Capability::LiveEdits);
+        assert_eq!(has, platform.api_keys_written_while_on_survive);
+        let report = conformance::run_where(&endpoint, |case| {
+            case.name == "a_change_made_while_on_is_kept_or_refused"
+        })
+        .await;
+        assert!(report.is_success(), "{platform:?}: {report}");
+        assert_eq!(report.outcomes().len(), 1);
+        endpoint.simulator.shutdown().await;
+    }
+}
+
 #[tokio::test]
 async fn what_is_left_on_the_endpoint() {
     for dialect in Dialect::ALL {

@@ -174,7 +174,8 @@ impl FrontEnd {
     async fn keep_ports(&self, container: &View, ports: &[PortMapping]) -> Result<()> {
         let ports =
             serde_json::to_string(ports).map_err(|error| ApiError::internal(error.to_string()))?;
-        let edit = Edit::new().annotation(ANNOTATION, ports);
+        // The ports are those of this run.
+        let edit = Edit::new().annotation(ANNOTATION, ports).may_be_forgotten();
         self.layer().exec().update(&container.id, edit).await?;
         Ok(())
     }

@@ -75,7 +75,9 @@ impl FrontEnd {
     }
 
     async fn note(&self, id: &ContainerId, name: &str) {
-        let edit = Edit::new().annotation(name, Timestamp::now().to_string());
+        let now = Timestamp::now().to_string();
+        // Some endpoints forget the time of a start at the end of the run.
+        let edit = Edit::new().annotation(name, now).may_be_forgotten();
         match self.layer().exec().update(id, edit).await {
             Err(error) if !error.is_not_found() => {
                 let error = chain(&error);

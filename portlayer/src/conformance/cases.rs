@@ -59,6 +59,7 @@ pub(super) static ALL: &[Case] = &[
     case!(life::a_stop_that_switches_off_ends_with_kill),
     case!(life::an_edit_changes_what_it_names),
     case!(life::an_edit_is_refused_in_the_wrong_state),
+    case!(life::a_change_made_while_on_is_kept_or_refused),
     case!(life::pause_and_resume, needs Suspend),
     case!(life::start_is_refused_while_on),
     case!(life::stop_is_idempotent),

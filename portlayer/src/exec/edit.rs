@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::spec::{is_name, refuse_endpoints, refuse_labels};
 use super::{Command, ContainerSpec, Resources};
 use crate::network::EndpointSpec;
-use crate::{ContainerId, Error, ErrorKind, Resource, Result, StateKind};
+use crate::{Capabilities, Capability, ContainerId, Error, ErrorKind, Resource, Result, StateKind};
 
 /// A change to a container, as a value: nothing happens before
 /// [`Exec::update`](super::Exec::update). Fields that it does not set are not changed.
@@ -15,11 +15,14 @@ use crate::{ContainerId, Error, ErrorKind, Resource, Result, StateKind};
 /// # Allowed states
 /// | field | states |
 /// | --- | --- |
-/// | `name`, `labels`, `annotations`, `restart_count` | every state but `Removing`, `Broken` and `Unknown` |
+/// | `name` | every state but `Removing`, `Broken` and `Unknown` |
+/// | `labels`, `annotations`, `restart_count` | the same with [`Capability::LiveEdits`], or if the edit [may be forgotten](Self::may_be_forgotten); otherwise `Created` and `Stopped` |
 /// | `command`, `resources`, `endpoints` | `Created` and `Stopped` |
 ///
-/// A change made while the container is on may be lost when its machine is switched off: some
-/// endpoints discard the keys that were written while the machine was on.
+/// A back end may refuse a new name too while the container is on, if it would be forgotten.
+///
+/// Without `LiveEdits`, the endpoint forgets what is changed while a container is on as soon as the
+/// container is stopped. So such a change is refused, unless the caller accepts that.
 ///
 /// ```
 /// use portlayer::exec::Edit;
@@ -47,6 +50,9 @@ pub struct Edit {
     /// Connections to other scopes are not changed. A replaced connection keeps an address that was
     /// assigned automatically unless the new specification requests a fixed address.
     pub endpoints: BTreeMap<String, Option<EndpointSpec>>,
+    /// Whether changes of the name, labels, annotations and the restart count may be forgotten when
+    /// the container is stopped.
+    pub may_be_forgotten: bool,
 }
 
 impl Edit {
@@ -128,6 +134,15 @@ impl Edit {
         self
     }
 
+    /// Accepts that changes of the name, labels, annotations and the restart count are forgotten when
+    /// the container is stopped, if it is on and [`Capability::LiveEdits`] is missing. Suitable for
+    /// values that describe only the current run.
+    #[must_use]
+    pub fn may_be_forgotten(mut self) -> Self {
+        self.may_be_forgotten = true;
+        self
+    }
+
     /// Returns the connections that a container with the given connections has after the edit;
     /// `None` if the edit does not change connections.
     pub(crate) fn endpoints_after(
@@ -181,36 +196,60 @@ impl Edit {
         }
     }
 
-    /// Returns the states in which this edit is allowed.
+    /// Returns the states in which a back end with these capabilities allows this edit.
     #[must_use]
-    pub fn allowed(&self) -> &'static [StateKind] {
-        match self.only_while_off() {
+    pub fn allowed(&self, has: Capabilities) -> &'static [StateKind] {
+        match self.only_while_off(has) {
             Some(_) => StateKind::STARTABLE,
             None => StateKind::EDITABLE,
         }
     }
 
-    /// Returns the first field of this edit that can be changed only while the container is off.
+    /// Returns the first field of this edit that a back end with these capabilities can change only
+    /// while the container is off.
     #[must_use]
-    pub fn only_while_off(&self) -> Option<&'static str> {
+    pub fn only_while_off(&self, has: Capabilities) -> Option<&'static str> {
         let fields = [
             ("command", self.command.is_some()),
             ("resources", self.resources.is_some()),
             ("endpoints", !self.endpoints.is_empty()),
         ];
         let mut changed = fields.into_iter().filter(|(_, is_changed)| *is_changed);
+        let forgotten = self.forgotten_at_stop(has);
+        changed.next().map(|(field, _)| field).or(forgotten)
+    }
+
+    /// Returns the first field of this edit that a back end with these capabilities would forget
+    /// when the container is stopped, and that must not be forgotten.
+    fn forgotten_at_stop(&self, has: Capabilities) -> Option<&'static str> {
+        if self.may_be_forgotten || has.contains(Capability::LiveEdits) {
+            return None;
+        }
+        let fields = [
+            ("labels", !self.labels.is_empty()),
+            ("annotations", !self.annotations.is_empty()),
+            ("restart_count", self.restart_count.is_some()),
+        ];
+        let mut changed = fields.into_iter().filter(|(_, is_changed)| *is_changed);
         changed.next().map(|(field, _)| field)
     }
 
     /// Adds the field to an error that refuses this edit because the container is not off.
-    pub(crate) fn explain(&self, error: Error) -> Error {
-        match (&error.kind, self.only_while_off()) {
+    pub(crate) fn explain(&self, has: Capabilities, error: Error) -> Error {
+        match (&error.kind, self.only_while_off(has)) {
             (ErrorKind::InvalidState { actual, .. }, Some(field))
                 if std::error::Error::source(&error).is_none()
                     && StateKind::EDITABLE.contains(actual) =>
             {
-                let reason = format!("its {field} can be changed only while it is off");
-                error.with_source(reason)
+                let why = match self.forgotten_at_stop(has) == Some(field) {
+                    true => {
+                        ", because the endpoint forgets changes made while it is on: stop it first"
+                    }
+                    false => "",
+                };
+                error.with_source(format!(
+                    "its {field} can be changed only while it is off{why}"
+                ))
             }
             _ => error,
         }

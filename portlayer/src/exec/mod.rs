@@ -161,7 +161,7 @@ pub trait Exec: std::fmt::Debug + Send + Sync + 'static {
     ///   [`validate`](Edit::validate) refuses.
     /// - [`InvalidState`](crate::ErrorKind::InvalidState) unless the container is in a state in
     ///   which the edit is [allowed](Edit::allowed). The source names the field that can be changed
-    ///   [only while it is off](Edit::only_while_off).
+    ///   [only while it is off](Edit::only_while_off), and why.
     /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if another container has the new name.
     /// - [`Conflict`](crate::ErrorKind::Conflict) if another writer changed the same settings
     ///   concurrently.

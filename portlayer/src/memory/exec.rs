@@ -137,6 +137,7 @@ impl Exec for MemoryExec {
             Capability::Signals,
             Capability::Suspend,
             Capability::LaterConnect,
+            Capability::LiveEdits,
         ]
         .into_iter()
         .collect()
@@ -266,8 +267,9 @@ impl Exec for MemoryExec {
             None => self.shared.store.edit(id, edit, None)?,
             Some(after) => {
                 // The container's state is checked before its connections.
-                self.require(id, edit.allowed())
-                    .map_err(|error| edit.explain(error))?;
+                let has = self.capabilities();
+                self.require(id, edit.allowed(has))
+                    .map_err(|error| edit.explain(has, error))?;
                 let now = Instant::now().into_std();
                 let assigned = table.assign_edit(*id, &after, now)?;
                 let endpoints = Some(assigned.endpoints.clone());

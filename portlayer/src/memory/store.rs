@@ -13,7 +13,7 @@ use super::pipes::Pipes;
 use crate::event::EventKind;
 use crate::exec::{ContainerInfo, ContainerSpec, Edit, Signal};
 use crate::network::{EndpointInfo, EndpointSpec};
-use crate::{ContainerId, Error, ExitStatus, Resource, Result, State, StateKind};
+use crate::{Capabilities, ContainerId, Error, ExitStatus, Resource, Result, State, StateKind};
 
 #[derive(Debug, Default)]
 pub(super) struct Store {
@@ -72,9 +72,10 @@ impl Store {
             None => return Err(Error::not_found(resource)),
             Some(container) => container.state().kind(),
         };
-        if !edit.allowed().contains(&actual) {
-            let error = Error::invalid_state(resource, actual, edit.allowed());
-            return Err(edit.explain(error));
+        let has = Capabilities::all();
+        if !edit.allowed(has).contains(&actual) {
+            let error = Error::invalid_state(resource, actual, edit.allowed(has));
+            return Err(edit.explain(has, error));
         }
         if let Some(name) = &edit.name
             && containers

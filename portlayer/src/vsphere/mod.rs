@@ -42,7 +42,10 @@
 //! An endpoint may forget the keys that were written while a machine was on when it is powered off. The
 //! name of a container that was renamed while it was running is kept, because the machine's display
 //! name contains it (not in VIC 0.4's dialect): it is written to the keys again by the next start or
-//! edit. Labels, annotations and restart counts that were edited while it was running are lost.
+//! edit. In VIC 0.4's dialect, such a container can be renamed only while it is off. The same applies to
+//! labels, annotations and restart counts in both dialects, without
+//! [`LiveEdits`](crate::Capability::LiveEdits), unless the caller accepts that they
+//! [may be forgotten](crate::exec::Edit::may_be_forgotten).
 //!
 //! # The index
 //! Opening a host starts one watch of its resource pool, or of its inventory folder in a cluster
@@ -91,7 +94,7 @@
 //!
 //! # What endpoints may lack
 //! When a host is opened for the first time, a machine is created, inspected and destroyed to probe
-//! the endpoint. The machine is not powered on.
+//! the endpoint. The machine is powered on for a moment.
 //!
 //! | capability | missing if |
 //! | --- | --- |
@@ -101,6 +104,7 @@
 //! | [`StaleChangeVersionRefused`](crate::Capability::StaleChangeVersionRefused) | a change with an outdated version is accepted |
 //! | [`KeyCaseFolding`](crate::Capability::KeyCaseFolding) | a key that differs only in case becomes a second key |
 //! | [`ScopeVlans`](crate::Capability::ScopeVlans) | the bridge network is on a standard switch, but the host's machines run on several ESXi hosts; or its switch cannot be read |
+//! | [`LiveEdits`](crate::Capability::LiveEdits) | a key that is set while the machine is on is gone once it is off, or the machine cannot be powered on |
 //!
 //! `Signals` is also missing if the endpoint does not support guest operations.
 

@@ -2,7 +2,9 @@
 //! [`vsphere`](super#what-endpoints-may-lack).
 
 use vim25::types::VirtualMachineConfigSpec;
+use vim25::{Ref, mo};
 
+use super::derive_state::Power;
 use super::endpoint::Endpoint;
 use super::host_objects::HostObjects;
 use super::machine_spec::{bare, options};
@@ -10,6 +12,8 @@ use crate::vsphere::kind;
 use crate::{Capabilities, Capability, ContainerId, Error, ErrorKind, Resource, Result};
 
 const KEY: &str = "guestinfo.portlayer.probe";
+/// A key that is set while the machine is on.
+const LIVE_KEY: &str = "portlayer/probe";
 const SAME_KEY: &str = "GuestInfo.PortLayer.Probe";
 
 /// Maximum number of attempts of one call. An attempt can fail because another program that opens
@@ -36,12 +40,24 @@ pub(super) async fn sweep(endpoint: &Endpoint, objects: &HostObjects) -> Result<
             continue;
         }
         let resource = Resource::new(kind::VIRTUAL_MACHINE, &member.name);
-        match endpoint.destroy(&member.vm, &resource).await {
+        match remove(endpoint, &member.vm, &resource).await {
             Err(error) if !error.is_not_found() => return Err(error),
             _ => tracing::debug!(%resource, "removed the machine of an interrupted probe"),
         }
     }
     Ok(())
+}
+
+/// Removes the machine of a probe, which may be on.
+pub(super) async fn remove(
+    endpoint: &Endpoint,
+    vm: &Ref<mo::VirtualMachine>,
+    resource: &Resource,
+) -> Result<()> {
+    if endpoint.machine(vm, resource).await?.power != Power::Off {
+        endpoint.power_off(vm, resource).await?;
+    }
+    endpoint.destroy(vm, resource).await
 }
 
 /// Formats the result of a probe for storing: the number of capabilities that this version knows,
@@ -99,7 +115,7 @@ async fn probe(endpoint: &Endpoint, objects: &HostObjects) -> Result<Capabilitie
         .create(&objects.folder, &objects.pool, &spec, &resource)
         .await?;
     let found = observe(endpoint, objects, &vm, &resource).await;
-    let removed = endpoint.destroy(&vm, &resource).await;
+    let removed = remove(endpoint, &vm, &resource).await;
     let found = found?;
     match removed {
         Err(error) if !error.is_not_found() => return Err(error),
@@ -112,7 +128,7 @@ async fn probe(endpoint: &Endpoint, objects: &HostObjects) -> Result<Capabilitie
 async fn observe(
     endpoint: &Endpoint,
     objects: &HostObjects,
-    vm: &vim25::Ref<vim25::mo::VirtualMachine>,
+    vm: &Ref<mo::VirtualMachine>,
     resource: &Resource,
 ) -> Result<Capabilities> {
     let mut has = Capabilities::none().with(Capability::Suspend);
@@ -176,7 +192,45 @@ async fn observe(
     {
         has = has.with(Capability::KeyCaseFolding);
     }
+    if keeps_keys(endpoint, vm, &change(None, LIVE_KEY, "1"), resource).await? {
+        has = has.with(Capability::LiveEdits);
+    }
     Ok(has)
+}
+
+/// Returns whether a key that is set while the machine is on is still there once it is off.
+async fn keeps_keys(
+    endpoint: &Endpoint,
+    vm: &Ref<mo::VirtualMachine>,
+    change: &VirtualMachineConfigSpec,
+    resource: &Resource,
+) -> Result<bool> {
+    match endpoint.power_on(vm, resource).await {
+        Ok(()) => {}
+        Err(error) if is_passing(&error) => return Err(error),
+        Err(error) => {
+            tracing::debug!(%error, "cannot power on the machine of a probe");
+            return Ok(false);
+        }
+    }
+    endpoint.reconfigure(vm, change, resource).await?;
+    let machine = endpoint.machine(vm, resource).await?;
+    // If the machine is off, the key may have been set after that.
+    let was_on = machine.power == Power::On;
+    endpoint.power_off(vm, resource).await?;
+    let keys = endpoint.machine(vm, resource).await?.keys.unpack();
+    Ok(was_on && keys.contains_key(LIVE_KEY))
+}
+
+/// Returns whether the same request may succeed later.
+fn is_passing(error: &Error) -> bool {
+    error.is_not_found()
+        || matches!(
+            error.kind,
+            ErrorKind::Unavailable { .. }
+                | ErrorKind::Timeout { .. }
+                | ErrorKind::OutcomeUnknown { .. }
+        )
 }
 
 /// Returns whether the machine's file on the datastore contains the key.

@@ -13,7 +13,7 @@ use portlayer::exec::{
 use portlayer::image::{Image, Images as _, ImportOptions};
 use portlayer::network::{EndpointSpec, Networks as _, ScopeSpec};
 use portlayer::vsphere::VsphereExec;
-use portlayer::{ContainerId, ErrorKind, Result};
+use portlayer::{Capability, ContainerId, ErrorKind, Result};
 use simulator::Reaction;
 
 use crate::model::Images;
@@ -165,7 +165,14 @@ impl Operation {
             Self::Resume => exec.resume(&id).await,
             Self::Signal => exec.signal(&id, Signal::KILL).await,
             Self::Rename => exec.update(&id, Edit::new().name("renamed")).await,
-            Self::Relabel => exec.update(&id, Edit::new().label("tier", "web")).await,
+            Self::Relabel => {
+                let is_kept = exec.capabilities().contains(Capability::LiveEdits);
+                match exec.update(&id, Edit::new().label("tier", "web")).await {
+                    // The endpoint would forget the label, so nothing is changed.
+                    Err(error) if !is_kept && is_refusal(&error.kind) => Ok(()),
+                    updated => updated,
+                }
+            }
             Self::Resize => {
                 let resources = Resources::new().cpus(2).memory_mib(512);
                 exec.update(&id, Edit::new().resources(resources)).await
@@ -263,6 +270,10 @@ pub(crate) async fn interrupt_everywhere(
             };
             if fault.is_kill() || at % 2 == 0 {
                 writer.kill();
+                if operation.has_scope() {
+                    // The endpoint may forget the scopes in the keys of the appliance.
+                    world.cycle_appliance().await;
+                }
                 writer = world.open().await.unwrap();
             }
             settle(world, &writer, allowed, &what, &answer).await;

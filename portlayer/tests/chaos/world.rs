@@ -8,6 +8,7 @@ use std::time::Duration;
 use portlayer::vsphere::{HostSpec, Hosts, InstallProgress, Iso, Options, VsphereExec};
 use simulator::{Platform, Program, Simulator, Tether, Topology};
 use tokio::runtime::{Handle, Runtime};
+use vim25::{Ref, mo, props};
 use vsphere_client::{Client, Credentials, RetryPolicy};
 
 use crate::random::Random;
@@ -93,6 +94,20 @@ impl World {
             platform,
             target,
         }
+    }
+
+    /// Switches the appliance off, and on again.
+    pub(crate) async fn cycle_appliance(&self) {
+        let name = props::virtual_machine::NAME;
+        let root = &self.observer.service_content().root_folder;
+        let all = self.observer.retrieve().property(name).within(root);
+        let all = all.collect().await.unwrap();
+        let mut named = all
+            .iter()
+            .filter(|vm| vm.value(name).as_deref() == Some("vch"));
+        let vm: Ref<mo::VirtualMachine> = named.next().unwrap().object().clone();
+        self.observer.run(vm.power_off_vm()).await.unwrap();
+        self.observer.run(vm.power_on_vm(None)).await.unwrap();
     }
 
     /// Opens the host in a separate runtime, as another program would.

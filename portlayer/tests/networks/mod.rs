@@ -18,6 +18,7 @@ use vim25::types::{
 };
 use vim25::{Poly, Property, Ref, mo, props};
 
+mod forgotten;
 mod late;
 mod vlans;
 

@@ -64,6 +64,38 @@ async fn a_container_renamed_while_running_keeps_its_name() {
     assert!(has_key(&exec, &id, "new").await);
 }
 
+/// In VIC 0.4's dialect, the display name of the machine is the id, so the name would be lost.
+#[tokio::test]
+async fn a_name_that_would_be_forgotten_is_refused() {
+    for keeps in [false, true] {
+        let platform = Platform {
+            api_keys_written_while_on_survive: keeps,
+            ..Platform::default()
+        };
+        let endpoint = Endpoint::start(Dialect::Vic04, platform).await;
+        let exec = endpoint.hosts.exec("vch").await.unwrap();
+        let spec = ContainerSpec::new("old", Command::new("/run"));
+        let id = exec.create(spec).await.unwrap();
+        exec.start(&id, StartOptions::new()).await.unwrap();
+        let renamed = exec.update(&id, Edit::new().name("new")).await;
+        let after = match renamed {
+            Ok(()) => "new",
+            Err(error) => {
+                let cause = std::error::Error::source(&error).unwrap().to_string();
+                assert!(cause.contains("its name") && cause.contains("stop it first"));
+                "old"
+            }
+        };
+        assert_eq!(after == "new", keeps);
+        exec.stop(&id, StopOptions::AT_ONCE).await.unwrap();
+        assert_eq!(name(&exec, &id).await, after);
+        exec.update(&id, Edit::new().name("newer")).await.unwrap();
+        exec.start(&id, StartOptions::new()).await.unwrap();
+        exec.stop(&id, StopOptions::AT_ONCE).await.unwrap();
+        assert_eq!(name(&exec, &id).await, "newer");
+    }
+}
+
 #[tokio::test]
 async fn an_edit_of_a_stopped_container_writes_the_name_that_its_keys_have_lost() {
     let endpoint = Endpoint::start(Dialect::Vic1, Platform::default()).await;

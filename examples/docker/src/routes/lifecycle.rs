@@ -166,7 +166,8 @@ pub(crate) async fn rename(front_end: &FrontEnd, name: &str, query: &Query) -> R
              [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
         )));
     }
-    let edit = Edit::new().name(wanted);
+    // The renaming of a running container is repeated at its end.
+    let edit = Edit::new().name(wanted).may_be_forgotten();
     match front_end.layer().exec().update(&container.id, edit).await {
         Err(error) if *error.kind() == ErrorKind::AlreadyExists => {
             let ApiError { status, message } =

@@ -2,7 +2,7 @@
 
 use crate::conformance::Process;
 use crate::conformance::check::{Bench, Check, Failure, ensure, ensure_eq};
-use crate::exec::{Edit, Resources, Signal, StartOptions, StopOptions};
+use crate::exec::{ContainerInfo, Edit, Resources, Signal, StartOptions, StopOptions};
 use crate::{Capability, Error, ErrorKind, ExitStatus, State, StateKind};
 
 pub(super) async fn start_tells_what_is_known(bench: &Bench<'_>) -> Check {
@@ -324,6 +324,63 @@ pub(super) async fn an_edit_is_refused_in_the_wrong_state(bench: &Bench<'_>) -> 
     let info = bench.exec().inspect(&id).await?;
     ensure!(info.labels.is_empty(), true);
     ensure_eq!(info.resources.cpus, 1);
+    Ok(())
+}
+
+pub(super) async fn a_change_made_while_on_is_kept_or_refused(bench: &Bench<'_>) -> Check {
+    let spec = bench.spec(Process::Runs).label("old", "1");
+    let id = bench.exec().create(spec).await?;
+    bench.exec().start(&id, StartOptions::new()).await?;
+    let is_kept = bench.has(Capability::LiveEdits);
+    for (field, edit) in [
+        (
+            "labels",
+            Edit::new().label("tier", "web").remove_label("old"),
+        ),
+        ("annotations", Edit::new().annotation("front.end", "x")),
+        ("restart_count", Edit::new().restart_count(4)),
+    ] {
+        let updated = bench.exec().update(&id, edit).await;
+        if is_kept {
+            updated?;
+            continue;
+        }
+        let source = |error: &Error| std::error::Error::source(error).map(ToString::to_string);
+        let source = updated.as_ref().err().and_then(source);
+        ensure!(
+            updated,
+            Err(Error {
+                kind: ErrorKind::InvalidState {
+                    allowed: StateKind::STARTABLE,
+                    ..
+                },
+                ..
+            })
+        );
+        ensure!(source, Some(text) if text.contains(field));
+    }
+    let values = match is_kept {
+        true => (Some("web"), None, Some("x"), 4),
+        false => (None, Some("1"), None, 0),
+    };
+    let of = |info: &ContainerInfo| {
+        let label = |name: &str| info.labels.get(name).cloned();
+        let annotation = info.annotations.get("front.end").cloned();
+        (label("tier"), label("old"), annotation, info.restart_count)
+    };
+    let owned = |text: Option<&str>| text.map(str::to_owned);
+    let values = (owned(values.0), owned(values.1), owned(values.2), values.3);
+    ensure_eq!(of(&bench.exec().inspect(&id).await?), values);
+    // A value that may be forgotten is there at least until the container is stopped.
+    let edit = Edit::new().label("run", "1").may_be_forgotten();
+    bench.exec().update(&id, edit).await?;
+    let info = bench.exec().inspect(&id).await?;
+    ensure_eq!(info.labels.get("run").map(String::as_str), Some("1"));
+    bench.exec().stop(&id, StopOptions::AT_ONCE).await?;
+    let others = bench.reopen().await?;
+    for exec in [bench.exec(), others.exec()] {
+        ensure_eq!(of(&exec.inspect(&id).await?), values);
+    }
     Ok(())
 }
 

@@ -85,6 +85,55 @@ impl Endpoint {
         sent.map_err(|error| fault::error(&resource, error))
     }
 
+    /// Writes a small file to `[datastore] path`, replacing an existing one. A file of an interrupted
+    /// call may be incomplete.
+    pub(in crate::vsphere) async fn write_file(
+        &self,
+        datastore: &Datastore,
+        path: &str,
+        content: Vec<u8>,
+        resource: &Resource,
+    ) -> Result<()> {
+        self.fence.check(resource)?;
+        let path = on(datastore, path, resource)?;
+        let files = self.client.files(datastore);
+        let written = files.upload_bytes(path.path(), content).await;
+        written.map_err(|error| fault::error(resource, error))
+    }
+
+    /// Reads a file at `[datastore] path`, up to a maximum size in bytes.
+    pub(in crate::vsphere) async fn read_file(
+        &self,
+        datastore: &Datastore,
+        path: &str,
+        max: u64,
+        resource: &Resource,
+    ) -> Result<Bytes> {
+        let path = on(datastore, path, resource)?;
+        let wrap = |error| fault::error(resource, error);
+        let files = self.client.files(datastore);
+        let file = files.download(path.path()).await.map_err(wrap)?;
+        file.read_to_end(max).await.map_err(wrap)
+    }
+
+    /// Returns the names of the files in the directory `[datastore] path` that match a pattern with
+    /// `*` and `?`. A directory that does not exist has none.
+    pub(in crate::vsphere) async fn files_like(
+        &self,
+        datastore: &Datastore,
+        directory: &str,
+        pattern: &str,
+        resource: &Resource,
+    ) -> Result<Vec<String>> {
+        let directory = on(datastore, directory, resource)?;
+        let files = self.client.files(datastore);
+        match files.search(directory.path(), pattern).await {
+            Err(ClientError::NotFound { .. }) => Ok(Vec::new()),
+            Err(error) => Err(fault::error(resource, error)),
+            Ok(entries) => Ok(entries.into_iter().map(|entry| entry.name).collect()),
+        }
+    }
+
     /// Reads the machine's configuration file at `[datastore] path`.
     pub(in crate::vsphere) async fn vmx(
         &self,
@@ -92,15 +141,7 @@ impl Endpoint {
         path: &str,
         resource: &Resource,
     ) -> Result<Bytes> {
-        let path = on(datastore, path, resource)?;
-        let wrap = |error| fault::error(resource, error);
-        let file = self
-            .client
-            .files(datastore)
-            .download(path.path())
-            .await
-            .map_err(wrap)?;
-        file.read_to_end(MAX_VMX).await.map_err(wrap)
+        self.read_file(datastore, path, MAX_VMX, resource).await
     }
 
     /// Reads `length` bytes of the file at `[datastore] path` from an offset on. Also returns the

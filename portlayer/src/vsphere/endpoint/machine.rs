@@ -1,5 +1,6 @@
 //! Reads, creates and destroys machines.
 
+use jiff::Timestamp;
 use uuid::Uuid;
 use vim25::types::{
     OptionValue, ResourceAllocationInfo, VirtualDevice, VirtualMachineConfigSpec,
@@ -32,6 +33,7 @@ const MEMORY: Vm<i32> = Property::new("config.hardware.memoryMB");
 const CPU_ALLOCATION: Vm<ResourceAllocationInfo> = Property::new("config.cpuAllocation");
 const MEMORY_ALLOCATION: Vm<ResourceAllocationInfo> = Property::new("config.memoryAllocation");
 const TASKS: Vm<Vec<Ref<mo::Task>>> = Property::new("recentTask");
+const BOOT_TIME: Vm<Timestamp> = Property::new("runtime.bootTime");
 pub(super) const DEVICES: Vm<Vec<Poly<VirtualDevice>>> = Property::new("config.hardware.device");
 
 /// The properties to read of each machine.
@@ -212,6 +214,24 @@ impl Endpoint {
         found
             .first()
             .map(Machine::read)
+            .ok_or_else(|| Error::not_found(resource.clone()))
+    }
+
+    /// Reads a machine, and when it was powered on; `None` if it is off or suspended.
+    pub(in crate::vsphere) async fn machine_with_boot_time(
+        &self,
+        vm: &Ref<mo::VirtualMachine>,
+        resource: &Resource,
+    ) -> Result<(Machine, Option<Timestamp>)> {
+        let retrieval = self.client.retrieve().objects([vm.clone()]);
+        let paths = PATHS.into_iter().chain([BOOT_TIME.path()]);
+        let found = paths.fold(retrieval, |retrieval, path| retrieval.path(path));
+        let found = found
+            .collect()
+            .await
+            .map_err(|error| fault::error(resource, error))?;
+        let read = found.first();
+        read.map(|read| (Machine::read(read), read.value(BOOT_TIME)))
             .ok_or_else(|| Error::not_found(resource.clone()))
     }
 

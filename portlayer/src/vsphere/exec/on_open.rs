@@ -27,6 +27,7 @@ enum Kind {
     Images,
     Files,
     Probes,
+    ScopeCopies,
     Scopes,
     PortGroups,
 }
@@ -42,6 +43,8 @@ enum Leftover {
     Files(String),
     /// The machine of an interrupted probe.
     Probe(Arc<Seen>),
+    /// The scopes, whose copy or whose keys are missing.
+    ScopeCopies,
     /// A scope that was being created or removed.
     Scope(String),
     /// A port group without a scope, or a scope without its port group.
@@ -63,6 +66,7 @@ impl VsphereExec {
             };
             let (images, probes) = (recover(&exec, Kind::Images), recover(&exec, Kind::Probes));
             let scopes = async {
+                recover(&exec, Kind::ScopeCopies).await;
                 recover(&exec, Kind::Scopes).await;
                 recover_port_groups(&exec).await;
             };
@@ -176,6 +180,14 @@ impl Shared {
                     .map(Leftover::Probe)
                     .collect()
             }
+            Kind::ScopeCopies if is_only_writer => {
+                let problems = self.networks.copy_problems().await?;
+                let is_found = !problems.is_empty();
+                is_found
+                    .then_some(Leftover::ScopeCopies)
+                    .into_iter()
+                    .collect()
+            }
             Kind::Scopes if is_only_writer => {
                 let names = self.networks.unfinished_scopes().await?.into_iter();
                 names.map(Leftover::Scope).collect()
@@ -184,9 +196,12 @@ impl Shared {
                 let unmatched = self.networks.unmatched().await?.into_iter();
                 unmatched.map(Leftover::PortGroup).collect()
             }
-            Kind::Images | Kind::Files | Kind::Probes | Kind::Scopes | Kind::PortGroups => {
-                Vec::new()
-            }
+            Kind::Images
+            | Kind::Files
+            | Kind::Probes
+            | Kind::ScopeCopies
+            | Kind::Scopes
+            | Kind::PortGroups => Vec::new(),
         })
     }
 
@@ -199,11 +214,12 @@ impl Shared {
                 Ok(())
             }
             Leftover::Files(directory) => self.delete_left_behind(directory).await,
+            Leftover::ScopeCopies => self.networks.repair_scopes().await,
             Leftover::Scope(name) => self.networks.finish_scope(name).await,
             Leftover::PortGroup(unmatched) => self.networks.match_up(unmatched).await,
             Leftover::Probe(seen) => {
                 let resource = Resource::new(kind::VIRTUAL_MACHINE, &seen.machine.name);
-                self.endpoint.destroy(&seen.vm, &resource).await?;
+                probe::remove(&self.endpoint, &seen.vm, &resource).await?;
                 self.index.destroyed(&seen.vm);
                 Ok(())
             }

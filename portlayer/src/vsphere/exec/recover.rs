@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::{Shared, VsphereExec};
 use crate::vsphere::kind;
-use crate::vsphere::networks::Unmatched;
+use crate::vsphere::networks::{CopyProblem, Unmatched};
 use crate::{ContainerId, Error, Resource, Result};
 
 /// An inconsistency that [`VsphereExec::check`] found.
@@ -39,6 +39,15 @@ pub enum Problem {
     /// another program. Repair removes what is left of the scope and of the network that was
     /// created for it. Opening the host as its only writer does the same.
     UnfinishedScope,
+    /// The appliance's keys lack changes of scopes that its copy in this file has: the endpoint has
+    /// forgotten what was written while the appliance was on. The copy is used. Repair stores the
+    /// scopes again. So do creating or removing any scope, connecting a container, and opening the
+    /// host as its only writer.
+    ForgottenScopes,
+    /// The copy of the scopes in this file is missing, damaged, or differs from the appliance's keys
+    /// with the same version, which are used. Repair stores the scopes again, in a new file. So does
+    /// opening the host as its only writer.
+    ScopesCopy,
     /// A port group that was created for a scope of this host, with this VLAN, belongs to no scope:
     /// the endpoint created it after the program that had requested it ended. Repair removes it.
     /// So do creating or removing any scope, and opening the host as its only writer.
@@ -64,6 +73,8 @@ impl Inconsistency {
                 | Problem::UnfinishedImage
                 | Problem::LeftBehind
                 | Problem::UnfinishedScope
+                | Problem::ForgottenScopes
+                | Problem::ScopesCopy
                 | Problem::StrayPortGroup(_)
                 | Problem::MissingPortGroup
         )
@@ -88,6 +99,20 @@ impl fmt::Display for Inconsistency {
             }
             Problem::UnfinishedScope => {
                 write!(f, "scope {label} is not complete: repair removes it")
+            }
+            Problem::ForgottenScopes => {
+                write!(
+                    f,
+                    "the endpoint has forgotten changes of scopes, which {label} has: repair \
+                     stores them again"
+                )
+            }
+            Problem::ScopesCopy => {
+                write!(
+                    f,
+                    "the copy of the scopes in {label} is missing, damaged or different: repair \
+                     stores them again"
+                )
             }
             Problem::StrayPortGroup(vlan) => {
                 write!(
@@ -176,6 +201,12 @@ impl Shared {
                 _ => {}
             }
         }
+        for problem in self.networks.copy_problems().await? {
+            findings.push(match problem {
+                CopyProblem::Forgotten(path) => finding(Problem::ForgottenScopes, &path),
+                CopyProblem::Unusable(path) => finding(Problem::ScopesCopy, &path),
+            });
+        }
         for name in self.networks.unfinished_scopes().await? {
             findings.push(finding(Problem::UnfinishedScope, &name));
         }
@@ -207,6 +238,9 @@ impl Shared {
             let repaired = match &finding.problem {
                 Problem::HalfRemoved(id) => self.remove(id).await,
                 Problem::LeftBehind => self.delete_left_behind(&finding.label).await,
+                Problem::ForgottenScopes | Problem::ScopesCopy => {
+                    self.networks.repair_scopes().await
+                }
                 Problem::UnfinishedScope => self.networks.finish_scope(&finding.label).await,
                 Problem::StrayPortGroup(vlan) => {
                     let group = Unmatched::PortGroup(finding.label.clone(), *vlan);

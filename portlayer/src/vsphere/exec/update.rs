@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use guestinfo::Dialect;
 use guestinfo::vic::NetworkEndpoint;
 use vim25::Poly;
 use vim25::types::{VirtualDeviceConfigSpec, VirtualMachineConfigSpec};
@@ -11,7 +12,7 @@ use crate::exec::Edit;
 use crate::vsphere::machine_spec::{machine_name, options, sized};
 use crate::vsphere::networks::{Pending, card_changes, guest_networks};
 use crate::vsphere::record::Record;
-use crate::{ContainerId, Error, Resource, Result, StateKind};
+use crate::{Capability, ContainerId, Error, Resource, Result, StateKind};
 
 /// The new connections of a container.
 struct Connections<'a> {
@@ -40,14 +41,14 @@ impl Shared {
             true => None,
             false => {
                 let connections = self.connections_after(id, &edit).await;
-                Some(connections.map_err(|error| edit.explain(error))?)
+                Some(connections.map_err(|error| edit.explain(self.capabilities, error))?)
             }
         };
         if let Some(connections) = &mut connections {
             connections.pending.sent();
         }
         let edited = self
-            .edit(id, edit.allowed(), |snapshot| {
+            .edit(id, edit.allowed(self.capabilities), |snapshot| {
                 self.update_of(id, snapshot, &edit, connections.as_ref())
             })
             .await;
@@ -58,7 +59,7 @@ impl Shared {
                 if let Some(connections) = connections {
                     connections.pending.failed(&error);
                 }
-                return Err(edit.explain(error));
+                return Err(edit.explain(self.capabilities, error));
             }
         }
         if let Some(name) = &edit.name {
@@ -73,7 +74,7 @@ impl Shared {
         // Check the container's state before the scopes, so that an error about the state comes
         // first.
         let snapshot = self.look(id).await?;
-        self.require(id, &snapshot, edit.allowed())?;
+        self.require(id, &snapshot, edit.allowed(self.capabilities))?;
         let before = Record::read(&snapshot.machine.keys.unpack())
             .map(|record| record.endpoints)
             .unwrap_or_default();
@@ -109,10 +110,15 @@ impl Shared {
         edit: &Edit,
         connections: Option<&Connections<'_>>,
     ) -> Result<Option<VirtualMachineConfigSpec>> {
+        self.refuse_forgotten_name(id, snapshot, edit)?;
         let resource = Resource::container(id);
         let old = Record::read(&snapshot.machine.keys.unpack()).map_err(|broken| {
-            Error::invalid_state(resource.clone(), StateKind::Broken, edit.allowed())
-                .with_source(broken)
+            Error::invalid_state(
+                resource.clone(),
+                StateKind::Broken,
+                edit.allowed(self.capabilities),
+            )
+            .with_source(broken)
         })?;
         let mut new = old.clone();
         snapshot.machine.name().clone_into(&mut new.spec.name);
@@ -145,5 +151,31 @@ impl Shared {
             device_change: cards,
             ..resources.map(sized).unwrap_or_default()
         }))
+    }
+
+    /// Fails if the endpoint would forget the new name when the container is stopped. In the dialect
+    /// of VIC 0.4, only the keys of the machine contain the name.
+    fn refuse_forgotten_name(
+        &self,
+        id: &ContainerId,
+        snapshot: &Snapshot,
+        edit: &Edit,
+    ) -> Result<()> {
+        let state = snapshot.state.kind();
+        if edit.name.is_none()
+            || edit.may_be_forgotten
+            || self.capabilities.contains(Capability::LiveEdits)
+            || StateKind::STARTABLE.contains(&state)
+            || self.dialect(snapshot) != Dialect::Vic04
+        {
+            return Ok(());
+        }
+        let resource = Resource::container(id);
+        Err(
+            Error::invalid_state(resource, state, StateKind::STARTABLE).with_source(
+                "its name can be changed only while it is off, because the endpoint forgets changes \
+                 made while it is on: stop it first",
+            ),
+        )
     }
 }

@@ -13,7 +13,7 @@ use super::lookup::{APPLIANCE_ISO, BOOTSTRAP_ISO, Found, datastore_path};
 use crate::vsphere::endpoint::MachineFolder;
 use crate::vsphere::exec::VsphereExec;
 use crate::vsphere::kind;
-use crate::vsphere::networks::created_networks;
+use crate::vsphere::networks::{created_networks, delete_copies};
 use crate::vsphere::probe;
 use crate::vsphere::scope_networks::ScopeNetworks;
 use crate::{Capabilities, Error, ErrorKind, Resource, Result};
@@ -69,6 +69,7 @@ impl Shared {
                 .delete_file(&datastore, &format!("{directory}/{file}"), &host)
                 .await?;
         }
+        delete_copies(&self.endpoint, &datastore, &directory, &host).await?;
         // The appliance records which networks were created, so they are removed before the
         // appliance.
         let mut created = created_networks(&found.machine.keys.unpack());

@@ -13,6 +13,7 @@ use vim25::types::VirtualDeviceBackingInfo;
 use super::cards::{Card, slots};
 use super::guest_keys::guest_networks;
 use super::known::Known;
+use super::scope_copies::Checked;
 use crate::network::EndpointInfo;
 use crate::network::table::{REST, Segment, Table};
 use crate::vsphere::endpoint::Endpoint;
@@ -45,6 +46,8 @@ pub(in crate::vsphere) struct HostNetworks {
     /// Must be locked before `known`.
     table: Mutex<Table>,
     known: Mutex<Known>,
+    /// The last look at the copies of the scopes.
+    pub(super) checked: Checked,
     /// Serializes changes to scopes.
     pub(super) scopes: AsyncMutex<()>,
     /// Set once scopes and containers have been read for the first time.
@@ -70,6 +73,7 @@ impl HostNetworks {
             is_only_writer: options.sole_writer,
             table: Mutex::new(table),
             known: Mutex::default(),
+            checked: Checked::default(),
             scopes: AsyncMutex::default(),
             loaded: OnceCell::new(),
             rivals: AsyncMutex::default(),

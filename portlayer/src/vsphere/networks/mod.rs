@@ -5,8 +5,8 @@
 //! every create. So no address is lost when the program ends, and machines that others created,
 //! copied or destroyed are noticed. Scopes that users created are stored in the keys of the host's
 //! appliance. They are changed with a check of the change version, so concurrent changes are not
-//! overwritten. An endpoint that forgets what is written while a machine is on forgets the scopes
-//! that were created while the appliance was on, once the appliance is switched off.
+//! overwritten. Because some endpoints forget what is written while a machine is on, there is a copy of
+//! the scopes in a file of the appliance's directory.
 
 mod cards;
 mod guest_keys;
@@ -14,6 +14,7 @@ mod host;
 mod known;
 mod own_network;
 mod pending;
+mod scope_copies;
 mod scopes;
 mod strays;
 mod sync;
@@ -26,6 +27,7 @@ pub(super) use self::cards::{Card, card_changes, slots};
 pub(super) use self::guest_keys::{filed_as, guest_networks};
 pub(super) use self::host::HostNetworks;
 pub(super) use self::pending::Pending;
+pub(super) use self::scope_copies::{CopyProblem, delete_copies};
 pub(super) use self::scopes::created_networks;
 pub(super) use self::strays::Unmatched;
 use super::exec::VsphereExec;

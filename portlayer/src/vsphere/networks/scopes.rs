@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 
 use guestinfo::{Dialect, GuestInfo, decode, encode};
 use serde_json::Value;
-use vim25::types::VirtualMachineConfigSpec;
 
 use super::HostNetworks;
+use super::scope_copies::Look;
 use crate::network::table::KeptScope;
 use crate::network::{ScopeInfo, ScopeKind, ScopeSpec};
-use crate::vsphere::machine_spec::options;
 use crate::vsphere::record::Keys;
 use crate::{Error, ErrorKind, Resource, Result, Source};
 
@@ -27,23 +26,34 @@ struct Kept {
     /// The scopes by name, as a JSON object of their specifications.
     #[guestinfo(key = "scopes", scope = "hidden", chunks)]
     scopes: Option<String>,
+    /// The version of the scopes, which each change increments.
+    #[guestinfo(key = "scopesversion", scope = "hidden")]
+    version: Option<u64>,
 }
 
-/// Returns the stored scopes by name. Unreadable ones are preserved unchanged.
-fn read(keys: &Keys) -> BTreeMap<String, Value> {
-    let text = decode::<Ours>(keys).value.host.scopes;
-    text.and_then(|text| serde_json::from_str(&text).ok())
-        .unwrap_or_default()
+/// Returns the version of the stored scopes, and the scopes by name. Unreadable ones are preserved
+/// unchanged.
+pub(super) fn read(keys: &Keys) -> (Option<u64>, Stored) {
+    let Kept { scopes, version } = decode::<Ours>(keys).value.host;
+    let scopes = scopes.and_then(|text| serde_json::from_str(&text).ok());
+    (version, scopes.unwrap_or_default())
 }
 
-/// Returns the key changes that store these scopes; an empty value deletes a key.
-fn changes(old: &Keys, scopes: &BTreeMap<String, Value>, dialect: Dialect) -> Result<Keys, String> {
+/// Returns the key changes that store this version of the scopes; an empty value deletes a key.
+pub(super) fn changes(
+    old: &Keys,
+    (version, scopes): (u64, &Stored),
+) -> std::result::Result<Keys, String> {
+    let dialect = Dialect::detect(old.keys()).unwrap_or_default();
     let text = match scopes.is_empty() {
         true => None,
         false => Some(serde_json::to_string(scopes).map_err(|error| error.to_string())?),
     };
     let kept = Ours {
-        host: Kept { scopes: text },
+        host: Kept {
+            scopes: text,
+            version: Some(version),
+        },
     };
     let mut changes = encode(&kept, dialect).map_err(|error| error.to_string())?;
     let before = decode::<Ours>(old).value;
@@ -65,7 +75,7 @@ pub(super) fn kept(stored: &Stored, name: &str) -> Option<KeptScope> {
 
 /// Returns the networks that were created for the scopes in a host's keys, each with its VLAN.
 pub(in crate::vsphere) fn created_networks(keys: &Keys) -> Vec<(String, u16)> {
-    let stored = read(keys);
+    let (_, stored) = read(keys);
     let created = stored.keys().filter_map(|name| {
         let kept = kept(&stored, name)?;
         Some((kept.network?, kept.vlan?))
@@ -78,11 +88,9 @@ impl HostNetworks {
     /// lock.
     pub(super) async fn read_scopes(&self) -> Result<Stored> {
         let host = self.objects.host();
-        let appliance = self
-            .endpoint
-            .machine(&self.objects.appliance, &host)
-            .await?;
-        let stored = read(&appliance.keys.unpack());
+        let appliance = self.appliance(&host).await?;
+        let current = self.current(&appliance, Look::IfNeeded, &host).await?;
+        let stored = current.scopes;
         let mut specs = Vec::new();
         for (name, value) in &stored {
             match serde_json::from_value::<KeptScope>(value.clone()) {
@@ -192,12 +200,9 @@ impl HostNetworks {
         let value = value.map_err(|error| internal(error.into()))?;
         let mut tries = 0;
         loop {
-            let appliance = self
-                .endpoint
-                .machine(&self.objects.appliance, &resource)
-                .await?;
-            let old = appliance.keys.unpack();
-            let mut scopes = read(&old);
+            let appliance = self.appliance(&resource).await?;
+            let current = self.current(&appliance, Look::List, &resource).await?;
+            let mut scopes = current.scopes.clone();
             if !is_current(&scopes) {
                 let changed = ["the scopes of the host".to_owned()];
                 return Err(Error::conflict(resource, changed));
@@ -206,15 +211,8 @@ impl HostNetworks {
                 Some(value) => scopes.insert(name.to_owned(), value.clone()),
                 None => scopes.remove(name),
             };
-            let dialect = Dialect::detect(old.keys()).unwrap_or_default();
-            let keys = changes(&old, &scopes, dialect).map_err(|error| internal(error.into()))?;
-            let change = VirtualMachineConfigSpec {
-                change_version: appliance.change_version.clone(),
-                extra_config: options(keys),
-                ..VirtualMachineConfigSpec::default()
-            };
-            let vm = &self.objects.appliance;
-            match self.endpoint.reconfigure(vm, &change, &resource).await {
+            let stored = self.commit(&appliance, &current, scopes, &resource);
+            match stored.await {
                 // The appliance was changed, but not necessarily its scopes.
                 Err(error) if error.is_conflict() && tries < TRIES => tries += 1,
                 done => return done,
@@ -228,21 +226,27 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a panic is the failure of a test")]
 
     use super::*;
+    use crate::vsphere::host_record::HostRecord;
 
     #[test]
     fn scopes_are_read_as_they_were_kept() {
         for dialect in Dialect::ALL {
             let mut scopes = BTreeMap::new();
             let mut keys = Keys::new();
+            // Something that tells the dialect.
+            keys.extend(HostRecord::starting_key(dialect).unwrap());
+            let others = keys.len();
+            let mut version = 0;
             let mut apply = |scopes: &BTreeMap<String, Value>| {
-                for (key, text) in changes(&keys, scopes, dialect).unwrap() {
+                version += 1;
+                for (key, text) in changes(&keys, (version, scopes)).unwrap() {
                     match text.as_str() {
                         "" => keys.remove(&key),
                         _ => keys.insert(key, text),
                     };
                 }
-                assert_eq!(read(&keys), *scopes);
-                keys.len()
+                assert_eq!(read(&keys), (Some(version), scopes.clone()));
+                keys.len() - others
             };
             // Enough scopes to need more than one value.
             for n in 0..500_u16 {
@@ -260,11 +264,12 @@ mod tests {
                 );
                 scopes.insert(kept.spec.name, value);
             }
-            assert!(apply(&scopes) > 1);
+            assert!(apply(&scopes) > 2);
             scopes.retain(|name, _| name == "scope.1");
             apply(&scopes);
             scopes.clear();
-            assert_eq!(apply(&scopes), 0);
+            // The version stays.
+            assert_eq!(apply(&scopes), 1);
         }
     }
 }

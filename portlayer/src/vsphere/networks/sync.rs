@@ -109,11 +109,16 @@ impl HostNetworks {
         created: Timestamp,
     ) -> Result<Pending<'_>> {
         self.load().await?;
+        // A container must not depend on a scope that the endpoint may forget.
+        self.settle_scopes().await;
         match self.try_assign_new(spec, created) {
             // Another program may have created the scope.
             Err(error) if error.is_not_found() => {
-                let _turn = self.scopes.lock().await;
-                self.read_scopes().await?;
+                {
+                    let _turn = self.scopes.lock().await;
+                    self.read_scopes().await?;
+                }
+                self.settle_scopes().await;
             }
             assigned => return assigned,
         }
@@ -139,6 +144,7 @@ impl HostNetworks {
         endpoints: &[EndpointSpec],
     ) -> Result<Pending<'_>> {
         self.refresh().await?;
+        self.settle_scopes().await;
         let now = Instant::now().into_std();
         let assigned = self.table().assign_edit(id, endpoints, now)?;
         Ok(Pending::new(self, assigned))
