@@ -31,6 +31,28 @@ pub fn waits() -> Vec<u8> {
     file(Machine::X86_64, &code, b"")
 }
 
+/// Returns a program that creates the file in its last argument, with permissions for its owner and
+/// group, prints `created` and waits for signals. It exits with the system's error number if it
+/// cannot create the file.
+#[must_use]
+pub fn creates_file() -> Vec<u8> {
+    let mut code = vec![0x48, 0x8b, 0x0c, 0x24]; // mov rcx, [rsp] (argc)
+    code.extend([0x48, 0x8b, 0x3c, 0xcc]); // mov rdi, [rsp + rcx * 8] (the last)
+    code.extend([0xbe, 0x41, 0, 0, 0]); // mov esi, O_WRONLY | O_CREAT
+    code.extend([0xba, 0xa0, 1, 0, 0]); // mov edx, 0640 in octal
+    code.extend([0xb8, 2, 0, 0, 0, 0x0f, 0x05]); // open
+    code.extend([0x85, 0xc0, 0x78, 0x21]); // test eax, eax; js fail
+    code.extend([0xb8, 1, 0, 0, 0]); // mov eax, 1 (write)
+    code.extend([0xbf, 1, 0, 0, 0]); // mov edi, 1
+    code.extend([0x48, 0x8d, 0x35, 0x1b, 0, 0, 0]); // lea rsi, [the text]
+    code.extend([0xba, 8, 0, 0, 0, 0x0f, 0x05]); // mov edx, 8; syscall
+    code.extend([0xb8, 34, 0, 0, 0, 0x0f, 0x05]); // wait: pause
+    code.extend([0xeb, 0xf7]); // jmp wait
+    code.extend([0xf7, 0xd8, 0x89, 0xc7]); // fail: neg eax; mov edi, eax
+    code.extend([0xb8, 231, 0, 0, 0, 0x0f, 0x05]); // exit_group
+    file(Machine::X86_64, &code, b"created\n")
+}
+
 /// The address on which the servers listen: all of IPv4, port 8080.
 const ANY_8080: [u8; 16] = [2, 0, 0x1f, 0x90, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 

@@ -71,8 +71,8 @@
 //! namespace, and processes run as their users. This is determined at start. Images are unpacked,
 //! changes are written back, and files of these ids are deleted by a process in such a namespace.
 //! Users and groups above the size of the ranges are refused, device nodes of images and the
-//! attributes `trusted.*` are missing in running containers, and the container's disk keeps all of
-//! them, as described below. If other ranges are found when the simulator is restarted, it no longer
+//! attributes `trusted.*` are missing in running containers, whose archives show the owners and device
+//! nodes, and the container's disk keeps all of them, as described below. If other ranges are found when the simulator is restarted, it no longer
 //! has access to earlier changes that were not written back.
 //!
 //! Otherwise the caller's is the only id, which is reported by [`ProcessGuest::limitations`] with what
@@ -83,8 +83,10 @@
 //! - The system refuses other owners, device nodes, the attributes `security.*` and `trusted.*`, and
 //!   set-id bits of other owners. They are missing in a running container. Its
 //!   [archives](tether::sys::Archive) show the owners and set-id bits of the image where a file of the
-//!   same kind is at the same path and the container has not set another mode; device nodes and
-//!   attributes are missing. The container's disk keeps all of them: when its changes are written
+//!   same kind is at the same path and the container has not set another mode. They show the device
+//!   nodes of the image, without their times, in each directory that is at the path of theirs, also
+//!   if the container has deleted it and created it again. Attributes are missing. The container's
+//!   disk keeps all of them: when its changes are written
 //!   back, unchanged and changed files have the owners of the image, device nodes are those of the
 //!   image, and new files belong to root. Set-id bits are kept unless the container has set another
 //!   mode, and capabilities unless the content has changed.

@@ -27,7 +27,8 @@ const SHARED: &str = "containers use the network of this host: they do not have 
 /// The users of containers if the simulator does not run as root and has no subordinate ids.
 const USERS: &str = "the simulator does not run as root: processes cannot run as another user than \
                      root of the container, which is the caller outside of it, and files have no \
-                     other owners in a running container";
+                     other owners in a running container, nor has it the device nodes of its image; \
+                     archives show both";
 
 impl Network {
     fn sentence(&self) -> String {
@@ -45,7 +46,7 @@ fn users(sub_ids: &SubIdsProbe) -> String {
         SubIdsProbe::Missing(reason) => format!("{USERS} ({reason})"),
         SubIdsProbe::Found(ids) => format!(
             "the simulator does not run as root: containers have no users above {}, no groups above \
-             {}, and no device nodes of their images",
+             {}, and no device nodes of their images, which only archives show",
             ids.uids.count, ids.gids.count
         ),
     }

@@ -12,7 +12,7 @@ use std::time::Instant;
 use disk_image::ext4::Reader;
 use disk_image::vmdk::Disk;
 use disk_image::{BlockRead as _, Monitor, Refused, RefusedKind, UnpackOptions};
-use tether::sys::RefusedOwner;
+use tether::sys::RefusedFile;
 use tokio::sync::OnceCell;
 
 use crate::file_job::FileJob;
@@ -128,25 +128,40 @@ fn unpack_to(work: &WorkDir, chain: Vec<PathBuf>, to: &Path) -> io::Result<()> {
     done
 }
 
-/// Returns the file with the owners that the system refused for the files of a tree.
+/// Returns the file with the owners and device nodes that the system refused for a tree.
 pub(crate) fn owners_of(tree: &Path) -> PathBuf {
-    tree.with_extension("owners")
+    tree.with_extension("refused")
 }
 
-/// Returns the files below `to` that have not got their owners.
-fn refused_owners(to: &Path, refused: &[Refused]) -> io::Result<Vec<RefusedOwner>> {
-    let mut owners: Vec<RefusedOwner> = Vec::new();
+/// Returns the files below `to` that have not got their owners, and the missing device nodes.
+fn refused_files(to: &Path, refused: &[Refused]) -> io::Result<Vec<RefusedFile>> {
+    let mut owners: Vec<RefusedFile> = Vec::new();
     for Refused { path, what, .. } in refused {
         match what {
             RefusedKind::Owner { uid, gid } => {
                 let file = to.join(std::ffi::OsStr::from_bytes(path));
-                owners.push(RefusedOwner {
+                owners.push(RefusedFile {
                     path: path.to_vec(),
                     uid: *uid,
                     gid: *gid,
                     mode: fs::symlink_metadata(file)?.mode(),
+                    device: (0, 0),
                 });
             }
+            RefusedKind::Device {
+                is_block,
+                major,
+                minor,
+                mode,
+                uid,
+                gid,
+            } => owners.push(RefusedFile {
+                path: path.to_vec(),
+                uid: *uid,
+                gid: *gid,
+                mode: mode & 0o7777 | if *is_block { 0o060_000 } else { 0o020_000 },
+                device: (*major, *minor),
+            }),
             // Refused after the owner of the same file.
             RefusedKind::Mode(mode) => {
                 if let Some(last) = owners.last_mut().filter(|last| last.path == **path) {
@@ -174,9 +189,9 @@ pub(crate) fn unpack(chain: &[PathBuf], to: &Path, rights: Rights) -> io::Result
     let unpacked = reader
         .unpack(to, &options, &Monitor::new())
         .map_err(io::Error::other)?;
-    let owners = refused_owners(to, &unpacked.refused)?;
+    let owners = refused_files(to, &unpacked.refused)?;
     if !owners.is_empty() {
-        fs::write(owners_of(to), RefusedOwner::encode(&owners))?;
+        fs::write(owners_of(to), RefusedFile::encode(&owners))?;
     }
     tracing::info!(
         disk = %first.display(),

@@ -51,7 +51,7 @@ pub use limit::Limit;
 pub use link::{LinkSetup, configure_link, configure_loopback, remove_address};
 pub use machine::run_machine;
 pub use message::{Event, Exit, Request, TerminalSize, Transport};
-pub use owners::RefusedOwner;
+pub use owners::RefusedFile;
 pub use setup::{Bind, ContainerSetup, Isolation, RootDirectory};
 pub use socket::{hang_up, pair, receive_event, send_request, set_nonblocking};
 pub use sub_ids::{IdRange, SubIds, enter_user_namespace};

@@ -94,8 +94,8 @@ pub struct ContainerSetup {
     /// The subordinate ids that exist in the container's user namespace, in addition to root. Without
     /// them, and if the caller is not root, only root exists. Ignored for a caller that is root.
     pub sub_ids: Option<SubIds>,
-    /// A file with a list of [`RefusedOwner`](crate::RefusedOwner), relative to
-    /// [`base`](Self::base). Archives out of the container show these owners. Only with
+    /// A file with a list of [`RefusedFile`](crate::RefusedFile), relative to
+    /// [`base`](Self::base). Archives out of the container show these owners and device nodes. Only with
     /// [`Isolation::Namespaces`].
     pub owners: Option<PathBuf>,
 }

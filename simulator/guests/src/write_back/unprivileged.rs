@@ -8,7 +8,7 @@ use std::process::Command;
 
 use disk_image::ext4::FileKind;
 use tar::{EntryType, Header};
-use tether::sys::RefusedOwner;
+use tether::sys::RefusedFile;
 
 use super::test_disks::disks;
 use super::*;
@@ -211,16 +211,19 @@ async fn overlay() {
         "the system refuses devices"
     );
     let table = fs::read(crate::tree::owners_of(&tree)).unwrap();
-    for (path, uid, mode) in [
-        ("home", 1_000, 0o040_750),
-        ("home/kept", 1_000, 0o100_640),
-        ("bin/kept", 2_000, 0o104_755),
+    for (path, uid, mode, device) in [
+        ("home", 1_000, 0o040_750, (0, 0)),
+        ("home/kept", 1_000, 0o100_640, (0, 0)),
+        ("bin/kept", 2_000, 0o104_755, (0, 0)),
+        ("dev/full", 0, 0o020_666, (1, 7)),
+        ("dev/disk", 0, 0o060_660, (1, 7)),
     ] {
-        let entry = RefusedOwner::encode(&[RefusedOwner {
+        let entry = RefusedFile::encode(&[RefusedFile {
             path: path.into(),
             uid,
             gid: uid + 1,
             mode,
+            device,
         }]);
         // Without the number of entries.
         let entry = &entry[4..];

@@ -27,7 +27,7 @@ pub(crate) struct Endpoint {
     pub(crate) guest: ProcessGuest,
     /// Connects the machines' serial lines to the port layer that was opened last.
     lines: LineRelay,
-    _image: TempDir,
+    _image: Option<TempDir>,
 }
 
 fn image() -> TempDir {
@@ -55,14 +55,15 @@ fn image() -> TempDir {
     image
 }
 
-async fn guest(image: &Path, ignore_users: bool) -> Option<ProcessGuest> {
-    let guest = ProcessGuest::builder()
+/// Starts a guest; without a directory, its containers have the images on their disks.
+async fn guest(image: Option<&Path>, ignore_users: bool) -> Option<ProcessGuest> {
+    let mut guest = ProcessGuest::builder()
         .helper(env!("CARGO_BIN_EXE_simulator-guest"))
-        .image_directory(image)
-        .ignore_users(ignore_users)
-        .start()
-        .await;
-    match guest {
+        .ignore_users(ignore_users);
+    if let Some(image) = image {
+        guest = guest.image_directory(image);
+    }
+    match guest.start().await {
         Ok(guest) => Some(guest),
         Err(error) => {
             eprintln!("SKIPPED: {error}");
@@ -78,7 +79,24 @@ impl Endpoint {
 
     pub(crate) async fn start_with(dialect: Dialect, ignore_users: bool) -> Option<Self> {
         let image = image();
-        let guest = guest(image.path(), ignore_users).await?;
+        let guest = guest(Some(image.path()), ignore_users).await?;
+        Some(Self::of(guest, Some(image), dialect).await)
+    }
+
+    /// Starts an endpoint whose containers have the images on their disks.
+    #[cfg(feature = "ssh")]
+    pub(crate) async fn with_disks(dialect: Dialect) -> Option<Self> {
+        let guest = guest(None, false).await?;
+        Some(Self::of(guest, None, dialect).await)
+    }
+
+    /// Connects the machines' serial lines to this address, until a port layer is opened.
+    #[cfg(feature = "ssh")]
+    pub(crate) fn lines_to(&self, address: std::net::SocketAddr) {
+        self.lines.connect_to(address);
+    }
+
+    async fn of(guest: ProcessGuest, image: Option<TempDir>, dialect: Dialect) -> Self {
         let simulator = Simulator::builder().guest(guest.clone()).start().await;
         let simulator = simulator.expect("a simulator");
         let credentials = Credentials::password(simulator.user(), simulator.password());
@@ -99,14 +117,14 @@ impl Endpoint {
             .install(spec.address(lines.address()), &|_: InstallProgress| {})
             .await
             .expect("a host");
-        Some(Self {
+        Self {
             simulator,
             client,
             hosts,
             guest,
             lines,
             _image: image,
-        })
+        }
     }
 
     pub(crate) async fn run(&self, command: Command) -> Result<State> {

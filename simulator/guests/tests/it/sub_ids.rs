@@ -3,12 +3,15 @@
 //! Root adds them for a user, in a mount namespace in which other files replace `/etc/subuid` and
 //! `/etc/subgid`, so that the host is not changed.
 
+#[cfg(feature = "ssh")]
+mod whole_path;
+
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{self, Stdio};
 use std::sync::Arc;
 
@@ -22,13 +25,21 @@ use uuid::Uuid;
 
 use crate::machine::Endpoint;
 
-const PROGRAMS: [&str; 2] = ["/usr/bin/newuidmap", "/usr/bin/newgidmap"];
+const PROGRAMS: [&str; 2] = ["newuidmap", "newgidmap"];
 /// The subordinate ids of the user, as first id and number.
 const RANGE: [&str; 2] = ["100000", "65536"];
 /// Runs the arguments, after the file with the ranges, as the user with them.
 const SCRIPT: &str =
     "mount --bind \"$0\" /etc/subuid && mount --bind \"$0\" /etc/subgid || exit 125
                       exec setpriv --reuid 65534 --regid 65534 --clear-groups \"$@\"";
+
+/// Returns the path of a program, which may be outside of `PATH`.
+fn found(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let directories = std::env::split_paths(&path).chain([PathBuf::from("/usr/bin")]);
+    let mut programs = directories.map(|directory| directory.join(program));
+    programs.find(|path| path.exists())
+}
 
 /// Runs a test of this file as a user with subordinate ids.
 fn with_sub_ids(test: &str) {
@@ -37,7 +48,7 @@ fn with_sub_ids(test: &str) {
     if !fs::metadata("/proc/self").is_ok_and(|data| data.uid() == 0) {
         return not_run("only root can add subordinate ids for the test");
     }
-    if let Some(missing) = PROGRAMS.iter().find(|path| !Path::new(path).exists()) {
+    if let Some(missing) = PROGRAMS.iter().find(|name| found(name).is_none()) {
         return not_run(&format!("{missing} is missing"));
     }
     let ranges = tempfile::NamedTempFile::new().expect("a file");
@@ -117,7 +128,7 @@ fn files_of_other_users_are_unpacked_read_and_deleted() {
 fn job(kind: &str, paths: &[&Path]) {
     let ran = process::Command::new(env!("CARGO_BIN_EXE_simulator-guest"))
         .arg0("vsphere-simulator-guest")
-        .args(PROGRAMS)
+        .args(PROGRAMS.map(|name| found(name).expect("a program")))
         .args(RANGE)
         .args(RANGE)
         .arg(kind)

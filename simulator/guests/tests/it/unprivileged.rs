@@ -10,7 +10,7 @@ use std::process;
 use portlayer::exec::Command;
 use portlayer::vsphere::Dialect;
 use portlayer::{ErrorKind, ExitStatus, State};
-use tether::sys::{Archive, ArchiveDirection, ContainerSetup, RefusedOwner, RootDirectory};
+use tether::sys::{Archive, ArchiveDirection, ContainerSetup, RefusedFile, RootDirectory};
 use tether::{Supervisor, SupervisorError};
 use tokio::io::AsyncReadExt as _;
 
@@ -104,14 +104,32 @@ async fn archived() {
     }
     let owned = |path: &str| {
         let data = fs::metadata(base.path().join("image").join(path)).expect("a file");
-        RefusedOwner {
+        RefusedFile {
             path: path.into(),
             uid: 1_000,
             gid: 1_001,
             mode: data.mode(),
+            device: (0, 0),
         }
     };
-    let table = RefusedOwner::encode(&[owned("home"), owned("home/kept")]);
+    let device = |path: &str, mode| RefusedFile {
+        path: path.into(),
+        uid: 1_000,
+        gid: 1_001,
+        mode,
+        device: (7, 300),
+    };
+    let table = RefusedFile::encode(&[
+        owned("home"),
+        owned("home/kept"),
+        device("home/block", 0o060_640),
+        device("home/char", 0o020_666),
+        // There is another file at its path.
+        device("home/new", 0o020_666),
+        // Another file system is mounted there.
+        device("dev/own", 0o020_666),
+        device("nowhere/char", 0o020_666),
+    ]);
     fs::write(base.path().join("owners"), table).expect("a file");
 
     let (ours, theirs) = tether::sys::pair().expect("sockets");
@@ -134,13 +152,18 @@ async fn archived() {
         }
         Err(error) => panic!("{error}"),
     }
-    for (path, start) in [("/home", "home"), ("/", "home")] {
+    let archived = async |path: &str| {
         let archive = Archive::new(ArchiveDirection::Out, path);
         let mut process = supervisor.archive(archive).await.expect("an archive");
         let mut bytes = Vec::new();
         let read = process.stdout.read_to_end(&mut bytes).await;
         read.expect("an archive");
+        bytes
+    };
+    for (path, start) in [("/home", "home"), ("/", "home")] {
+        let bytes = archived(path).await;
         let mut found = BTreeMap::new();
+        let mut devices = Vec::new();
         for entry in tar::Archive::new(&*bytes).entries().expect("an archive") {
             let entry = entry.expect("an entry");
             let name = entry.path().expect("a name").to_string_lossy().into_owned();
@@ -148,13 +171,53 @@ async fn archived() {
             let owner = (uid.expect("an id"), gid.expect("an id"));
             let name = name.trim_start_matches("./").trim_end_matches('/');
             found.insert(name.to_owned(), owner);
+            if let Some(facts) = device_of(entry.header()) {
+                devices.push((name.to_owned(), facts));
+            }
         }
         let image = (1_000, 1_001);
-        for (name, owner) in [("", image), ("/kept", image), ("/new", (0, 0))] {
+        for (name, owner) in [
+            ("", image),
+            ("/kept", image),
+            ("/new", (0, 0)),
+            ("/block", image),
+            ("/char", image),
+        ] {
             let name = format!("{start}{name}");
             assert_eq!(found.get(&name), Some(&owner), "{name}: {found:?}");
         }
+        devices.sort();
+        devices.retain(|(name, _)| name.starts_with(start));
+        let wanted = [
+            (format!("{start}/block"), (true, 0o640, 7, 300)),
+            (format!("{start}/char"), (false, 0o666, 7, 300)),
+        ];
+        assert_eq!(devices, wanted);
+        let others = ["dev/own", "nowhere", "nowhere/char"];
+        assert!(others.iter().all(|name| !found.contains_key(*name)));
     }
+    let alone = archived("/home/char").await;
+    let mut entries = tar::Archive::new(&*alone);
+    let mut entries = entries.entries().expect("an archive");
+    let entry = entries.next().expect("an entry").expect("an entry");
+    assert_eq!(device_of(entry.header()), Some((false, 0o666, 7, 300)));
+    assert_eq!(archived("/home/none").await, b"", "it does not exist");
     drop(supervisor);
     assert!(helper.wait().expect("the end").success());
+}
+
+/// Returns whether an entry is a block device, its permissions and its number; `None` if it is not a
+/// device node.
+fn device_of(header: &tar::Header) -> Option<(bool, u32, u32, u32)> {
+    let is_block = match header.entry_type() {
+        tar::EntryType::Block => true,
+        tar::EntryType::Char => false,
+        _ => return None,
+    };
+    let number = |number: io::Result<Option<u32>>| number.ok().flatten();
+    let (major, minor) = (
+        number(header.device_major())?,
+        number(header.device_minor())?,
+    );
+    Some((is_block, header.mode().ok()? & 0o7777, major, minor))
 }

@@ -10,15 +10,15 @@ use std::path::Path;
 
 use rustix::buffer::spare_capacity;
 use rustix::fs::{
-    AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, fgetxattr, flistxattr, fstat, major,
-    minor, openat2, readlinkat, statat,
+    AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, fgetxattr, flistxattr, fstat,
+    major, minor, openat2, readlinkat, statat,
 };
 use rustix::io::Errno;
 use tar::{Builder, EntryType, Header};
 
 use super::notes::Notes;
 use super::{failed, open_in_root};
-use crate::owners::Owners;
+use crate::owners::{MissingDevice, Owners};
 
 /// The maximum depth of directories, each of which takes two open files.
 const MAX_DEPTH: usize = 256;
@@ -29,7 +29,7 @@ const MAX_LINKS: usize = 16 << 20;
 const MAX_ATTRIBUTE: usize = 64 << 10;
 
 /// Copies a path, with everything below it, to `out`. Files that have not got their owners
-/// have those in `owners`. Returns the notes.
+/// have those in `owners`, and device nodes in it that do not exist are added. Returns the notes.
 pub(super) fn pack(path: &str, out: File, owners: Option<&File>) -> Result<String, String> {
     let mut notes = Notes::default();
     let owners = owners.map_or_else(|| Ok(Owners::default()), Owners::read);
@@ -46,6 +46,7 @@ pub(super) fn pack(path: &str, out: File, owners: Option<&File>) -> Result<Strin
         links: HashMap::new(),
         link_bytes: 0,
         device: 0,
+        root_device: None,
     };
     let done = packer.start(path.as_bytes());
     let Packer { tar, notes, .. } = packer;
@@ -78,6 +79,9 @@ struct Packer {
     link_bytes: usize,
     /// The file system at the start; others are not entered.
     device: u64,
+    /// The file system of the container's root, which is that of the image; `None` if no file of it
+    /// was refused.
+    root_device: Option<u64>,
 }
 
 impl Packer {
@@ -96,8 +100,20 @@ impl Packer {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
         let parent = open_in_root(path, &path[..=slash], flags)?;
         self.start_at(&parent, Some(name), name);
-        let found = statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW);
-        self.device = found.map_err(|error| failed(path, &error.into()))?.st_dev;
+        match statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(found) => self.device = found.st_dev,
+            Err(Errno::NOENT) => {
+                let data = fstat(&parent).map_err(|error| failed(path, &error.into()))?;
+                let directory = trim_slashes(&self.start);
+                let slash = directory.iter().rposition(|byte| *byte == b'/');
+                let directory = directory[..slash.unwrap_or(0)].to_vec();
+                let missing = self.missing_devices(&directory, &data);
+                let found = missing.into_iter().find(|(other, _)| other == name);
+                let (_, device) = found.ok_or_else(|| failed(path, &Errno::NOENT.into()))?;
+                return self.missing_device(name, &device);
+            }
+            Err(error) => return Err(failed(path, &error.into())),
+        }
         self.file(&parent, name, name, MAX_DEPTH)
     }
 
@@ -121,6 +137,8 @@ impl Packer {
                 let path = file.map_or_else(|| path.clone(), |file| path.join(as_path(file)));
                 self.start = trim_slashes(path.as_os_str().as_bytes()).to_vec();
                 self.start_name = name.len();
+                let root = statat(CWD, c"/", AtFlags::empty());
+                self.root_device = root.ok().map(|root| root.st_dev);
             }
             Err(_) => {
                 self.owners = Owners::default();
@@ -131,10 +149,24 @@ impl Packer {
 
     /// Returns the user id, group id and permissions of an entry.
     fn owner(&self, name: &[u8], data: &Stat) -> (u32, u32, u32) {
-        let below = name.get(self.start_name..).unwrap_or_default();
-        let path = [&self.start, below].concat();
+        let path = self.path_of(name);
         self.owners
             .of(path.strip_prefix(b"/").unwrap_or(&path), data)
+    }
+
+    /// Returns the path of an entry in the container, if [`start`](Self::start) is known.
+    fn path_of(&self, name: &[u8]) -> Vec<u8> {
+        let below = name.get(self.start_name..).unwrap_or_default();
+        [&self.start, below].concat()
+    }
+
+    /// Returns the device nodes of the image that are missing in a directory. What is mounted in the
+    /// container is not part of the image.
+    fn missing_devices(&self, path: &[u8], data: &Stat) -> Vec<(Vec<u8>, MissingDevice)> {
+        if self.root_device != Some(data.st_dev) {
+            return Vec::new();
+        }
+        self.owners.devices(path.strip_prefix(b"/").unwrap_or(path))
     }
 
     /// Copies a file of any kind. `depth` is that left for directories.
@@ -243,7 +275,37 @@ impl Packer {
             let inner = [name, b"/", file].concat();
             self.file(opened, file, &inner, depth)?;
         }
+        for (file, device) in self.missing_devices(&self.path_of(name), data) {
+            // The container may have created another file with this name.
+            if statat(opened, &*file, AtFlags::SYMLINK_NOFOLLOW).is_err() {
+                self.missing_device(&[name, b"/", &file].concat(), &device)?;
+            }
+        }
         Ok(())
+    }
+
+    /// Adds a device node of the image that the system refused.
+    fn missing_device(&mut self, name: &[u8], device: &MissingDevice) -> Result<(), String> {
+        let mut header = Header::new_gnu();
+        header.set_entry_type(if device.is_block {
+            EntryType::Block
+        } else {
+            EntryType::Char
+        });
+        header.set_mode(device.permissions);
+        header.set_uid(device.uid.into());
+        header.set_gid(device.gid.into());
+        header.set_mtime(0);
+        header.set_size(0);
+        let (major, minor) = device.number;
+        let set = header.set_device_major(major);
+        let set = set.and_then(|()| header.set_device_minor(minor));
+        set.map_err(|error| failed(name, &error))?;
+        self.notes.add("times of device nodes", name);
+        let added = self
+            .tar
+            .append_data(&mut header, as_path(name), io::empty());
+        added.map_err(|error| lost(&error))
     }
 
     fn regular(&mut self, opened: OwnedFd, name: &[u8], data: &Stat) -> Result<(), String> {

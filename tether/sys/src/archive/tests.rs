@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use super::pack::pack;
 use super::unpack::unpack;
-use crate::RefusedOwner;
+use crate::RefusedFile;
 
 /// A directory with a destination, and a secret outside of it.
 struct Place(TempDir);
@@ -161,14 +161,15 @@ fn files_that_have_not_got_their_owners_have_those_of_the_image() {
         ("/link", 0o120_777),
         ("/replaced", 0o100_644),
     ];
-    let files = files.map(|(name, mode)| RefusedOwner {
+    let files = files.map(|(name, mode)| RefusedFile {
         path: [image, name.as_bytes()].concat(),
         uid: 1_000,
         gid: 1_001,
         mode,
+        device: (0, 0),
     });
     let mut table = tempfile::tempfile().unwrap();
-    table.write_all(&RefusedOwner::encode(&files)).unwrap();
+    table.write_all(&RefusedFile::encode(&files)).unwrap();
 
     let own = fs::metadata(place.path("destination/home")).unwrap();
     let (image, root) = ((1_000, 1_001), (own.uid(), own.gid()));
