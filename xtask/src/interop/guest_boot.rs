@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::boot::Kernel;
 use super::built::{Built, UNIT};
-use super::openssh::OpenSsh;
+use super::debian::Package;
 use super::report::Report;
 use crate::process::{capture, cargo, on_path, run};
 
@@ -22,8 +22,10 @@ const CHECKS: [&str; 9] = [
     "failures::a_boot_that_hangs_under_qemu_ends_the_start_with_the_reason",
     "failures::a_boot_that_panics_under_qemu_ends_the_start_with_the_reason",
     "a_process_that_uses_all_memory_is_reported_as_out_of_memory",
-    "the_agent_takes_less_than_ten_megabytes_of_its_machine",
+    MEMORY,
 ];
+
+const MEMORY: &str = "the_agent_takes_less_than_ten_megabytes_of_its_machine";
 
 /// The drivers of the machine's disk, network card, power button, and of the serial port for its
 /// keys.
@@ -48,7 +50,7 @@ const RENEWAL: &str = "a_lease_is_obtained_and_renewed_over_a_real_socket";
 /// with OpenSSH's client, which is also downloaded if necessary, and renews a DHCP lease between two
 /// network namespaces.
 pub(super) fn checks(report: &mut Report, built: &Built, folder: &Path) {
-    let client = OpenSsh::get(folder);
+    let client = Package::openssh(folder);
     for check in OPENSSH {
         let name = format!("tether: {}", check.replace('_', " "));
         match &client {
@@ -84,6 +86,10 @@ pub(super) fn checks(report: &mut Report, built: &Built, folder: &Path) {
                 let path = initramfs.as_ref().context("make an initramfs")?.path();
                 let mut command = built.test("guests", "it")?;
                 let test = format!("boot::{check}");
+                if check == MEMORY {
+                    // It prints the figure.
+                    command.arg("--nocapture");
+                }
                 run(command
                     .args(["--ignored", "--exact", &test])
                     .env("TETHER_KERNEL", kernel.image())

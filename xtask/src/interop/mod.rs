@@ -8,16 +8,17 @@
 mod boot;
 mod built;
 mod datastores;
+mod debian;
 mod disks;
 mod disks_boot;
 pub(crate) mod docker;
 mod endpoint;
 mod govc;
 mod guest_boot;
+mod guest_containers;
 mod hello_world;
 mod hostile;
 mod initramfs;
-mod openssh;
 mod operator;
 mod ours;
 mod pulled;
@@ -61,7 +62,8 @@ enum Part {
     Vcsim,
     /// Linux tools on our disks.
     Disks,
-    /// The agent's binary as the first process of a machine.
+    /// The agent's binary as the first process of a machine, and containers of the simulator that
+    /// require more than a Linux kernel.
     Guests,
     /// Third-party clients on our simulator.
     Simulator,
@@ -137,6 +139,7 @@ pub(crate) fn start(args: &Args) -> Result<()> {
     }
     if wanted(Part::Guests) {
         guest_boot::checks(&mut report, &built, &folder);
+        guest_containers::checks(&mut report, &built, &folder);
     }
     docker_parts(&mut report, &peers, built.command("docker")?, wanted)?;
     report.finish()

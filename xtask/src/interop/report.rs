@@ -15,14 +15,25 @@ pub(super) struct Report {
 impl Report {
     /// Runs one check and prints its result.
     pub(super) fn check(&mut self, name: &str, check: impl FnOnce() -> Result<()>) {
+        self.check_if_possible(name, || check().map(|()| None));
+    }
+
+    /// Runs one check, which returns the reason if it finds out that it cannot run here, and prints
+    /// its result.
+    pub(super) fn check_if_possible(
+        &mut self,
+        name: &str,
+        check: impl FnOnce() -> Result<Option<String>>,
+    ) {
         let start = Instant::now();
         let outcome = check();
         let took = start.elapsed().as_secs_f64();
         match outcome {
-            Ok(()) => {
+            Ok(None) => {
                 println!("ok       {name} ({took:.2} s)");
                 self.passed += 1;
             }
+            Ok(Some(reason)) => self.not_run(name, &reason),
             Err(error) => {
                 println!("FAILED   {name} ({took:.2} s)");
                 eprintln!("{error:#}");
@@ -70,6 +81,14 @@ mod tests {
         let mut report = Report::default();
         report.not_run("govc about", "no Go");
         assert!(report.finish().is_err());
+    }
+
+    #[test]
+    fn a_check_that_cannot_run_is_neither_passed_nor_failed() {
+        let mut report = Report::default();
+        report.check_if_possible("no users", || Ok(Some("no newuidmap".to_owned())));
+        assert_eq!((report.passed, report.failed.len()), (0, 0));
+        assert_eq!(report.not_run, ["no users"]);
     }
 
     #[test]

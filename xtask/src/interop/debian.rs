@@ -1,4 +1,4 @@
-//! OpenSSH's client, installed or unpacked from Debian's packages.
+//! Programs that are installed, or unpacked from Debian's packages.
 
 use std::env;
 use std::ffi::OsString;
@@ -10,46 +10,55 @@ use anyhow::{Context, Result, ensure};
 
 use crate::process::{capture, on_path, run};
 
-const PACKAGE: &str = "openssh-client";
-
-/// The client.
+/// A package's programs.
 #[derive(Debug)]
-pub(super) struct OpenSsh {
-    /// The directory with the unpacked packages; `None` if the client is installed.
+pub(super) struct Package {
+    /// The directory with the unpacked packages; `None` if the package is installed.
     root: Option<PathBuf>,
 }
 
-impl OpenSsh {
-    /// Returns the installed client, or the one in `folder`; downloads and unpacks it the first time.
-    /// This does not require root.
-    ///
-    /// # Errors
-    /// Returns the reason why there is no client, for [`Report::not_run`].
-    ///
-    /// [`Report::not_run`]: super::report::Report::not_run
-    pub(super) fn get(folder: &Path) -> Result<Self, String> {
-        if on_path("ssh") {
-            return Ok(Self { root: None });
-        }
-        let root = folder.join("openssh");
-        if !root.is_dir() {
-            for program in ["apt-get", "apt-cache", "dpkg-deb", "dpkg-query"] {
-                if !on_path(program) {
-                    return Err(format!(
-                        "ssh is not installed, and {program}, which downloads it, neither"
-                    ));
-                }
-            }
-            unpack(folder, &root)
-                .map_err(|error| format!("cannot download {PACKAGE}: {error:#}"))?;
-        }
-        let found = Self { root: Some(root) };
+impl Package {
+    /// Returns OpenSSH's client; see [`get`](Self::get).
+    pub(super) fn openssh(folder: &Path) -> Result<Self, String> {
+        let found = Self::get(folder, "openssh-client", "ssh")?;
         capture(found.on_path(Command::new("ssh").arg("-V")))
             .map_err(|error| format!("the unpacked ssh does not run: {error:#}"))?;
         Ok(found)
     }
 
-    /// Makes the client available to a program as `ssh`.
+    /// Returns the programs that map subordinate ids, which must belong to root and run as root; see
+    /// [`get`](Self::get).
+    pub(super) fn uidmap(folder: &Path) -> Result<Self, String> {
+        Self::get(folder, "uidmap", "newuidmap")
+    }
+
+    /// Returns the package of an installed program, or the one in `folder`; downloads and unpacks it
+    /// the first time. This does not require root.
+    ///
+    /// # Errors
+    /// Returns the reason why there is no such program, for [`Report::not_run`].
+    ///
+    /// [`Report::not_run`]: super::report::Report::not_run
+    fn get(folder: &Path, package: &str, program: &str) -> Result<Self, String> {
+        if on_path(program) {
+            return Ok(Self { root: None });
+        }
+        let root = folder.join(package);
+        if !root.is_dir() {
+            for needed in ["apt-get", "apt-cache", "dpkg-deb", "dpkg-query"] {
+                if !on_path(needed) {
+                    return Err(format!(
+                        "{program} is not installed, and {needed}, which downloads it, neither"
+                    ));
+                }
+            }
+            unpack(package, folder, &root)
+                .map_err(|error| format!("cannot download {package}: {error:#}"))?;
+        }
+        Ok(Self { root: Some(root) })
+    }
+
+    /// Makes the programs available to a command by their names.
     pub(super) fn on_path<'c>(&self, command: &'c mut Command) -> &'c mut Command {
         let Some(root) = &self.root else {
             return command;
@@ -72,7 +81,7 @@ impl OpenSsh {
 }
 
 /// Downloads and unpacks the package, and those it depends on that are not installed.
-fn unpack(folder: &Path, root: &Path) -> Result<()> {
+fn unpack(package: &str, folder: &Path, root: &Path) -> Result<()> {
     let options = [
         "--recurse",
         "--no-recommends",
@@ -86,7 +95,7 @@ fn unpack(folder: &Path, root: &Path) -> Result<()> {
         Command::new("apt-cache")
             .arg("depends")
             .args(options)
-            .arg(PACKAGE),
+            .arg(package),
     )?;
     // Packages are at the start of a line, and their dependencies are indented. A virtual package is
     // in angle brackets.
@@ -95,8 +104,8 @@ fn unpack(folder: &Path, root: &Path) -> Result<()> {
         .filter(|line| line.starts_with(|first: char| first.is_ascii_alphanumeric()));
     let missing: Vec<_> = names.filter(|name| !is_installed(name)).collect();
     ensure!(
-        missing.contains(&PACKAGE),
-        "the package is installed, but has no ssh"
+        missing.contains(&package),
+        "the package is installed, but lacks the program"
     );
     println!("downloading {}", missing.join(", "));
     fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
@@ -106,13 +115,13 @@ fn unpack(folder: &Path, root: &Path) -> Result<()> {
         .args(missing)
         .current_dir(download.path())
         .stdout(Stdio::null()))?;
-    let unpacked = tempfile::tempdir_in(folder).context("create a folder for the client")?;
+    let unpacked = tempfile::tempdir_in(folder).context("create a folder for the programs")?;
     for package in fs::read_dir(download.path()).context("list the packages")? {
         let package = package.context("list the packages")?.path();
         let mut unpack = Command::new("dpkg-deb");
         run(unpack.arg("-x").arg(package).arg(unpacked.path()))?;
     }
-    // Renamed last, so that an interrupted download is not mistaken for the client.
+    // Renamed last, so that an interrupted download is not mistaken for the package.
     fs::rename(unpacked.keep(), root).with_context(|| format!("create {}", root.display()))
 }
 
