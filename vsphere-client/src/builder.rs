@@ -15,6 +15,7 @@ use vim25::{ApiVersion, Limits, Ref, mo, parse_service_versions};
 use crate::address;
 use crate::client::{Client, Inner, Options, server_of};
 use crate::credentials::Credentials;
+use crate::datastore::KnownHosts;
 use crate::error::{Error, Result};
 use crate::exchange::Failure;
 use crate::retry::{Backoff, RetryPolicy};
@@ -196,6 +197,7 @@ impl ClientBuilder {
             engine: Handle::default(),
             stop: CancellationToken::new(),
             hook: Mutex::default(),
+            known_hosts: KnownHosts::default(),
         });
         let version = client.negotiate().await?;
         // The cell cannot be set already, because no other code has this client yet.

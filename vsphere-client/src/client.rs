@@ -17,6 +17,7 @@ use crate::address;
 use crate::builder::ClientBuilder;
 use crate::call_class::CallClass;
 use crate::credentials::Credentials;
+use crate::datastore::KnownHosts;
 use crate::error::{Error, LoginProblem, Operation, Result};
 use crate::retry::RetryPolicy;
 use crate::session::Session;
@@ -89,6 +90,8 @@ pub(crate) struct Inner {
     /// Stops the update engine.
     pub stop: CancellationToken,
     pub hook: Mutex<Option<Hook>>,
+    /// The hosts for direct transfers.
+    pub known_hosts: KnownHosts,
 }
 
 /// The limits and policies of a client.

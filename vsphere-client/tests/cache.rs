@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use simulator::{Reaction, Simulator, Topology};
+use simulator::{Reaction, Simulator, SimulatorBuilder, Topology};
 use vim25::types::{SystemError, VirtualMachineConfigSpec, VirtualMachinePowerState as State};
 use vim25::{Property, Ref, mo, props};
 use vsphere_client::{Cache, CacheState, Client, Error, Properties};
@@ -189,6 +189,64 @@ async fn a_cache_resyncs_after_its_session_was_lost() {
     simulator.shutdown().await;
 }
 
+/// A host that restarts has ended all sessions, filters and views.
+#[tokio::test]
+async fn a_cache_survives_a_restart_of_the_server() {
+    let directory = tempfile::tempdir().unwrap();
+    let host = |machines| -> SimulatorBuilder {
+        Simulator::builder()
+            .topology(Topology::esx().machines(machines))
+            .datastore_directory(directory.path())
+    };
+    let simulator = host(4).start().await.unwrap();
+    let port = simulator.url().trim_end_matches("/sdk");
+    let port: u16 = port.rsplit_once(':').unwrap().1.parse().unwrap();
+    let client = connected::client(&simulator).await;
+    let cache = cache(&client).await;
+    let by_note = cache.lookup_by(|machine| machine.annotation.clone());
+    let machines: Vec<_> = cache.iter().map(|(vm, _)| vm).collect();
+    assert_eq!(machines.len(), 4);
+    simulator.shutdown().await;
+    for round in 0..2 {
+        // Without a server, the last state can be read.
+        assert_eq!(cache.len(), 4 - round);
+        // What another client changes on the restarted host, before this one is back on it.
+        let elsewhere = host(0).start().await.unwrap();
+        let other = connected::client(&elsewhere).await;
+        let note = format!("round {round}");
+        other.call(machines[round].unregister_vm()).await.unwrap();
+        other
+            .run(machines[3].reconfig_vm(&annotated(&note)))
+            .await
+            .unwrap();
+        other.close().await.unwrap();
+        elsewhere.shutdown().await;
+
+        let again = host(0).port(port).start().await.unwrap();
+        until(&cache, |cache| {
+            cache.state() == CacheState::Current
+                && cache.len() == 3 - round
+                && cache.get(&machines[3]).unwrap().annotation.as_deref() == Some(note.as_str())
+        })
+        .await;
+        assert!(cache.get(&machines[round]).is_none());
+        assert!(cache.get(&machines[2]).is_some());
+        assert!(cache.quarantined().is_empty());
+        assert_eq!(by_note.get(&Some(note)).len(), 1);
+        // The cache works as before.
+        let own = format!("own {round}");
+        client
+            .run(machines[2].reconfig_vm(&annotated(&own)))
+            .await
+            .unwrap();
+        assert_eq!(by_note.get_only(&Some(own)).unwrap().0, machines[2]);
+        again.shutdown().await;
+    }
+    drop(cache);
+    // The server is gone, so the session cannot be closed.
+    drop(client);
+}
+
 #[tokio::test]
 async fn no_fault_of_a_helper_call_damages_the_cache() {
     let (simulator, other) = start(4).await;
@@ -196,35 +254,25 @@ async fn no_fault_of_a_helper_call_damages_the_cache() {
         let cache = cache(&other).await;
         cache.iter().next().unwrap().0
     };
-    for method in [
+    let methods = [
         "CreatePropertyCollector",
         "CreateContainerView",
         "CreateFilter",
         "WaitForUpdatesEx",
-    ] {
-        for reaction in [
-            Reaction::Disconnect,
-            Reaction::LoseAnswer,
-            Reaction::LoseSession,
-            Reaction::HttpStatus(503),
-        ] {
-            let what = format!("{method} {reaction:?}");
-            let client = connected::client(&simulator).await;
-            simulator.script().next(method, reaction);
-            let cache = cache(&client).await;
-            assert_eq!(cache.len(), 4, "{what}");
-            let run = client.run(vm.reconfig_vm(&annotated(&what))).into_future();
-            tokio::time::timeout(LIMIT, run).await.unwrap().unwrap();
-            tokio::time::timeout(LIMIT, cache.sync())
-                .await
-                .unwrap()
-                .unwrap();
-            let machine = cache.get(&vm).unwrap();
-            assert_eq!(machine.annotation, Some(what.clone()), "{what}");
-            assert_eq!(simulator.script().pending(), 0, "{what}");
-            client.close().await.unwrap();
-        }
-    }
+    ];
+    connected::in_trouble(&simulator, &methods, async |client, what| {
+        let cache = cache(client).await;
+        assert_eq!(cache.len(), 4, "{what}");
+        let run = client.run(vm.reconfig_vm(&annotated(what))).into_future();
+        tokio::time::timeout(LIMIT, run).await.unwrap().unwrap();
+        tokio::time::timeout(LIMIT, cache.sync())
+            .await
+            .unwrap()
+            .unwrap();
+        let machine = cache.get(&vm).unwrap();
+        assert_eq!(machine.annotation.as_deref(), Some(what));
+    })
+    .await;
     other.close().await.unwrap();
     simulator.shutdown().await;
 }

@@ -63,6 +63,13 @@ async fn each_transfer_has_a_ticket_of_its_own() {
     let error = files.download("direct/none").await.unwrap_err();
     assert!(matches!(error, Error::NotFound { .. }), "{error}");
 
+    // The hosts and their certificates are read once: their objects' properties, and the datastore's.
+    let reads = || simulator.script().calls()["RetrievePropertiesEx"];
+    let read = reads();
+    let again = files.download("direct/a+b c.iso").await.unwrap();
+    assert_eq!(again.read_to_end(1 << 20).await.unwrap(), content);
+    assert_eq!(reads(), read);
+
     // A failed request is repeated with a new ticket.
     let before = counts(&simulator)[0];
     let script = simulator.script();

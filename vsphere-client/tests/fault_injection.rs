@@ -13,9 +13,10 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use simulator::{Reaction, Simulator};
+use simulator::{Reaction, Simulator, Topology};
 use vim25::types::{
-    FileFault, VirtualMachineConfigSpec, VirtualMachineFileInfo, VirtualMachinePowerState,
+    FileFault, ResourceConfigSpec, VAppConfigSpec, VirtualMachineConfigSpec,
+    VirtualMachineFileInfo, VirtualMachinePowerState, VirtualMachineRelocateSpec,
 };
 use vim25::{Fault, Property, Ref, mo};
 use vsphere_client::{Change, Client, Error, Result, RetryPolicy};
@@ -38,15 +39,29 @@ enum Flow {
     Files,
     Finder,
     Watch,
+    /// A vApp of a vCenter.
+    App,
+    /// A move to another datacenter of a vCenter.
+    Move,
 }
 
 impl Flow {
+    /// Returns the inventory in which the flow runs.
+    fn topology(self) -> Topology {
+        match self {
+            Self::App | Self::Move => Topology::vcenter().datacenters(2).clusters(1).machines(0),
+            _ => Topology::esx(),
+        }
+    }
+
     async fn run(self, client: &Client, name: &str) -> Result<()> {
         match self {
             Self::Machine => Box::pin(machine(client, name)).await,
             Self::Files => Box::pin(files(client, name)).await,
             Self::Finder => Box::pin(finder(client)).await,
             Self::Watch => Box::pin(watch(client, name)).await,
+            Self::App => Box::pin(app(client, name)).await,
+            Self::Move => Box::pin(moved(client, name)).await,
         }
     }
 }
@@ -65,14 +80,7 @@ async fn machine(client: &Client, name: &str) -> Result<()> {
 
 async fn create(client: &Client, name: &str) -> Result<Ref<mo::VirtualMachine>> {
     let place = client.defaults().await?;
-    let spec = VirtualMachineConfigSpec {
-        name: Some(name.to_owned()),
-        files: Some(Box::new(VirtualMachineFileInfo {
-            vm_path_name: Some(format!("[{}]", place.datastore.name())),
-            ..Default::default()
-        })),
-        ..Default::default()
-    };
+    let spec = bare(name, place.datastore.name());
     let folder = place.datacenter.vm_folder();
     client
         .run(folder.create_vm(&spec, &place.resource_pool, None))
@@ -139,6 +147,66 @@ async fn watch(client: &Client, name: &str) -> Result<()> {
     panic!("the watch ended");
 }
 
+/// Creates, starts, stops and destroys a vApp with a machine.
+async fn app(client: &Client, name: &str) -> Result<()> {
+    let inventory = client.inventory();
+    let path = "/DC0/host/DC0_C0/Resources";
+    let pool = inventory.find_as::<mo::ResourcePool>(path).await?;
+    let (resources, config) = (ResourceConfigSpec::default(), VAppConfigSpec::default());
+    let app = client
+        .call(pool.create_vapp(name, &resources, &config, None))
+        .await?;
+    let datacenter = inventory.datacenter(Some("DC0")).await?;
+    let datastore = inventory.datastore(&datacenter, None).await?;
+    let spec = bare(&format!("{name} child"), datastore.name());
+    let vm = client.run(app.create_child_vm(&spec, None)).await?;
+    client.run(app.power_on_vapp()).await?;
+    let on = client.wait_for(&vm, POWER, |state| {
+        *state == Some(VirtualMachinePowerState::PoweredOn)
+    });
+    on.await?;
+    client.run(app.power_off_vapp(true)).await?;
+    client.run(app.destroy()).await
+}
+
+/// Creates a machine in one datacenter, moves it to another one, and destroys it there.
+async fn moved(client: &Client, name: &str) -> Result<()> {
+    let inventory = client.inventory();
+    let (from, to) = (
+        inventory.datacenter(Some("DC0")).await?,
+        inventory.datacenter(Some("DC1")).await?,
+    );
+    let pool = |number: u32| format!("/DC{number}/host/DC{number}_C0/Resources");
+    let source = inventory.find_as::<mo::ResourcePool>(&pool(0)).await?;
+    let datastore = inventory.datastore(&from, None).await?;
+    let spec = bare(name, datastore.name());
+    let vm = from.vm_folder().create_vm(&spec, &source, None);
+    let vm = client.run(vm).await?;
+    let datastore = inventory.datastore(&to, None).await?;
+    let location = VirtualMachineRelocateSpec {
+        folder: Some(to.vm_folder().clone()),
+        pool: Some(inventory.find_as::<mo::ResourcePool>(&pool(1)).await?),
+        datastore: Some(datastore.reference().clone()),
+        ..Default::default()
+    };
+    client.machine(&vm).relocate(&location).await?;
+    let path = inventory.path_of(&vm).await?;
+    assert_eq!(path, format!("/DC1/vm/{name}"));
+    client.run(vm.destroy()).await
+}
+
+/// Returns the specification of a machine without devices.
+fn bare(name: &str, datastore: &str) -> VirtualMachineConfigSpec {
+    VirtualMachineConfigSpec {
+        name: Some(name.to_owned()),
+        files: Some(Box::new(VirtualMachineFileInfo {
+            vm_path_name: Some(format!("[{datastore}]")),
+            ..Default::default()
+        })),
+        ..Default::default()
+    }
+}
+
 async fn client(simulator: &Simulator) -> Client {
     let mut retry = RetryPolicy::default();
     retry.pause = Duration::from_millis(1);
@@ -187,13 +255,15 @@ enum Kinds {
 
 async fn inject(flow: Flow, kinds: Kinds) {
     // More sessions than this at once would be refused, so sessions cannot pile up.
-    let builder = Simulator::builder().session_limit(4);
-    let simulator = builder.start().await.unwrap();
-    let seeding = client(&simulator).await;
-    for name in ["seed one", "seed two"] {
-        create(&seeding, name).await.unwrap();
+    let builder = Simulator::builder().topology(flow.topology());
+    let simulator = builder.session_limit(4).start().await.unwrap();
+    if matches!(flow, Flow::Finder | Flow::Watch) {
+        let seeding = client(&simulator).await;
+        for name in ["seed one", "seed two"] {
+            create(&seeding, name).await.unwrap();
+        }
+        seeding.close().await.unwrap();
     }
-    seeding.close().await.unwrap();
     let calls = calls_of(&simulator, flow).await;
     let mut runs = 0_usize;
     for (method, count) in calls {
@@ -205,8 +275,12 @@ async fn inject(flow: Flow, kinds: Kinds) {
                 Reaction::LoseSession,
                 Reaction::HttpStatus(503),
             ];
-            if method.ends_with("_Task") {
-                reactions.extend([Reaction::Fault(full()), Reaction::TaskFault(full())]);
+            let is_task = method.ends_with("_Task");
+            if is_task || method == "CreateVApp" {
+                reactions.push(Reaction::Fault(full()));
+            }
+            if is_task {
+                reactions.push(Reaction::TaskFault(full()));
             }
             if kinds == Kinds::Alternating {
                 reactions = vec![reactions.swap_remove(runs % reactions.len())];
@@ -255,9 +329,26 @@ async fn every_call_of_a_watch_may_fail() {
 }
 
 #[tokio::test]
+async fn every_call_of_a_vapps_life_may_fail() {
+    Box::pin(inject(Flow::App, Kinds::Alternating)).await;
+}
+
+#[tokio::test]
+async fn every_call_of_a_move_between_datacenters_may_fail() {
+    Box::pin(inject(Flow::Move, Kinds::Alternating)).await;
+}
+
+#[tokio::test]
 #[ignore = "takes half a minute"]
 async fn every_call_may_fail_in_every_way() {
-    for flow in [Flow::Machine, Flow::Files, Flow::Finder, Flow::Watch] {
+    for flow in [
+        Flow::Machine,
+        Flow::Files,
+        Flow::Finder,
+        Flow::Watch,
+        Flow::App,
+        Flow::Move,
+    ] {
         Box::pin(inject(flow, Kinds::All)).await;
     }
 }

@@ -307,41 +307,31 @@ async fn changes_are_told_by_their_fine_path() {
 async fn no_fault_of_a_helper_call_becomes_news() {
     let (simulator, client, vm) = start().await;
     client.close().await.unwrap();
-    for method in [
+    let methods = [
         "CreatePropertyCollector",
         "CreateListView",
         "CreateFilter",
         "ModifyListView",
         "WaitForUpdatesEx",
-    ] {
-        for reaction in [
-            Reaction::Disconnect,
-            Reaction::LoseAnswer,
-            Reaction::LoseSession,
-            Reaction::HttpStatus(503),
-        ] {
-            let what = format!("{method} {reaction:?}");
-            let client = connected::client(&simulator).await;
-            simulator.script().next(method, reaction);
-            let life = async {
-                client.run(vm.power_on_vm(None)).await?;
-                client
-                    .wait_for(&vm, POWER, |state| {
-                        *state == Some(VirtualMachinePowerState::PoweredOn)
-                    })
-                    .await?;
-                client.run(vm.power_off_vm()).await?;
-                client
-                    .wait_for(&vm, POWER, |state| {
-                        *state == Some(VirtualMachinePowerState::PoweredOff)
-                    })
-                    .await
-            };
-            let life = tokio::time::timeout(Duration::from_secs(20), life).await;
-            life.expect(&what).expect(&what);
-            assert_eq!(simulator.script().pending(), 0, "{what}");
-            client.close().await.unwrap();
-        }
-    }
+    ];
+    connected::in_trouble(&simulator, &methods, async |client, what| {
+        let life = async {
+            client.run(vm.power_on_vm(None)).await?;
+            client
+                .wait_for(&vm, POWER, |state| {
+                    *state == Some(VirtualMachinePowerState::PoweredOn)
+                })
+                .await?;
+            client.run(vm.power_off_vm()).await?;
+            client
+                .wait_for(&vm, POWER, |state| {
+                    *state == Some(VirtualMachinePowerState::PoweredOff)
+                })
+                .await
+        };
+        let life = tokio::time::timeout(Duration::from_secs(20), life).await;
+        life.expect(what).expect(what);
+    })
+    .await;
     simulator.shutdown().await;
 }

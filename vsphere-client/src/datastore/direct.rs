@@ -1,13 +1,15 @@
 //! Transfers straight from or to a host that mounts the datastore, instead of through vCenter.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::Method;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use secrecy::SecretString;
+use tokio::time::Instant;
 use url::Url;
 use vim25::types::{
     HostMountMode, HostSystemConnectionState, HostSystemPowerState,
@@ -43,10 +45,51 @@ pub(super) struct Route {
     pub(super) cookie: Option<SecretString>,
 }
 
+/// How long the hosts of a datastore are kept. A host that is gone by then is only passed by.
+const KEPT: Duration = Duration::from_secs(60);
+
+/// The maximum number of datastores whose hosts are kept.
+const DATASTORES: usize = 256;
+
 /// A host that mounts the datastore.
+#[derive(Debug)]
 struct Host {
     address: String,
     pin: Thumbprint,
+}
+
+/// The hosts of datastores, with the time at which they were read, so that they and their
+/// certificates are not read again for each transfer.
+#[derive(Debug, Default)]
+pub(crate) struct KnownHosts {
+    hosts: Mutex<HashMap<Ref<mo::Datastore>, ReadHosts>>,
+}
+
+/// The hosts of one datastore, and when they were read.
+type ReadHosts = (Instant, Arc<[Host]>);
+
+impl KnownHosts {
+    /// Returns the hosts of a datastore if they were read recently.
+    fn get(&self, datastore: &Datastore) -> Option<Arc<[Host]>> {
+        let known = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        let (read, hosts) = known.get(datastore.reference())?;
+        (read.elapsed() < KEPT).then(|| Arc::clone(hosts))
+    }
+
+    fn insert(&self, datastore: &Datastore, hosts: &Arc<[Host]>) {
+        let mut known = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= DATASTORES {
+            known.clear();
+        }
+        let read = (Instant::now(), Arc::clone(hosts));
+        known.insert(datastore.reference().clone(), read);
+    }
+
+    /// Forgets the hosts of a datastore, none of which could be used.
+    fn forget(&self, datastore: &Datastore) {
+        let mut known = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        known.remove(datastore.reference());
+    }
 }
 
 /// Returns the way to a host that mounts the datastore, with a ticket for one request; `None`
@@ -61,12 +104,20 @@ pub(super) async fn route(
     if !client.is_vcenter() {
         return None;
     }
-    let hosts = match hosts(client, datastore).await {
-        Ok(hosts) => hosts,
-        Err(error) => {
-            tracing::warn!(datastore = datastore.name(), %error, "no host of the datastore can be used, so files go through vCenter");
-            return None;
-        }
+    let known = &client.inner.known_hosts;
+    let hosts = match known.get(datastore) {
+        Some(hosts) => hosts,
+        None => match hosts(client, datastore).await {
+            Ok(hosts) => {
+                let hosts = hosts.into();
+                known.insert(datastore, &hosts);
+                hosts
+            }
+            Err(error) => {
+                tracing::warn!(datastore = datastore.name(), %error, "no host of the datastore can be used, so files go through vCenter");
+                return None;
+            }
+        },
     };
     // Spread the transfers over the hosts.
     static NEXT: AtomicUsize = AtomicUsize::new(0);
@@ -87,6 +138,7 @@ pub(super) async fn route(
             }
         }
     }
+    known.forget(datastore);
     tracing::warn!(
         datastore = datastore.name(),
         hosts = hosts.len(),

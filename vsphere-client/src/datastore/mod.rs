@@ -8,6 +8,7 @@ mod namespace;
 mod path;
 mod transfer;
 
+pub(crate) use direct::KnownHosts;
 pub use disks::{DiskFormat, DiskInfo, VirtualDisks};
 pub use files::{FileEntry, Files};
 pub(crate) use local::unusable;

@@ -5,7 +5,7 @@
     reason = "test support; each test uses a part of it"
 )]
 
-use simulator::Simulator;
+use simulator::{Reaction, Simulator};
 use vsphere_client::{Client, ClientBuilder, Credentials};
 
 /// Returns a client with a session.
@@ -21,4 +21,31 @@ pub(crate) fn builder(simulator: &Simulator) -> ClientBuilder {
             simulator.user(),
             simulator.password(),
         ))
+}
+
+/// What can go wrong with a call without a fault of the server.
+pub(crate) const TROUBLES: [Reaction; 4] = [
+    Reaction::Disconnect,
+    Reaction::LoseAnswer,
+    Reaction::LoseSession,
+    Reaction::HttpStatus(503),
+];
+
+/// Runs `check` once for each of these methods and each trouble with its next call, with a new client
+/// and the name of the run. Each trouble must happen.
+pub(crate) async fn in_trouble(
+    simulator: &Simulator,
+    methods: &[&str],
+    check: impl AsyncFn(&Client, &str),
+) {
+    for method in methods {
+        for reaction in TROUBLES {
+            let what = format!("{method} {reaction:?}");
+            let client = client(simulator).await;
+            simulator.script().next(method, reaction);
+            check(&client, &what).await;
+            assert_eq!(simulator.script().pending(), 0, "{what}");
+            client.close().await.unwrap();
+        }
+    }
 }
