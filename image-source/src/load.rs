@@ -1,9 +1,9 @@
 //! Loading images from files: docker archives, OCI layouts.
 
+use std::io::{self, Read};
 use std::path::Path;
-use std::sync::Arc;
 
-use portlayer::image::{Digest, Image, Layer};
+use portlayer::image::{Digest, Image, Layer, OpenLayer, ReadSeek};
 use serde::Deserialize;
 
 use crate::files::{Files, verify};
@@ -265,6 +265,18 @@ fn check_length(name: &str, section: &Section, limits: &Limits) -> Result<()> {
 
 /// Creates a layer whose content is part of a file.
 pub(crate) fn layer(diff_id: Digest, section: Section) -> Layer {
-    let section = Arc::new(section);
-    Layer::new(diff_id, move || Ok(Box::new(section.reader()) as Box<_>))
+    Layer::new(diff_id, Stored(section))
+}
+
+/// Opens a layer in a file.
+struct Stored(Section);
+
+impl OpenLayer for Stored {
+    fn open(&self) -> io::Result<Box<dyn Read + Send>> {
+        Ok(Box::new(self.0.reader()))
+    }
+
+    fn open_seekable(&self) -> io::Result<Option<Box<dyn ReadSeek>>> {
+        Ok(Some(Box::new(self.0.reader())))
+    }
 }

@@ -119,13 +119,18 @@ impl disk_image::LayerSource for Source {
     fn open(&self) -> std::io::Result<Box<dyn std::io::Read + Send>> {
         self.0.open()
     }
+
+    fn open_seekable(&self) -> std::io::Result<Option<Box<dyn disk_image::ReadSeek>>> {
+        let reader = self.0.open_seekable()?;
+        Ok(reader.map(|reader| Box::new(reader) as Box<_>))
+    }
 }
 
 fn convert(config: &Path, out: &Path) {
     let image = layers::open(config);
     let start = Instant::now();
     let monitor = Monitor::new();
-    let mut merge = Merge::new(Limits::default());
+    let mut merge = Merge::new(Limits::default()).spool(std::env::temp_dir());
     for layer in image.layers() {
         let diff_id = disk_image::Digest::from_bytes(*layer.diff_id.as_bytes());
         let digests = LayerDigests::none().diff_id(diff_id);

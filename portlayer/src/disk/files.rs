@@ -57,8 +57,9 @@ pub(crate) async fn merged(image: Image) -> Result<TarStream> {
         let _cancelled_if_dropped = CancelOnDrop(monitor.clone());
         let write = move || {
             let options = ImportOptions::new();
-            let laid = layers::lay_out(&image, &options, Uuid::nil(), &monitor)?;
-            Spool::write(&laid, None, &image, &options, &monitor)
+            let directory = std::env::temp_dir();
+            let laid = layers::lay_out(&image, &directory, &options, Uuid::nil(), &monitor)?;
+            Spool::write(&laid, &directory, &image, &options, &monitor)
         };
         let written = tokio::task::spawn_blocking(write).await;
         written.map_err(|error| Error::internal(resource.clone(), error))??

@@ -1,11 +1,15 @@
 //! Converts layers to a disk: reads, verifies and merges the layers, and lays out the disk.
 
 use std::io::{self, Read};
+use std::path::Path;
 use std::sync::Arc;
 
-use disk_image::{FsOptions, LayerDigests, LayerSource, Limits, Merge, Monitor, Plan};
+use disk_image::{
+    FsOptions, LayerDigests, LayerProblem, LayerSource, Limits, Merge, Monitor, Plan,
+};
 use uuid::Uuid;
 
+use super::unusable;
 use crate::image::{
     Image, ImportLimits, ImportOptions, ImportPhase, ImportProgress, Layer, ObserveImport,
 };
@@ -17,6 +21,10 @@ const CAPACITY: u64 = 8 << 30;
 const GRANULARITY: u64 = 1 << 20;
 /// The space that containers can use if an image needs more than the default capacity.
 const ROOM: u64 = 1 << 30;
+
+/// The maximum size of the temporary files with decompressed layers of one import, in bytes. Layers
+/// beyond that are decompressed twice.
+const SPOOL: u64 = 1 << 30;
 
 /// The layout of a disk that has not been written yet.
 pub(crate) struct Laid {
@@ -33,19 +41,33 @@ impl LayerSource for Source {
     fn open(&self) -> io::Result<Box<dyn Read + Send>> {
         self.0.open()
     }
+
+    fn open_seekable(&self) -> io::Result<Option<Box<dyn disk_image::ReadSeek>>> {
+        let reader = self.0.open_seekable()?;
+        Ok(reader.map(|reader| Box::new(reader) as Box<_>))
+    }
 }
 
-/// Reads and verifies all layers, and lays out the disk. Blocks the thread.
+/// Reads all layers, and lays out the disk. Layers that are not verified yet are verified when the
+/// disk is written. Decompressed layers are kept in temporary files in `directory` as long as the
+/// result exists. Blocks the thread.
+///
+/// # Errors
+/// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for a layer that is refused;
+/// [`Internal`](crate::ErrorKind::Internal) if the directory cannot be used.
 pub(crate) fn lay_out(
     image: &Image,
+    directory: &Path,
     options: &ImportOptions,
     uuid: Uuid,
     monitor: &Monitor,
 ) -> Result<Laid> {
     let resource = Resource::image(image.id());
-    let mut merge = Merge::new(limits(options.limits));
+    let mut merge = Merge::new(limits(options.limits))
+        .spool(directory)
+        .spool_limit(SPOOL);
     let mut size = 0;
-    for (number, layer) in image.layers().iter().enumerate() {
+    for layer in image.layers() {
         report(
             options,
             ImportPhase::Verify {
@@ -61,7 +83,7 @@ pub(crate) fn lay_out(
         let source = Arc::new(Source(layer.clone()));
         let summary = merge
             .layer(source, digests, monitor)
-            .map_err(|error| refused(&resource, image, number, error))?;
+            .map_err(|error| refused(&resource, directory, image, error))?;
         size += summary.unpacked;
         let done = layer.size.unwrap_or(summary.unpacked);
         let phase = ImportPhase::Verify {
@@ -120,11 +142,22 @@ fn limits(limits: ImportLimits) -> Limits {
         .depth(limits.depth.into())
 }
 
-/// Returns the error of an invalid layer.
-fn refused(resource: &Resource, image: &Image, number: usize, error: disk_image::Error) -> Error {
+/// Returns the error of a layer that is invalid or cannot be kept in the directory, or of a disk that
+/// cannot be laid out or written.
+pub(crate) fn refused(
+    resource: &Resource,
+    directory: &Path,
+    image: &Image,
+    error: disk_image::Error,
+) -> Error {
+    if let disk_image::Error::Layer { source, .. } = &error
+        && let LayerProblem::Spool(failure) = source.problem()
+    {
+        return unusable(resource, directory, io::Error::new(failure.kind(), error));
+    }
     match error {
-        error @ disk_image::Error::Layer { .. } => {
-            let layer = image.layers().get(number);
+        disk_image::Error::Layer { layer, .. } => {
+            let layer = image.layers().get(layer);
             let diff_id = layer.map(|layer| layer.diff_id.to_string());
             let reason = BadLayer {
                 diff_id: diff_id.unwrap_or_default(),
@@ -144,7 +177,7 @@ struct BadLayer {
 }
 
 /// Returns the error of a disk that cannot be laid out or written.
-pub(crate) fn unwritable(resource: &Resource, error: disk_image::Error) -> Error {
+fn unwritable(resource: &Resource, error: disk_image::Error) -> Error {
     let field = match &error {
         disk_image::Error::DiskTooSmall { .. } | disk_image::Error::Options(_) => "capacity",
         disk_image::Error::Layer { .. } | disk_image::Error::Unstorable { .. } => "layers",

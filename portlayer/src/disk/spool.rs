@@ -2,11 +2,11 @@
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
-use std::path::PathBuf;
+use std::path::Path;
 
 use disk_image::{CompressionLevel, Monitor, StreamOptions};
 
-use super::layers::{Laid, report, unwritable};
+use super::layers::{Laid, refused, report};
 use super::unusable;
 use crate::image::{Image, ImportOptions, ImportPhase};
 use crate::{Resource, Result};
@@ -19,23 +19,23 @@ pub(crate) struct Spool {
 }
 
 impl Spool {
-    /// Writes the disk to a file in this directory, or in the system's directory for temporary
-    /// files. Blocks the thread.
+    /// Writes the disk to a file in this directory, and verifies the layers that are not verified
+    /// yet. Blocks the thread.
     ///
     /// # Errors
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for a layer that is refused;
     /// [`Exhausted`](crate::ErrorKind::Exhausted) if the directory has no space.
     pub(crate) fn write(
         laid: &Laid,
-        directory: Option<PathBuf>,
+        directory: &Path,
         image: &Image,
         options: &ImportOptions,
         monitor: &Monitor,
     ) -> Result<Self> {
         let resource = Resource::image(image.id());
-        let directory = directory.unwrap_or_else(std::env::temp_dir);
-        let unusable = |error| unusable(&resource, &directory, error);
+        let unusable = |error| unusable(&resource, directory, error);
         report(options, ImportPhase::Write, 0, None);
-        let file = tempfile::tempfile_in(&directory).map_err(unusable)?;
+        let file = tempfile::tempfile_in(directory).map_err(unusable)?;
         let stream = StreamOptions::new().level(CompressionLevel::Fast);
         let out = io::BufWriter::with_capacity(256 << 10, file);
         let out = laid
@@ -43,7 +43,7 @@ impl Spool {
             .write_stream_optimized(out, &stream, monitor)
             .map_err(|error| match error {
                 disk_image::Error::Write(error) => unusable(error),
-                error => unwritable(&resource, error),
+                error => refused(&resource, directory, image, error),
             })?;
         let mut file = out
             .into_inner()

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 pub use config::{History, ImageConfig, ParseImageConfigError, Process};
 pub use digest::{ChainId, Digest, ImageId, ParseDigestError};
 pub use progress::{ImportPhase, ImportProgress, ObserveImport};
-pub use source::{Image, Layer, OpenLayer};
+pub use source::{Image, Layer, OpenLayer, ReadSeek};
 
 use crate::archive::TarStream;
 use crate::{Capability, ContainerId, Error, Resource, Result};

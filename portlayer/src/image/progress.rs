@@ -6,7 +6,8 @@ use super::Digest;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ImportPhase {
-    /// Reading a layer and verifying its digests.
+    /// Reading a layer and verifying its digests. If the layer is not compressed and its source can
+    /// seek, it is verified while the disk is written.
     Verify {
         /// The layer's diff id.
         layer: Digest,

@@ -1,7 +1,7 @@
 //! Images that can be read.
 
 use std::fmt;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::sync::Arc;
 
 use super::{Digest, ImageConfig, ImageId};
@@ -17,7 +17,24 @@ pub trait OpenLayer: Send + Sync + 'static {
     /// # Errors
     /// Any error that prevents reading.
     fn open(&self) -> io::Result<Box<dyn Read + Send>>;
+
+    /// Returns a reader of the same bytes that can seek. `None`, as the provided method returns: the
+    /// layer can only be read from its start.
+    ///
+    /// Worth implementing for files: of a tar that is not compressed, an import then reads only
+    /// parts to lay out the disk, and reads and verifies all of it when it writes the disk.
+    ///
+    /// # Errors
+    /// Any error that prevents reading.
+    fn open_seekable(&self) -> io::Result<Option<Box<dyn ReadSeek>>> {
+        Ok(None)
+    }
 }
+
+/// A reader that can seek. Implemented by every type that can do both.
+pub trait ReadSeek: Read + Seek + Send {}
+
+impl<T: Read + Seek + Send + ?Sized> ReadSeek for T {}
 
 impl<F> OpenLayer for F
 where
@@ -66,6 +83,15 @@ impl Layer {
     /// Any error that prevents reading.
     pub fn open(&self) -> io::Result<Box<dyn Read + Send>> {
         self.open.open()
+    }
+
+    /// Opens the layer at its start for reading at any offset; `None` if its source cannot seek.
+    /// Blocks.
+    ///
+    /// # Errors
+    /// Any error that prevents reading.
+    pub fn open_seekable(&self) -> io::Result<Option<Box<dyn ReadSeek>>> {
+        self.open.open_seekable()
     }
 }
 

@@ -52,7 +52,7 @@ pub struct Options {
     /// that starts a container decides; logs with several parts are always read completely.
     pub log_rotation: Option<LogRotation>,
     /// The directory for temporary files. An import writes the compressed disk of the image there
-    /// before it sends it. `None`, the default: the system's directory, which on Unix is `TMPDIR` or
+    /// before it sends it, and up to 1 GiB of decompressed layers. `None`, the default: the system's directory, which on Unix is `TMPDIR` or
     /// `/tmp`.
     pub temporary_directory: Option<PathBuf>,
     /// The architecture of the machines, in Go's terms. Images for another one are refused.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt};
 
-use super::images::{config, layer, options};
+use super::images::{config, layer, options, seekable};
 use crate::ContainerId;
 use crate::archive::TarStream;
 use crate::conformance::check::{Bench, Check, Failure, ensure, ensure_eq};
@@ -64,7 +64,7 @@ pub(super) async fn the_files_of_an_image_are_read_back(bench: &Bench<'_>) -> Ch
         r#"{{"os":"linux","rootfs":{{"type":"layers","diff_ids":["{below}","{above}"]}}}}"#
     );
     let config = ImageConfig::parse(json).map_err(Failure::new)?;
-    let image = Image::new(config, [layer(below, &lower), layer(above, &upper)]);
+    let image = Image::new(config, [layer(below, &lower), seekable(above, &upper)]);
     let id = image.id();
     ensure!(images.export(&id).await.err(), Some(ref error) if error.is_not_found());
     images.import(image, options()).await?;

@@ -9,7 +9,9 @@ use crate::conformance::Process;
 use crate::conformance::check::{Bench, Check, Failure, ensure, ensure_eq};
 use crate::conformance::tar::{self, BLOCK, Entry};
 use crate::exec::RootFs;
-use crate::image::{Digest, Image, ImageConfig, ImageId, ImportOptions, Layer};
+use crate::image::{
+    Digest, Image, ImageConfig, ImageId, ImportOptions, Layer, OpenLayer, ReadSeek,
+};
 use crate::{Error, ErrorKind, Result};
 
 /// Returns a unique layer: a tar with one small file.
@@ -23,6 +25,23 @@ pub(super) fn layer(diff_id: Digest, tar: &[u8]) -> Layer {
     Layer::new(diff_id, move || {
         Ok(Box::new(Cursor::new(Arc::clone(&tar))) as Box<dyn Read + Send>)
     })
+}
+
+/// Returns a layer that can be read at any offset, as from a file.
+pub(super) fn seekable(diff_id: Digest, tar: &[u8]) -> Layer {
+    Layer::new(diff_id, InMemory(tar.into()))
+}
+
+struct InMemory(Arc<[u8]>);
+
+impl OpenLayer for InMemory {
+    fn open(&self) -> io::Result<Box<dyn Read + Send>> {
+        Ok(Box::new(Cursor::new(Arc::clone(&self.0))))
+    }
+
+    fn open_seekable(&self) -> io::Result<Option<Box<dyn ReadSeek>>> {
+        Ok(Some(Box::new(Cursor::new(Arc::clone(&self.0)))))
+    }
 }
 
 fn unreadable(diff_id: Digest) -> Layer {
@@ -176,6 +195,9 @@ pub(super) async fn a_damaged_layer_is_refused_and_nothing_is_listed(bench: &Ben
         layer(diff_id, &damaged),
         layer(diff_id, good.get(..BLOCK + 10).unwrap_or_default()),
         layer(other, &good),
+        seekable(diff_id, &damaged),
+        seekable(diff_id, good.get(..BLOCK + 10).unwrap_or_default()),
+        seekable(other, &good),
         unreadable(diff_id),
     ] {
         let image = Image::new(config(diff_id, "/a")?, [layer]);

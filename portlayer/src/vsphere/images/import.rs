@@ -213,19 +213,21 @@ impl Shared {
         let _slot = self.transfers.acquire().await.ok();
         let chain = image.config().chain_id();
         let uuid = Uuid::new_v5(&Uuid::NAMESPACE_OID, chain.to_string().as_bytes());
+        let directory = self.options.temporary_directory.clone();
+        let directory = directory.unwrap_or_else(std::env::temp_dir);
         let laid = {
             let (image, options, monitor) = (image.clone(), options.clone(), monitor.clone());
+            let directory = directory.clone();
             blocking(&resource, move || {
-                layers::lay_out(&image, &options, uuid, &monitor)
+                layers::lay_out(&image, &directory, &options, uuid, &monitor)
             })
             .await?
         };
         let (size, capacity) = (laid.size, laid.capacity);
         let spool = {
             let (image, options, monitor) = (image.clone(), options.clone(), monitor.clone());
-            let directory = self.options.temporary_directory.clone();
             blocking(&resource, move || {
-                Spool::write(&laid, directory, &image, &options, &monitor)
+                Spool::write(&laid, &directory, &image, &options, &monitor)
             })
             .await?
         };
