@@ -14,6 +14,9 @@
     reason = "a bench fails where it unwraps, and prints its results"
 )]
 
+#[path = "servers/load.rs"]
+mod load;
+
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -24,6 +27,8 @@ use simulator::{Simulator, Topology};
 use vim25::types::{VirtualMachineConfigSpec, VirtualMachinePowerState};
 use vim25::{Property, Ref, mo, props};
 use vsphere_client::{Change, Client};
+
+use load::load;
 
 /// The properties that every program reads.
 const PATHS: [&str; 7] = [
@@ -230,20 +235,14 @@ async fn measure() {
     let given = std::env::var("SERVER_URL").ok();
     println!("load {}", load());
     reading(given.as_deref().unwrap_or(&url)).await;
+    few_calls(&simulator, &url).await;
     waiting(&url).await;
     changes(&url).await;
     tasks(&simulator, &url).await;
+    println!("a container's life: not measured here, asserted by the tests of portlayer");
     transfers(&url);
     println!("load {}", load());
     simulator.shutdown().await;
-}
-
-fn load() -> String {
-    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    text.split_whitespace()
-        .take(3)
-        .collect::<Vec<_>>()
-        .join(" ")
 }
 
 /// CPU time of a process that reads seven properties of all machines.
@@ -271,6 +270,31 @@ async fn reading(url: &str) {
         let times = peer.cpu / own.cpu;
         println!("  {name}: {:.3} s of CPU, {times:.1} times ours", peer.cpu);
     }
+}
+
+/// Calls of a login to its first answer, of a literal path and of a pattern. vcsim does not count its
+/// calls, so they are always those on our simulator.
+async fn few_calls(simulator: &Simulator, url: &str) {
+    let calls = || simulator.script().calls().values().sum::<u64>();
+    let before = calls();
+    let client = connect(url).await;
+    let root = client.service_content().root_folder.clone();
+    client.get(&root, props::folder::NAME).await.unwrap();
+    println!("login to first answer: {} calls", calls() - before);
+    let inventory = client.inventory();
+    let path = inventory.path_of(&first(&client).await).await.unwrap();
+    let before = calls();
+    inventory
+        .find_as::<mo::VirtualMachine>(&path)
+        .await
+        .unwrap();
+    println!("literal path: {} calls", calls() - before);
+    let before = calls();
+    let pattern = format!("{}*", &path[..path.len() - 1]);
+    let found = inventory.find_all::<mo::VirtualMachine>(&pattern).await;
+    let (found, calls) = (found.unwrap().len(), calls() - before);
+    println!("pattern: {calls} calls for {found} machines");
+    client.close().await.unwrap();
 }
 
 /// Memory of 1,000 waits for one machine.
@@ -326,6 +350,15 @@ async fn tasks(simulator: &Simulator, url: &str) {
         "{done} tasks started together: {} calls beyond their own, {:.3} s",
         calls() - before - done,
         start.elapsed().as_secs_f64()
+    );
+    let polls = || simulator.script().calls()["WaitForUpdatesEx"];
+    let (before, polled) = (calls(), polls());
+    let vm = all.first().unwrap().object();
+    client.run(vm.reconfig_vm(&spec)).await.unwrap();
+    let polled = polls() - polled;
+    println!(
+        "one task alone: {} calls beyond its own, and {polled} polls",
+        calls() - before - polled - 1
     );
     client.close().await.unwrap();
 }

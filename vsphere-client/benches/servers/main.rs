@@ -16,6 +16,7 @@
 
 mod changes;
 mod files;
+mod load;
 mod machines;
 mod server;
 mod table;
@@ -23,6 +24,7 @@ mod table;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use load::load;
 use server::{Program, Server};
 use table::Table;
 
@@ -134,12 +136,4 @@ fn milliseconds(time: Duration) -> f64 {
 fn median(mut times: Vec<Duration>) -> Duration {
     times.sort();
     times[times.len() / 2]
-}
-
-fn load() -> String {
-    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    text.split_whitespace()
-        .take(3)
-        .collect::<Vec<_>>()
-        .join(" ")
 }
