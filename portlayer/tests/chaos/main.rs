@@ -74,7 +74,8 @@ fn a_long_run() {
     }
 }
 
-/// Two operations with several requests, one on each kind of endpoint.
+/// Operations with several requests. After a kill while a scope is created, the appliance is switched
+/// off and on.
 #[test]
 fn operations_are_interrupted_at_each_request() {
     let created = [(Operation::Create, Fault::LoseAnswer)];
@@ -82,6 +83,9 @@ fn operations_are_interrupted_at_each_request() {
     let runs = every_request::matrix(3, &created, Target::Esxi);
     assert!(runs > 2, "{runs}");
     let runs = every_request::matrix(4, &started, Target::Vcenter);
+    assert!(runs > 2, "{runs}");
+    let scope = [(Operation::CreateScope, Fault::DropAndKill)];
+    let runs = every_request::matrix(5, &scope, Target::Esxi);
     assert!(runs > 2, "{runs}");
 }
 
