@@ -149,6 +149,24 @@ impl Any {
         self.doc.size()
     }
 
+    /// Frees memory that was reserved while the value was converted. Worthwhile for values that are
+    /// kept for long. A no-op if others share the document.
+    ///
+    /// ```
+    /// use vim25::{Any, types::VirtualMachineConfigInfo};
+    ///
+    /// let mut value = Any::new(&VirtualMachineConfigInfo::default());
+    /// let before = value.size();
+    /// value.shrink_to_fit();
+    /// assert!(value.size() <= before);
+    /// ```
+    pub fn shrink_to_fit(&mut self) {
+        if let Some(doc) = Arc::get_mut(&mut self.doc) {
+            doc.cells.shrink_to_fit();
+            doc.text.shrink_to_fit();
+        }
+    }
+
     /// Returns a copy that holds only this value and releases the message it came from.
     #[must_use]
     pub fn detach(&self) -> Self {
