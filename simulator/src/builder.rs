@@ -215,7 +215,9 @@ impl SimulatorBuilder {
     }
 
     /// Sets the directory of the first datastore's files; it is created if it does not exist, and
-    /// kept. Default: a temporary directory, removed with the simulator.
+    /// kept. Default: a temporary directory, removed with the simulator. There, the files of new
+    /// machines are kept in memory until somebody uses them, which makes large inventories cheaper; in a
+    /// directory that is kept, every file is written before its operation ends.
     ///
     /// Starting a simulator on the directory of a previous one restarts the same host. The
     /// certificate, machines (powered off), pools, switches and port groups are restored;

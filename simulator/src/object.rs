@@ -189,7 +189,9 @@ impl Object {
     }
 
     pub(crate) fn put<T: Slot>(&mut self, name: &'static str, value: &T) {
-        self.put_any(name, Any::new(value));
+        let mut value = Any::new(value);
+        value.shrink_to_fit();
+        self.put_any(name, value);
     }
 
     pub(crate) fn put_any(&mut self, name: &'static str, value: Any) {

@@ -82,7 +82,9 @@ impl Shared {
                 self.spawn_blocking(move || job.run_now(&shared));
             }
             Effect::Run(job) => self.spawn(crate::task::run(shared, job)),
-            Effect::Boot(vm, turn) => self.spawn(crate::guest::boot(shared, vm, turn)),
+            // Boxed: tasks are wrapped several times, and each time the compiler reserves room for a
+            // copy. Thousands of machines may be on.
+            Effect::Boot(vm, turn) => self.spawn(crate::guest::boot(shared, vm, turn).boxed()),
             Effect::Serve(ports) => ports.serve(self),
             Effect::Rewire(ports, cards, devices) => {
                 ports.rewire(self, &devices);

@@ -109,9 +109,14 @@ impl Simulator {
     }
 
     /// Returns the directory of the files of the first datastore.
+    ///
+    /// On a temporary datastore, the files of new machines are kept in memory until somebody uses
+    /// them. This function writes all of them, and ends this: the caller can read the directory at any
+    /// time. The same is true for [`datastores`](Self::datastores) and
+    /// [`datastores_of`](Self::datastores_of). Files that cannot be written are logged.
     #[must_use]
     pub fn datastore_directory(&self) -> &Path {
-        &self.shared.store.first().directory
+        self.shared.store.first().expose()
     }
 
     /// Returns the names of all datastores and the directories of their files: those of the first
@@ -119,7 +124,7 @@ impl Simulator {
     /// see [`datastores_of`](Self::datastores_of).
     pub fn datastores(&self) -> impl Iterator<Item = (&str, &Path)> {
         let volumes = self.shared.store.volumes();
-        volumes.map(|volume| (&*volume.name, &*volume.directory))
+        volumes.map(|volume| (&*volume.name, volume.expose()))
     }
 
     /// Returns the number of datacenters that the simulator started with.
@@ -131,6 +136,15 @@ impl Simulator {
     /// Returns the names of the datastores of a datacenter, by its number from 0, and the directories of
     /// their files. Empty if there is no such datacenter.
     pub fn datastores_of(&self, datacenter: usize) -> impl Iterator<Item = (&str, &Path)> {
+        let volumes = self.shared.store.volumes();
+        volumes
+            .filter(move |volume| volume.site.position() == datacenter)
+            .map(|volume| (&*volume.name, volume.expose()))
+    }
+
+    /// Returns the same as [`datastores_of`](Self::datastores_of) without writing any files, for
+    /// messages: in a temporary directory, the files of machines that nobody has used are missing.
+    pub fn datastore_locations_of(&self, datacenter: usize) -> impl Iterator<Item = (&str, &Path)> {
         let volumes = self.shared.store.volumes();
         volumes
             .filter(move |volume| volume.site.position() == datacenter)

@@ -114,7 +114,8 @@ struct Options {
     )]
     password: String,
     /// Directory for the files of the first datastore, which is kept; the other datastores are kept
-    /// in a subdirectory. Default: temporary directories.
+    /// in a subdirectory. Default: temporary directories, in which the files of a machine appear when
+    /// a client uses one of them.
     #[arg(long)]
     datastore: Option<PathBuf>,
     /// JSON file with the programs that containers can run: a list of objects with
@@ -337,10 +338,12 @@ async fn serve() -> Result<(), Box<dyn Error>> {
     }
     println!("url {}", simulator.url());
     println!("thumbprint {}", simulator.thumbprint());
-    let is_only = simulator.datastores().count() == 1;
+    let datastores =
+        || (0..simulator.datacenters()).map(|number| simulator.datastore_locations_of(number));
+    let is_only = datastores().flatten().count() == 1;
     let has_one_datacenter = simulator.datacenters() == 1;
-    for datacenter in 0..simulator.datacenters() {
-        for (name, directory) in simulator.datastores_of(datacenter) {
+    for (datacenter, datastores) in datastores().enumerate() {
+        for (name, directory) in datastores {
             match (is_only, has_one_datacenter) {
                 (true, _) => println!("datastore {}", directory.display()),
                 (_, true) => println!("datastore {name} {}", directory.display()),

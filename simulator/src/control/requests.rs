@@ -1,5 +1,7 @@
 //! The requests of the control interface.
 
+use std::sync::Arc;
+
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
@@ -31,16 +33,22 @@ pub(super) async fn unknown(uri: Uri) -> Response {
 }
 
 pub(super) async fn status(State(control): State<Control>) -> Response {
-    let volumes = control.shared.store.volumes();
-    let datastores: Vec<Value> = volumes
-        .map(|volume| {
+    let shared = Arc::clone(&control.shared);
+    // The caller may read the directories.
+    let datastores = tokio::task::spawn_blocking(move || -> Vec<Value> {
+        let volumes = shared.store.volumes().map(|volume| {
             json!({
                 "name": volume.name,
                 "datacenter": volume.site.position(),
-                "directory": volume.directory,
+                "directory": volume.expose(),
             })
-        })
-        .collect();
+        });
+        volumes.collect()
+    });
+    let datastores = match datastores.await {
+        Ok(datastores) => datastores,
+        Err(error) => return refuse(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+    };
     let status = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "url": &*control.url,

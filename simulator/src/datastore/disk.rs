@@ -60,8 +60,8 @@ pub(crate) fn create(
     let extent = extent(path);
     let failed = |error| fault::file_fault(&extent.to_string(), &error);
     // The file is sparse, so even a terabyte takes no space.
-    std::fs::File::create_new(store.file(&extent))
-        .and_then(|file| file.set_len(bytes.next_multiple_of(SECTOR)))
+    store
+        .create_sparse(&extent, bytes.next_multiple_of(SECTOR))
         .map_err(failed)?;
     let mut descriptor =
         Descriptor::new(CreateType::Vmfs, bytes.div_ceil(SECTOR), extent.file_name());
@@ -95,7 +95,8 @@ pub(crate) fn create_child(
         return Err(fault::not_supported());
     }
     let parent = open(store, parent)?;
-    let child = SparseDisk::create_child(store.file(path), parent, hint, new.cid, ChildForm::Delta);
+    let child =
+        SparseDisk::create_child(store.file(path)?, parent, hint, new.cid, ChildForm::Delta);
     let child = child.map_err(|error| refused(path, error))?;
     let mut descriptor = child.descriptor().clone();
     drop(child);
@@ -105,7 +106,15 @@ pub(crate) fn create_child(
 
 /// Opens a disk and its parents for reading.
 pub(crate) fn open(store: &Store, path: &DatastorePath) -> Result<vmdk::Disk, Fault> {
-    let opened = vmdk::Disk::open_within(store.file(path), store.directory_of(path));
+    let file = store.file(path)?;
+    let open = || vmdk::Disk::open_within(&file, store.directory_of(path));
+    let opened = open().or_else(|error| {
+        // A descriptor that a client uploaded may name a parent that is not written yet.
+        match store.write_all(path) {
+            Ok(()) => open(),
+            Err(_) => Err(error),
+        }
+    });
     opened.map_err(|error| refused(path, error))
 }
 
@@ -170,7 +179,7 @@ pub(crate) fn copy_child(
 ) -> Result<(), Fault> {
     let source = open(store, from)?;
     create_child(store, to, parent, hint, new)?;
-    let copied = SparseDisk::open(store.file(to)).and_then(|mut disk| {
+    let copied = SparseDisk::open(store.file(to)?).and_then(|mut disk| {
         let mut content = disk.replace();
         disk_image::copy(&source, &mut content, monitor)?;
         content.finish()
@@ -187,7 +196,7 @@ pub(crate) fn extend(store: &Store, path: &DatastorePath, bytes: u64) -> Result<
     let extent = extent(path);
     std::fs::OpenOptions::new()
         .write(true)
-        .open(store.file(&extent))
+        .open(store.file(&extent)?)
         .and_then(|file| file.set_len(bytes))
         .map_err(|error| fault::file_fault(&extent.to_string(), &error))?;
     let sectors = bytes / SECTOR;
@@ -241,7 +250,7 @@ pub(crate) fn rename(store: &Store, from: &DatastorePath, to: &DatastorePath) ->
     };
     let mut descriptor = descriptor(store, from)?;
     let rename = |from: &DatastorePath, to: &DatastorePath| {
-        std::fs::rename(store.file(from), store.file(to))
+        std::fs::rename(store.file(from)?, store.file(to)?)
             .map_err(|error| fault::file_fault(&from.to_string(), &error))
     };
     if descriptor.parent_hint().is_some() && from.parent() != to.parent() {
@@ -272,8 +281,13 @@ pub(crate) fn rename(store: &Store, from: &DatastorePath, to: &DatastorePath) ->
 /// Returns whether the file is a text descriptor.
 fn is_text(store: &Store, path: &DatastorePath) -> bool {
     use std::io::Read as _;
+    if let Some(bytes) = store.in_memory(path) {
+        return bytes.first() == Some(&b'#');
+    }
     let mut start = [0; 1];
-    std::fs::File::open(store.file(path))
+    store
+        .written(path)
+        .and_then(std::fs::File::open)
         .and_then(|mut file| file.read_exact(&mut start))
         .is_ok_and(|()| &start == b"#")
 }
@@ -293,7 +307,11 @@ fn extents(store: &Store, path: &DatastorePath) -> Result<Vec<DatastorePath>, Fa
 }
 
 pub(super) fn descriptor(store: &Store, path: &DatastorePath) -> Result<Descriptor, Fault> {
-    vmdk::read_descriptor(store.file(path)).map_err(|error| refused(path, error))
+    let descriptor = match store.in_memory(path) {
+        Some(bytes) => Descriptor::parse(&bytes).map_err(Into::into),
+        None => vmdk::read_descriptor(store.file(path)?),
+    };
+    descriptor.map_err(|error| refused(path, error))
 }
 
 /// Reads the properties of a disk.
@@ -344,7 +362,7 @@ pub(crate) struct FlatFile {
 fn vmdk_file(store: &Store, extent: &DatastorePath) -> io::Result<FlatFile> {
     let file = std::fs::OpenOptions::new()
         .write(true)
-        .open(store.file(extent))?;
+        .open(store.written(extent)?)?;
     let length = file.metadata()?.len();
     Ok(FlatFile::new(file, length, store.allowance(extent)))
 }
@@ -444,7 +462,7 @@ mod tests {
         let made = read(&store, &child).unwrap();
         assert_eq!(made.bytes, 1 << 20);
         assert_eq!(made.parent.as_deref(), Some("../p/a.vmdk"));
-        let mut sparse = SparseDisk::open(store.file(&child)).unwrap();
+        let mut sparse = SparseDisk::open(store.file(&child).unwrap()).unwrap();
         sparse.write_at(8_192, b"child").unwrap();
         drop(sparse);
         let copied = store.path(store.first(), "c/d.vmdk").unwrap();

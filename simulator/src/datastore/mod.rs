@@ -8,12 +8,15 @@ pub(crate) mod redo_log;
 pub(crate) mod site;
 mod space;
 pub(crate) mod spec;
+mod unwritten;
 mod volume;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use vim25::{Fault, Ref, mo};
+use vmx::Document;
 
 use crate::fault;
 use crate::saved;
@@ -23,12 +26,18 @@ use path::DatastorePath;
 use site::Site;
 pub(crate) use space::Allowance;
 use spec::Datastore;
+use unwritten::{Content, Files};
 pub(crate) use volume::Volume;
 
 /// Where hosts mount datastores.
 const VOLUMES: &str = "/vmfs/volumes/";
 
 /// The files of all datastores.
+///
+/// Directories of machines on a temporary datastore are kept in memory until somebody needs real
+/// files: [`file`](Self::file) and [`written`](Self::written) write what is at or below a path before
+/// they return its place on disk, so whatever accesses files by them sees all of them. The other
+/// functions work on both.
 #[derive(Debug)]
 pub(crate) struct Store {
     first: Volume,
@@ -249,8 +258,68 @@ impl Store {
         Some((volumes.find(is_it)?, relative))
     }
 
-    /// Returns the path of a file in the file system of the simulator's own host.
-    pub(crate) fn file(&self, path: &DatastorePath) -> PathBuf {
+    /// Returns the path of a file in the file system of the simulator's own host, after writing its
+    /// top-level directory, or all directories for the root.
+    pub(crate) fn file(&self, path: &DatastorePath) -> Result<PathBuf, Fault> {
+        let written = self.written(path);
+        written.map_err(|error| fault::file_fault(&path.to_string(), &error))
+    }
+
+    /// Like [`file`](Self::file), with the error of the file system.
+    pub(crate) fn written(&self, path: &DatastorePath) -> io::Result<PathBuf> {
+        let volume = self.volume(path);
+        match path.parts().first() {
+            Some(top) => volume.unwritten.write(&volume.directory, top)?,
+            None => volume.unwritten.write_all(&volume.directory)?,
+        }
+        Ok(self.location(path))
+    }
+
+    /// Writes the directory of a file whose [location](Self::location) is known.
+    pub(crate) fn write_out(&self, file: &Path) -> io::Result<()> {
+        let Some((volume, relative)) = self.owner(file) else {
+            return Ok(());
+        };
+        match relative.iter().next().and_then(|top| top.to_str()) {
+            Some(top) => volume.unwritten.write(&volume.directory, top),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes everything on the datastore of a path.
+    pub(crate) fn write_all(&self, path: &DatastorePath) -> Result<(), Fault> {
+        let volume = self.volume(path);
+        let written = volume.unwritten.write_all(&volume.directory);
+        written.map_err(|error| fault::file_fault(&path.to_string(), &error))
+    }
+
+    /// Uses the file at a path if it is in a directory that is not written yet. The closure gets the
+    /// files of the directory and the name of the file.
+    fn unwritten<T>(
+        &self,
+        path: &DatastorePath,
+        work: impl FnOnce(&mut Files, &str) -> T,
+    ) -> Option<T> {
+        let [top, name] = path.parts() else {
+            return None;
+        };
+        let unwritten = &self.volume(path).unwritten;
+        unwritten.with(top, |files| work(files, name))
+    }
+
+    /// Returns the content of a file that is not written yet.
+    pub(crate) fn in_memory(&self, path: &DatastorePath) -> Option<Arc<[u8]>> {
+        let found = self.unwritten(path, |files, name| match files.get(name) {
+            Some(Content::Bytes(bytes)) => Some(Arc::clone(bytes)),
+            Some(Content::Document(document)) => Some(document.to_bytes().into()),
+            Some(Content::Hole(_)) | None => None,
+        });
+        found.flatten()
+    }
+
+    /// Returns where a file is, or will be, in the file system of the simulator's own host. Whoever
+    /// opens it must call [`write_out`](Self::write_out) before.
+    pub(crate) fn location(&self, path: &DatastorePath) -> PathBuf {
         let mut file = self.directory_of(path).to_owned();
         let namespaces = self.volume(path).namespaces.as_ref();
         let top = path.parts().first();
@@ -266,43 +335,113 @@ impl Store {
 
     /// Returns the datastore path of the first file in a list.
     pub(crate) fn name_of(&self, files: &[PathBuf]) -> String {
-        let file = files
-            .first()
-            .map_or_else(|| Path::new(""), PathBuf::as_path);
+        let file = files.first().and_then(|file| self.owner(file));
+        let (volume, relative) = file.unwrap_or((&self.first, Path::new("")));
+        format!("[{}] {}", volume.name, relative.display())
+    }
+
+    /// Returns the datastore of a file, and its path relative to that.
+    fn owner<'f>(&self, file: &'f Path) -> Option<(&Volume, &'f Path)> {
         let inside = |volume: &'_ &Volume| file.starts_with(&volume.directory);
         // The directory of one datastore may be inside that of another.
         let depth = |volume: &&Volume| volume.directory.components().count();
-        let volume = self.volumes().filter(inside).max_by_key(depth);
-        let volume = volume.unwrap_or(&self.first);
-        let relative = file.strip_prefix(&volume.directory);
-        let relative = relative.unwrap_or_else(|_| Path::new(""));
-        format!("[{}] {}", volume.name, relative.display())
+        let volume = self.volumes().filter(inside).max_by_key(depth)?;
+        Some((volume, file.strip_prefix(&volume.directory).ok()?))
     }
 
     /// Returns the number of bytes that a file occupies, without its holes.
     pub(crate) fn occupied(&self, path: &DatastorePath) -> u64 {
-        space::occupied_by(&self.file(path))
+        let unwritten = self.unwritten(path, |files, name| {
+            files.get(name).map_or(0, Content::occupied)
+        });
+        unwritten.unwrap_or_else(|| space::occupied_by(&self.location(path)))
+    }
+
+    /// Returns the length of a file in bytes; 0 if it does not exist.
+    pub(crate) fn length(&self, path: &DatastorePath) -> u64 {
+        let unwritten = self.unwritten(path, |files, name| {
+            files.get(name).map_or(0, Content::length)
+        });
+        unwritten.unwrap_or_else(|| {
+            let metadata = std::fs::metadata(self.location(path));
+            metadata.map_or(0, |metadata| metadata.len())
+        })
     }
 
     pub(crate) fn exists(&self, path: &DatastorePath) -> bool {
-        self.file(path).exists()
+        let unwritten = &self.volume(path).unwritten;
+        let found = match path.parts() {
+            [] => None,
+            [top] => unwritten.with(top, |_| true),
+            [top, name] => unwritten.with(top, |files| files.get(name).is_some()),
+            [top, ..] => unwritten.with(top, |_| false),
+        };
+        found.unwrap_or_else(|| self.location(path).exists())
     }
 
     pub(crate) fn read(&self, path: &DatastorePath) -> Result<Vec<u8>, Fault> {
-        std::fs::read(self.file(path)).map_err(|error| fault::file_fault(&path.to_string(), &error))
+        match self.in_memory(path) {
+            Some(bytes) => Ok(bytes.to_vec()),
+            None => std::fs::read(self.file(path)?)
+                .map_err(|error| fault::file_fault(&path.to_string(), &error)),
+        }
     }
 
     /// Writes a file atomically: readers see either the old or the new content.
     pub(crate) fn write(&self, path: &DatastorePath, content: &[u8]) -> Result<(), Fault> {
+        let put = |files: &mut Files, name: &str| files.put(name, Content::Bytes(content.into()));
+        if self.unwritten(path, put).is_some() {
+            return Ok(());
+        }
         let write = || {
             self.allowance(path).take(content.len() as u64)?;
-            let file = self.file(path);
+            let file = self.written(path)?;
             let mut new = file.clone().into_os_string();
             new.push(".part");
             std::fs::write(&new, content)?;
             std::fs::rename(&new, &file)
         };
         write().map_err(|error: io::Error| fault::file_fault(&path.to_string(), &error))
+    }
+
+    /// Writes a `.vmx` file like [`write`](Self::write). While the file is kept in memory, it shares the
+    /// document.
+    pub(crate) fn write_document(
+        &self,
+        path: &DatastorePath,
+        document: &Arc<Document>,
+    ) -> Result<(), Fault> {
+        let put = |files: &mut Files, name: &str| {
+            files.put(name, Content::Document(Arc::clone(document)));
+        };
+        match self.unwritten(path, put) {
+            Some(()) => Ok(()),
+            None => self.write(path, &document.to_bytes()),
+        }
+    }
+
+    /// Appends to a file, which is created if it does not exist.
+    pub(crate) fn append(&self, path: &DatastorePath, bytes: &[u8]) -> io::Result<()> {
+        use std::io::Write as _;
+        let append = |files: &mut Files, name: &str| files.append(name, bytes);
+        if self.unwritten(path, append).is_some() {
+            return Ok(());
+        }
+        let mut options = std::fs::OpenOptions::new();
+        let file = options.create(true).append(true).open(self.written(path)?);
+        file?.write_all(bytes)
+    }
+
+    /// Creates a file of zeros, which occupies no space.
+    pub(crate) fn create_sparse(&self, path: &DatastorePath, length: u64) -> io::Result<()> {
+        let created = self.unwritten(path, |files, name| match files.get(name) {
+            Some(_) => Err(io::ErrorKind::AlreadyExists.into()),
+            None => {
+                files.put(name, Content::Hole(length));
+                Ok(())
+            }
+        });
+        created.unwrap_or_else(|| std::fs::File::create_new(self.written(path)?)?.set_len(length))
     }
 
     /// Creates a directory for the files of a machine, with its parents. Returns its path, which on
@@ -320,15 +459,27 @@ impl Store {
             }
             _ => path,
         };
-        let made = std::fs::create_dir_all(self.file(path));
-        made.map_err(|error| fault::file_fault(&path.to_string(), &error))?;
+        if !self.is_kept_in_memory(path) {
+            let made = std::fs::create_dir_all(self.file(path)?);
+            made.map_err(|error| fault::file_fault(&path.to_string(), &error))?;
+        }
         Ok(self.resolve(path.clone()))
+    }
+
+    /// Returns whether a directory is not written yet, after creating it if it is new.
+    fn is_kept_in_memory(&self, path: &DatastorePath) -> bool {
+        let [top] = path.parts() else {
+            return false;
+        };
+        let unwritten = &self.volume(path).unwritten;
+        let is_known = unwritten.with(top, |_| ()).is_some();
+        is_known || !self.location(path).exists() && unwritten.create(top)
     }
 
     /// Creates a directory; its parent must exist unless `parents` is set.
     pub(crate) fn make_directory(&self, path: &DatastorePath, parents: bool) -> Result<(), Fault> {
         self.may_create(path)?;
-        let directory = self.file(path);
+        let directory = self.file(path)?;
         let made = if parents {
             std::fs::create_dir_all(directory)
         } else {
@@ -341,7 +492,7 @@ impl Store {
     /// is [finished](Copied::finish), and is deleted otherwise.
     pub(crate) fn copy(&self, from: &DatastorePath, to: &DatastorePath) -> Result<Copied, Fault> {
         self.may_create(to)?;
-        let (source, target) = (self.file(from), self.file(to));
+        let (source, target) = (self.file(from)?, self.file(to)?);
         let failed = |error: io::Error| fault::file_fault(&to.to_string(), &error);
         self.allowance(to)
             .take(space::occupied_by(&source))
@@ -355,7 +506,7 @@ impl Store {
         if path.is_root() {
             return Err(fault::invalid_datastore_path(&path.to_string()));
         }
-        let file = self.file(path);
+        let file = self.file(path)?;
         let unique = uuid::Uuid::new_v4().simple();
         let aside = file.with_file_name(format!("{}.{unique}.part", path.file_name()));
         std::fs::rename(&file, &aside)
@@ -369,12 +520,35 @@ impl Store {
         if path.is_root() {
             return Err(fault::invalid_datastore_path(&path.to_string()));
         }
-        let file = self.file(path);
+        let unwritten = &self.volume(path).unwritten;
+        let removed = match path.parts() {
+            [top] => unwritten.remove(top, true),
+            [top, name] => unwritten.with(top, |files| files.remove(name)),
+            _ => None,
+        };
+        match removed {
+            Some(true) => return Ok(()),
+            Some(false) => return Err(fault::file_not_found(&path.to_string())),
+            None => {}
+        }
+        let file = self.file(path)?;
         let deleted = if file.is_dir() {
             std::fs::remove_dir_all(file)
         } else {
             std::fs::remove_file(file)
         };
         deleted.map_err(|error| fault::file_fault(&path.to_string(), &error))
+    }
+
+    /// Deletes a directory that is empty. Best effort: one that contains files is kept.
+    pub(crate) fn delete_if_empty(&self, path: &DatastorePath) {
+        let unwritten = &self.volume(path).unwritten;
+        let removed = match path.parts() {
+            [top] => unwritten.remove(top, false),
+            _ => None,
+        };
+        if removed.is_none() {
+            let _ = std::fs::remove_dir(self.location(path));
+        }
     }
 }

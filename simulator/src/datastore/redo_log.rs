@@ -61,7 +61,7 @@ pub(crate) fn create(
 
 /// Writes the content of a child into its parent. The child's files remain, but are not usable.
 pub(crate) fn merge(store: &Store, child: &DatastorePath, monitor: &Monitor) -> Result<(), Fault> {
-    vmdk::merge_into_parent(store.file(child), store.directory_of(child), monitor)
+    vmdk::merge_into_parent(store.file(child)?, store.directory_of(child), monitor)
         .map_err(|error| disk::refused(child, error))
 }
 
@@ -82,7 +82,8 @@ pub(crate) fn set_parent(
 
 /// Returns whether another disk in the same directory has this disk as its parent.
 pub(crate) fn has_children(store: &Store, path: &DatastorePath) -> bool {
-    let Ok(entries) = std::fs::read_dir(store.file(&path.parent())) else {
+    let entries = store.written(&path.parent()).and_then(std::fs::read_dir);
+    let Ok(entries) = entries else {
         return false;
     };
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());

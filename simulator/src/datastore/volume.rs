@@ -10,6 +10,7 @@ use super::namespace::Namespaces;
 use super::site::Site;
 use super::space;
 use super::spec::{Datastore, DatastoreKind};
+use super::unwritten::UnwrittenDirectories;
 use crate::ids::Ids;
 
 /// Makes the UUIDs of directories differ from those of the inventory.
@@ -26,6 +27,10 @@ pub(crate) struct Volume {
     pub(crate) capacity: Option<u64>,
     /// The top-level directories, if they are objects of vSAN.
     pub(crate) namespaces: Option<Namespaces>,
+    /// The directories of machines whose files nobody has used yet. Only a temporary datastore has
+    /// some: what is kept has to survive a crash. Nor has one with a capacity, whose free space is
+    /// measured on disk.
+    pub(super) unwritten: UnwrittenDirectories,
     temporary: Mutex<Option<tempfile::TempDir>>,
     identity: OnceLock<Identity>,
 }
@@ -72,9 +77,11 @@ impl Volume {
             }
             _ => None,
         };
+        let may_wait = temporary.is_some() && namespaces.is_none() && spec.capacity.is_none();
         Ok(Self {
             site,
             namespaces,
+            unwritten: UnwrittenDirectories::new(may_wait),
             name: spec.name.clone(),
             kind: spec.kind.clone(),
             directory,
@@ -110,6 +117,15 @@ impl Volume {
     pub(crate) fn free(&self) -> Option<u64> {
         let capacity = self.capacity?;
         Some(capacity.saturating_sub(space::occupied(&self.directory)))
+    }
+
+    /// Writes all files, and from now on writes files immediately: somebody reads the directory
+    /// without the simulator. Best effort: what cannot be written is only logged.
+    pub(crate) fn expose(&self) -> &Path {
+        if let Err(error) = self.unwritten.stop(&self.directory) {
+            tracing::error!(datastore = self.name, %error, "files were not written");
+        }
+        &self.directory
     }
 
     pub(super) fn remove_temporary(&self) {

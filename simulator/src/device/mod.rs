@@ -17,7 +17,7 @@ pub(crate) use disk::{
 pub(crate) use kind::Kind;
 
 use vim25::types::VirtualDevice;
-use vim25::{Any, Poly};
+use vim25::{Node, Poly};
 
 /// The devices of a machine, in the order in which they were added.
 pub(crate) type Devices = Vec<Poly<VirtualDevice>>;
@@ -27,23 +27,29 @@ pub(crate) fn key(device: &Poly<VirtualDevice>) -> i32 {
     int(device, "key").unwrap_or(0)
 }
 
+/// Returns the value at a property path of a device.
+fn at<'d>(device: &'d Poly<VirtualDevice>, path: &str) -> Option<Node<'d>> {
+    // Most paths have one step, and need not be parsed.
+    match path.contains(['.', '[']) {
+        true => device.node().path(path),
+        false => device.node().get(path),
+    }
+}
+
 /// Returns the integer at a property path of a device.
 pub(crate) fn int(device: &Poly<VirtualDevice>, path: &str) -> Option<i32> {
-    device
-        .node()
-        .path(path)
+    at(device, path)
         .and_then(|node| node.as_i64())
         .and_then(|number| i32::try_from(number).ok())
 }
 
 /// Returns the text at a property path of a device.
 pub(crate) fn text(device: &Poly<VirtualDevice>, path: &str) -> Option<String> {
-    let node = device.node().path(path)?;
+    let node = at(device, path)?;
     node.as_str().map(str::to_owned)
 }
 
 /// Returns the reference at a property path of a device.
 pub(crate) fn reference(device: &Poly<VirtualDevice>, path: &str) -> Option<vim25::AnyRef> {
-    let value: Any = device.as_any().at(path)?;
-    value.get().ok()
+    at(device, path)?.to().ok()
 }

@@ -1,5 +1,6 @@
 //! Locks on disks, and the calls of [`Guest::flush`](super::Guest::flush) and [`Guest::forget`](super::Guest::forget).
 
+use std::io;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
@@ -80,7 +81,10 @@ pub(crate) async fn settle_machine(
 }
 
 async fn release(shared: &Shared, disk: &GuestDisk) -> Result<(), Fault> {
-    let released = shared.guest.release(disk).await;
+    let released = match write_out(shared, disk) {
+        Ok(()) => shared.guest.release(disk).await,
+        Err(error) => Err(error),
+    };
     released.map_err(|error| {
         let file = shared.store.name_of(&disk.chain);
         tracing::debug!(file, %error, "a guest does not release its disk");
@@ -190,7 +194,7 @@ pub(crate) async fn forget_file(shared: &Arc<Shared>, file: &DatastorePath) {
         {
             return Ok(held);
         }
-        let disk = GuestDisk::new(vec![tx.shared().store.file(&path)], 0);
+        let disk = GuestDisk::new(vec![tx.shared().store.location(&path)], 0);
         Ok(Held { disk, ended: None })
     });
     if let Ok(held) = found.await {
@@ -201,13 +205,22 @@ pub(crate) async fn forget_file(shared: &Arc<Shared>, file: &DatastorePath) {
 
 async fn flush(shared: &Shared, held: Held) -> Result<(), Fault> {
     held.free().await;
-    let flushed = shared.guest.flush(&held.disk).await;
+    let flushed = match write_out(shared, &held.disk) {
+        Ok(()) => shared.guest.flush(&held.disk).await,
+        Err(error) => Err(error),
+    };
     flushed.map_err(|error| {
         let file = held.disk.chain.first();
         let file = file.map(|file| file.display().to_string());
         tracing::warn!(file, %error, "a guest did not write its disk");
         fault::file_fault(&shared.store.name_of(&held.disk.chain), &error)
     })
+}
+
+/// Writes the files of a disk that are still kept in memory, before a guest uses them.
+fn write_out(shared: &Shared, disk: &GuestDisk) -> io::Result<()> {
+    let mut files = disk.chain.iter();
+    files.try_for_each(|file| shared.store.write_out(file))
 }
 
 /// Lists the disks of a machine.
@@ -233,7 +246,7 @@ fn core_disk(
     object: &Object,
     path: &DatastorePath,
 ) -> Result<Option<Held>, Fault> {
-    let file = shared.store.file(path);
+    let file = shared.store.location(path);
     let mut disks = disks(shared, object)?.into_iter();
     Ok(disks.find(|held| held.disk.chain.first() == Some(&file)))
 }
@@ -242,6 +255,9 @@ fn core_disk(
 fn loose(shared: &Shared, path: &DatastorePath) -> Option<GuestDisk> {
     let bytes = disk::read(&shared.store, path).ok()?.bytes;
     let chain = device::chain_of(&shared.store, path).ok()?;
-    let files = chain.iter().map(|path| shared.store.file(path)).collect();
+    let files = chain
+        .iter()
+        .map(|path| shared.store.location(path))
+        .collect();
     Some(GuestDisk::new(files, bytes))
 }

@@ -90,6 +90,12 @@ pub struct GuestNic {
 }
 
 impl GuestHardware {
+    /// Iterates over the files that the description names.
+    pub(super) fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        let disks = self.disks.iter().flat_map(|disk| &disk.chain);
+        disks.chain(&self.cdroms)
+    }
+
     /// Creates an empty description, for tests of guests.
     #[must_use]
     pub fn new() -> Self {
@@ -128,7 +134,7 @@ fn image(shared: &Shared, site: Site, device: &Poly<VirtualDevice>) -> Option<Pa
     }
     let name = device::text(device, "backing.fileName").filter(|name| !name.is_empty())?;
     let path = shared.store.parse(site, &name).ok()?;
-    (!path.is_root()).then(|| shared.store.file(&path))
+    (!path.is_root()).then(|| shared.store.location(&path))
 }
 
 impl GuestDisk {
@@ -162,7 +168,7 @@ impl GuestDisk {
                 shared
                     .store
                     .parse(site, name)
-                    .map(|path| shared.store.file(&path))
+                    .map(|path| shared.store.location(&path))
             })
             .collect::<Result<Vec<_>, _>>()
             .ok()?;

@@ -84,9 +84,15 @@ impl GuestMachine {
             .unwrap_or_default()
     }
 
-    /// Returns the hardware of the machine when the guest started.
+    /// Returns the hardware of the machine when the guest started. The files that it names exist from
+    /// now on: until then, the simulator may keep them in memory.
     #[must_use]
     pub fn hardware(&self) -> &GuestHardware {
+        for file in self.hardware.files() {
+            if let Err(error) = self.shared.store.write_out(file) {
+                tracing::error!(file = %file.display(), %error, "a guest's file was not written");
+            }
+        }
         &self.hardware
     }
 
@@ -123,6 +129,12 @@ impl GuestMachine {
             return Err(refuse("Permission denied"));
         }
         self.read(|machine, _| machine.extra.get(key).map(str::to_owned))
+    }
+
+    /// Returns whether the machine has any key that a guest can read.
+    pub(super) fn has_keys(&self) -> bool {
+        let found = self.read(|machine, _| machine.extra.iter().any(|(key, _)| is_visible(key)));
+        found.unwrap_or(false)
     }
 
     /// Sets the value of a key.

@@ -151,8 +151,15 @@ pub(crate) async fn boot(shared: Arc<Shared>, vm: Ref<mo::VirtualMachine>, turn:
     };
     let guest = Arc::clone(&shared.guest);
     drop(shared);
-    let run = AssertUnwindSafe(async move { guest.run(machine).await }).catch_unwind();
-    if let Some(Err(_)) = stop.run_until_cancelled_owned(run).await {
+    let run = std::panic::catch_unwind(AssertUnwindSafe(|| guest.run(machine)));
+    let ended = match run {
+        Ok(run) => {
+            let run = AssertUnwindSafe(run).catch_unwind();
+            stop.run_until_cancelled(run).await
+        }
+        Err(panic) => Some(Err(panic)),
+    };
+    if let Some(Err(_)) = ended {
         tracing::error!(%vm, "the guest of a machine panicked");
     }
 }

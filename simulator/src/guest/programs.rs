@@ -13,8 +13,9 @@ const WAITING: usize = 64;
 /// The queue of program requests for one guest, with both ends.
 #[derive(Clone, Debug)]
 pub(crate) struct Programs {
-    sender: mpsc::Sender<GuestProgram>,
-    receiver: Arc<Mutex<mpsc::Receiver<GuestProgram>>>,
+    // Requests are boxed, because a channel allocates room for 32 of its items at once.
+    sender: mpsc::Sender<Box<GuestProgram>>,
+    receiver: Arc<Mutex<mpsc::Receiver<Box<GuestProgram>>>>,
 }
 
 impl Programs {
@@ -26,7 +27,7 @@ impl Programs {
         }
     }
 
-    pub(crate) fn sender(&self) -> mpsc::Sender<GuestProgram> {
+    pub(crate) fn sender(&self) -> mpsc::Sender<Box<GuestProgram>> {
         self.sender.clone()
     }
 
@@ -36,7 +37,7 @@ impl Programs {
             match receiver.recv().await {
                 // The client was told that the guest does not respond.
                 Some(program) if program.is_late() => {}
-                Some(program) => return program,
+                Some(program) => return *program,
                 // Unreachable: `self` holds a sender, so the channel is open.
                 None => std::future::pending().await,
             }
@@ -68,17 +69,17 @@ mod tests {
         let mut answers = Vec::new();
         for _ in 0..WAITING {
             let (program, answer) = GuestProgram::new(order("late"));
-            sender.try_send(program).unwrap();
+            sender.try_send(Box::new(program)).unwrap();
             answers.push(answer);
         }
         let (program, _answer) = GuestProgram::new(order("more"));
-        assert!(sender.try_send(program).is_err());
+        assert!(sender.try_send(Box::new(program)).is_err());
         drop(answers.split_off(1));
         assert_eq!(programs.next().await.path, "late");
         let next = tokio::spawn(async move { programs.next().await.path });
         tokio::task::yield_now().await;
         let (program, _answer) = GuestProgram::new(order("new"));
-        sender.send(program).await.unwrap();
+        sender.send(Box::new(program)).await.unwrap();
         assert_eq!(next.await.unwrap(), "new");
     }
 }

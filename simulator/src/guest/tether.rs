@@ -230,7 +230,12 @@ async fn sleep(process: Process) -> i32 {
 #[async_trait::async_trait]
 impl Guest for Tether {
     async fn run(&self, machine: GuestMachine) {
-        if let Err(error) = self.live(&machine).await {
+        if !machine.has_keys() {
+            // No container was configured. The agent would not find any session.
+            return std::future::pending().await;
+        }
+        // Boxed, so that the many machines without containers need no room for it.
+        if let Err(error) = Box::pin(self.live(&machine)).await {
             tracing::warn!(%error, "the tether cannot reach its keys");
         }
         machine.power_off();

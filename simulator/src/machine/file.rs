@@ -27,7 +27,7 @@ pub(crate) fn update(
     // Remove the settings of removed devices.
     document.remove_where(|name| {
         name.as_str()
-            .is_some_and(|name| vmx::has_own_field(name) && is_of_device(name) && !is_ours(name))
+            .is_some_and(|name| is_of_device(name) && vmx::has_own_field(name) && !is_ours(name))
     });
     let failed = |error: vmx::EditError| fault::invalid_vm_config(&error.to_string());
     for (name, value) in &settings {
@@ -40,11 +40,11 @@ pub(crate) fn update(
 /// Returns whether a setting belongs to a removable device.
 fn is_of_device(name: &str) -> bool {
     let classes = ["scsi", "sata", "nvme", "ide", "ethernet", "serial"];
-    let folded = name.to_ascii_lowercase();
     classes.iter().any(|class| {
-        folded
-            .strip_prefix(class)
-            .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+        let start = name.get(..class.len());
+        let rest = name.as_bytes().get(class.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(class))
+            && rest.is_some_and(u8::is_ascii_digit)
     })
 }
 
@@ -126,15 +126,15 @@ fn whole(config: &VirtualMachineConfigInfo) -> Settings {
 
 /// Formats a UUID as in the file: `xx xx .. xx-xx .. xx`.
 fn spaced(uuid: &str) -> String {
-    let hex: Vec<char> = uuid.chars().filter(char::is_ascii_hexdigit).collect();
-    let mut text = String::new();
-    for (at, pair) in hex.chunks(2).enumerate() {
-        text.push_str(match at {
-            0 => "",
-            8 => "-",
-            _ => " ",
-        });
-        text.extend(pair);
+    let mut text = String::with_capacity(uuid.len() + 16);
+    let digits = uuid.chars().filter(char::is_ascii_hexdigit);
+    for (at, digit) in digits.enumerate() {
+        match at {
+            16 => text.push('-'),
+            at if at > 0 && at % 2 == 0 => text.push(' '),
+            _ => {}
+        }
+        text.push(digit);
     }
     text
 }

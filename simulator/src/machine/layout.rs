@@ -83,7 +83,7 @@ impl Files<'_> {
         let size = path.map_or(0, |path| match kind {
             // Extents are sparse.
             "diskExtent" => self.store.occupied(&path),
-            _ => std::fs::metadata(self.store.file(&path)).map_or(0, |metadata| metadata.len()),
+            _ => self.store.length(&path),
         });
         self.list.push(VirtualMachineFileLayoutExFileInfo {
             key,

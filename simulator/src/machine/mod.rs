@@ -33,7 +33,7 @@ pub(crate) struct Machine {
     /// The machine's `.vmx` file.
     pub(crate) vmx: DatastorePath,
     /// Content of the file as last written.
-    pub(crate) document: Document,
+    pub(crate) document: Arc<Document>,
     /// All keys that no field of the configuration represents, including those that the API
     /// hides.
     pub(crate) extra: ExtraConfig,
@@ -81,7 +81,7 @@ impl Machine {
     pub(crate) fn new(vmx: DatastorePath, document: Document, extra: ExtraConfig) -> Self {
         Self {
             vmx,
-            document,
+            document: Arc::new(document),
             extra,
             chains: Vec::new(),
             snapshots: Arc::default(),
@@ -174,11 +174,11 @@ pub(crate) fn store(
             url: volume.url(),
         })
         .collect();
-    let (document, vmx) = (&mut machine.document, &machine.vmx);
-    file::update(document, config, &machine.extra, vmx, store)?;
-    let (path, content) = (machine.vmx.clone(), machine.document.to_bytes());
+    let document = Arc::make_mut(&mut machine.document);
+    file::update(document, config, &machine.extra, &machine.vmx, store)?;
+    let (path, document) = (machine.vmx.clone(), Arc::clone(&machine.document));
     object.put("config", config);
     object.put("name", &config.name);
     properties::refresh(tx, vm)?;
-    tx.shared().store.write(&path, &content)
+    tx.shared().store.write_document(&path, &document)
 }

@@ -1,20 +1,44 @@
 //! Properties of a machine that are derived from its configuration and state.
 
+use std::sync::LazyLock;
+
 use jiff::Timestamp;
 use vim25::types::{
-    GuestInfo, ManagedEntityStatus, ResourceConfigSpec, VirtualMachineCapability,
-    VirtualMachineConfigInfo, VirtualMachineConfigSummary, VirtualMachineConnectionState,
-    VirtualMachineFaultToleranceState, VirtualMachineGuestSummary, VirtualMachinePowerState,
-    VirtualMachineQuickStats, VirtualMachineRecordReplayState, VirtualMachineRuntimeInfo,
-    VirtualMachineStorageSummary, VirtualMachineSummary, VirtualMachineToolsStatus,
+    GuestInfo, ManagedEntityStatus, ResourceConfigSpec, VirtualDevice, VirtualDisk,
+    VirtualEthernetCard, VirtualMachineCapability, VirtualMachineConfigInfo,
+    VirtualMachineConfigSummary, VirtualMachineConnectionState, VirtualMachineFaultToleranceState,
+    VirtualMachineGuestSummary, VirtualMachinePowerState, VirtualMachineQuickStats,
+    VirtualMachineRecordReplayState, VirtualMachineRuntimeInfo, VirtualMachineStorageSummary,
+    VirtualMachineSummary, VirtualMachineToolsStatus,
 };
-use vim25::{AnyRef, Fault, Ref, mo};
+use vim25::{Any, AnyRef, Fault, Poly, Ref, mo};
 
 use super::{Machine, layout};
 use crate::device;
 use crate::object::{Object, Retype};
 use crate::vapp;
 use crate::world::Transaction;
+
+static GRAY: LazyLock<Any> = LazyLock::new(|| Any::new(&ManagedEntityStatus::Gray));
+
+/// What every machine is capable of: all share one value.
+static CAPABILITY: LazyLock<Any> = LazyLock::new(|| {
+    Any::new(&VirtualMachineCapability {
+        snapshot_operations_supported: true,
+        multiple_snapshots_supported: true,
+        powered_off_snapshots_supported: true,
+        memory_snapshots_supported: true,
+        revert_to_snapshot_supported: true,
+        quiesced_snapshots_supported: true,
+        disable_snapshots_supported: true,
+        lock_snapshots_supported: true,
+        boot_options_supported: true,
+        disk_shares_supported: true,
+        multiple_cores_per_socket_supported: true,
+        tools_sync_time_supported: true,
+        ..Default::default()
+    })
+});
 
 /// Sets the constant properties of a new machine, and the state of a machine that is off.
 pub(crate) fn begin(
@@ -35,28 +59,9 @@ pub(crate) fn begin(
             ..Default::default()
         },
     );
-    object.put(
-        "capability",
-        &VirtualMachineCapability {
-            snapshot_operations_supported: true,
-            multiple_snapshots_supported: true,
-            powered_off_snapshots_supported: true,
-            memory_snapshots_supported: true,
-            revert_to_snapshot_supported: true,
-            quiesced_snapshots_supported: true,
-            disable_snapshots_supported: true,
-            lock_snapshots_supported: true,
-            boot_options_supported: true,
-            disk_shares_supported: true,
-            multiple_cores_per_socket_supported: true,
-            tools_sync_time_supported: true,
-            ..Default::default()
-        },
-    );
+    object.put_any("capability", CAPABILITY.clone());
     object.put("environmentBrowser", environment);
-    object.put("guestHeartbeatStatus", &ManagedEntityStatus::Gray);
-    object.put("datastore", &Vec::<AnyRef>::new());
-    object.put("network", &Vec::<AnyRef>::new());
+    object.put_any("guestHeartbeatStatus", GRAY.clone());
     object.put("guest", &guest(false, "otherGuest", false));
 }
 
@@ -188,9 +193,9 @@ pub(crate) fn refresh(tx: &mut Transaction<'_>, vm: &Ref<mo::VirtualMachine>) ->
 }
 
 fn summary(config: &VirtualMachineConfigInfo) -> VirtualMachineConfigSummary {
-    let count = |ty: &str| {
+    let count = |is_it: fn(&Poly<VirtualDevice>) -> bool| {
         let devices = config.hardware.device.iter();
-        let number = devices.filter(|device| device.node().is_a(ty)).count();
+        let number = devices.filter(|device| is_it(device)).count();
         Some(i32::try_from(number).unwrap_or(i32::MAX))
     };
     VirtualMachineConfigSummary {
@@ -199,8 +204,8 @@ fn summary(config: &VirtualMachineConfigInfo) -> VirtualMachineConfigSummary {
         vm_path_name: config.files.vm_path_name.clone().unwrap_or_default(),
         memory_size_mb: Some(config.hardware.memory_mb),
         num_cpu: Some(config.hardware.num_cpu),
-        num_ethernet_cards: count("VirtualEthernetCard"),
-        num_virtual_disks: count("VirtualDisk"),
+        num_ethernet_cards: count(Poly::is::<VirtualEthernetCard>),
+        num_virtual_disks: count(Poly::is::<VirtualDisk>),
         uuid: Some(config.uuid.clone()),
         instance_uuid: config.instance_uuid.clone(),
         guest_id: Some(config.guest_id.clone()),

@@ -1,7 +1,9 @@
 //! Properties and methods of all entities of the inventory.
 
+use std::sync::LazyLock;
+
 use vim25::types::ManagedEntityStatus;
-use vim25::{AnyRef, Fault, ManagedObject, Ref, mo};
+use vim25::{Any, AnyRef, Fault, ManagedObject, Ref, mo};
 
 use crate::datastore::site::Site;
 use crate::fault;
@@ -12,6 +14,18 @@ use crate::world::Transaction;
 /// Maximum length of an escaped name in bytes.
 const NAME_LIMIT: usize = 80;
 
+/// Properties that have the same value for all new entities, which share it.
+static SHARED: LazyLock<[(&str, Any); 6]> = LazyLock::new(|| {
+    [
+        ("overallStatus", Any::new(&ManagedEntityStatus::Green)),
+        ("configStatus", Any::new(&ManagedEntityStatus::Green)),
+        ("effectiveRole", Any::new(&vec![-1i32])),
+        ("recentTask", Any::new(&Vec::<AnyRef>::new())),
+        ("disabledMethod", Any::new(&Vec::<String>::new())),
+        ("alarmActionsEnabled", Any::new(&true)),
+    ]
+});
+
 /// Creates an entity with the properties that all entities have.
 pub(super) fn new<T: ManagedObject>(value: &str, name: &str, parent: Option<AnyRef>) -> Object {
     let mut object = Object::new::<T>(value);
@@ -19,12 +33,9 @@ pub(super) fn new<T: ManagedObject>(value: &str, name: &str, parent: Option<AnyR
     if let Some(parent) = parent {
         object.put("parent", &parent);
     }
-    object.put("overallStatus", &ManagedEntityStatus::Green);
-    object.put("configStatus", &ManagedEntityStatus::Green);
-    object.put("effectiveRole", &vec![-1i32]);
-    object.put("recentTask", &Vec::<AnyRef>::new());
-    object.put("disabledMethod", &Vec::<String>::new());
-    object.put("alarmActionsEnabled", &true);
+    for (name, value) in SHARED.iter() {
+        object.put_any(name, value.clone());
+    }
     object
 }
 

@@ -69,7 +69,7 @@ fn disks_below(store: &Store, path: &DatastorePath) -> Vec<DatastorePath> {
     let mut disks = Vec::new();
     let mut pending = vec![path.clone()];
     while let Some(path) = pending.pop() {
-        if let Ok(entries) = std::fs::read_dir(store.file(&path)) {
+        if let Ok(entries) = store.written(&path).and_then(std::fs::read_dir) {
             let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
             pending.extend(names.map(|name| path.join(&name)));
         } else if disk::descriptor_of(&path).is_some_and(|descriptor| descriptor == path) {
@@ -112,7 +112,7 @@ fn move_file(inv: &mut Invocation<'_, '_>) -> Answer {
             }
             let failed = |error| fault::file_fault(&source.to_string(), &error);
             match copied {
-                None => std::fs::rename(store.file(&source), store.file(&destination))
+                None => std::fs::rename(store.file(&source)?, store.file(&destination)?)
                     .map(|()| None)
                     .map_err(failed),
                 Some(copied) => {

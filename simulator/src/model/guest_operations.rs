@@ -59,8 +59,8 @@ pub(crate) async fn start_program(
 }
 
 struct Asking {
-    to: mpsc::Sender<GuestProgram>,
-    program: GuestProgram,
+    to: mpsc::Sender<Box<GuestProgram>>,
+    program: Box<GuestProgram>,
     answer: oneshot::Receiver<Result<i64, GuestProgramRefusal>>,
     path: String,
 }
@@ -109,7 +109,7 @@ fn ask(shared: &Arc<Shared>, caller: &Caller, request: &Request) -> Result<Askin
     });
     Ok(Asking {
         to: cycle.programs.sender(),
-        program,
+        program: Box::new(program),
         answer,
         path,
     })

@@ -341,11 +341,10 @@ impl Machine {
         let datastore = &datastore.ok_or_else(fault::no_datastore)?.name;
         let card = backing(tx, self.site, &self.network);
         let spec = machine(datastore, &self.name, card);
-        let vm = virtual_machine::create(tx, &spec, &place)?;
-        if self.on {
-            let vm: Ref<mo::VirtualMachine> = vm.get().map_err(|_| fault::invalid_state())?;
-            virtual_machine::power_on(tx, &vm)?;
-        }
+        match self.on {
+            true => virtual_machine::create_on(tx, &spec, &place)?,
+            false => virtual_machine::create(tx, &spec, &place)?,
+        };
         Ok(())
     }
 }

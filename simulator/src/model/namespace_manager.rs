@@ -64,7 +64,7 @@ fn delete(inv: &mut Invocation<'_, '_>) -> Answer {
     if path.parts().len() != 1 {
         return Err(fault::invalid_datastore_path(&url));
     }
-    std::fs::remove_dir(store.file(&path)).map_err(|error| match error.kind() {
+    std::fs::remove_dir(store.file(&path)?).map_err(|error| match error.kind() {
         std::io::ErrorKind::DirectoryNotEmpty => {
             let mut detail = DirectoryNotEmpty::default();
             detail.file = path.to_string();

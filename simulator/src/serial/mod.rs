@@ -144,7 +144,7 @@ impl Backing {
             && let Ok(path) = shared.store.parse(site, &file.file_name)
             && !path.is_root()
         {
-            return Self::File(shared.store.file(&path));
+            return shared.store.file(&path).map_or(Self::Nothing, Self::File);
         }
         Self::Nothing
     }

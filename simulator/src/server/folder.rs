@@ -2,6 +2,7 @@
 //! `/folder/<path>?dcPath=<datacenter>&dsName=<datastore>`.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -14,12 +15,11 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use futures_util::StreamExt as _;
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
-use tokio_util::io::{ReaderStream, StreamReader};
 
 use super::connection::Peer;
+use super::file_stream;
 use super::range::Part;
 use super::soap;
 use super::upload::Upload;
@@ -132,7 +132,7 @@ async fn get(
         let words = "Failed to lock the file";
         return Ok((StatusCode::INTERNAL_SERVER_ERROR, words).into_response());
     }
-    let mut file = File::open(shared.store.file(path)).await?;
+    let mut file = File::open(file(shared, path).await?).await?;
     let metadata = file.metadata().await?;
     if metadata.is_dir() {
         return Err(io::ErrorKind::NotFound.into());
@@ -148,7 +148,7 @@ async fn get(
     };
     let mut response = if *method == Method::GET {
         file.seek(io::SeekFrom::Start(first)).await?;
-        let bytes = ReaderStream::with_capacity(file.take(count), 64 << 10);
+        let bytes = file_stream::read(file.into_std().await, count);
         (status, Body::from_stream(bytes)).into_response()
     } else {
         status.into_response()
@@ -183,7 +183,7 @@ async fn put(shared: &Arc<Shared>, path: &DatastorePath, body: Body) -> io::Resu
     if shared.store.may_create(path).is_err() {
         return Err(io::ErrorKind::PermissionDenied.into());
     }
-    let file = shared.store.file(path);
+    let file = file(shared, path).await?;
     if file.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
     }
@@ -193,16 +193,9 @@ async fn put(shared: &Arc<Shared>, path: &DatastorePath, body: Body) -> io::Resu
     unlocked(shared, path).await?;
     let existed = file.exists();
     let upload = Upload::next_to(&file);
-    let mut to = File::create(upload.file()).await?;
-    let mut allowance = shared.store.allowance(path);
-    let stream = body.into_data_stream().map(move |piece| {
-        let piece = piece.map_err(io::Error::other)?;
-        allowance.take(piece.len() as u64)?;
-        Ok::<_, io::Error>(piece)
-    });
-    tokio::io::copy(&mut StreamReader::new(stream), &mut to).await?;
-    tokio::io::AsyncWriteExt::flush(&mut to).await?;
-    drop(to);
+    let to = File::create(upload.file()).await?.into_std().await;
+    let allowance = shared.store.allowance(path);
+    file_stream::write(body.into_data_stream(), to, allowance).await?;
     upload.finish(&file)?;
     if !is_descriptor(&file).await {
         guest::forget_file(shared, path).await;
@@ -213,6 +206,13 @@ async fn put(shared: &Arc<Shared>, path: &DatastorePath, body: Body) -> io::Resu
         StatusCode::CREATED
     };
     Ok(status.into_response())
+}
+
+/// Returns the path of a file in the file system of the simulator's own host.
+async fn file(shared: &Arc<Shared>, path: &DatastorePath) -> io::Result<PathBuf> {
+    let (shared, path) = (Arc::clone(shared), path.clone());
+    let written = tokio::task::spawn_blocking(move || shared.store.written(&path));
+    written.await.map_err(io::Error::other)?
 }
 
 /// Fails if the file belongs to a disk that is locked.
@@ -237,7 +237,7 @@ async fn is_descriptor(file: &std::path::Path) -> bool {
 
 async fn delete(shared: &Arc<Shared>, path: &DatastorePath) -> io::Result<Response> {
     unlocked(shared, path).await?;
-    tokio::fs::remove_file(shared.store.file(path)).await?;
+    tokio::fs::remove_file(file(shared, path).await?).await?;
     guest::forget_file(shared, path).await;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

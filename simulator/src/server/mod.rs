@@ -3,6 +3,7 @@
 pub(crate) mod connection;
 pub(crate) mod connection_limit;
 mod export;
+mod file_stream;
 mod folder;
 mod nfc;
 mod pace;

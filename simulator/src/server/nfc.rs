@@ -139,7 +139,8 @@ fn store(shared: &Shared, device: &Device, stream: impl Read) -> Result<Moved, d
     if device.is_child {
         return Err(vmdk::Error::Unsupported("a child disk cannot be uploaded").into());
     }
-    let flat = shared.store.file(&disk::extent(&device.path));
+    let flat = shared.store.written(&disk::extent(&device.path));
+    let flat = flat.map_err(disk_image::Error::Write)?;
     let upload = Upload::next_to(&flat);
     let file = std::fs::File::create_new(upload.file()).map_err(disk_image::Error::Write)?;
     file.set_len(device.bytes)

@@ -25,6 +25,7 @@ mod refusals;
 mod restart;
 mod snapshots;
 mod tools;
+mod unwritten;
 mod updates;
 mod values;
 mod vapps;

@@ -117,7 +117,7 @@ fn list(
 ) -> Result<(HostDatastoreBrowserSearchResults, Vec<DatastorePath>), Fault> {
     let error = |error| fault::file_fault(&folder.to_string(), &error);
     let mut entries = Vec::new();
-    for entry in std::fs::read_dir(store.file(folder)).map_err(error)? {
+    for entry in std::fs::read_dir(store.file(folder)?).map_err(error)? {
         let entry = entry.map_err(error)?;
         if let (Ok(name), Ok(metadata)) = (entry.file_name().into_string(), entry.metadata()) {
             entries.push((name, metadata));

@@ -87,7 +87,7 @@ fn make_directory(
     tx: &Transaction<'_>,
     file: &crate::datastore::path::DatastorePath,
 ) -> Result<(), Fault> {
-    let made = std::fs::create_dir_all(tx.shared().store.file(&file.parent()));
+    let made = std::fs::create_dir_all(tx.shared().store.file(&file.parent())?);
     made.map_err(|error| fault::file_fault(&file.to_string(), &error))
 }
 

@@ -6,6 +6,7 @@ use vim25::types::{VirtualMachineConfigInfo, VirtualMachineConfigSpec};
 use vim25::{Fault, Ref, mo};
 use vmx::{Document, ExtraConfig};
 
+use super::power::power_on;
 use super::{Placement, snapshot};
 use crate::datastore::Store;
 use crate::datastore::path::DatastorePath;
@@ -27,6 +28,24 @@ pub(crate) fn create(
     spec: &VirtualMachineConfigSpec,
     place: &Placement,
 ) -> Answer {
+    create_in(tx, spec, place, false)
+}
+
+/// Creates a machine like [`create`], and powers it on.
+pub(crate) fn create_on(
+    tx: &mut Transaction<'_>,
+    spec: &VirtualMachineConfigSpec,
+    place: &Placement,
+) -> Answer {
+    create_in(tx, spec, place, true)
+}
+
+fn create_in(
+    tx: &mut Transaction<'_>,
+    spec: &VirtualMachineConfigSpec,
+    place: &Placement,
+    on: bool,
+) -> Answer {
     let given = spec.name.as_deref().unwrap_or("");
     if given.is_empty() {
         return Err(fault::invalid_argument("configSpec.name"));
@@ -46,7 +65,7 @@ pub(crate) fn create(
         directory = store.make_home(&directory)?;
         vmx = directory.join(vmx.file_name());
     }
-    let made = build(tx, spec, &name, &vmx, place);
+    let made = build(tx, spec, &name, &vmx, place, on);
     if made.is_err() {
         let store = &tx.shared().store;
         let left = if new_directory { &directory } else { &vmx };
@@ -83,6 +102,7 @@ fn build(
     name: &str,
     vmx: &DatastorePath,
     place: &Placement,
+    on: bool,
 ) -> Answer {
     let mut info = config::new(tx, name, vmx);
     config::apply(&mut info, spec, false)?;
@@ -96,7 +116,12 @@ fn build(
     let changes = &spec.device_change;
     let outcome = device::apply(tx, &mut info.hardware.device, changes, vmx, false)?;
     let id = tx.ids().number().to_string();
-    let added = add(tx, &id, info, extra, Document::new(), vmx, place);
+    let added = match on {
+        false => add(tx, &id, info, extra, Document::new(), vmx, place),
+        // Powering on completes the machine, too.
+        true => insert(tx, &id, &info, extra, Document::new(), vmx, place)
+            .and_then(|vm| power_on(tx, &vm).map(|()| vm)),
+    };
     if added.is_err() {
         device::undo(tx, &outcome);
     }
@@ -113,16 +138,30 @@ pub(super) fn add(
     vmx: &DatastorePath,
     place: &Placement,
 ) -> Result<Ref<mo::VirtualMachine>, Fault> {
+    let vm = insert(tx, id, &info, extra, document, vmx, place)?;
+    machine::store(tx, &vm, &mut info, false)?;
+    Ok(vm)
+}
+
+/// Adds a machine to the inventory, whose derived properties and file are still missing.
+fn insert(
+    tx: &mut Transaction<'_>,
+    id: &str,
+    info: &VirtualMachineConfigInfo,
+    extra: ExtraConfig,
+    document: Document,
+    vmx: &DatastorePath,
+    place: &Placement,
+) -> Result<Ref<mo::VirtualMachine>, Fault> {
     let vm: Ref<mo::VirtualMachine> = Ref::new(id);
     let environment = place.environment(tx)?;
     let mut object = entity::new::<mo::VirtualMachine>(vm.value(), &info.name, None);
     vapp::put_into(&mut object, &entity::any(&place.folder));
     properties::begin(&mut object, &place.host, &environment);
     object.put("resourcePool", &place.pool);
-    object.put("config", &info);
+    object.put("config", info);
     object.hidden = Hidden::Machine(Arc::new(Machine::new(vmx.clone(), document, extra)));
     tx.insert(object);
-    machine::store(tx, &vm, &mut info, false)?;
     Ok(vm)
 }
 

@@ -11,7 +11,7 @@ mod remove;
 mod snapshot;
 mod template;
 
-pub(crate) use create::{begin_create, create, register, restore};
+pub(crate) use create::{begin_create, create, create_on, register, restore};
 pub(crate) use placement::Placement;
 pub(crate) use power::{ask_shutdown, check_off, power_off, power_on, start, suspend_now};
 pub(crate) use remove::{Gone, destroy_now, unregister_now};

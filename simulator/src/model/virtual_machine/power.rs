@@ -300,17 +300,12 @@ pub(super) fn reboot_guest(inv: &mut Invocation<'_, '_>, vm: &Vm) -> Answer {
 
 /// Appends a line to the machine's log. Best effort.
 pub(super) fn log(tx: &Transaction<'_>, vm: &Vm, event: &str) {
-    use std::io::Write;
     let Ok(machine) = tx.object(vm).and_then(|object| Machine::of(object)) else {
         return;
     };
-    let path = tx.shared().store.file(&machine.vmx.sibling("vmware.log"));
+    let path = machine.vmx.sibling("vmware.log");
     let line = format!("{:.3} vmx {event}\n", Timestamp::now());
-    let written = std::fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(path)
-        .and_then(|mut file| file.write_all(line.as_bytes()));
+    let written = tx.shared().store.append(&path, line.as_bytes());
     if let Err(error) = written {
         tracing::debug!(%error, "the machine's log cannot be written");
     }

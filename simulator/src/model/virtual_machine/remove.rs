@@ -129,13 +129,13 @@ pub(crate) fn destroy_now(
         let _ = store.delete(&vmx.sibling(&name));
     }
     let _ = store.delete(&vmx.sibling("vmware.log"));
-    let _ = std::fs::remove_dir(store.file(&vmx.parent()));
+    store.delete_if_empty(&vmx.parent());
     // The machine may have a directory on every datastore that it had disks on.
     let files = machine.chains.iter().filter_map(|chain| chain.first());
     for path in files.filter_map(|file| store.parse(site, file).ok()) {
         let directory = path.parent();
         if !path.is_near(vmx) && !directory.is_root() {
-            let _ = std::fs::remove_dir(store.file(&directory));
+            store.delete_if_empty(&directory);
         }
     }
     Ok(Gone { disks, ended })

@@ -100,7 +100,7 @@ fn clone_now(
         let _ = tx
             .shared()
             .store
-            .write(&source.vmx, &source.document.to_bytes());
+            .write_document(&source.vmx, &source.document);
     }
     cloned
 }

@@ -321,7 +321,7 @@ impl Plan {
         let homes = self.disks.values().map(|disk| disk.from.parent());
         for directory in homes.chain([self.vmx.parent()]) {
             if !directory.is_root() {
-                let _ = std::fs::remove_dir(store.file(&directory));
+                store.delete_if_empty(&directory);
             }
         }
     }

@@ -196,7 +196,7 @@ pub(super) fn guest_disks(shared: &Shared, site: Site, files: &[String]) -> Vec<
         .iter()
         .filter_map(|file| shared.store.parse(site, file).ok());
     paths
-        .map(|path| GuestDisk::new(vec![shared.store.file(&path)], 0))
+        .map(|path| GuestDisk::new(vec![shared.store.location(&path)], 0))
         .collect()
 }
 

@@ -125,7 +125,7 @@ fn undo(tx: &Transaction<'_>, machine: &Machine, made: &[String]) {
     device::destroy_files(tx, machine.vmx.site(), made);
     let store = &tx.shared().store;
     let listed = crate::snapshot::write_list(store, &machine.vmx, &machine.snapshots);
-    let written = store.write(&machine.vmx, &machine.document.to_bytes());
+    let written = store.write_document(&machine.vmx, &machine.document);
     if let Err(fault) = listed.and(written) {
         tracing::warn!(vmx = %machine.vmx, %fault, "a revert that failed left files");
     }

@@ -146,7 +146,7 @@ fn undo(tx: &Transaction<'_>, machine: &Machine, uid: i32, made: &[String]) {
     let _ = store.delete(&snapshot::state_file_name(&machine.vmx, uid));
     let listed = snapshot::write_list(store, &machine.vmx, &machine.snapshots);
     // The `.vmx` file may already name the new disks.
-    let written = store.write(&machine.vmx, &machine.document.to_bytes());
+    let written = store.write_document(&machine.vmx, &machine.document);
     if let Err(fault) = listed.and(written) {
         tracing::warn!(vmx = %machine.vmx, %fault, "a snapshot that failed left files");
     }
