@@ -179,6 +179,7 @@ pub(crate) fn store(
     let (path, document) = (machine.vmx.clone(), Arc::clone(&machine.document));
     object.put("config", config);
     object.put("name", &config.name);
-    properties::refresh(tx, vm)?;
-    tx.shared().store.write_document(&path, &document)
+    // The properties contain the size of the file.
+    tx.shared().store.write_document(&path, &document)?;
+    properties::refresh(tx, vm)
 }
