@@ -317,7 +317,7 @@ impl Store {
         found.flatten()
     }
 
-    /// Returns where a file is, or will be, in the file system of the simulator's own host. Whoever
+    /// Returns where a file is, or will be, in the file system of the simulator's own host. A caller that
     /// opens it must call [`write_out`](Self::write_out) before.
     pub(crate) fn location(&self, path: &DatastorePath) -> PathBuf {
         let mut file = self.directory_of(path).to_owned();

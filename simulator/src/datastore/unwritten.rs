@@ -30,8 +30,8 @@ struct State {
     directories: HashMap<Box<str>, Arc<Directory>>,
 }
 
-/// A directory. Its lock is held while it is written: whoever needs the same directory waits until
-/// all of its files are there, and nobody else does.
+/// A directory. Its lock is held while it is written: callers that need the same directory wait until
+/// all of its files are there, and no others do.
 #[derive(Debug)]
 struct Directory {
     /// `None` when the directory has been written or removed.
