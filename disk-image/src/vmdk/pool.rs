@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 /// Jobs in flight for each thread.
@@ -14,19 +15,21 @@ pub(super) fn default_threads() -> usize {
     processors.min(8)
 }
 
-struct Worker<J, R> {
-    jobs: SyncSender<J>,
-    results: Receiver<R>,
-    thread: JoinHandle<()>,
-}
+/// The result of the job with this number; `None` if its thread panicked.
+type Done<R> = (u64, Option<R>);
 
-/// A pool of threads.
+/// A pool of threads. A thread takes the next job as soon as it has finished its last, so that a
+/// thread that shares its processor holds up no other.
 pub(super) struct Pool<J, R> {
-    workers: Vec<Worker<J, R>>,
-    /// The worker of each job in flight, oldest first.
-    in_flight: VecDeque<usize>,
-    next: usize,
-    /// Works on the caller's thread if there are no workers.
+    /// `None` only while the pool is dropped.
+    jobs: Option<SyncSender<(u64, J)>>,
+    results: Receiver<Done<R>>,
+    threads: Vec<JoinHandle<()>>,
+    /// The jobs in flight, oldest first, with the results that arrived before their turn.
+    in_flight: VecDeque<Option<R>>,
+    /// The number of the oldest job in flight.
+    oldest: u64,
+    /// Works on the caller's thread if there are no others.
     own: Box<dyn FnMut(J) -> R + Send>,
     name: &'static str,
 }
@@ -39,32 +42,27 @@ impl<J: Send + 'static, R: Send + 'static> Pool<J, R> {
         threads: usize,
         work: impl Fn() -> F,
     ) -> io::Result<Self> {
+        // With room for everything in flight, sending never blocks.
+        let (jobs, job_receiver) = sync_channel(QUEUE * threads);
+        let job_receiver = Arc::new(Mutex::new(job_receiver));
+        let (result_sender, results) = channel();
         let mut pool = Self {
-            workers: Vec::new(),
+            jobs: Some(jobs),
+            results,
+            threads: Vec::new(),
             in_flight: VecDeque::new(),
-            next: 0,
+            oldest: 0,
             own: Box::new(work()),
             name,
         };
         for index in 0..threads {
-            // Both queues have room for everything in flight, so sending never blocks.
-            let (jobs, job_receiver) = sync_channel(QUEUE);
-            let (result_sender, results) = sync_channel(QUEUE);
-            let mut work = work();
+            let jobs = Arc::clone(&job_receiver);
+            let results = result_sender.clone();
+            let work = work();
             let thread = std::thread::Builder::new()
                 .name(format!("{name} {index}"))
-                .spawn(move || {
-                    for job in job_receiver {
-                        if result_sender.send(work(job)).is_err() {
-                            break;
-                        }
-                    }
-                })?;
-            pool.workers.push(Worker {
-                jobs,
-                results,
-                thread,
-            });
+                .spawn(move || run(&jobs, &results, work))?;
+            pool.threads.push(thread);
         }
         Ok(pool)
     }
@@ -72,31 +70,43 @@ impl<J: Send + 'static, R: Send + 'static> Pool<J, R> {
     /// Submits a job. If the maximum number of jobs is in flight, waits for the oldest and returns
     /// its result.
     pub(super) fn push(&mut self, job: J) -> io::Result<Option<R>> {
-        if self.workers.is_empty() {
+        if self.threads.is_empty() {
             return Ok(Some((self.own)(job)));
         }
-        let done = if self.in_flight.len() >= QUEUE * self.workers.len() {
+        let done = if self.in_flight.len() >= QUEUE * self.threads.len() {
             self.pop()?
         } else {
             None
         };
-        let index = self.next;
-        self.next = (index + 1) % self.workers.len();
-        if self.workers[index].jobs.send(job).is_err() {
+        let number = self.oldest + self.in_flight.len() as u64;
+        let sent = self.jobs.as_ref().map(|jobs| jobs.send((number, job)));
+        if !matches!(sent, Some(Ok(()))) {
             return Err(self.failure());
         }
-        self.in_flight.push_back(index);
+        self.in_flight.push_back(None);
         Ok(done)
     }
 
     /// Waits for the oldest job in flight and returns its result; `None` if there is none.
     pub(super) fn pop(&mut self) -> io::Result<Option<R>> {
-        let Some(index) = self.in_flight.pop_front() else {
-            return Ok(None);
-        };
-        match self.workers[index].results.recv() {
-            Ok(result) => Ok(Some(result)),
-            Err(_) => Err(self.failure()),
+        loop {
+            match self.in_flight.front_mut().map(Option::take) {
+                None => return Ok(None),
+                Some(Some(result)) => {
+                    self.in_flight.pop_front();
+                    self.oldest += 1;
+                    return Ok(Some(result));
+                }
+                Some(None) => {}
+            }
+            let Ok((number, Some(result))) = self.results.recv() else {
+                return Err(self.failure());
+            };
+            let place = usize::try_from(number - self.oldest).ok();
+            match place.and_then(|place| self.in_flight.get_mut(place)) {
+                Some(place) => *place = Some(result),
+                None => return Err(self.failure()),
+            }
         }
     }
 
@@ -105,23 +115,58 @@ impl<J: Send + 'static, R: Send + 'static> Pool<J, R> {
     }
 }
 
+/// Does jobs until there are no more, or nobody wants the results.
+fn run<J, R>(
+    jobs: &Mutex<Receiver<(u64, J)>>,
+    results: &Sender<Done<R>>,
+    mut work: impl FnMut(J) -> R,
+) {
+    loop {
+        // Nothing panics while the lock is held. Threads without a job wait for it or for a job.
+        let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok((number, job)) = job else {
+            return;
+        };
+        let mut report = Report {
+            number,
+            result: None,
+            results,
+        };
+        report.result = Some(work(job));
+        if !report.send() {
+            return;
+        }
+    }
+}
+
+/// Reports the end of a job, also if it panics: without a result.
+struct Report<'a, R> {
+    number: u64,
+    result: Option<R>,
+    results: &'a Sender<Done<R>>,
+}
+
+impl<R> Report<'_, R> {
+    /// Returns whether somebody receives it.
+    fn send(mut self) -> bool {
+        let result = self.result.take();
+        let sent = self.results.send((self.number, result)).is_ok();
+        std::mem::forget(self);
+        sent
+    }
+}
+
+impl<R> Drop for Report<'_, R> {
+    fn drop(&mut self) {
+        _ = self.results.send((self.number, None));
+    }
+}
+
 impl<J, R> Drop for Pool<J, R> {
     fn drop(&mut self) {
-        let workers = std::mem::take(&mut self.workers);
-        let threads: Vec<_> = workers
-            .into_iter()
-            .map(
-                |Worker {
-                     jobs,
-                     results,
-                     thread,
-                 }| {
-                    drop((jobs, results));
-                    thread
-                },
-            )
-            .collect();
-        for thread in threads {
+        // Ends the threads after the jobs that are already there.
+        self.jobs = None;
+        for thread in self.threads.drain(..) {
             // A panic was already reported to the caller by `pop`.
             _ = thread.join();
         }
@@ -155,15 +200,50 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_worker_is_an_error_and_not_a_hang() {
-        let mut pool = squares(2);
-        // As if the first worker had panicked: it receives no jobs and sends no results.
-        pool.workers[0].jobs = sync_channel(1).0;
-        pool.push(0).map(drop).unwrap_err();
-        let mut pool = squares(2);
-        pool.push(0).unwrap();
-        pool.workers[0].results = sync_channel(1).1;
-        let error = pool.pop().unwrap_err();
-        assert_eq!(error.to_string(), "a thread failed: squares");
+    fn a_panic_of_a_thread_is_an_error_and_not_a_hang() {
+        for number in [0, 5] {
+            let work = || move |job: u64| assert_ne!(job, number, "as the test wants it");
+            let mut pool = Pool::new("assert", 2, work).unwrap();
+            let mut error = None;
+            for job in 0..20 {
+                error = error.or(pool.push(job).err());
+            }
+            while error.is_none() {
+                match pool.pop() {
+                    Ok(done) => done.expect("the panic is reported before the last result"),
+                    Err(failure) => error = Some(failure),
+                }
+            }
+            assert_eq!(error.unwrap().to_string(), "a thread failed: assert");
+        }
+    }
+
+    #[test]
+    fn a_thread_that_is_busy_holds_up_no_other() {
+        let (sender, held) = channel();
+        let held = Arc::new(Mutex::new(held));
+        let done = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let work = || {
+            let (held, done) = (Arc::clone(&held), Arc::clone(&done));
+            move |job: u64| {
+                match job {
+                    0 => held.lock().unwrap().recv().unwrap(),
+                    _ => _ = done.fetch_add(1, std::sync::atomic::Ordering::SeqCst),
+                }
+                job
+            }
+        };
+        let mut pool = Pool::new("hold", 2, work).unwrap();
+        for job in 0..10 {
+            pool.push(job).unwrap();
+        }
+        // The other thread does all other jobs, while one is held up by the first job.
+        while done.load(std::sync::atomic::Ordering::SeqCst) < 9 {
+            std::thread::yield_now();
+        }
+        sender.send(()).unwrap();
+        for job in 0..10 {
+            assert_eq!(pool.pop().unwrap(), Some(job));
+        }
     }
 }
