@@ -65,26 +65,24 @@
 //!
 //! # Figures
 //!
-//! Measured on 2026-11-28 on two otherwise idle cores (load 0.1 before, 1.2 after), by
+//! Measured on 2026-11-28 on two otherwise idle cores (load 1.5 before and 1.6 after, its own), by
 //! `cargo bench -p disk-image --bench figures`, which takes medians of five runs. The layer
 //! contains 205 MB of Debian's files, the disk has 4 GiB.
 //!
 //! | measure | target | found | |
 //! | --- | --- | --- | --- |
-//! | tar to streamOptimized, level fast, 2 threads, with SHA-256 | 250 MB/s | 202 MB/s, 101.8 MB | missed |
-//! | the same at level small, compared with `mke2fs -d` and `qemu-img convert` | 3.5 times as fast | 4.5 times: 2.20 s and 80.3 MB; they 9.86 s and 79.5 MB | met |
-//! | tar.gz at level fast, with [`Merge::spool`] | 180 MB/s | 173 MB/s | missed |
-//! | 55,000 files in 3 layers, 304 MB | 1.5 s | 1.34 s | met |
-//! | memory, one layer and 55,000 files | 48 MB and 1 KB per inode | 14 MB and 33 MB | met |
-//! | 55,000 files read back as tar | 1 s | 0.18 s | met |
+//! | tar to streamOptimized, level fast, 2 threads, with SHA-256 | 250 MB/s | 291 MB/s, 101.8 MB | met |
+//! | the same at level small, compared with `mke2fs -d` and `qemu-img convert` | 3.5 times as fast | 5.3 times: 1.89 s and 80.3 MB; they 9.92 s and 79.5 MB | met |
+//! | tar.gz at level fast, with [`Merge::spool`] | 180 MB/s | 194 MB/s | met |
+//! | 55,000 files in 3 layers, 304 MB | 1.5 s | 1.06 s | met |
+//! | memory, one layer and 55,000 files | 48 MB and 1 KB per inode | 15 MB and 34 MB | met |
+//! | 55,000 files read back as tar | 1 s | 0.17 s | met |
 //! | equal bytes for 1, 2 and 8 threads | equal | equal | met |
 //!
-//! Most of the time of the two missed speeds is compression. On two otherwise idle cores, zlib-rs at
-//! level 1 with grains of 64 KiB, two threads and nothing else compresses 334 to 365 MB/s (one thread:
-//! 172 to 234); its Huffman-only and run-length strategies (193 to 203 and 183 to 190 MB/s) and level 2
-//! (166 to 181) are slower. Other libraries, on one busy core and the grains of 225 MB, as MB/s and size
-//! of the output: zlib-rs at level 1 199 and 49 %, libdeflate 1.26 at level 1 161 and 41 %, fdeflate 0.3
-//! 566 and 92 %.
+//! About three quarters of the time of the first row is deflate, by zlib-rs at level 1 with grains of
+//! 64 KiB. Its Huffman-only and run-length strategies and level 2 are slower. Other libraries, on one
+//! busy core and the grains of 225 MB, as MB/s and size of the output: zlib-rs at level 1 199 and
+//! 49 %, libdeflate 1.26 at level 1 161 and 41 %, fdeflate 0.3 566 and 92 %.
 //!
 //! # Fuzzing
 //!

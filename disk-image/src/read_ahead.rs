@@ -4,12 +4,13 @@ use std::io::{self, BufRead, Read};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-/// Size of the chunks between the threads in bytes.
-const CHUNK: usize = 128 << 10;
+/// Size of the chunks between the threads in bytes. Decompression into a third of it takes 4 % more
+/// time, because each chunk begins with references to the last.
+const CHUNK: usize = 384 << 10;
 /// Number of chunks that wait for the reader.
 const QUEUE: usize = 4;
 
-/// Reads from another reader on a thread of its own, at most 640 KiB ahead, so that what the other
+/// Reads from another reader on a thread of its own, at most 1,920 KiB ahead, so that what the other
 /// reader does (hashing, decompression) takes place at the same time as the work of the caller.
 ///
 /// The end and errors of the other reader are returned after everything that it read, and again by
