@@ -5,6 +5,11 @@ use std::time::Duration;
 
 use crate::{Capability, Resource, StateKind};
 
+/// The maximum length of a guest's reason in bytes.
+const REASON: usize = 4096;
+/// The end of a shortened reason.
+const ELLIPSIS: &str = "…";
+
 /// The cause of an [`Error`], for example a fault of the endpoint or a parse error.
 pub type Source = Box<dyn std::error::Error + Send + Sync>;
 
@@ -90,7 +95,7 @@ pub enum ErrorKind {
     /// The guest failed. The reason is text from the guest: do not trust it
     /// beyond showing it.
     GuestFailed {
-        /// The reason that the guest reported.
+        /// The reason that the guest reported, at most 4 KiB of it.
         reason: Box<str>,
     },
     /// The request was sent and its response was lost: inspect the resource before retrying.
@@ -193,10 +198,15 @@ impl Error {
         Self::new(ErrorKind::Unavailable { retry_after }, resource)
     }
 
-    /// Creates a [`GuestFailed`](crate::ErrorKind::GuestFailed) error with the guest's reason.
+    /// Creates a [`GuestFailed`](crate::ErrorKind::GuestFailed) error with the guest's reason, which is
+    /// shortened to 4 KiB.
     #[must_use]
     pub fn guest_failed(resource: Resource, reason: impl Into<Box<str>>) -> Self {
-        let reason = reason.into();
+        let mut reason = reason.into();
+        if reason.len() > REASON {
+            let end = reason.floor_char_boundary(REASON - ELLIPSIS.len());
+            reason = format!("{}{ELLIPSIS}", &reason[..end]).into();
+        }
         Self::new(ErrorKind::GuestFailed { reason }, resource)
     }
 

@@ -13,6 +13,7 @@ mod images;
 mod index;
 mod installing;
 mod interrupted;
+mod lying_guest;
 mod networks;
 mod random_networks;
 mod recovery;

@@ -16,13 +16,15 @@ const CLIENTS: usize = 3;
 const SHARE: usize = 400_000;
 /// The number of bytes that the last client writes to the process.
 const LAST_INPUT: usize = 300_000;
+/// The number of bytes that a client writes at once: lines of 8 bytes.
+const PIECE: usize = 8000;
 /// The difference between the first lines of the clients' inputs.
 const APART: usize = 2_000_000;
 
-/// Writes numbered lines until the input fails.
+/// Writes numbered lines, after the first [`PIECE`], until the input fails.
 async fn write_until_lost(mut input: Input, client: usize) {
-    for piece in 0.. {
-        let lines = numbered(client * APART + piece * 1000, 8000);
+    for piece in 1.. {
+        let lines = numbered(client * APART + piece * PIECE / 8, PIECE);
         if timeout(LIMIT, input.write_all(&lines))
             .await
             .unwrap()
@@ -49,9 +51,15 @@ async fn flap(sees_carrier: bool) {
         let reader = timeout(LIMIT, attach).await.unwrap().unwrap();
         timeout(LIMIT, attachments.recv()).await.unwrap().unwrap();
         let start = client * SHARE;
-        guest.allow(start + SHARE);
         let is_last = client + 1 == CLIENTS;
         let mut input = attached.input.unwrap();
+        if !is_last {
+            // Some input arrives before the output may use up what the line carries.
+            let lines = numbered(client * APART, PIECE);
+            input.write_all(&lines).await.unwrap();
+            guest.received_of(&id, client, PIECE).await;
+        }
+        guest.allow(start + SHARE);
         let input = async move {
             if is_last {
                 let lines = numbered(client * APART, LAST_INPUT);

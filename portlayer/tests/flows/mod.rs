@@ -28,7 +28,7 @@ pub(crate) struct Flow<'a> {
 
 const DEVICES: Property<mo::VirtualMachine, Vec<Poly<VirtualDevice>>> =
     Property::new("config.hardware.device");
-const EXTRA_CONFIG: Property<mo::VirtualMachine, Vec<Poly<OptionValue>>> =
+pub(crate) const EXTRA_CONFIG: Property<mo::VirtualMachine, Vec<Poly<OptionValue>>> =
     Property::new("config.extraConfig");
 
 impl Flow<'_> {
@@ -61,7 +61,7 @@ impl Flow<'_> {
             .collect()
     }
 
-    async fn machine_of(&self, id: &ContainerId) -> Ref<mo::VirtualMachine> {
+    pub(crate) async fn machine_of(&self, id: &ContainerId) -> Ref<mo::VirtualMachine> {
         // VIC 0.4 named a machine after the container's id, VIC 1.x after its name and short id.
         let (full, short) = (id.to_string(), id.short());
         let found = self

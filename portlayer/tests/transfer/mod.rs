@@ -86,6 +86,16 @@ impl Transfer {
         timeout(LIMIT, all).await.unwrap().unwrap();
     }
 
+    /// Waits until a container has received this many bytes over an attachment.
+    pub(super) async fn received_of(&self, id: &ContainerId, attachment: usize, bytes: usize) {
+        let received = async {
+            while self.received(id).get(attachment).map_or(0, Vec::len) < bytes {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(LIMIT, received).await.unwrap();
+    }
+
     /// Returns the input that a container received over each attachment.
     pub(super) fn received(&self, id: &ContainerId) -> Vec<Vec<u8>> {
         let received = self.received.lock().unwrap_or_else(PoisonError::into_inner);
