@@ -67,9 +67,8 @@ impl Files<'_> {
     /// The host must be reachable by the name that it has in vCenter, and must present the
     /// certificate that vCenter reports for it. Each request is authenticated by a ticket that
     /// is valid once; the session is not shown to the host. A transfer for which no host can be
-    /// used goes through vCenter, with a warning in the log. So do all transfers with `vcsim`, whose
-    /// hosts do not exist. The hosts and their certificates are read at most once a minute, and again
-    /// after none of them could be used.
+    /// used goes through vCenter, with a warning in the log. The hosts and their certificates are
+    /// read at most once a minute, and again after none of them could be used.
     #[must_use]
     pub const fn direct(mut self, direct: bool) -> Self {
         self.direct = direct;
