@@ -306,8 +306,8 @@ impl Merge {
         self.notes.dropped
     }
 
-    /// Lays the merged tree out as an ext4 file system, without writing or reading anything. This
-    /// takes less than a second for a million files, and adds nothing to the counters of `monitor`.
+    /// Lays the merged tree out as an ext4 file system, without writing or reading anything. It
+    /// adds nothing to the counters of `monitor`.
     ///
     /// # Errors
     /// [`Error::DiskTooSmall`] with the required size; [`Error::Unstorable`] with a file that ext4
