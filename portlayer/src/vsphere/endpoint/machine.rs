@@ -223,16 +223,8 @@ impl Endpoint {
         vm: &Ref<mo::VirtualMachine>,
         resource: &Resource,
     ) -> Result<(Machine, Option<Timestamp>)> {
-        let retrieval = self.client.retrieve().objects([vm.clone()]);
-        let paths = PATHS.into_iter().chain([BOOT_TIME.path()]);
-        let found = paths.fold(retrieval, |retrieval, path| retrieval.path(path));
-        let found = found
-            .collect()
-            .await
-            .map_err(|error| fault::error(resource, error))?;
-        let read = found.first();
-        read.map(|read| (Machine::read(read), read.value(BOOT_TIME)))
-            .ok_or_else(|| Error::not_found(resource.clone()))
+        let found = self.machine_with(vm, resource, BOOT_TIME.path()).await?;
+        Ok((Machine::read(&found), found.value(BOOT_TIME)))
     }
 
     /// Reads a machine with its devices.
@@ -241,16 +233,27 @@ impl Endpoint {
         vm: &Ref<mo::VirtualMachine>,
         resource: &Resource,
     ) -> Result<(Machine, Vec<Poly<VirtualDevice>>)> {
+        let found = self.machine_with(vm, resource, DEVICES.path()).await?;
+        let devices = found.value(DEVICES).unwrap_or_default();
+        Ok((Machine::read(&found), devices))
+    }
+
+    /// Reads the properties of a machine, and one more.
+    async fn machine_with(
+        &self,
+        vm: &Ref<mo::VirtualMachine>,
+        resource: &Resource,
+        path: &str,
+    ) -> Result<ObjectProperties<mo::VirtualMachine>> {
         let retrieval = self.client.retrieve().objects([vm.clone()]);
-        let paths = PATHS.into_iter().chain([DEVICES.path()]);
+        let paths = PATHS.into_iter().chain([path]);
         let found = paths.fold(retrieval, |retrieval, path| retrieval.path(path));
         let found = found
             .collect()
             .await
             .map_err(|error| fault::error(resource, error))?;
-        let read = found.first();
-        read.map(|read| (Machine::read(read), read.value(DEVICES).unwrap_or_default()))
-            .ok_or_else(|| Error::not_found(resource.clone()))
+        let found = found.into_iter().next();
+        found.ok_or_else(|| Error::not_found(resource.clone()))
     }
 
     /// Selects the machines of a host.
