@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
@@ -25,6 +26,8 @@ pub(super) fn cost(bytes: usize) -> u32 {
 pub(super) struct Credit {
     left: Mutex<u64>,
     granted: Notify,
+    /// The number of grants, which wraps.
+    grants: AtomicU32,
 }
 
 impl Credit {
@@ -32,6 +35,7 @@ impl Credit {
         Self {
             left: Mutex::new(WINDOW.into()),
             granted: Notify::new(),
+            grants: AtomicU32::new(0),
         }
     }
 
@@ -40,7 +44,19 @@ impl Credit {
         let mut left = self.left.lock().unwrap_or_else(|e| e.into_inner());
         *left = left.saturating_add(bytes.into());
         drop(left);
+        self.grants.fetch_add(1, Ordering::AcqRel);
         self.granted.notify_one();
+    }
+
+    /// Waits until the peer has granted nothing for this long. Cancel safe.
+    pub(super) async fn stalled(&self, after: Duration) {
+        loop {
+            let before = self.grants.load(Ordering::Acquire);
+            tokio::time::sleep(after).await;
+            if self.grants.load(Ordering::Acquire) == before {
+                return;
+            }
+        }
     }
 
     /// Waits until this amount may be sent, and takes it. For one task at a time.

@@ -12,6 +12,19 @@
 //! identifies the *machine*, not the agent: a process that takes over the line can
 //! impersonate the agent of its own machine, but not that of another one.
 //!
+//! # VIC's own agents
+//!
+//! Agents of VIC itself cannot be attached to, and there is no option for it:
+//!
+//! - They serve channels of a type of their own, `attach`, and no others. `russh` opens only channels of
+//!   the types of SSH's standard and of OpenSSH.
+//! - Their host keys are RSA keys of 512 bits, which identify nobody: a key of this size can be factored
+//!   in hours. `russh` reads RSA keys only with a feature that is not enabled here, so such an agent is
+//!   refused before its key is read, with the algorithms of both ends as the reason.
+//! - They accept every client, so anything that reaches the line can attach.
+//!
+//! Their handshake, in both dialects, and their [logs](crate::log) are read.
+//!
 //! # On the wire
 //!
 //! The protocol is standard SSH, so any client can be used for diagnosis. VIC had its own

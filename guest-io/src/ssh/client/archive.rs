@@ -1,8 +1,10 @@
 //! Transfers archives out of a container, and into it.
 
 use std::fmt;
+use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::timeout;
 
 use super::SessionError;
 use super::attach::{Attach, Control, Event, Input, Output};
@@ -14,6 +16,9 @@ use crate::ssh::{ArchiveDirection, Exit};
 const MAX_TEXT: usize = 16 * 1024;
 /// The maximum length of a reason or a note, in bytes.
 const MAX_LINE: usize = 1024;
+/// The maximum number of bytes that the guest may say about an archive. There is no reason to say
+/// more, and the transfer would never end.
+const MAX_SAID: usize = 1024 * 1024;
 
 /// The error when an archive was not transferred completely.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +72,8 @@ pub enum ArchiveCause {
 }
 
 /// An archive that is being copied out of a container. Dropping it ends the transfer.
+///
+/// The guest determines the length of the archive, which may be endless; the caller limits it.
 #[derive(Debug)]
 pub struct ArchiveOut {
     guest: Guest,
@@ -84,8 +91,8 @@ pub struct ArchiveIn {
 }
 
 impl ArchiveOut {
-    pub(super) fn new(path: &str, attach: Attach) -> Self {
-        let (guest, input) = Guest::new(ArchiveDirection::Out, path, attach);
+    pub(super) fn new(path: &str, attach: Attach, patience: Duration) -> Self {
+        let (guest, input) = Guest::new(ArchiveDirection::Out, path, attach, patience);
         Self {
             guest,
             _input: input,
@@ -100,8 +107,9 @@ impl ArchiveOut {
     ///
     /// # Errors
     ///
-    /// [`ArchiveError`] if the archive is incomplete. What was returned before must not be relied
-    /// on.
+    /// [`ArchiveError`] if the archive is incomplete, also if the guest has sent nothing for the time
+    /// of [`Connector::answer_timeout`](super::Connector::answer_timeout). What was returned before
+    /// must not be relied on.
     pub async fn next(&mut self) -> Result<Option<Bytes>, ArchiveError> {
         if self.ended {
             return Ok(None);
@@ -124,8 +132,8 @@ impl ArchiveOut {
 }
 
 impl ArchiveIn {
-    pub(super) fn new(path: &str, attach: Attach) -> Self {
-        let (guest, input) = Guest::new(ArchiveDirection::In, path, attach);
+    pub(super) fn new(path: &str, attach: Attach, patience: Duration) -> Self {
+        let (guest, input) = Guest::new(ArchiveDirection::In, path, attach, patience);
         Self { guest, input }
     }
 
@@ -135,10 +143,16 @@ impl ArchiveIn {
     ///
     /// # Errors
     ///
-    /// [`ArchiveError`] with the reason of the guest if it has stopped reading.
+    /// [`ArchiveError`] with the reason of the guest if it has stopped reading, also if it has read
+    /// nothing for the time of [`Connector::answer_timeout`](super::Connector::answer_timeout).
     pub async fn send(&mut self, data: Bytes) -> Result<(), ArchiveError> {
-        if self.input.send(data).await.is_ok() {
-            return Ok(());
+        let after = self.guest.patience;
+        match self.input.send_unless_stalled(data, after).await {
+            Ok(()) => return Ok(()),
+            Err(error @ SessionError::NoAnswer { .. }) => {
+                return Err(self.guest.error(error));
+            }
+            Err(_) => {}
         }
         let cause = match self.guest.end().await {
             Ok(()) => ArchiveCause::Ended,
@@ -156,7 +170,10 @@ impl ArchiveIn {
     /// remains.
     pub async fn finish(mut self) -> Result<Vec<String>, ArchiveError> {
         // Fails if the guest has already ended, which its exit explains.
-        let _ = self.input.end().await;
+        let ended = self.input.end_unless_stalled(self.guest.patience).await;
+        if let Err(error @ SessionError::NoAnswer { .. }) = ended {
+            return Err(self.guest.error(error));
+        }
         match self.guest.end().await {
             Ok(()) => Ok(self.guest.said.lines()),
             Err(cause) => Err(self.guest.error(cause)),
@@ -172,10 +189,17 @@ struct Guest {
     output: Output,
     _control: Control,
     said: Said,
+    /// How long the guest may send nothing.
+    patience: Duration,
 }
 
 impl Guest {
-    fn new(direction: ArchiveDirection, path: &str, attach: Attach) -> (Self, Input) {
+    fn new(
+        direction: ArchiveDirection,
+        path: &str,
+        attach: Attach,
+        patience: Duration,
+    ) -> (Self, Input) {
         let Attach {
             input,
             output,
@@ -187,16 +211,19 @@ impl Guest {
             output,
             _control: control,
             said: Said::default(),
+            patience,
         };
         (guest, input)
     }
 
     /// Waits for the next data. Returns `None` when the guest has ended successfully. Cancel safe.
     async fn next(&mut self) -> Result<Option<Bytes>, ArchiveCause> {
+        let after = self.patience;
         loop {
-            match self.output.next().await {
+            let event = timeout(after, self.output.next()).await;
+            match event.map_err(|_elapsed| SessionError::NoAnswer { after })? {
                 Some(Event::Data(Stream::Stdout, data)) => return Ok(Some(data)),
-                Some(Event::Data(Stream::Stderr, data)) => self.said.add(&data),
+                Some(Event::Data(Stream::Stderr, data)) => self.said.add(&data)?,
                 Some(Event::Exit(Exit::Code(0))) => return Ok(None),
                 Some(Event::Exit(exit)) => return Err(self.said.cause(&exit)),
                 None => return Err(SessionError::Lost.into()),
@@ -204,13 +231,16 @@ impl Guest {
         }
     }
 
-    /// Waits until the guest ends, and discards its data.
+    /// Waits until the guest, which receives an archive, ends.
     async fn end(&mut self) -> Result<(), ArchiveCause> {
-        while self.next().await?.is_some() {}
-        Ok(())
+        match self.next().await? {
+            None => Ok(()),
+            // The receiver of an archive has nothing to send, and could send forever.
+            Some(_) => Err(SessionError::Invalid.into()),
+        }
     }
 
-    fn error(&self, cause: ArchiveCause) -> ArchiveError {
+    fn error(&self, cause: impl Into<ArchiveCause>) -> ArchiveError {
         error(self.direction, &self.path, cause)
     }
 }
@@ -229,16 +259,25 @@ pub(super) fn error(
 
 /// What the guest said about an archive, of which only the start is kept.
 #[derive(Debug, Default)]
-struct Said(Vec<u8>);
+struct Said {
+    start: Vec<u8>,
+    /// The number of bytes that were said in total.
+    bytes: usize,
+}
 
 impl Said {
-    fn add(&mut self, data: &[u8]) {
-        let room = MAX_TEXT - self.0.len();
-        self.0.extend_from_slice(&data[..data.len().min(room)]);
+    fn add(&mut self, data: &[u8]) -> Result<(), SessionError> {
+        self.bytes = self.bytes.saturating_add(data.len());
+        if self.bytes > MAX_SAID {
+            return Err(SessionError::Invalid);
+        }
+        let room = MAX_TEXT - self.start.len();
+        self.start.extend_from_slice(&data[..data.len().min(room)]);
+        Ok(())
     }
 
     fn cause(&self, exit: &Exit) -> ArchiveCause {
-        let said = one_line(&String::from_utf8_lossy(&self.0), MAX_LINE);
+        let said = one_line(&String::from_utf8_lossy(&self.start), MAX_LINE);
         let reason = match exit {
             _ if !said.is_empty() => said,
             Exit::Code(code) => format!("exit status {code}"),
@@ -250,7 +289,7 @@ impl Said {
     }
 
     fn lines(&self) -> Vec<String> {
-        let text = String::from_utf8_lossy(&self.0);
+        let text = String::from_utf8_lossy(&self.start);
         let lines = text.lines().map(|line| one_line(line, MAX_LINE));
         lines.filter(|line| !line.is_empty()).collect()
     }

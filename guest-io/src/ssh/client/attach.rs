@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use russh::client::{Handle, Handler, Msg};
@@ -38,6 +39,7 @@ pub struct Attach {
 /// standard input, dropping does not.
 pub struct Input {
     commands: mpsc::Sender<InputCommand>,
+    credit: Arc<Credit>,
     /// Keeps the attachment alive.
     _requests: Requests,
     reserving: Option<Reserving>,
@@ -122,8 +124,40 @@ impl Input {
         self.end().await
     }
 
-    /// Does the same as [`close`](Self::close), and keeps the attachment alive.
-    pub(super) async fn end(&mut self) -> Result<(), SessionError> {
+    /// Does the same as [`send`](Self::send), but only waits while the session consumes input.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::NoAnswer`] if the session has consumed nothing for this long.
+    pub(super) async fn send_unless_stalled(
+        &mut self,
+        data: Bytes,
+        after: Duration,
+    ) -> Result<(), SessionError> {
+        let credit = Arc::clone(&self.credit);
+        tokio::select! {
+            biased;
+            sent = self.send(data) => sent,
+            () = credit.stalled(after) => Err(SessionError::NoAnswer { after }),
+        }
+    }
+
+    /// Does the same as [`close`](Self::close), but keeps the attachment alive, and only waits while
+    /// the session consumes input.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::NoAnswer`] if the session has consumed nothing for this long.
+    pub(super) async fn end_unless_stalled(&mut self, after: Duration) -> Result<(), SessionError> {
+        let credit = Arc::clone(&self.credit);
+        tokio::select! {
+            biased;
+            ended = self.end() => ended,
+            () = credit.stalled(after) => Err(SessionError::NoAnswer { after }),
+        }
+    }
+
+    async fn end(&mut self) -> Result<(), SessionError> {
         let (sent, is_sent) = oneshot::channel();
         self.commands
             .send(InputCommand::Close(sent))
@@ -283,12 +317,14 @@ pub(super) async fn open<H: Handler>(
         }
     }
     let arrived = Arc::clone(&incoming.arrived);
+    let credit = Arc::clone(&incoming.credit);
     let (commands, input) = mpsc::channel(2);
     let (reader, writer) = channel.split();
     tokio::spawn(run(reader, writer, incoming, input, queue));
     Ok(Attach {
         input: Input {
             commands,
+            credit,
             _requests: requests.clone(),
             reserving: None,
         },

@@ -9,7 +9,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use russh::client::{Config, Handle, Handler};
+use russh::client::{Config, DisconnectReason, Handle, Handler};
 use russh::keys::{PrivateKeyWithHashAlg, PublicKeyOrCertificate};
 use russh::{ChannelMsg, Disconnect};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -70,6 +70,12 @@ pub enum SessionError {
     /// The response of the guest is invalid.
     #[error("the guest's response is invalid")]
     Invalid,
+    /// The guest is connected, but did not answer the request in time.
+    #[error("the guest has not answered within {after:?}")]
+    NoAnswer {
+        /// The timeout.
+        after: Duration,
+    },
     /// The line is stalled, and too many requests wait already.
     #[error("the line is stalled, and too many requests wait for it")]
     Busy,
@@ -101,12 +107,14 @@ pub struct Connector {
     handshake_timeout: Duration,
     retry: Duration,
     ssh_timeout: Duration,
+    answer_timeout: Duration,
     config: Arc<Config>,
 }
 
 impl Connector {
     /// Creates a connector that authenticates with `key`. It waits 3 minutes for the handshake,
-    /// because the line exists long before the agent runs, and 30 seconds for each step of SSH.
+    /// because the line exists long before the agent runs, 30 seconds for each step of SSH, and a
+    /// minute for each answer after that.
     pub fn new(key: PrivateKey) -> Self {
         let config = Config {
             client_id: russh::SshId::Standard("SSH-2.0-VIC".into()),
@@ -121,6 +129,7 @@ impl Connector {
             handshake_timeout: Duration::from_secs(180),
             retry: Duration::from_secs(1),
             ssh_timeout: Duration::from_secs(30),
+            answer_timeout: Duration::from_secs(60),
             config: Arc::new(config),
         }
     }
@@ -137,6 +146,15 @@ impl Connector {
     #[must_use]
     pub fn ssh_timeout(mut self, timeout: Duration) -> Self {
         self.ssh_timeout = timeout;
+        self
+    }
+
+    /// Sets how long a connected guest may take to answer a request, and how long the transfer of an
+    /// archive may pause because of the guest. The requests of a guest that still answers SSH's own
+    /// messages, but nothing else, then end with [`SessionError::NoAnswer`].
+    #[must_use]
+    pub fn answer_timeout(mut self, timeout: Duration) -> Self {
+        self.answer_timeout = timeout;
         self
     }
 
@@ -170,7 +188,7 @@ impl Connector {
                     phase: "handshake",
                 })??;
         }
-        let (alive, closed) = watch::channel(());
+        let (alive, closed) = watch::channel(None);
         let verdict = Arc::new(Verdict::default());
         let guest = Guest {
             recognize: Some(Box::new(move |fingerprint| {
@@ -207,6 +225,7 @@ impl Connector {
             shared: Arc::new(Shared {
                 handle,
                 fingerprint,
+                answer_timeout: self.answer_timeout,
                 closed,
                 close_transport: Box::new(move || transport.close()),
             }),
@@ -326,12 +345,15 @@ impl Verdict {
     }
 }
 
+/// The reason why a connection was closed, if it is an error.
+type Closed = Option<Arc<ConnectError>>;
+
 /// Callbacks of the connection.
 struct Guest {
     recognize: Option<Recognize>,
     verdict: Arc<Verdict>,
     /// Dropped at the end of the connection, which notifies the receivers.
-    alive: Option<watch::Sender<()>>,
+    alive: Option<watch::Sender<Closed>>,
 }
 
 impl Handler for Guest {
@@ -366,8 +388,11 @@ impl Handler for Guest {
 
     async fn disconnected(
         &mut self,
-        _reason: russh::client::DisconnectReason<Self::Error>,
+        reason: DisconnectReason<Self::Error>,
     ) -> Result<(), Self::Error> {
+        if let (Some(alive), DisconnectReason::Error(error)) = (&self.alive, reason) {
+            alive.send_replace(Some(Arc::new(ssh(error))));
+        }
         self.alive = None;
         Ok(())
     }
@@ -383,7 +408,8 @@ pub struct Session {
 struct Shared {
     handle: Handle<Guest>,
     fingerprint: Fingerprint,
-    closed: watch::Receiver<()>,
+    answer_timeout: Duration,
+    closed: watch::Receiver<Closed>,
     close_transport: Box<dyn Fn() + Send + Sync>,
 }
 
@@ -403,12 +429,13 @@ impl Session {
     /// # Errors
     ///
     /// [`SessionError::Refused`] if the guest has no such session; [`SessionError::Lost`] if
-    /// the line is lost.
+    /// the line is lost; [`SessionError::NoAnswer`] if the guest does not answer.
     pub async fn attach(&self, id: &str) -> Result<Attach, SessionError> {
         if !Subsystem::is_id(id) {
             return Err(SessionError::Id);
         }
-        attach::open(&self.shared.handle, Subsystem::VicAttach(id)).await
+        let opened = attach::open(&self.shared.handle, Subsystem::VicAttach(id));
+        self.answered(opened).await
     }
 
     /// Returns the ids of the guest's sessions.
@@ -457,7 +484,7 @@ impl Session {
     /// A path that does not exist is reported by [`ArchiveOut::next`].
     pub async fn archive_out(&self, path: &str) -> Result<ArchiveOut, ArchiveError> {
         let attach = self.open_archive(ArchiveDirection::Out, path).await?;
-        Ok(ArchiveOut::new(path, attach))
+        Ok(ArchiveOut::new(path, attach, self.shared.answer_timeout))
     }
 
     /// Starts to copy a tar archive into the container: into a directory, which must exist.
@@ -471,7 +498,7 @@ impl Session {
     /// [`ArchiveError`] if the path is invalid, the guest refuses the request, or the line is lost.
     pub async fn archive_in(&self, path: &str) -> Result<ArchiveIn, ArchiveError> {
         let attach = self.open_archive(ArchiveDirection::In, path).await?;
-        Ok(ArchiveIn::new(path, attach))
+        Ok(ArchiveIn::new(path, attach, self.shared.answer_timeout))
     }
 
     async fn open_archive(
@@ -484,27 +511,31 @@ impl Session {
             return Err(failed(SessionError::Path));
         }
         let subsystem = Subsystem::VicArchive(direction, path);
-        let opened = attach::open(&self.shared.handle, subsystem).await;
-        opened.map_err(failed)
+        let opened = attach::open(&self.shared.handle, subsystem);
+        self.answered(opened).await.map_err(failed)
     }
 
     /// Waits for a response of the guest, to check that it is alive.
     ///
     /// # Errors
     ///
-    /// [`SessionError::Lost`].
+    /// [`SessionError::Lost`] if the line was lost, and [`SessionError::NoAnswer`].
     pub async fn ping(&self) -> Result<(), SessionError> {
-        self.shared
-            .handle
-            .send_ping()
-            .await
-            .map_err(|_| SessionError::Lost)
+        let ping = async { self.shared.handle.send_ping().await };
+        let answered = async { ping.await.map_err(|_| SessionError::Lost) };
+        self.answered(answered).await
     }
 
     /// Waits until the connection is closed.
     pub async fn closed(&self) {
         let mut closed = self.shared.closed.clone();
         while closed.changed().await.is_ok() {}
+    }
+
+    /// Returns the reason why the connection was closed, if it is an error: the line was lost, or the
+    /// guest violated the SSH protocol.
+    pub fn close_reason(&self) -> Option<Arc<ConnectError>> {
+        self.shared.closed.borrow().clone()
     }
 
     /// Returns whether the connection is closed.
@@ -533,8 +564,22 @@ impl Session {
         (self.shared.close_transport)();
     }
 
+    /// Waits for an answer of the guest, but not forever.
+    async fn answered<T>(
+        &self,
+        answer: impl Future<Output = Result<T, SessionError>>,
+    ) -> Result<T, SessionError> {
+        let after = self.shared.answer_timeout;
+        let late = |_elapsed| SessionError::NoAnswer { after };
+        timeout(after, answer).await.map_err(late)?
+    }
+
     /// Opens a subsystem that returns a short text, and returns the text.
     async fn ask(&self, question: Subsystem<'_>) -> Result<String, SessionError> {
+        self.answered(self.ask_patiently(question)).await
+    }
+
+    async fn ask_patiently(&self, question: Subsystem<'_>) -> Result<String, SessionError> {
         const LONGEST: usize = 1024 * 1024;
         let mut channel = self
             .shared

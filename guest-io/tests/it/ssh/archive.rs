@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use guest_io::ssh::ReloadFailed;
-use guest_io::ssh::client::{ArchiveCause, ReloadError, Session, SessionError};
+use guest_io::ssh::client::{ArchiveCause, ArchiveError, ReloadError, Session, SessionError};
 use tokio::time::timeout;
 
 use super::LIMIT;
@@ -166,4 +166,68 @@ async fn a_reload_that_is_not_answered_does_not_stop_the_line() {
     let failed = timeout(LIMIT, reload).await.expect("a response");
     let ended = ReloadFailed::new("the agent has ended");
     assert_eq!(failed, Err(ReloadError::Failed(ended)));
+}
+
+/// Whatever the guest sends instead of an archive, the transfer ends, and the line is usable.
+#[tokio::test]
+async fn endless_answers_to_a_transfer_are_refused() {
+    let (session, detached) = session().await;
+    let invalid = ArchiveCause::Session(SessionError::Invalid);
+    let mut archive = session.archive_out("/babbles").await.unwrap();
+    let error = timeout(LIMIT, archive.next()).await.unwrap().unwrap_err();
+    assert_eq!(error.cause, invalid);
+    drop(archive);
+    for path in ["/babbles", "/answers"] {
+        let mut archive = session.archive_in(path).await.unwrap();
+        archive.send(Bytes::from_static(b"tar")).await.unwrap();
+        let error = timeout(LIMIT, archive.finish()).await.unwrap().unwrap_err();
+        assert_eq!(error.cause, invalid, "{path}");
+    }
+    let all_detached = async {
+        while *detached.lock().unwrap() < 3 {
+            session.ping().await.unwrap();
+        }
+    };
+    timeout(LIMIT, all_detached).await.expect("the guest stops");
+}
+
+/// The guest still answers SSH's own messages, so the line is not closed.
+#[tokio::test(start_paused = true)]
+async fn a_guest_that_does_nothing_for_a_transfer_ends_it() {
+    let (session, _) = session().await;
+    let silent = |error: ArchiveError| {
+        let after = match error.cause {
+            ArchiveCause::Session(SessionError::NoAnswer { after }) => after,
+            other => panic!("{other}"),
+        };
+        assert_eq!(after, Duration::from_secs(60));
+    };
+    let mut archive = session.archive_out("/silent").await.unwrap();
+    silent(archive.next().await.unwrap_err());
+    let archive = session.archive_in("/silent").await.unwrap();
+    silent(archive.finish().await.unwrap_err());
+    // More than the window.
+    let mut archive = session.archive_in("/silent").await.unwrap();
+    let error = loop {
+        let chunk = Bytes::from(vec![0; 64 * 1024]);
+        if let Err(error) = archive.send(chunk).await {
+            break error;
+        }
+    };
+    silent(error);
+    session.ping().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guest_that_does_not_answer_a_reload_ends_it() {
+    let (mut guest, _requests) = guest();
+    Arc::get_mut(&mut guest).unwrap().reloads_answered = false;
+    let (session, _server) = connected(&Keys::new(), guest).await;
+    let unanswered = session.reload().await.unwrap_err();
+    let is_silent = matches!(
+        unanswered,
+        ReloadError::Session(SessionError::NoAnswer { .. })
+    );
+    assert!(is_silent, "{unanswered:?}");
+    session.ping().await.unwrap();
 }

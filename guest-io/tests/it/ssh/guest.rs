@@ -141,6 +141,15 @@ async fn transfer(archive: Archive, attachment: Attachment) {
         }
         // The agent ends.
         (_, "/dies") => {}
+        (_, "/silent") => std::future::pending().await,
+        (_, "/babbles") => {
+            let chunk = Bytes::from(vec![b'x'; 16 * 1024]);
+            while output.send(Stream::Stderr, chunk.clone()).await.is_ok() {}
+        }
+        (ArchiveDirection::In, "/answers") => {
+            let chunk = Bytes::from(vec![b'x'; 16 * 1024]);
+            while output.send(Stream::Stdout, chunk.clone()).await.is_ok() {}
+        }
         (ArchiveDirection::Out, _) => {
             for number in 0..100_u8 {
                 let chunk = Bytes::from(vec![number; 10_000]);

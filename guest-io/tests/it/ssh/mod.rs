@@ -2,6 +2,7 @@
 
 mod archive;
 mod guest;
+mod vic_agent;
 mod wire;
 
 use std::io;
