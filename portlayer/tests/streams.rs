@@ -7,6 +7,7 @@ mod flapping_line;
 mod followers;
 mod late_input;
 mod log_rotation;
+mod lying_line;
 mod relay;
 mod restarted_server;
 mod transfer;

@@ -1,13 +1,12 @@
 //! Attaches clients to containers.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use guest_io::ssh::Window;
 use guestinfo::Dialect;
 use tokio::sync::{mpsc, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::VsphereStreams;
 use super::hub::{Hub, closed};
@@ -22,14 +21,12 @@ use crate::vsphere::record::Record;
 use crate::vsphere::run_state::RunState;
 use crate::{Capability, ContainerId, Error, Resource, Result, StateKind};
 
-/// Maximum time until the line of a powered-on container connects, as in VIC.
-const CONNECT: Duration = Duration::from_secs(50);
-
 /// Maximum number of buffered pieces of output, each of which has at most 16 KiB.
 const OUTPUT: usize = 8;
 
 /// The properties of a container that attaching needs.
 struct Target {
+    registry: Arc<Registry>,
     hub: Arc<Hub>,
     machine: Machine,
     run: RunState,
@@ -95,7 +92,7 @@ impl VsphereStreams {
         let over = target.hub.over();
         target.hub.join(member, !target.is_on());
         if target.is_on() {
-            connected(&target.hub, &resource, over).await?;
+            connected(&target, &resource, over).await?;
         }
         Ok(Attached::new(input, output))
     }
@@ -130,7 +127,7 @@ impl VsphereStreams {
         if !target.is_on() {
             return Ok(());
         }
-        let session = connected(&target.hub, &resource, target.hub.over()).await?;
+        let session = connected(&target, &resource, target.hub.over()).await?;
         if let Some(session) = session
             && !target.hub.is_attached()
         {
@@ -166,6 +163,7 @@ impl VsphereStreams {
             Error::invalid_state(resource.clone(), StateKind::Broken, &[]).with_source(broken)
         })?;
         Ok(Target {
+            registry: Arc::clone(registry),
             hub: registry.hub(*id),
             run: RunState::read(&keys),
             // VIC 0.4 has no key that makes a process wait.
@@ -180,11 +178,13 @@ impl VsphereStreams {
 /// Waits for the line of a container that is on. Returns `None` if `over` reports the end of the
 /// run.
 async fn connected(
-    hub: &Hub,
+    target: &Target,
     resource: &Resource,
     mut over: watch::Receiver<u64>,
 ) -> Result<Option<guest_io::ssh::client::Session>> {
-    let mut line = hub.line();
+    let begun = Instant::now();
+    let registry = &target.registry;
+    let mut line = target.hub.line();
     let there = async {
         tokio::select! {
             biased;
@@ -194,9 +194,19 @@ async fn connected(
             _ = over.changed() => Line::Absent,
         }
     };
-    let there = timeout(CONNECT, there)
+    let late = |_elapsed| {
+        let error = Error::timeout(resource.clone(), "the line to the guest");
+        match registry.refused_since(begun) {
+            // A line without a valid key may be anybody's.
+            Some(reason) => error.with_source(format!(
+                "a line, possibly that of this container, was refused: {reason}"
+            )),
+            None => error,
+        }
+    };
+    let there = timeout(registry.connect_timeout, there)
         .await
-        .map_err(|_elapsed| Error::timeout(resource.clone(), "the line to the guest"))?;
+        .map_err(late)?;
     match there {
         Line::Connected(session) => Ok(Some(session)),
         Line::Barred => Err(Error::permission_denied(resource.clone())

@@ -5,13 +5,13 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use guest_io::ssh::Window;
-use guest_io::ssh::client::{Attach, Event, Session, SessionError};
+use guest_io::ssh::client::{Attach, ConnectError, Event, Session, SessionError};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::joins::Joins;
-use super::lines::{Line, LineWatch};
+use super::lines::{Line, LineWatch, chain};
 use super::member::{Member, Members};
 use super::run_events::{Event as RunEvent, RunEvents};
 use super::unread::{self, Unread};
@@ -144,6 +144,16 @@ impl Hub {
         Resource::container(self.id)
     }
 
+    fn line_lost(&self, session: &Session) -> Error {
+        let reason = session.close_reason().map(|error| chain(&*error));
+        let reason = reason.map(|reason| format!(" ({reason})"));
+        let reason = reason.unwrap_or_default();
+        Error::unavailable(self.resource(), None).with_source(format!(
+            "the line to the guest was lost{reason}: output may be missing, and input that the \
+             process has not read may be lost; attach again",
+        ))
+    }
+
     /// Copies data as long as any client is attached, or has left input.
     async fn run(&self) {
         let mut left = Vec::new();
@@ -186,12 +196,7 @@ impl Hub {
                 End::Done => members.end_line().await,
                 End::Lost => {
                     tracing::debug!(container = %self.id, "its line was lost while attached");
-                    let lost = || {
-                        Error::unavailable(self.resource(), None).with_source(
-                            "the line to the guest was lost: output may be missing, and input \
-                                 that the process has not read may be lost; attach again",
-                        )
-                    };
+                    let lost = || self.line_lost(&session);
                     members.fail(lost).await;
                 }
             }
@@ -285,15 +290,29 @@ impl Hub {
             match Box::pin(session.attach(&self.id.to_string())).await {
                 Ok(attach) => return Some((session, attach)),
                 Err(SessionError::Lost) => {
-                    // Wait for a new line.
                     self.line_closed(&session);
+                    if let Some(error) = session.close_reason()
+                        && matches!(*error, ConnectError::Ssh(_))
+                    {
+                        // The guest could break every line in this way.
+                        self.blocking.release(&self.id);
+                        members.fail(|| self.line_lost(&session)).await;
+                        return None;
+                    }
+                    // Wait for a new line.
                 }
                 Err(error) => {
                     self.blocking.release(&self.id);
-                    let failed = || {
-                        Error::guest_failed(self.resource(), "it refused the attachment")
-                            .with_source(error.clone())
+                    let reason = match error {
+                        SessionError::NoAnswer { .. } => {
+                            // The next line may be that of an agent that answers.
+                            session.abort();
+                            "it does not answer the request to attach"
+                        }
+                        _ => "it refused the attachment",
                     };
+                    let failed =
+                        || Error::guest_failed(self.resource(), reason).with_source(error.clone());
                     members.fail(failed).await;
                     return None;
                 }

@@ -22,10 +22,13 @@ use crate::{ContainerId, Error, Result};
 /// Default of [`LineServer::unknown_key_timeout`].
 const UNKNOWN: Duration = Duration::from_secs(10);
 
+/// Default of [`LineServer::connect_timeout`].
+const CONNECT: Duration = Duration::from_secs(50);
+
 /// Minimum time between two scans of all machines for an unknown key.
 const SCAN: Duration = Duration::from_millis(500);
 
-/// Delay after an error of the listener.
+/// Delay after an error of the listener, and minimum time between two warnings about lines.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Maximum number of connected lines.
@@ -42,6 +45,9 @@ const LINES: usize = 4096;
 pub struct LineServer {
     listener: TcpListener,
     unknown_key_timeout: Duration,
+    connect_timeout: Duration,
+    handshake_timeout: Option<Duration>,
+    answer_timeout: Option<Duration>,
 }
 
 impl LineServer {
@@ -53,6 +59,9 @@ impl LineServer {
         Ok(Self {
             listener: TcpListener::bind(address).await?,
             unknown_key_timeout: UNKNOWN,
+            connect_timeout: CONNECT,
+            handshake_timeout: None,
+            answer_timeout: None,
         })
     }
 
@@ -63,6 +72,41 @@ impl LineServer {
     pub fn unknown_key_timeout(mut self, timeout: Duration) -> Self {
         self.unknown_key_timeout = timeout;
         self
+    }
+
+    /// Sets how long a client that attaches to a running container waits for the container's line.
+    /// Default: 50 seconds, as in VIC.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// Sets how long a guest may take for the handshake on a new line. Default: 3 minutes, because
+    /// the line exists long before the agent runs.
+    #[must_use]
+    pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
+        self.handshake_timeout = Some(timeout);
+        self
+    }
+
+    /// Sets how long a connected guest may take to answer a request, such as one to attach. Then its
+    /// line is closed. Default: 1 minute.
+    #[must_use]
+    pub fn answer_timeout(mut self, timeout: Duration) -> Self {
+        self.answer_timeout = Some(timeout);
+        self
+    }
+
+    fn connector(&self, key: PrivateKey) -> Connector {
+        let mut connector = Connector::new(key);
+        if let Some(timeout) = self.handshake_timeout {
+            connector = connector.handshake_timeout(timeout);
+        }
+        if let Some(timeout) = self.answer_timeout {
+            connector = connector.answer_timeout(timeout);
+        }
+        connector
     }
 
     /// Returns the address that the server listens on.
@@ -94,8 +138,10 @@ impl Lines {
         let key = PrivateKey::from_openssh(&key.0).map_err(|error| Error::internal(host, error))?;
         let registry = Arc::new(Registry {
             exec,
-            connector: Connector::new(key),
+            connector: server.connector(key),
             unknown_key_timeout: server.unknown_key_timeout,
+            connect_timeout: server.connect_timeout,
+            refused: Mutex::default(),
             known: Mutex::default(),
             scanning: tokio::sync::Mutex::new(None),
             containers: Mutex::default(),
@@ -127,6 +173,9 @@ pub(super) struct Registry {
     pub(super) exec: VsphereExec,
     connector: Connector,
     unknown_key_timeout: Duration,
+    pub(super) connect_timeout: Duration,
+    /// The line that was refused last.
+    refused: Mutex<Option<RefusedLine>>,
     known: Mutex<Known>,
     /// The time of the last scan of all machines.
     scanning: tokio::sync::Mutex<Option<Instant>>,
@@ -145,6 +194,13 @@ pub(super) enum Line {
     Barred,
     /// The line server was closed, so no line will be connected.
     Closed,
+}
+
+/// A line that was refused. Its container is unknown, because its guest has not proved to have a key.
+#[derive(Debug)]
+struct RefusedLine {
+    at: Instant,
+    reason: String,
 }
 
 /// Closes a line when it is dropped, even if clients are attached over it.
@@ -176,6 +232,33 @@ impl Registry {
             .entry(id)
             .or_insert_with(|| Arc::new(Hub::new(id, self.exec.clone())));
         Arc::clone(hub)
+    }
+
+    /// Records a line that was refused. Guests can cause any number of them, so only one per
+    /// [`PAUSE`] is a warning.
+    fn refuse(&self, peer: SocketAddr, error: &ConnectError) {
+        let (at, reason) = (Instant::now(), chain(error));
+        if let ConnectError::Line(_) = error {
+            tracing::debug!(%peer, reason, "lost a serial line");
+            return;
+        }
+        let refused = RefusedLine {
+            at,
+            reason: reason.clone(),
+        };
+        let before = lock(&self.refused).replace(refused);
+        if before.is_none_or(|before| at - before.at >= PAUSE) {
+            tracing::warn!(%peer, reason, "refused a serial line");
+        } else {
+            tracing::debug!(%peer, reason, "refused a serial line");
+        }
+    }
+
+    /// Returns the reason why a line was refused, if that was after `since`.
+    pub(super) fn refused_since(&self, since: Instant) -> Option<String> {
+        let refused = lock(&self.refused);
+        let refused = refused.as_ref().filter(|refused| refused.at >= since);
+        refused.map(|refused| refused.reason.clone())
     }
 
     fn owner(&self, fingerprint: Fingerprint) -> Owner {
@@ -272,7 +355,13 @@ impl Registry {
         hub.set_line(Line::Connected(session.clone()));
         session.closed().await;
         hub.line_closed(&session);
-        tracing::debug!(container = %id, "the line of a container was closed");
+        match session.close_reason() {
+            Some(error) if matches!(*error, ConnectError::Ssh(_)) => {
+                let reason = chain(&*error);
+                tracing::warn!(container = %id, reason, "the guest broke the line of a container");
+            }
+            _ => tracing::debug!(container = %id, "the line of a container was closed"),
+        }
         Ok(())
     }
 }
@@ -295,12 +384,24 @@ async fn accept(registry: Arc<Registry>, listener: TcpListener) {
         };
         let registry = Arc::clone(&registry);
         lines.spawn(async move {
-            if let Err(error) = registry.serve(stream).await {
-                tracing::debug!(%peer, %error, "refused a serial line");
+            if let Err(error) = Arc::clone(&registry).serve(stream).await {
+                registry.refuse(peer, &error);
             }
             drop(slot);
         });
     }
+}
+
+/// Returns an error with its sources.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
 }
 
 /// The sender that publishes the state of a line.
