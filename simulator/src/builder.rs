@@ -41,6 +41,8 @@ pub(crate) struct Settings {
     pub(crate) api_version: String,
     pub(crate) page_size: usize,
     pub(crate) filters: usize,
+    /// Entries that a session selects, see `property::selection`.
+    pub(crate) selection: usize,
     pub(crate) request_bytes: usize,
     pub(crate) connections: usize,
     pub(crate) idle: Duration,
@@ -147,6 +149,7 @@ impl SimulatorBuilder {
                 api_version: api_version::DEFAULT.to_owned(),
                 page_size: 1_000,
                 filters: 1_000,
+                selection: 4_000_000,
                 request_bytes: 64 << 20,
                 connections: 256,
                 idle: Duration::from_secs(300),
@@ -323,10 +326,20 @@ impl SimulatorBuilder {
         self
     }
 
-    /// Sets the maximum number of property filters, and of collectors, per session. Default
+    /// Sets the maximum number of property filters, of collectors, and of views, per session. Default
     /// 1,000.
     pub fn filter_limit(mut self, filters: usize) -> Self {
         self.settings.filters = filters;
+        self
+    }
+
+    /// Sets how much the filters of a session select at most, and each call that reads properties: the
+    /// number of start objects, of objects that each traversal visits with their references to others,
+    /// and of selected objects with each of their properties, so that the names and states of 10,000
+    /// machines are about 50,000. Also limits the members of the list views of a session. Default
+    /// 4,000,000.
+    pub fn selection_limit(mut self, entries: usize) -> Self {
+        self.settings.selection = entries;
         self
     }
 

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 /// A generator of identifiers. Generators with the same seed return the same identifiers in
 /// the same order.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Ids {
     seed: u64,
     drawn: u64,

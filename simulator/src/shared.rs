@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -93,6 +93,24 @@ impl Shared {
             Effect::Then(Later(work)) => self.spawn(work(shared)),
             Effect::Wake(news) => news.notify_waiters(),
             Effect::Stop(token) => token.cancel(),
+        }
+    }
+
+    /// Runs tasks that are one transaction each, after the caller has answered the call that started
+    /// them.
+    pub(crate) fn run_tasks(self: &Arc<Self>, tasks: Vec<Job>) {
+        if tasks.is_empty() {
+            return;
+        }
+        let shared = Arc::clone(self);
+        let run = move || tasks.into_iter().for_each(|task| task.run_now(&shared));
+        if self.runtime.runtime_flavor() == RuntimeFlavor::MultiThread {
+            // The thread that answered runs them next, which saves waking another one. They may access
+            // small files, but other calls wait for the inventory in any case.
+            self.tracker.spawn_on(async move { run() }, &self.runtime);
+        } else {
+            // The program that contains the simulator has no other thread.
+            self.spawn_blocking(run);
         }
     }
 

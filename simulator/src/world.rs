@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use vim25::schema::{self, TypeKind};
@@ -75,6 +76,40 @@ impl Registry {
     }
 }
 
+/// A copy of the inventory in which objects are created that are added to it later.
+#[derive(Debug)]
+pub(crate) struct Draft(Mutex<World>);
+
+impl Draft {
+    /// Copies the inventory as it is, without sessions and filters.
+    pub(crate) fn of(shared: &Arc<Shared>) -> Self {
+        let world = shared.registry.lock();
+        Self(Mutex::new(World {
+            objects: world.objects.clone(),
+            index: world.index.clone(),
+            interest: Interest::default(),
+            sessions: Sessions::new(0, Duration::ZERO),
+            ids: world.ids.clone(),
+            version: world.version,
+            closed: world.closed,
+        }))
+    }
+}
+
+/// The changes of a transaction that was not committed.
+#[derive(Debug)]
+pub(crate) struct Changes {
+    objects: BTreeMap<Box<str>, Option<Arc<Object>>>,
+    effects: Vec<Effect>,
+}
+
+impl Changes {
+    /// Iterates over the objects that were added or changed.
+    pub(crate) fn objects(&self) -> impl Iterator<Item = &Arc<Object>> {
+        self.objects.values().flatten()
+    }
+}
+
 /// A transaction: changes to the inventory that take effect together when they are committed.
 ///
 /// Sessions are an exception: they change immediately.
@@ -107,6 +142,32 @@ impl<'c> Transaction<'c> {
             touched: false,
             scripted: Vec::new(),
         })
+    }
+
+    /// Begins a transaction in a copy of the inventory.
+    pub(crate) fn in_draft(shared: &'c Arc<Shared>, draft: &'c Draft) -> Self {
+        Self {
+            shared,
+            world: draft.0.lock().unwrap_or_else(PoisonError::into_inner),
+            changed: BTreeMap::new(),
+            effects: Vec::new(),
+            touched: false,
+            scripted: Vec::new(),
+        }
+    }
+
+    /// Ends the transaction without a change of the inventory.
+    pub(crate) fn into_changes(self) -> Changes {
+        Changes {
+            objects: self.changed,
+            effects: self.effects,
+        }
+    }
+
+    /// Adds the changes of another transaction.
+    pub(crate) fn adopt(&mut self, changes: Changes) {
+        self.changed.extend(changes.objects);
+        self.effects.extend(changes.effects);
     }
 
     /// Runs and commits a transaction on the blocking thread pool.

@@ -1,4 +1,5 @@
-"""Take, revert to, rename and remove snapshots with pyvmomi, and clone a machine.
+"""Take, revert to, rename and remove snapshots with pyvmomi, and clone a machine, which a
+host without a vCenter refuses.
 
 The argument is the name of a machine that is on.
 Prints what it found, and "done" at the end; ends with a traceback and status 1
@@ -102,13 +103,26 @@ def clones(content, machine):
     WaitForTask(snapshot.RemoveSnapshot_Task(removeChildren=True, consolidate=True))
 
 
+def no_clones(machine):
+    spec = vim.vm.CloneSpec(location=vim.vm.RelocateSpec(), powerOn=False, template=False)
+    try:
+        WaitForTask(machine.CloneVM_Task(folder=machine.parent, name="x", spec=spec))
+    except vmodl.fault.NotSupported as fault:
+        print(f"fault {type(fault).__name__}")
+    else:
+        raise AssertionError("a host without a vCenter cloned a machine")
+
+
 def main():
     instance = connect()
     try:
         content = instance.RetrieveContent()
         machine = find(content, sys.argv[1])
         snapshots(machine)
-        clones(content, machine)
+        if content.about.apiType == "VirtualCenter":
+            clones(content, machine)
+        else:
+            no_clones(machine)
         print("done")
     finally:
         Disconnect(instance)

@@ -220,6 +220,52 @@ pub(crate) fn inflate(store: &Store, path: &DatastorePath) -> Result<(), Fault> 
     store.write(path, &descriptor.to_bytes())
 }
 
+/// Sets the UUID of a disk.
+pub(crate) fn set_uuid(store: &Store, path: &DatastorePath, uuid: &str) -> Result<(), Fault> {
+    let mut descriptor = descriptor(store, path)?;
+    if !is_text(store, path) {
+        return Err(fault::not_supported());
+    }
+    descriptor.set("ddb.uuid", uuid);
+    store.write(path, &descriptor.to_bytes())
+}
+
+/// Returns the numbers of cylinders, heads, and sectors of each track.
+pub(crate) fn geometry(store: &Store, path: &DatastorePath) -> Result<[u64; 3], Fault> {
+    let descriptor = descriptor(store, path)?;
+    let own = ["cylinders", "heads", "sectors"].map(|key| {
+        let value = descriptor.get(&format!("ddb.geometry.{key}"))?;
+        value.parse().ok()
+    });
+    match own {
+        [Some(cylinders), Some(heads), Some(sectors)] => Ok([cylinders, heads, sectors]),
+        // Children have the geometry of their parents, so calculate it.
+        _ => {
+            let sectors = read(store, path)?.bytes / SECTOR;
+            Ok([sectors.div_ceil(255 * 63), 255, 63])
+        }
+    }
+}
+
+/// Overwrites a base disk with zeros.
+pub(crate) fn zero(store: &Store, path: &DatastorePath) -> Result<(), Fault> {
+    let descriptor = descriptor(store, path)?;
+    if descriptor.parent_hint().is_some() || descriptor.create_type() != CreateType::Vmfs {
+        return Err(fault::not_supported());
+    }
+    for extent in extents(store, path)? {
+        let mut options = std::fs::OpenOptions::new();
+        let file = options.write(true).open(store.file(&extent)?);
+        file.and_then(|file| {
+            let length = file.metadata()?.len();
+            file.set_len(0)?;
+            file.set_len(length)
+        })
+        .map_err(|error| fault::file_fault(&extent.to_string(), &error))?;
+    }
+    Ok(())
+}
+
 /// Sets the entry of the descriptor that says whether the disk may be deleted.
 pub(crate) fn set_deletable(store: &Store, path: &DatastorePath, value: &str) -> Result<(), Fault> {
     let mut descriptor = descriptor(store, path)?;

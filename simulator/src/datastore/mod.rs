@@ -466,6 +466,11 @@ impl Store {
         Ok(self.resolve(path.clone()))
     }
 
+    /// Returns whether a datastore chooses the names of new directories itself.
+    pub(crate) fn names_directories(&self) -> bool {
+        self.volumes().any(|volume| volume.namespaces.is_some())
+    }
+
     /// Returns whether a directory is not written yet, after creating it if it is new.
     fn is_kept_in_memory(&self, path: &DatastorePath) -> bool {
         let [top] = path.parts() else {

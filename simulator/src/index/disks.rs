@@ -9,7 +9,7 @@ use crate::machine::Machine;
 /// The values of machines by the files of their disks. Any number of machines can have a disk with
 /// the same parent, so each question has a table of its own; none is answered by a walk through
 /// all machines that share a parent.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Disks {
     /// The machines with a disk whose chain contains a file, now or in a snapshot.
     users: HashMap<String, Values>,

@@ -40,7 +40,7 @@ pub(crate) type List = (Box<str>, &'static str);
 type Values = BTreeSet<Box<str>>;
 
 /// The indexes, kept up to date by every commit.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Index {
     kinds: BTreeMap<&'static str, (Type, Values)>,
     /// The values of objects by parent and name.

@@ -4,6 +4,7 @@ pub(crate) mod compute_resource;
 mod datacenter;
 pub(crate) mod datastore;
 pub(crate) mod disabled_methods;
+mod disk_upkeep;
 pub(crate) mod distributed_switch;
 pub(crate) mod entity;
 mod esxcli;
@@ -19,6 +20,7 @@ mod host_system;
 mod inventory;
 pub(crate) mod lease;
 mod load;
+mod machines;
 mod managers;
 mod namespace_manager;
 pub(crate) mod network;
@@ -84,14 +86,7 @@ pub(crate) fn build(
     folder::build(&mut tx);
     let machines = inventory::build(&mut tx, thumbprint, saved)?;
     tx.commit();
-    // Use one transaction per machine, so that the indexes contain the machines created
-    // before.
-    for machine in &machines {
-        let mut tx = Transaction::begin(shared)?;
-        machine.make(&mut tx)?;
-        tx.commit();
-    }
-    Ok(())
+    machines::make(shared, &machines)
 }
 
 /// Carries out a method of an object; `None` if the simulator does not implement the method.

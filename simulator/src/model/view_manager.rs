@@ -1,6 +1,8 @@
 //! `ViewManager`: creating and changing views.
 
-use vim25::{AnyRef, ManagedObject, Ref, mo};
+use std::collections::HashSet;
+
+use vim25::{AnyRef, Fault, ManagedObject, Ref, mo};
 
 use crate::fault;
 use crate::invocation::{Answer, Invocation, nothing, value};
@@ -53,14 +55,23 @@ fn create_list_view(inv: &mut Invocation<'_, '_>) -> Answer {
     for member in &members {
         inv.tx.visible(member, inv.caller.session.as_ref())?;
     }
+    check_members(inv, members.len())?;
     let object = new::<mo::ListView>(inv, View::List(members))?;
     let reference: Ref<mo::ListView> = Ref::new(object.value());
     inv.tx.insert(object);
     value(&reference)
 }
 
-fn new<T: ManagedObject>(inv: &mut Invocation<'_, '_>, view: View) -> Result<Object, vim25::Fault> {
+fn new<T: ManagedObject>(inv: &mut Invocation<'_, '_>, view: View) -> Result<Object, Fault> {
     let key = inv.caller.session()?.clone();
+    let limit = inv.tx.shared().settings.filters;
+    let views = inv.tx.owned(&key);
+    let views = views.filter(|object| matches!(object.hidden, Hidden::View(_)));
+    if views.count() >= limit {
+        return Err(fault::runtime(format!(
+            "The session has reached its limit of {limit} views."
+        )));
+    }
     let mut object = Object::new::<T>(&format!("session[{key}]{}", inv.tx.ids().uuid()));
     object.owner = Some(key);
     object.hidden = Hidden::View(view);
@@ -71,13 +82,14 @@ fn new<T: ManagedObject>(inv: &mut Invocation<'_, '_>, view: View) -> Result<Obj
 fn modify_list_view(inv: &mut Invocation<'_, '_>) -> Answer {
     let add: Vec<AnyRef> = inv.arg("add")?;
     let remove: Vec<AnyRef> = inv.arg("remove")?;
+    let remove: HashSet<AnyRef> = remove.into_iter().collect();
     change(inv, add, |members, add| {
         members.retain(|member| !remove.contains(member));
-        for member in add {
-            if !members.contains(&member) {
-                members.push(member);
-            }
-        }
+        let mut known: HashSet<AnyRef> = members.iter().cloned().collect();
+        let new = add
+            .into_iter()
+            .filter(|member| known.insert(member.clone()));
+        members.extend(new);
     })
 }
 
@@ -95,9 +107,26 @@ fn change(
     let (there, missing): (Vec<_>, Vec<_>) = named
         .into_iter()
         .partition(|member| inv.tx.visible(member, session).is_ok());
+    check_members(inv, there.len())?;
     match &mut inv.edit_this()?.hidden {
         Hidden::View(View::List(members)) => apply(members, there),
         _ => return Err(fault::not_supported()),
     }
     value(&missing)
+}
+
+/// Fails if the list views of the session cannot have this number of members more.
+fn check_members(inv: &Invocation<'_, '_>, more: usize) -> Result<(), Fault> {
+    let limit = inv.tx.shared().settings.selection;
+    let owned = inv.tx.owned(inv.caller.session()?);
+    let members = owned.map(|object| match &object.hidden {
+        Hidden::View(View::List(members)) => members.len(),
+        _ => 0,
+    });
+    if members.sum::<usize>() + more > limit {
+        return Err(fault::runtime(format!(
+            "The list views of the session have reached their limit of {limit} members."
+        )));
+    }
+    Ok(())
 }

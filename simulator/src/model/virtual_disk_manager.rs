@@ -7,7 +7,7 @@ use vim25::internal::types::{VirtualDiskInfo, VirtualDiskInfoUnit};
 use vim25::types::{FileBackedVirtualDiskSpec, VirtualDiskSpec};
 use vim25::{Fault, Poly};
 
-use super::file_argument;
+use super::{disk_upkeep, file_argument};
 use crate::datastore::disk::{self, New};
 use crate::datastore::path::DatastorePath;
 use crate::device;
@@ -26,15 +26,14 @@ pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
         "CopyVirtualDisk_Task" => copy(inv),
         "MoveVirtualDisk_Task" => rename(inv),
         "QueryVirtualDiskUuid" => uuid(inv),
-        "InflateVirtualDisk_Task" => inflate(inv),
         "QueryVirtualDiskInfo_Task" => info(inv),
         "CreateChildDisk_Task" => create_child(inv),
-        _ => return None,
+        _ => return disk_upkeep::call(inv),
     })
 }
 
 /// Returns the disk that the arguments `name` and `datacenter` refer to.
-fn path(inv: &Invocation<'_, '_>) -> Result<DatastorePath, Fault> {
+pub(super) fn path(inv: &Invocation<'_, '_>) -> Result<DatastorePath, Fault> {
     checked(file_argument::path(inv, "name", "datacenter")?)
 }
 
@@ -250,18 +249,6 @@ fn uuid(inv: &mut Invocation<'_, '_>) -> Answer {
     let path = path(inv)?;
     let disk = disk::read(&inv.tx.shared().store, &path)?;
     value(&disk.uuid)
-}
-
-/// Makes a thin disk a thick one. The files of the simulator are sparse in either case.
-fn inflate(inv: &mut Invocation<'_, '_>) -> Answer {
-    let path = path(inv)?;
-    let this = inv.this.clone();
-    let description = "VirtualDiskManager.inflateVirtualDisk";
-    task::begin(inv, &this, description, move |tx| {
-        guest::check_unlocked(tx, &path)?;
-        disk::inflate(&tx.shared().store, &path)?;
-        nothing()
-    })
 }
 
 /// Describes a disk and, on request, its parents.

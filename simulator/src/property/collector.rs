@@ -11,6 +11,7 @@ use crate::fault;
 use crate::invocation::{Answer, Invocation, nothing, value};
 use crate::object::{Object, SessionKey};
 use crate::property::select::select;
+use crate::property::selection;
 use crate::property::spec::Spec;
 use crate::property::update::{ReportedState, Step};
 use crate::shared::Effect;
@@ -44,6 +45,11 @@ impl Collector {
     /// Iterates over the numbers of the filters in [`interest`](crate::interest).
     pub(crate) fn watches(&self) -> impl Iterator<Item = u64> {
         self.filters.values().map(|filter| filter.watch)
+    }
+
+    /// Returns the number of entries that its filters select, see [`selection`].
+    pub(super) fn entries(&self) -> usize {
+        self.filters.values().map(Filter::entries).sum()
     }
 
     /// Returns whether a client is waiting for updates.
@@ -115,7 +121,8 @@ pub(super) fn create_filter(inv: &mut Invocation<'_, '_>) -> Answer {
     let partial: bool = inv.arg("partialUpdates")?;
     let key = inv.caller.session()?.clone();
     let spec = Spec::new(spec)?;
-    let selected = select(inv.tx, Some(&key), &spec);
+    let room = selection::room(inv.tx, &key);
+    let selected = select(inv.tx, Some(&key), &spec, room)?;
     if let Some(object) = selected.missing.first().filter(|_| !spec.report_missing) {
         return Err(fault::not_found(object));
     }

@@ -5,6 +5,10 @@
 //! position. A node is an object at a position, and an edge leads from a node to an object that a step
 //! finds. Every node is reachable from a start object. A change of an object adds and removes edges at
 //! its own nodes only; a node without incoming edges is removed.
+//!
+//! Where traversals lead back to themselves, such as down by `childEntity` and up by `parent`, nodes in a
+//! circle keep each other alive. When such a node loses an edge, and keeps others, the specification is
+//! evaluated again: then a change costs as much as the whole selection.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -40,6 +44,10 @@ pub(super) struct Graph {
     recurs: bool,
     /// Objects whose nodes changed since the last call of [`Graph::settle`].
     touched: HashSet<Box<str>>,
+    /// The number of nodes and edges.
+    size: usize,
+    /// The number of entries beyond which the graph stops growing, and is incomplete.
+    room: usize,
     /// The number of references that were followed.
     #[cfg(test)]
     pub(super) followed: usize,
@@ -86,6 +94,12 @@ struct Edges {
     members: HashSet<Edge>,
 }
 
+impl Edges {
+    fn len(&self) -> usize {
+        self.stored.len() + self.members.len()
+    }
+}
+
 /// What to do next with a node.
 enum Todo {
     Enter(Box<str>, usize),
@@ -93,10 +107,16 @@ enum Todo {
 }
 
 impl Graph {
-    /// Evaluates a specification.
-    pub(super) fn new(tx: &mut Transaction<'_>, session: &SessionKey, spec: &Spec) -> Self {
+    /// Evaluates a specification. The graph is incomplete if it has more than `room` entries.
+    pub(super) fn new(
+        tx: &mut Transaction<'_>,
+        session: &SessionKey,
+        spec: &Spec,
+        room: usize,
+    ) -> Self {
         let mut graph = Self {
             recurs: spec.recurs(),
+            room,
             ..Self::default()
         };
         for root in &spec.roots {
@@ -115,6 +135,20 @@ impl Graph {
             graph.work(tx, session, vec![Todo::Enter(value, position)]);
         }
         graph
+    }
+
+    /// Returns its number of entries, see [`selection`](super::selection).
+    pub(super) fn entries(&self) -> usize {
+        self.positions.len() + self.absent.len() + self.size
+    }
+
+    /// Returns what `size` has to be.
+    #[cfg(test)]
+    pub(super) fn count(&self) -> usize {
+        let nodes = self.nodes.values().flatten();
+        nodes
+            .map(|node| 1 + node.edges.as_ref().map_or(0, |edges| edges.len()))
+            .sum()
     }
 
     /// Iterates over the start objects that did not exist when the specification was evaluated.
@@ -181,13 +215,15 @@ impl Graph {
 
     /// Follows the changes of some objects. Returns whether the whole specification has to be
     /// evaluated again, because a start object has appeared or gone, or a circle of nodes may have lost
-    /// its connection.
+    /// its connection. The graph is incomplete if it has more than `room` entries afterwards.
     pub(super) fn update(
         &mut self,
         tx: &mut Transaction<'_>,
         session: &SessionKey,
         dirty: &Dirty,
+        room: usize,
     ) -> bool {
+        self.room = room;
         let is_start = |value: &str| {
             self.absent.contains(value) || self.roots.contains(value) && tx.get(value).is_none()
         };
@@ -255,6 +291,7 @@ impl Graph {
                 self.touched.insert(value.into());
                 let old = self.edges(value, position).map(std::mem::take);
                 let old = old.unwrap_or_default();
+                self.size -= old.len();
                 for edge in old.stored.iter().chain(&old.members) {
                     self.leave_targets(tx, value, position, edge, todo);
                 }
@@ -275,6 +312,7 @@ impl Graph {
                 .edges(value, position)
                 .map(|edges| std::mem::replace(&mut edges.stored, stored.clone()))
                 .unwrap_or_default();
+            self.size = self.size + stored.len() - old.len();
             for edge in stored.difference(&old) {
                 self.targets(tx, &object, position, edge, Todo::Enter, todo);
             }
@@ -313,8 +351,10 @@ impl Graph {
                     continue;
                 };
                 if is_in && edges.members.insert(edge.clone()) {
+                    self.size += 1;
                     self.targets(tx, &holder, position, &edge, Todo::Enter, todo);
                 } else if !is_in && edges.members.remove(&edge) {
+                    self.size -= 1;
                     self.targets(tx, &holder, position, &edge, Todo::Leave, todo);
                 }
             }
@@ -415,6 +455,9 @@ impl Graph {
         // From the end, so that additions are done before removals.
         todo.reverse();
         while let Some(next) = todo.pop() {
+            if self.entries() > self.room {
+                return;
+            }
             match next {
                 Todo::Enter(value, position) => {
                     self.enter(tx, session, value, position, &mut todo);
@@ -442,6 +485,7 @@ impl Graph {
             incoming: 1,
             edges: None,
         });
+        self.size += 1;
         self.touched.insert(value.clone());
         let Some(object) = tx.get(&value).cloned() else {
             return;
@@ -467,6 +511,7 @@ impl Graph {
         for edge in edges.stored.iter().chain(&edges.members) {
             self.targets(tx, &object, position, edge, Todo::Enter, todo);
         }
+        self.size += edges.len();
         if let Some(own) = self.edges(&value, position) {
             *own = edges;
         }
@@ -501,9 +546,11 @@ impl Graph {
             self.nodes.remove(&value);
         }
         self.touched.insert(value.clone());
+        self.size -= 1;
         let Some(edges) = node.edges else {
             return;
         };
+        self.size -= edges.len();
         for edge in edges.stored.iter().chain(&edges.members) {
             self.leave_targets(tx, &value, position, edge, todo);
         }

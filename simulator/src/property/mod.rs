@@ -8,6 +8,7 @@ pub(crate) mod path;
 mod read;
 mod retrieve;
 mod select;
+mod selection;
 mod spec;
 mod update;
 mod wait;

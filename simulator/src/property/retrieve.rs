@@ -72,8 +72,11 @@ fn search(inv: &mut Invocation<'_, '_>) -> Result<Found, Fault> {
     let specs: Vec<Spec> = specs.into_iter().map(Spec::new).collect::<Result<_, _>>()?;
     let mut objects = Vec::new();
     let mut missing = Vec::new();
+    // Each call may select as much as the filters of a session: it keeps less, and not for long.
+    let mut room = inv.tx.shared().settings.selection;
     for (at, spec) in specs.iter().enumerate() {
-        let selected = select(inv.tx, session, spec);
+        let selected = select(inv.tx, session, spec, room)?;
+        room -= selected.entries;
         match selected.missing.first() {
             Some(object) if !spec.report_missing => return Err(fault::not_found(object)),
             _ => missing.extend(selected.missing),

@@ -8,6 +8,7 @@ use vim25::{Any, AnyRef, Fault};
 use crate::fault;
 use crate::object::{Found, Hidden, Object, SessionKey};
 use crate::property::read::{find, references};
+use crate::property::selection;
 use crate::property::spec::{Select, Spec, Traversal};
 use crate::world::Transaction;
 
@@ -19,6 +20,8 @@ pub(super) struct Selected {
     pub(super) missing: Vec<AnyRef>,
     /// Objects whose changes may change the selection.
     pub(super) walked: HashSet<Box<str>>,
+    /// The number of entries that it took, see [`selection`].
+    pub(super) entries: usize,
 }
 
 /// The properties that were read of one object.
@@ -28,12 +31,19 @@ pub(super) struct Content {
     pub(super) missing: Vec<(String, Fault)>,
 }
 
+/// Evaluates a specification.
+///
+/// # Errors
+/// Fails if that takes more than `room` entries, see [`selection`](super::selection).
 pub(super) fn select(
     tx: &mut Transaction<'_>,
     session: Option<&SessionKey>,
     spec: &Spec,
-) -> Selected {
+    room: usize,
+) -> Result<Selected, Fault> {
     let mut selected = Selected::default();
+    let each = selection::of_object(spec);
+    let mut used = spec.roots.len();
     // No object changes during a traversal, so addresses identify objects.
     let mut taken: HashSet<*const Object> = HashSet::new();
     let mut walked: HashSet<(*const Object, *const Traversal)> = HashSet::new();
@@ -63,7 +73,12 @@ pub(super) fn select(
                 }
                 note(tx, &object, &mut selected.walked);
                 let mut next = Vec::new();
-                for reference in references(tx, session, &object, &traversal.path) {
+                let references = references(tx, session, &object, &traversal.path);
+                used += 1 + references.len();
+                if used + selected.objects.len() * each > room {
+                    return Err(selection::too_large(tx));
+                }
+                for reference in references {
                     if let Ok(found) = tx.visible(&reference, session).cloned() {
                         if !traversal.skip {
                             take(&found, &mut selected);
@@ -79,7 +94,11 @@ pub(super) fn select(
             }
         }
     }
-    selected
+    selected.entries = used + selected.objects.len() * each;
+    if selected.entries > room {
+        return Err(selection::too_large(tx));
+    }
+    Ok(selected)
 }
 
 /// Records an object that the traversal visited. For a view, also records the objects that its

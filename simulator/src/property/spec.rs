@@ -13,6 +13,9 @@ use crate::object::Object;
 use crate::property::path;
 use crate::view;
 
+/// The number of paths up to which duplicates are found without a set.
+const FEW_PATHS: usize = 64;
+
 /// A property filter specification.
 #[derive(Debug)]
 pub(crate) struct Spec {
@@ -168,22 +171,34 @@ impl Spec {
         self.types.iter().any(|spec| object.ty().is_a(spec.ty))
     }
 
+    /// Returns the number of properties that the specification names, for the limit on what a session
+    /// selects. Those of a type of which all are requested count as one.
+    pub(super) fn width(&self) -> usize {
+        let named = self.types.iter();
+        named
+            .map(|spec| spec.paths.len() + usize::from(spec.all))
+            .sum()
+    }
+
     /// Returns the paths to read, without duplicates, in the requested order.
     pub(super) fn paths<'s>(&'s self, object: &Object) -> Vec<&'s str> {
         let mut paths: Vec<&str> = Vec::new();
+        // Only long lists need a set.
+        let mut seen: Option<HashSet<&str>> = (self.width() > FEW_PATHS).then(HashSet::new);
+        let mut add = |path: &'s str| {
+            let is_new = match &mut seen {
+                Some(seen) => seen.insert(path),
+                None => !paths.contains(&path),
+            };
+            if is_new {
+                paths.push(path);
+            }
+        };
         let matching = self.types.iter().filter(|spec| object.ty().is_a(spec.ty));
         for spec in matching {
             let all = spec.all.then(|| super::read::names(object));
-            for path in all.into_iter().flatten() {
-                if !paths.contains(&path) {
-                    paths.push(path);
-                }
-            }
-            for path in &spec.paths {
-                if !paths.contains(&path.as_str()) {
-                    paths.push(path);
-                }
-            }
+            all.into_iter().flatten().for_each(&mut add);
+            spec.paths.iter().for_each(|path| add(path));
         }
         paths
     }

@@ -15,6 +15,7 @@ use crate::object::{Hidden, Object, SessionKey};
 use crate::property::collector::{Collector, Filter};
 use crate::property::graph::Graph;
 use crate::property::select::{Content, content, select};
+use crate::property::selection;
 use crate::world::Transaction;
 
 /// The number of previous versions that a client can resume from after it lost a reply.
@@ -52,6 +53,9 @@ pub(crate) type Step = Vec<(Box<str>, Box<str>, Option<Arc<Reported>>)>;
 
 /// Returns the changes since `version`; `None` if there are none.
 ///
+/// `entries` is the number of entries that the filters of this collector may select, see
+/// [`selection`].
+///
 /// The reported state is exactly what was sent. Each version can be rolled back, so replies
 /// can be truncated, and lost replies can be requested again. The cost is proportional to the
 /// number of changed objects, not to the number of selected objects.
@@ -61,6 +65,7 @@ pub(super) fn since(
     collector: &mut Collector,
     version: &str,
     limit: usize,
+    entries: usize,
 ) -> Result<Option<UpdateSet>, Fault> {
     if version.is_empty() {
         collector.history.clear();
@@ -77,6 +82,7 @@ pub(super) fn since(
         take_back(collector, number);
     }
     let mut set = UpdateSet::default();
+    let mut used = collector.entries();
     let mut room = limit;
     let mut steps = Step::new();
     let next = collector.version + 1;
@@ -91,10 +97,19 @@ pub(super) fn since(
         if n >= evaluated_only && set.filter_set.is_empty() {
             break;
         }
-        filter.look(tx, session);
+        used -= filter.entries();
+        if let Err(fault) = filter.look(tx, session, entries.saturating_sub(used)) {
+            if set.filter_set.is_empty() {
+                return Err(fault);
+            }
+            // What the filters before it report is not lost; the next call fails.
+            set.truncated = Some(true);
+            break;
+        }
+        used += filter.entries();
         let (mut update, truncated) = of_filter(tx, session, name, filter, &mut room, &mut steps);
         if filter.reported.missing_reported_in.is_none() && filter.spec.report_missing {
-            update.missing_set = missing(tx, session, filter);
+            update.missing_set = missing(tx, session, filter)?;
             filter.reported.missing_reported_in = Some(next);
         }
         if !update.object_set.is_empty() || !update.missing_set.is_empty() {
@@ -156,28 +171,54 @@ impl ReportedState {
 }
 
 impl Filter {
+    /// Returns the number of entries that it selects, see [`selection`].
+    pub(super) fn entries(&self) -> usize {
+        let reported = &self.reported;
+        let graph = reported.graph.as_ref().map_or(0, Graph::entries);
+        let selected = reported.selected.len() * selection::of_object(&self.spec);
+        graph + reported.walked.len() + selected
+    }
+
     /// Updates the selection, and collects the objects that may have changed since the last
     /// call.
-    pub(super) fn look(&mut self, tx: &mut Transaction<'_>, session: &SessionKey) {
+    ///
+    /// # Errors
+    /// Fails if the filter would select more than `room` entries. Its last selection is kept until it
+    /// fits again.
+    pub(super) fn look(
+        &mut self,
+        tx: &mut Transaction<'_>,
+        session: &SessionKey,
+        room: usize,
+    ) -> Result<(), Fault> {
         let dirty = tx.interest().take_dirty(self.watch);
-        if self.spec.reports_views() {
-            self.select_again(tx, session, &dirty);
+        let updated = if self.spec.reports_views() {
+            self.select_again(tx, session, &dirty, room)
         } else {
-            self.follow(tx, session, &dirty);
-        }
+            self.follow(tx, session, &dirty, room)
+        };
         let reported = &mut self.reported;
-        reported.begun = true;
+        reported.begun |= updated.is_ok();
         let holders = dirty.members.into_iter().map(|((holder, _), _)| holder);
         let changed = dirty.objects.into_iter().chain(holders);
         let changed = changed.filter(|object| reported.selected.contains(object));
         reported.stale.extend(changed);
+        updated
     }
 
     /// Updates the selection from what changed.
-    fn follow(&mut self, tx: &mut Transaction<'_>, session: &SessionKey, dirty: &Dirty) {
+    fn follow(
+        &mut self,
+        tx: &mut Transaction<'_>,
+        session: &SessionKey,
+        dirty: &Dirty,
+        room: usize,
+    ) -> Result<(), Fault> {
+        let each = selection::of_object(&self.spec);
         let reported = &mut self.reported;
         if let Some(graph) = &mut reported.graph
-            && !graph.update(tx, session, dirty)
+            && !graph.update(tx, session, dirty, room)
+            && graph.entries() <= room
         {
             for (value, is_selected, is_of_interest) in graph.settle(tx, &self.spec) {
                 if is_of_interest {
@@ -194,13 +235,22 @@ impl Filter {
                     reported.stale.insert(value);
                 }
             }
-            return;
+            if graph.entries() + reported.selected.len() * each > room {
+                return Err(selection::too_large(tx));
+            }
+            return Ok(());
         }
-        let mut graph = Graph::new(tx, session, &self.spec);
+        // A graph beyond the limit is incomplete, and not kept.
+        let old = reported.graph.take();
+        let mut graph = Graph::new(tx, session, &self.spec, room);
+        if graph.entries() > room {
+            return Err(selection::too_large(tx));
+        }
         #[cfg(test)]
         {
-            graph.followed += reported.graph.as_ref().map_or(0, |old| old.followed);
+            graph.followed += old.as_ref().map_or(0, |old| old.followed);
         }
+        drop(old);
         let mut all: HashSet<Box<str>> = graph.absent().map(Into::into).collect();
         let mut now = HashSet::new();
         for (value, is_selected, is_of_interest) in graph.settle(tx, &self.spec) {
@@ -211,13 +261,23 @@ impl Filter {
                 all.insert(value);
             }
         }
+        if graph.entries() + now.len() * each > room {
+            return Err(selection::too_large(tx));
+        }
         reported.graph = Some(graph);
         self.replace(tx, now, all);
+        Ok(())
     }
 
     /// Updates the selection by evaluating the specification again, where a view is reported whose
     /// content may have changed.
-    fn select_again(&mut self, tx: &mut Transaction<'_>, session: &SessionKey, dirty: &Dirty) {
+    fn select_again(
+        &mut self,
+        tx: &mut Transaction<'_>,
+        session: &SessionKey,
+        dirty: &Dirty,
+        room: usize,
+    ) -> Result<(), Fault> {
         let reported = &mut self.reported;
         let is_walked = |object: &str| reported.walked.contains(object);
         let mut holders = dirty.members.iter().map(|((holder, _), _)| holder);
@@ -225,9 +285,11 @@ impl Filter {
             || dirty.objects.iter().any(|object| is_walked(object))
             || holders.any(|holder| is_walked(holder));
         if reported.begun && !has_changed {
-            return;
+            return Ok(());
         }
-        let selected = select(tx, Some(session), &self.spec);
+        // Until it succeeds, each call tries again.
+        reported.begun = false;
+        let selected = select(tx, Some(session), &self.spec, room)?;
         let mut walked = selected.walked;
         for object in &selected.objects {
             if let Hidden::View(view) = &object.hidden {
@@ -239,6 +301,7 @@ impl Filter {
         let all = now.union(&walked).cloned().collect();
         reported.walked = walked;
         self.replace(tx, now, all);
+        Ok(())
     }
 
     /// Replaces the selected objects, and all objects of interest.
@@ -407,13 +470,18 @@ fn missing_property((path, fault): &(String, Fault)) -> MissingProperty {
     }
 }
 
-fn missing(tx: &mut Transaction<'_>, session: &SessionKey, filter: &Filter) -> Vec<MissingObject> {
-    select(tx, Some(session), &filter.spec)
-        .missing
-        .into_iter()
+fn missing(
+    tx: &mut Transaction<'_>,
+    session: &SessionKey,
+    filter: &Filter,
+) -> Result<Vec<MissingObject>, Fault> {
+    let limit = tx.shared().settings.selection;
+    let missing = select(tx, Some(session), &filter.spec, limit)?.missing;
+    let missing = missing.into_iter();
+    Ok(missing
         .map(|obj| MissingObject {
             fault: LocalizedMethodFault::from(&fault::not_found(&obj)),
             obj,
         })
-        .collect()
+        .collect())
 }

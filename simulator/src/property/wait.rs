@@ -12,7 +12,7 @@ use vim25::{Any, Fault};
 use crate::fault;
 use crate::invocation::{Answer, Caller, Invocation, nothing, value};
 use crate::object::SessionKey;
-use crate::property::{collector, update};
+use crate::property::{collector, selection, update};
 use crate::shared::Shared;
 use crate::world::Transaction;
 
@@ -150,7 +150,8 @@ fn look(
     limit: usize,
 ) -> Result<Option<UpdateSet>, Fault> {
     let mut state = std::mem::take(collector::collector(tx, session, name)?);
-    let result = update::since(tx, session, &mut state, version, limit);
+    let room = selection::room(tx, session);
+    let result = update::since(tx, session, &mut state, version, limit, room);
     *collector::collector(tx, session, name)? = state;
     result
 }

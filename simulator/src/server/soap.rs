@@ -41,6 +41,7 @@ pub(super) async fn serve(
             return respond(&fault::invalid_request(message).into_answer(), "");
         }
     };
+    let is_short = is_short(&request.method, &body);
     drop(body);
     if let Some(namespace) = &request.foreign_namespace
         && namespace != INTERNAL
@@ -51,9 +52,19 @@ pub(super) async fn serve(
         request.method.as_str(),
         "WaitForUpdates" | "WaitForUpdatesEx"
     );
-    let handled = handle(Arc::clone(&shared), peer.clone(), headers, request);
-    let response = if waits {
-        // A wait has no effect, and ends with its client.
+    let reactions = shared.script.react(&request.method);
+    // With a reaction, such as a delay, the call may be interrupted.
+    let here = is_short && reactions.is_empty();
+    let handled = handle(
+        Arc::clone(&shared),
+        peer.clone(),
+        headers,
+        request,
+        reactions,
+        here,
+    );
+    let response = if waits || here {
+        // A wait has no effect, and ends with its client. A short call is not interrupted.
         handled.await
     } else {
         // A call that has arrived is carried out, even if its client goes.
@@ -76,9 +87,10 @@ async fn handle(
     peer: Peer,
     headers: HeaderMap,
     request: Request,
+    reactions: Vec<Reaction>,
+    here: bool,
 ) -> Option<Response> {
     let method = request.method.clone();
-    let reactions = shared.script.react(&method);
     let (mut lose_answer, mut held) = (false, None);
     for reaction in &reactions {
         match reaction {
@@ -119,7 +131,7 @@ async fn handle(
         let later = Arc::clone(&shared);
         shared.spawn(async move {
             held.cancelled().await;
-            if let Err(fault) = answer(&later, caller, request, reactions).await {
+            if let Err(fault) = answer(&later, caller, request, reactions, false).await {
                 tracing::debug!(method, %fault, "a held call failed");
             }
             later.script.answered(&method);
@@ -128,7 +140,7 @@ async fn handle(
     }
     let answer = match scripted {
         Some(fault) => Err(fault),
-        None => answer(&shared, caller.clone(), request, reactions).await,
+        None => answer(&shared, caller.clone(), request, reactions, here).await,
     };
     if lose_answer {
         return None;
@@ -179,12 +191,54 @@ fn unsupported(namespace: &str) -> Response {
     (status, [(CONTENT_TYPE, XML)], xml).into_response()
 }
 
-/// Carries out a call. A panic is logged, and the client receives a fault.
+/// The size of a request up to which a call that names its objects is short.
+const SHORT: usize = 4 << 10;
+
+/// Methods that neither use files nor take long, besides those that start a task.
+const SHORT_METHODS: [&str; 17] = [
+    "CancelWaitForUpdates",
+    "CreateContainerView",
+    "CreateListView",
+    "CreatePropertyCollector",
+    "CurrentTime",
+    "DestroyPropertyCollector",
+    "DestroyPropertyFilter",
+    "DestroyView",
+    "FindByInventoryPath",
+    "FindByUuid",
+    "FindChild",
+    "Login",
+    "Logout",
+    "ModifyListView",
+    "ResetListView",
+    "RetrieveServiceContent",
+    "SessionIsActive",
+];
+
+/// Returns whether a call takes so little time that handing it to another thread would cost more than
+/// the call.
+fn is_short(method: &str, body: &[u8]) -> bool {
+    if body.len() > SHORT {
+        return false;
+    }
+    match method {
+        // Without a traversal, they read the objects that they name.
+        "CreateFilter" | "Fetch" | "RetrieveProperties" | "RetrievePropertiesEx" => {
+            const SELECTION: &[u8] = b"selectSet";
+            !body.windows(SELECTION.len()).any(|part| part == SELECTION)
+        }
+        _ => method.ends_with("_Task") || SHORT_METHODS.contains(&method),
+    }
+}
+
+/// Carries out a call. A panic is logged, and the client receives a fault. A call to be done `here`
+/// does not wait for anything but the inventory.
 async fn answer(
     shared: &Arc<Shared>,
     caller: Caller,
     request: Request,
     reactions: Vec<Reaction>,
+    here: bool,
 ) -> Answer {
     let method = request.method.clone();
     let waits = matches!(method.as_str(), "WaitForUpdates" | "WaitForUpdatesEx");
@@ -201,10 +255,19 @@ async fn answer(
         .catch_unwind()
         .await
         .map_err(|_| ())
+    } else if here {
+        let call = || dispatch::call(shared, &caller, &request, &reactions);
+        std::panic::catch_unwind(AssertUnwindSafe(call))
+            .map(|called| {
+                let (value, tasks) = called?;
+                shared.run_tasks(tasks);
+                Ok(value)
+            })
+            .map_err(|_| ())
     } else {
         let (sender, receiver) = oneshot::channel();
         let working = Arc::clone(shared);
-        // Methods access files: run them on the blocking thread pool. The same thread then runs the
+        // Other methods may access files: run them on the blocking thread pool. The same thread then runs the
         // tasks that they start: waking another one would cost more than most tasks do.
         shared.spawn_blocking(move || {
             let called = dispatch::call(&working, &caller, &request, &reactions);

@@ -40,11 +40,8 @@ pub(crate) async fn seen(server: &Server, table: &mut Table) {
         times.push(start.elapsed());
     }
     let cost = server.cpu().saturating_sub(before) / RENAMES;
-    table.put(
-        table::SEEN,
-        format!("{:.2} ms", milliseconds(median(times))),
-    );
-    table.put(table::SEEN_CPU, format!("{:.2} ms", milliseconds(cost)));
+    table.put(table::SEEN, milliseconds(median(times)));
+    table.put(table::SEEN_CPU, milliseconds(cost));
     drop(changes);
     client.close().await.unwrap();
     watcher.close().await.unwrap();
@@ -72,14 +69,14 @@ pub(crate) async fn waiters(server: &Server, number: usize, table: &mut Table) {
     let before = server.cpu();
     tokio::time::sleep(IDLE_FOR).await;
     let idle = (server.cpu().saturating_sub(before)).div_f64(IDLE_FOR.as_secs_f64());
-    table.put(table::WAITERS_IDLE, format!("{:.2} ms", milliseconds(idle)));
+    table.put(table::WAITERS_IDLE, milliseconds(idle));
 
     let (before, start) = (server.cpu(), Instant::now());
     let reported = changes(&client, vms, watches).await;
     let rate = f64::from(reported) / start.elapsed().as_secs_f64();
     let cost = (server.cpu().saturating_sub(before)) / reported.max(1);
-    table.put(table::WAITERS, format!("{rate:.0}/s"));
-    table.put(table::WAITERS_CPU, format!("{:.2} ms", milliseconds(cost)));
+    table.put(table::WAITERS, rate);
+    table.put(table::WAITERS_CPU, milliseconds(cost));
     join_all(clients.iter().map(Client::close)).await;
     client.close().await.unwrap();
 }

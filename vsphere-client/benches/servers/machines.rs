@@ -53,9 +53,9 @@ async fn made(client: &Client, place: &InventoryDefaults, name: &str) -> Ref<mo:
 /// Measures lives of machines: one client for the CPU time, several for the rate.
 pub(crate) async fn lives(server: &Server, table: &mut Table) {
     let (cost, _) = lives_of(server, 1).await;
-    table.put(table::LIFE_CPU, format!("{:.2} ms", milliseconds(cost)));
+    table.put(table::LIFE_CPU, milliseconds(cost));
     let (_, rate) = lives_of(server, CLIENTS).await;
-    table.put(table::LIFE_RATE, format!("{rate:.0}/s"));
+    table.put(table::LIFE_RATE, rate);
 }
 
 /// Returns the CPU time of the server for each life, and the lives per second.
@@ -102,10 +102,7 @@ pub(crate) async fn read(server: &Server, table: &mut Table) {
         times.push(start.elapsed());
     }
     let cost = server.cpu().saturating_sub(before) / READS;
-    table.put(
-        table::READ,
-        format!("{:.0} ms", milliseconds(median(times))),
-    );
-    table.put(table::READ_CPU, format!("{:.0} ms", milliseconds(cost)));
+    table.put(table::READ, milliseconds(median(times)));
+    table.put(table::READ_CPU, milliseconds(cost));
     client.close().await.unwrap();
 }

@@ -3,7 +3,8 @@
 //!
 //! `cargo xtask bench-peers --simulator` builds both servers and runs this bench. The programs
 //! are the values of `SIMULATOR` and `VCSIM`; a missing one is printed as not measured.
-//! `SCALE` divides the sizes of the inventories, for a short run. `START_SECONDS` limits the time
+//! `SCALE` divides the sizes of the inventories, for a short run, and `PEER_SCALE` those of vcsim, whose
+//! time to start grows with the square: 500 machines take it 20 seconds. `START_SECONDS` limits the time
 //! that a server has to become ready (default 300): a larger inventory is then not tried.
 //! `ONLY` names the measurements to take, separated by commas: `small` (creates and files among 500
 //! machines), `waiters`, `lives` (creates and lives among 5,000), `large` (reads and changes among
@@ -40,7 +41,8 @@ fn main() {
         .unwrap();
     let scale = setting("SCALE", 1).max(1);
     let limit = Duration::from_secs(setting("START_SECONDS", 300) as u64);
-    let mut table = Table::default();
+    let scales = [scale, setting("PEER_SCALE", scale).max(1)];
+    let mut table = Table::new(scales);
     let before = load();
     for (column, variable) in ["SIMULATOR", "VCSIM"].into_iter().enumerate() {
         table.column = column;
@@ -48,7 +50,7 @@ fn main() {
             Some(path) => {
                 let ours = column == 0;
                 let program = Program::new(PathBuf::from(path), ours, limit);
-                runtime.block_on(measure(&program, scale, &mut table));
+                runtime.block_on(measure(&program, scales[column], &mut table));
             }
             None => table.missing(&format!("{variable} is not set")),
         }
@@ -69,7 +71,7 @@ async fn measure(program: &Program, scale: usize, table: &mut Table) {
         match program.start(size(500), false).await {
             Ok(server) => {
                 let cost = machines::create(&server).await;
-                table.put(table::CREATE_IN_500, format!("{cost:.2} ms"));
+                table.put(table::CREATE_IN_500, cost);
                 files::measure(&server, table).await;
             }
             Err(reason) => table.failed(&[table::CREATE_IN_500, table::PUT, table::GET], &reason),
@@ -89,7 +91,7 @@ async fn measure(program: &Program, scale: usize, table: &mut Table) {
         match program.start(size(5_000), false).await {
             Ok(server) => {
                 let cost = machines::create(&server).await;
-                table.put(table::CREATE_IN_5_000, format!("{cost:.2} ms"));
+                table.put(table::CREATE_IN_5_000, cost);
                 machines::lives(&server, table).await;
             }
             Err(reason) => {
@@ -123,8 +125,8 @@ async fn measure(program: &Program, scale: usize, table: &mut Table) {
 
 /// Measures the server with the largest inventory.
 async fn largest(server: &Server, table: &mut Table) {
-    table.put(table::READY, format!("{:.2} s", server.ready.as_secs_f64()));
-    table.put(table::MEMORY, format!("{} MB", server.memory() / 1_000));
+    table.put(table::READY, server.ready.as_secs_f64());
+    table.put(table::MEMORY, server.memory() as f64 / 1_000.0);
     machines::read(server, table).await;
     changes::seen(server, table).await;
 }

@@ -13,47 +13,68 @@ use crate::peers::Peer;
 use crate::process::capture;
 use crate::workspace;
 
-/// A machine of the default inventory, which is on.
+/// A machine of the default inventory of a vCenter, which is on.
 const MACHINE: &str = "DC0_H0_VM0";
+/// The same of an ESXi host.
+const ON_ESXI: &str = "ha-host_VM0";
 /// The pool of the clones.
 const POOL: &str = "/DC0/host/DC0_H0/Resources";
 
-/// Runs all checks on a new vCenter for each.
+/// Runs all checks, on a new server for each.
 pub(super) fn checks(report: &mut Report, peers: &Peers, simulator: &Path) {
-    for (name, check) in [
-        ("govc snapshots", snapshots as fn(Govc<'_>) -> Result<()>),
-        ("govc clones", clones),
-    ] {
-        match &peers.govc {
-            Peer::Missing { reason } => report.not_run(name, reason),
-            Peer::Had { program, .. } => report.check(name, || {
-                let endpoint = Endpoint::ours(simulator, false)?;
-                check(Govc::new(program, &endpoint))
+    for machine in [ON_ESXI, MACHINE] {
+        let model = if machine == ON_ESXI {
+            "ESXi"
+        } else {
+            "vCenter"
+        };
+        let name = format!("govc snapshots on {model}");
+        govc(report, peers, &name, |program| {
+            let endpoint = server(simulator, machine)?;
+            snapshots(Govc::new(program, &endpoint), machine)
+        });
+        let name = format!("pyvmomi snapshots and clones on {model}");
+        match &peers.python {
+            Peer::Missing { reason } => report.not_run(&name, reason),
+            Peer::Had { program, .. } => report.check(&name, || {
+                let endpoint = server(simulator, machine)?;
+                let mut command = Command::new(program);
+                command.arg(workspace::root().join("xtask/interop/snapshots.py"));
+                endpoint.set_user(&mut command);
+                command.env("GOVC_URL", &endpoint.url).arg(machine);
+                let printed = capture(&mut command)?;
+                ensure!(
+                    printed.lines().last() == Some("done"),
+                    "the script did not reach its end:\n{printed}"
+                );
+                Ok(())
             }),
         }
     }
-    let name = "pyvmomi snapshots and clones";
-    match &peers.python {
+    govc(report, peers, "govc clones", |program| {
+        let endpoint = server(simulator, MACHINE)?;
+        clones(Govc::new(program, &endpoint))
+    });
+}
+
+fn govc(report: &mut Report, peers: &Peers, name: &str, check: impl FnOnce(&Path) -> Result<()>) {
+    match &peers.govc {
         Peer::Missing { reason } => report.not_run(name, reason),
-        Peer::Had { program, .. } => report.check(name, || {
-            let endpoint = Endpoint::ours(simulator, false)?;
-            let mut command = Command::new(program);
-            command.arg(workspace::root().join("xtask/interop/snapshots.py"));
-            endpoint.set_user(&mut command);
-            command.env("GOVC_URL", &endpoint.url).arg(MACHINE);
-            let printed = capture(&mut command)?;
-            ensure!(
-                printed.lines().last() == Some("done"),
-                "the script did not reach its end:\n{printed}"
-            );
-            Ok(())
-        }),
+        Peer::Had { program, .. } => report.check(name, || check(program)),
+    }
+}
+
+/// Starts the server that has a machine.
+fn server(simulator: &Path, machine: &str) -> Result<Endpoint> {
+    match machine {
+        ON_ESXI => Endpoint::esx_with(simulator, &["-vm", "1"]),
+        _ => Endpoint::vcenter_with(simulator, &[]),
     }
 }
 
 /// Returns the lines of `snapshot.tree`. A dot stands for the machine's current state.
-fn tree(govc: Govc<'_>, options: &[&str]) -> Result<Vec<String>> {
-    let arguments = [&["snapshot.tree", "-vm", MACHINE], options].concat();
+fn tree(govc: Govc<'_>, machine: &str, options: &[&str]) -> Result<Vec<String>> {
+    let arguments = [&["snapshot.tree", "-vm", machine], options].concat();
     let printed = govc.run(&arguments)?;
     Ok(printed
         .lines()
@@ -61,8 +82,8 @@ fn tree(govc: Govc<'_>, options: &[&str]) -> Result<Vec<String>> {
         .collect())
 }
 
-fn snapshots(govc: Govc<'_>) -> Result<()> {
-    let of = |command: &'static str| [command, "-vm", MACHINE];
+fn snapshots(govc: Govc<'_>, machine: &str) -> Result<()> {
+    let of = |command: &'static str| [command, "-vm", machine];
     let run = |command: &'static str, more: &[&str]| {
         let arguments = [&of(command)[..], more].concat();
         govc.run(&arguments)
@@ -70,35 +91,35 @@ fn snapshots(govc: Govc<'_>) -> Result<()> {
     run("snapshot.create", &["-m=false", "first"])?;
     run("snapshot.create", &["-m=true", "-d", "why", "second"])?;
     run("snapshot.create", &["-m=false", "third"])?;
-    let all = tree(govc, &[])?;
+    let all = tree(govc, machine, &[])?;
     ensure!(
         all == ["first", "  second", "    third", "    ."],
         "the tree is {all:?}"
     );
     run("snapshot.revert", &["second"])?;
-    let info = govc.run(&["vm.info", MACHINE])?;
+    let info = govc.run(&["vm.info", machine])?;
     ensure!(
         info.contains("poweredOn"),
         "the memory was not reverted to:\n{info}"
     );
     run("snapshot.revert", &["first"])?;
-    let info = govc.run(&["vm.info", MACHINE])?;
+    let info = govc.run(&["vm.info", machine])?;
     ensure!(
         info.contains("poweredOff"),
         "the machine is still on:\n{info}"
     );
-    let sizes = tree(govc, &["-s", "-i", "-D", "-d"])?;
+    let sizes = tree(govc, machine, &["-s", "-i", "-D", "-d"])?;
     ensure!(sizes.len() == 4, "the tree with sizes is {sizes:?}");
     run("snapshot.revert", &[])?;
     run("snapshot.remove", &["first/second"])?;
-    let left = tree(govc, &["-f"])?;
+    let left = tree(govc, machine, &["-f"])?;
     ensure!(left.len() == 3, "after the removal, the tree is {left:?}");
     run("snapshot.remove", &["-r", "first"])?;
-    let none = tree(govc, &[])?;
+    let none = tree(govc, machine, &[])?;
     ensure!(none.is_empty(), "{none:?} is left");
     run("snapshot.create", &["again"])?;
     run("snapshot.remove", &["*"])?;
-    let files = govc.run(&["datastore.ls", MACHINE])?;
+    let files = govc.run(&["datastore.ls", machine])?;
     ensure!(!files.contains("-00000"), "redo logs are left:\n{files}");
     Ok(())
 }

@@ -45,8 +45,8 @@ pub(in crate::model) fn import(inv: &mut Invocation<'_, '_>) -> Answer {
     let malformed = |_| fault::invalid_argument("spec");
     let machine = spec.base::<VirtualMachineImportSpec>().map_err(malformed)?;
     let Some(machine) = machine else {
-        // vApps are not supported.
-        return Err(fault::not_supported());
+        // Whole vApps are not imported.
+        return Err(fault::unimplemented(&inv.this, "ImportVApp of a vApp"));
     };
     let is_app = inv.this.type_name() == "VirtualApp";
     let folder = match folder {

@@ -153,7 +153,8 @@ fn export(inv: &mut Invocation<'_, '_>) -> Answer {
         Ok(machine) => machine,
         // vApps are not supported.
         Err(_) if inv.object_arg::<mo::ManagedEntity>("obj").is_ok() => {
-            return Err(fault::not_supported());
+            let method = "CreateDescriptor of a vApp";
+            return Err(fault::unimplemented(&inv.this, method));
         }
         Err(fault) => return Err(fault),
     };
