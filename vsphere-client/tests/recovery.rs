@@ -12,6 +12,7 @@ use vsphere_client::{Change, Client, Error};
 mod connected;
 mod flows;
 
+const NAME: Property<mo::VirtualMachine, String> = props::virtual_machine::NAME;
 const POWER: Property<mo::VirtualMachine, VirtualMachinePowerState> =
     Property::new("runtime.powerState");
 
@@ -150,6 +151,57 @@ async fn a_stream_of_changes_resyncs_after_its_session_was_lost() {
         entered.value(POWER),
         Some(VirtualMachinePowerState::PoweredOn)
     );
+    client.close().await.unwrap();
+    simulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_stream_of_changed_properties_contains_only_these_and_resyncs() {
+    let (simulator, client, vm) = start().await;
+    let mut changes = client
+        .retrieve::<mo::VirtualMachine>()
+        .property(NAME)
+        .property(POWER)
+        .within(&client.service_content().root_folder)
+        .watch_changed();
+    let off = Some(VirtualMachinePowerState::PoweredOff);
+    let on = Some(VirtualMachinePowerState::PoweredOn);
+    let mut entered = None;
+    loop {
+        match changes.next().await.unwrap().unwrap() {
+            Change::Entered(object) if *object.object() == vm => entered = Some(object),
+            Change::Entered(_) => {}
+            Change::Complete => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    let entered = entered.unwrap();
+    assert_eq!(entered.value(POWER), off);
+    let name = entered.value(NAME);
+    assert!(name.is_some());
+
+    client.run(vm.power_on_vm(None)).await.unwrap();
+    let Some(Ok(Change::Changed { object, paths })) = changes.next().await else {
+        panic!("no change");
+    };
+    assert_eq!((object.object(), object.value(POWER)), (&vm, on));
+    assert_eq!(paths, [POWER.path()]);
+    assert_eq!(object.value(NAME), None);
+
+    simulator.drop_sessions();
+    client.run(vm.power_off_vm()).await.unwrap();
+    assert!(matches!(changes.next().await, Some(Ok(Change::Resync))));
+    let mut again = None;
+    loop {
+        match changes.next().await.unwrap().unwrap() {
+            Change::Entered(object) if *object.object() == vm => again = Some(object),
+            Change::Entered(_) => {}
+            Change::Complete => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    let again = again.unwrap();
+    assert_eq!((again.value(POWER), again.value(NAME)), (off, name));
     client.close().await.unwrap();
     simulator.shutdown().await;
 }

@@ -169,6 +169,22 @@ where
         Changes::new(self.client, T::NAME, self.paths, self.source)
     }
 
+    /// Reads all objects, and then reports the properties that change, for callers that keep what
+    /// they need of many objects.
+    ///
+    /// Unlike with [`watch`](Self::watch), the client keeps no copy of the objects: after
+    /// [`Change::Entered`](crate::Change::Entered) with all properties, each
+    /// [`Change::Changed`](crate::Change::Changed) contains only the watched properties at
+    /// `paths`, which are watched paths. A property at one of these paths that has no value was
+    /// removed. The values of an object that entered share the memory of the whole response that
+    /// contained them, so convert them and do not keep them.
+    ///
+    /// Objects that were selected by reference are reported as by `watch`.
+    #[must_use]
+    pub fn watch_changed(self) -> Changes<T> {
+        Changes::only_changed(self.client, T::NAME, self.paths, self.source)
+    }
+
     /// Reads all objects. Objects that were deleted in the meantime are skipped.
     ///
     /// # Errors

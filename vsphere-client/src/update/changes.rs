@@ -25,7 +25,8 @@ pub enum Change<T> {
     Entered(ObjectProperties<T>),
     /// Some properties of the object changed.
     Changed {
-        /// The current state of all watched properties.
+        /// The current state of all watched properties, or only of those that changed if the
+        /// query was [watched](crate::Query::watch_changed) that way.
         object: ObjectProperties<T>,
         /// The paths that changed since the last report, as precise as the values allow:
         /// `runtime.powerState`, `config.extraConfig["guestinfo.ip"].value`,
@@ -59,7 +60,19 @@ where
     T: ManagedObject,
 {
     pub(crate) fn new(client: Client, type_name: &str, paths: Vec<String>, source: Source) -> Self {
-        let subscription = Subscription::new(client, type_name, paths, source);
+        Self::of(Subscription::new(client, type_name, paths, source))
+    }
+
+    pub(crate) fn only_changed(
+        client: Client,
+        type_name: &str,
+        paths: Vec<String>,
+        source: Source,
+    ) -> Self {
+        Self::of(Subscription::new(client, type_name, paths, source).only_changed())
+    }
+
+    fn of(subscription: Subscription) -> Self {
         let news = futures_util::stream::try_unfold(subscription, |mut subscription| async move {
             let news = subscription.next().await?;
             Ok(Some((news, subscription)))

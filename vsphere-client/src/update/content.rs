@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use vim25::types::{ObjectUpdate, ObjectUpdateKind, PropertyChangeOp};
+use vim25::types::{ObjectUpdate, ObjectUpdateKind, PropertyChange, PropertyChangeOp};
 use vim25::{Any, difference};
 
 use super::slot::Content;
@@ -43,6 +43,28 @@ pub(super) fn apply(
     }
     let paths = before.map_or_else(Vec::new, |before| changed(before, &after, watched));
     Ok((Arc::new(after), paths))
+}
+
+/// Returns the properties of an object that entered. The values share the memory of the response.
+pub(super) fn entered(update: ObjectUpdate, watched: &[String]) -> Result<Content, Partial> {
+    let is_watched = |change: &PropertyChange| watched.contains(&change.name);
+    if !update.change_set.iter().all(is_watched) {
+        return Err(Partial);
+    }
+    let is_removed = |op: &PropertyChangeOp| {
+        matches!(
+            op,
+            PropertyChangeOp::Remove | PropertyChangeOp::IndirectRemove
+        )
+    };
+    let changes = update.change_set.into_iter();
+    let values = changes
+        .filter(|change| !is_removed(&change.op))
+        .filter_map(|change| Some((change.name, change.val?)));
+    let missing = update.missing_set.into_iter();
+    let missing = missing.map(|missing| (missing.path, missing.fault.into()));
+    let content = ObjectProperties::from_parts(update.obj, values.collect(), missing.collect());
+    Ok(Arc::new(content))
 }
 
 /// Returns the properties that an update contains, and their paths.

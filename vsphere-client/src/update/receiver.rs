@@ -17,6 +17,12 @@ pub(crate) trait Receiver: fmt::Debug + Send + Sync {
         false
     }
 
+    /// Returns whether values of objects that enter may share the memory of the response that
+    /// contained them, because the receiver converts them soon.
+    fn shares_responses(&self) -> bool {
+        false
+    }
+
     /// Returns whether the receiver knows the object.
     fn holds(&self, _object: &AnyRef) -> bool {
         false

@@ -42,6 +42,8 @@ pub(crate) enum News {
 pub(crate) struct Slot {
     /// The paths that the subscriber requested.
     watched: Arc<[String]>,
+    /// Whether the subscriber keeps the objects, and reads only the properties that changed.
+    only_changed: bool,
     unseen: Mutex<Unseen>,
     ready: Notify,
 }
@@ -67,9 +69,10 @@ enum Pending {
 }
 
 impl Slot {
-    pub(crate) fn new(watched: Arc<[String]>) -> Self {
+    pub(crate) fn new(watched: Arc<[String]>, only_changed: bool) -> Self {
         Self {
             watched,
+            only_changed,
             unseen: Mutex::default(),
             ready: Notify::new(),
         }
@@ -92,6 +95,14 @@ impl Slot {
 }
 
 impl Receiver for Slot {
+    fn keeps_objects(&self) -> bool {
+        self.only_changed
+    }
+
+    fn shares_responses(&self) -> bool {
+        self.only_changed
+    }
+
     fn enter(&self, content: &Content) {
         self.lock()
             .put(content.object(), Pending::Entered(Arc::clone(content)));
@@ -101,8 +112,16 @@ impl Receiver for Slot {
     fn change(&self, content: &Content, paths: Vec<String>) {
         let object = content.object();
         let mut unseen = self.lock();
-        let content = Arc::clone(content);
-        let pending = match unseen.take(object) {
+        let before = unseen.take(object);
+        let content = match &before {
+            Some(Pending::Entered(before) | Pending::Changed(before, _)) if self.only_changed => {
+                let mut merged = ObjectProperties::clone(before);
+                merged.merge(content, &paths);
+                Arc::new(merged)
+            }
+            _ => Arc::clone(content),
+        };
+        let pending = match before {
             None => Pending::Changed(content, paths),
             Some(Pending::Changed(_, before)) => {
                 Pending::Changed(content, merge(before, paths, &self.watched))
@@ -217,7 +236,10 @@ mod tests {
     }
 
     fn slot() -> Slot {
-        Slot::new(Arc::from(["config.extraConfig".to_owned(), "name".into()]))
+        Slot::new(
+            Arc::from(["config.extraConfig".to_owned(), "name".into()]),
+            false,
+        )
     }
 
     fn drain(slot: &Slot) -> Vec<String> {
@@ -255,6 +277,48 @@ mod tests {
                 "complete"
             ]
         );
+    }
+
+    #[test]
+    fn unseen_changes_of_single_properties_are_merged() {
+        let slot = Slot::new(Arc::from(["name".to_owned(), "path".into()]), true);
+        let with = |properties: &[(&str, &str)]| {
+            let vm: Ref<mo::VirtualMachine> = Ref::new("a");
+            let mut content = ObjectProperties::empty(vm.upcast());
+            for (path, value) in properties {
+                content.assign(path, Some(vim25::Any::new(&(*value).to_owned())));
+            }
+            Arc::new(content)
+        };
+        let change = |path: &str, value: &str| {
+            slot.change(&with(&[(path, value)]), vec![path.to_owned()]);
+        };
+        let seen = || match slot.lock().pop().unwrap().unwrap() {
+            News::Entered(content) => (content, Vec::new()),
+            News::Changed(content, paths) => (content, paths),
+            other => panic!("{other:?}"),
+        };
+        let text = |content: &Content, path: &str| content.at::<String>(path).value();
+
+        slot.enter(&with(&[("name", "one"), ("path", "first")]));
+        change("name", "two");
+        let (content, paths) = seen();
+        assert_eq!(paths, [""; 0]);
+        assert_eq!(text(&content, "name").as_deref(), Some("two"));
+        assert_eq!(text(&content, "path").as_deref(), Some("first"));
+
+        change("path", "second");
+        change("name", "three");
+        change("path", "third");
+        let (content, paths) = seen();
+        assert_eq!(paths, ["path", "name"]);
+        assert_eq!(text(&content, "name").as_deref(), Some("three"));
+        assert_eq!(text(&content, "path").as_deref(), Some("third"));
+
+        change("path", "fourth");
+        let (content, paths) = seen();
+        assert_eq!(paths, ["path"]);
+        assert_eq!(text(&content, "name"), None);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::property::Source;
 pub(crate) struct Subscription {
     client: Client,
     target: Target,
+    only_changed: bool,
     open: Option<(u64, Arc<Slot>)>,
 }
 
@@ -26,8 +27,17 @@ impl Subscription {
                 paths: paths.into(),
                 source,
             },
+            only_changed: false,
             open: None,
         }
+    }
+
+    /// Makes reports of changes contain only the properties that changed. The subscriber keeps
+    /// the objects. No effect on objects that were selected by reference, which the engine keeps
+    /// in any case.
+    pub(crate) const fn only_changed(mut self) -> Self {
+        self.only_changed = !matches!(self.target.source, Source::Objects(_));
+        self
     }
 
     /// Returns the next report. Cancel-safe: dropping the future loses no report.
@@ -48,7 +58,7 @@ impl Subscription {
             let problem = LoginProblem::Closed;
             return Err(self.client.not_authenticated(&operation, problem, None));
         }
-        let slot = Arc::new(Slot::new(Arc::clone(&self.target.paths)));
+        let slot = Arc::new(Slot::new(Arc::clone(&self.target.paths), self.only_changed));
         let id = self.client.inner.engine.number();
         let command = Command::Subscribe {
             id,

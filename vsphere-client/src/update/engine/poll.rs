@@ -10,7 +10,7 @@ use vim25::{AnyRef, Outcome};
 
 use super::{Engine, Pending, Set};
 use crate::error::{Error, Result};
-use crate::update::content::{apply, delta};
+use crate::update::content::{apply, delta, entered};
 
 /// The time for which the server keeps one poll open. It is short enough that no proxy or
 /// firewall considers the connection dead.
@@ -302,6 +302,18 @@ impl Engine {
         if selection.is_kept {
             let is_whole = update.kind == ObjectUpdateKind::Enter;
             let is_known = selection.known.contains(&object);
+            if is_whole && subscriber.receiver.shares_responses() {
+                match entered(update, &selection.target.paths) {
+                    Ok(content) => {
+                        subscriber.receiver.enter(&content);
+                        selection.keep(&content);
+                    }
+                    Err(_partial) => {
+                        self.reads.insert((Set::Selection(id), object));
+                    }
+                }
+                return;
+            }
             match delta(update, &selection.target.paths) {
                 Ok((content, _)) if is_whole => {
                     subscriber.receiver.enter(&content);
