@@ -222,12 +222,15 @@ async fn it_conforms_on_an_opposite_platform() {
 #[tokio::test]
 async fn changes_made_while_on_are_kept_or_refused_with_each_switch() {
     let usual = Platform::default();
-    let switches: [fn(&mut Platform); 5] = [
+    let switches: [fn(&mut Platform); 8] = [
         |platform| platform.api_keys_written_while_on_survive ^= true,
         |platform| platform.guest_keys_survive_power_off ^= true,
         |platform| platform.guest_write_bumps_change_version ^= true,
         |platform| platform.power_change_bumps_change_version ^= true,
         |platform| platform.destroy_deletes_parent_disks ^= true,
+        |platform| platform.destroy_honours_ddb_deletable ^= true,
+        |platform| platform.nonpersistent_disks_are_shared ^= true,
+        |platform| platform.new_filters_wait_for_a_change ^= true,
     ];
     for switch in switches {
         let mut platform = usual.clone();
