@@ -51,6 +51,24 @@ use crate::{Capabilities, ContainerId, Error, ExitStatus, Resource, Result, Stat
 ///   bounded time, if necessary with [`Timeout`](crate::ErrorKind::Timeout).
 /// - **Errors name the container.** Every method that takes an id returns
 ///   [`NotFound`](crate::ErrorKind::NotFound) if no container has that id.
+///
+/// # After a failure
+/// An error that is listed with a method means that the method had no effect, except for
+/// [`GuestFailed`](crate::ErrorKind::GuestFailed) and [`Timeout`](crate::ErrorKind::Timeout). After
+/// an [`OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown), a `Timeout`, or a future that was dropped,
+/// the operation may have been carried out, or may still be. What a repetition then does:
+///
+/// | method | repeating it | how an earlier success shows |
+/// | --- | --- | --- |
+/// | `create` | safe with the same spec, which contains the id | [`AlreadyExists`](crate::ErrorKind::AlreadyExists) |
+/// | `start` | may run the process a second time if it has ended already; safe with [`only_if_never_started`](StartOptions::only_if_never_started) | [`InvalidState`](crate::ErrorKind::InvalidState) |
+/// | `inspect`, `list`, `resolve`, `wait` | safe: they change nothing | |
+/// | `stop` | safe, unless somebody else has started the container again | the exit status of the run |
+/// | `signal` | the process may receive the signal twice; safe for `KILL` | `InvalidState` for `KILL`, once the container is off |
+/// | `update` | safe: an edit sets values | success |
+/// | `pause` | safe | success |
+/// | `resume` | safe | `InvalidState`: the container runs |
+/// | `remove` | safe | [`NotFound`](crate::ErrorKind::NotFound) |
 #[async_trait]
 pub trait Exec: std::fmt::Debug + Send + Sync + 'static {
     /// Returns the capabilities of this back end and its endpoint.

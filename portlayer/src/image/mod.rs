@@ -40,6 +40,12 @@ use crate::{Capability, ContainerId, Error, Resource, Result};
 ///   attributes and device numbers.
 /// - **Dropping a future is safe.** A dropped import stops and is cleaned up in the background. So
 ///   does a dropped export, also when its stream is dropped before the end.
+///
+/// # After a failure
+/// Each method is safe to repeat after any error, and after its future was dropped: `import` returns
+/// the image if an earlier import succeeded, `remove` returns
+/// [`NotFound`](crate::ErrorKind::NotFound) if an earlier removal did, and the others do not change
+/// images.
 #[async_trait]
 pub trait Images: std::fmt::Debug + Send + Sync + 'static {
     /// Stores an image and returns its description once containers can be created from it.

@@ -98,6 +98,12 @@ use crate::{ContainerId, Result};
 /// port layer. The container that was created first then owns the address. The other is
 /// [quarantined](crate::exec::Listing::quarantined): it cannot be started until its connection is
 /// replaced or the owner is removed. The owner cannot be started while the other is on.
+///
+/// # After a failure
+/// Each method is safe to repeat after any error, and after its future was dropped. An earlier success
+/// shows as [`AlreadyExists`](crate::ErrorKind::AlreadyExists) for what creates or connects, and as
+/// [`NotFound`](crate::ErrorKind::NotFound) for what removes or disconnects. A creation that was
+/// interrupted halfway shows as [`InUse`](crate::ErrorKind::InUse): remove the scope first.
 #[async_trait]
 pub trait Networks: std::fmt::Debug + Send + Sync + 'static {
     /// Creates a scope.

@@ -13,8 +13,13 @@
 //! connects a container stores the scopes again, as a new version.
 //!
 //! A request that is carried out after the program that sent it has ended can write its file over one
-//! of the same version of a later program. The keys then differ from the file, which
-//! [`Look::Compare`] finds.
+//! of the same version of a later program, if the endpoint forgot the keys of the first one in
+//! between. The keys then differ from the file, which [`Look::Compare`] finds, and a repair stores the
+//! scopes as a new version. If the endpoint forgets the keys again before that, the scopes of the late
+//! file are valid. A file has no condition on which the endpoint could refuse to write it. An [only
+//! writer](crate::vsphere::Options::sole_writer) that takes over ends the session of the former one
+//! where it is allowed to, so that requests that arrive later are refused; one that the endpoint has
+//! already accepted can still be carried out.
 
 use std::sync::{Mutex, PoisonError};
 
