@@ -7,7 +7,7 @@
 //!
 //! The endpoint is our simulator, in a process of its own, so "own" processor time is that of the
 //! port layer and the client. `LIVES`, `AT_ONCE` and `CONTAINERS` change the sizes. With
-//! `CALLS=1`, the calls of a life are listed by method.
+//! `CALLS=1`, the calls of a life are listed by method; with `ONLY_LISTS=1`, only lists are measured.
 //!
 //! On 2026-11-28, on two otherwise idle cores (load 1.2 before, 1.7 after):
 //!
@@ -40,6 +40,8 @@ mod server;
 #[path = "../table/mod.rs"]
 mod table;
 
+use lists::Kind;
+
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.first().map(String::as_str) {
@@ -57,11 +59,14 @@ fn compare() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     // In a task, as in a front end: a future that is blocked on moves between threads.
     let measured = runtime.spawn(async {
-        lives::calls("esx", 4).await;
-        lives::calls("vcenter", 5).await;
-        lives::one_after_the_other().await;
-        lives::at_once().await;
-        lists::measure().await;
+        if std::env::var_os("ONLY_LISTS").is_none() {
+            lives::calls("esx", 4).await;
+            lives::calls("vcenter", 5).await;
+            lives::one_after_the_other().await;
+            lives::at_once().await;
+        }
+        lists::measure(Kind::Plain).await;
+        lists::measure(Kind::Connected).await;
     });
     runtime.block_on(measured).unwrap();
     println!("\nload after: {}", table::load());

@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
 
 use portlayer::vsphere::{HostSpec, Hosts, InstallProgress, Iso, Options, VsphereExec};
 use simulator::{Program, Simulator, Tether, Topology};
 use vsphere_client::{Client, Credentials};
+
+use super::table::processor_time_of;
 
 /// Number of calls by method.
 pub(crate) type Calls = BTreeMap<String, u64>;
@@ -41,6 +44,11 @@ impl Server {
             stdin,
             stdout,
         }
+    }
+
+    /// Returns the processor time that the endpoint has used.
+    pub(crate) fn processor_time(&self) -> Duration {
+        processor_time_of(&self.program.id().to_string())
     }
 
     /// Opens the host.

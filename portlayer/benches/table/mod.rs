@@ -34,7 +34,12 @@ pub(crate) fn load() -> String {
 
 /// Returns the processor time that this process has used, in steps of 10 ms.
 pub(crate) fn processor_time() -> Duration {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    processor_time_of("self")
+}
+
+/// Returns the processor time that a process has used, in steps of 10 ms.
+pub(crate) fn processor_time_of(process: &str) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
     // The name of the program, in parentheses, may contain blanks.
     let fields = stat.rsplit_once(')').unwrap().1;
     let ticks = fields.split_whitespace().skip(11).take(2);
