@@ -20,11 +20,6 @@ pub(super) type Keys = BTreeMap<String, String>;
 /// change that sets it also detaches the disks, so the container can no longer be started.
 pub(super) const REMOVING: &str = "portlayer/removing";
 
-/// Returns whether the removal of the container with these keys has started.
-pub(super) fn is_half_removed(keys: &Keys) -> bool {
-    keys.get(REMOVING).is_some_and(|text| !text.is_empty())
-}
-
 /// The specification of a container, its creation time and its connections. CPUs and memory are not
 /// stored in keys, because they are properties of the machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -240,14 +235,20 @@ impl Record {
     }
 
     /// Reads the keys of a container.
-    pub(super) fn read(keys: &Keys) -> Result<Self, NotAContainer> {
+    pub(super) fn read<'k, K, V>(
+        keys: impl IntoIterator<Item = (&'k K, &'k V)> + Clone,
+    ) -> Result<Self, NotAContainer>
+    where
+        K: AsRef<str> + ?Sized + 'k,
+        V: AsRef<str> + ?Sized + 'k,
+    {
         let refuse = |id, reason: &str| {
             Err(NotAContainer {
                 id,
                 reason: reason.to_owned(),
             })
         };
-        let decoded = decode::<ExecutorConfig>(keys);
+        let decoded = decode::<ExecutorConfig>(keys.clone());
         let mut container = decoded.value;
         if container.common.id.is_empty() && container.sessions.is_empty() {
             return refuse(None, "its configuration contains no keys of a container");

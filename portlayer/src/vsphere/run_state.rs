@@ -139,7 +139,11 @@ fn launch(started: &Started) -> &str {
 }
 
 impl RunState {
-    pub(super) fn read(keys: &Keys) -> Self {
+    pub(super) fn read<'k, K, V>(keys: impl IntoIterator<Item = (&'k K, &'k V)>) -> Self
+    where
+        K: AsRef<str> + ?Sized + 'k,
+        V: AsRef<str> + ?Sized + 'k,
+    {
         decode::<Self>(keys).value
     }
 

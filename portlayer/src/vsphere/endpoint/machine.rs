@@ -1,12 +1,14 @@
 //! Reads, creates and destroys machines.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use uuid::Uuid;
 use vim25::types::{
     OptionValue, ResourceAllocationInfo, VirtualDevice, VirtualMachineConfigSpec,
     VirtualMachineConnectionState, VirtualMachinePowerState,
 };
-use vim25::{Poly, Property, Ref, mo, props};
+use vim25::{Node, Poly, Property, Ref, Slot, mo, props};
 use vsphere_client::{DatastorePath, ObjectProperties, Query};
 
 use super::Endpoint;
@@ -59,6 +61,10 @@ pub(in crate::vsphere) struct Machine {
     pub(in crate::vsphere) vm: Ref<mo::VirtualMachine>,
     pub(in crate::vsphere) name: String,
     pub(in crate::vsphere) power: Power,
+    /// The power state as reported, even while the machine's host does not respond.
+    pub(in crate::vsphere) last_power: Power,
+    /// Whether the machine's host does not respond.
+    pub(in crate::vsphere) is_disconnected: bool,
     /// Why the endpoint cannot use the machine, if it cannot.
     pub(in crate::vsphere) unusable: Option<String>,
     pub(in crate::vsphere) keys: PackedKeys,
@@ -74,78 +80,118 @@ pub(in crate::vsphere) struct Machine {
 }
 
 impl Machine {
+    /// Returns a machine of which nothing is known.
+    pub(in crate::vsphere) fn unknown(vm: Ref<mo::VirtualMachine>) -> Self {
+        Self {
+            vm,
+            name: String::new(),
+            power: Power::Unknown,
+            last_power: Power::Unknown,
+            is_disconnected: false,
+            unusable: None,
+            keys: PackedKeys::default(),
+            change_version: None,
+            uuid: None,
+            is_template: false,
+            path: String::new(),
+            resources: Resources::new(),
+            tasks: Vec::new(),
+        }
+    }
+
     /// Converts the properties at [`PATHS`]. Unreadable properties become empty values, and callers
     /// that need them fail.
     pub(in crate::vsphere) fn read(properties: &ObjectProperties<mo::VirtualMachine>) -> Self {
-        Self::with_keys(properties, |properties| {
-            let options = properties.value(EXTRA_CONFIG);
-            options.map(|options| keys(&options)).unwrap_or_default()
-        })
+        let mut machine = Self::unknown(properties.object().clone());
+        machine.update(properties, |_| true);
+        machine
     }
 
-    /// Converts properties of which those at `changed` differ from those that were converted to
-    /// `before`. The keys, which are most of a machine, are converted again only if they changed.
-    pub(in crate::vsphere) fn read_changed(
+    /// Returns the machine after a report of the properties at `changed`. The report may contain
+    /// only these.
+    pub(in crate::vsphere) fn changed(
+        &self,
         properties: &ObjectProperties<mo::VirtualMachine>,
         changed: &[String],
-        before: &Self,
     ) -> Self {
-        let keys = EXTRA_CONFIG.path();
-        if changed.iter().any(|path| path.starts_with(keys)) {
-            return Self::read(properties);
-        }
-        Self::with_keys(properties, |_| before.keys.clone())
+        let mut machine = self.clone();
+        let is_changed = |path: &str| changed.iter().any(|changed| changed.starts_with(path));
+        machine.update(properties, is_changed);
+        machine
     }
 
-    fn with_keys(
+    fn update(
+        &mut self,
         properties: &ObjectProperties<mo::VirtualMachine>,
-        keys: impl FnOnce(&ObjectProperties<mo::VirtualMachine>) -> PackedKeys,
-    ) -> Self {
-        let connection = properties.value(CONNECTION);
-        Self {
-            vm: properties.object().clone(),
-            name: properties.value(NAME).unwrap_or_default(),
-            power: match properties.value(POWER) {
-                // The machine's host does not respond, so the properties may be outdated.
-                _ if connection == Some(VirtualMachineConnectionState::Disconnected) => {
-                    Power::Unknown
-                }
+        is_changed: impl Fn(&str) -> bool,
+    ) {
+        /// Returns the value of a property that changed.
+        fn value<V: Slot>(
+            properties: &ObjectProperties<mo::VirtualMachine>,
+            property: Vm<V>,
+            is_changed: impl Fn(&str) -> bool,
+        ) -> Option<Option<V>> {
+            is_changed(property.path()).then(|| properties.value(property))
+        }
+        if let Some(name) = value(properties, NAME, &is_changed) {
+            self.name = name.unwrap_or_default();
+        }
+        if let Some(power) = value(properties, POWER, &is_changed) {
+            self.last_power = match power {
                 Some(VirtualMachinePowerState::PoweredOn) => Power::On,
                 Some(VirtualMachinePowerState::Suspended) => Power::Suspended,
                 Some(VirtualMachinePowerState::PoweredOff) => Power::Off,
                 _ => Power::Unknown,
-            },
-            unusable: match connection {
+            };
+        }
+        if let Some(connection) = value(properties, CONNECTION, &is_changed) {
+            self.is_disconnected = connection == Some(VirtualMachineConnectionState::Disconnected);
+            self.unusable = match connection {
                 None
                 | Some(
                     VirtualMachineConnectionState::Connected
                     | VirtualMachineConnectionState::Disconnected,
                 ) => None,
                 Some(state) => Some(format!("the connection state of its machine is {state}")),
-            },
-            keys: keys(properties),
-            change_version: properties
-                .value(CHANGE_VERSION)
-                .filter(|version| !version.is_empty()),
-            uuid: properties.value(UUID).and_then(|uuid| uuid.parse().ok()),
-            is_template: properties.value(TEMPLATE).unwrap_or_default(),
-            path: properties.value(PATH).unwrap_or_default(),
-            resources: Resources::new()
-                .cpus(
-                    properties
-                        .value(CPUS)
-                        .and_then(|cpus| cpus.try_into().ok())
-                        .unwrap_or(0),
-                )
-                .memory_mib(
-                    properties
-                        .value(MEMORY)
-                        .and_then(|mib| mib.try_into().ok())
-                        .unwrap_or(0),
-                )
-                .cpu(from_info(properties.value(CPU_ALLOCATION).as_ref()))
-                .memory(from_info(properties.value(MEMORY_ALLOCATION).as_ref())),
-            tasks: properties.value(TASKS).unwrap_or_default(),
+            };
+        }
+        // Without a connection to the machine's host, its power state may be outdated.
+        self.power = if self.is_disconnected {
+            Power::Unknown
+        } else {
+            self.last_power
+        };
+        if is_changed(EXTRA_CONFIG.path()) {
+            self.keys = keys(properties);
+        }
+        if let Some(version) = value(properties, CHANGE_VERSION, &is_changed) {
+            self.change_version = version.filter(|version| !version.is_empty());
+        }
+        if let Some(uuid) = value(properties, UUID, &is_changed) {
+            self.uuid = uuid.and_then(|uuid| uuid.parse().ok());
+        }
+        if let Some(is_template) = value(properties, TEMPLATE, &is_changed) {
+            self.is_template = is_template.unwrap_or_default();
+        }
+        if let Some(path) = value(properties, PATH, &is_changed) {
+            self.path = path.unwrap_or_default();
+        }
+        if let Some(cpus) = value(properties, CPUS, &is_changed) {
+            let cpus = cpus.and_then(|cpus| cpus.try_into().ok());
+            self.resources.cpus = cpus.unwrap_or(0);
+        }
+        if let Some(mib) = value(properties, MEMORY, &is_changed) {
+            let mib = mib.and_then(|mib| mib.try_into().ok());
+            self.resources.memory_mib = mib.unwrap_or(0);
+        }
+        if let Some(cpu) = value(properties, CPU_ALLOCATION, &is_changed) {
+            self.resources.cpu = from_info(cpu.as_ref());
+        }
+        if let Some(memory) = value(properties, MEMORY_ALLOCATION, &is_changed) {
+            self.resources.memory = from_info(memory.as_ref());
+        }
+        if let Some(tasks) = value(properties, TASKS, &is_changed) {
+            self.tasks = tasks.unwrap_or_default();
         }
     }
 
@@ -156,12 +202,27 @@ impl Machine {
     }
 }
 
-fn keys(options: &[Poly<OptionValue>]) -> PackedKeys {
-    let keys = options.iter().filter_map(|option| {
-        let key = Some(option.key()).filter(|key| !key.is_empty())?;
-        Some((key, option.text()?))
+/// Packs the keys of a machine, without converting each of its thousands of options.
+fn keys(properties: &ObjectProperties<mo::VirtualMachine>) -> PackedKeys {
+    let mut values = properties.values();
+    let Some((_, options)) = values.find(|(path, _)| *path == EXTRA_CONFIG.path()) else {
+        return PackedKeys::default();
+    };
+    let keys = options.node().children().filter_map(|option| {
+        let key = option.get("key")?.as_str().filter(|key| !key.is_empty())?;
+        Some((key, text(option.get("value")?)?))
     });
     PackedKeys::pack(keys.collect())
+}
+
+fn text(value: Node<'_>) -> Option<Cow<'_, str>> {
+    let number = || value.as_i64().map(|number| number.to_string());
+    let flag = || value.as_bool().map(|flag| flag.to_string());
+    let fraction = || value.as_f64().map(|number| number.to_string());
+    match value.as_str() {
+        Some(text) => Some(Cow::Borrowed(text)),
+        None => Some(Cow::Owned(number().or_else(flag).or_else(fraction)?)),
+    }
 }
 
 /// The object whose direct children are the machines of a host.

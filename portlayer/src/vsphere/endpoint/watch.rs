@@ -12,7 +12,8 @@ use crate::vsphere::fault;
 use crate::{Error, Resource, Result};
 
 impl Endpoint {
-    /// Watches the machines of a host: first reports each machine, and then every change.
+    /// Watches the machines of a host: first reports each machine, and then the properties that
+    /// change.
     pub(in crate::vsphere) fn watch_members(
         &self,
         members: &Members,
@@ -20,7 +21,7 @@ impl Endpoint {
         let retrieval = PATHS
             .into_iter()
             .fold(self.select(members), |retrieval, path| retrieval.path(path));
-        retrieval.watch()
+        retrieval.watch_changed()
     }
 
     /// Passes each state of the machine to `judge`, beginning with the current one, until `judge`

@@ -22,6 +22,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::image::{ChainId, Digest, ImageConfig, ImageId, ImageInfo};
+use crate::vsphere::packed_keys::Expanded;
 use crate::vsphere::record::Keys;
 
 const MARK: &str = "portlayer/image";
@@ -115,6 +116,11 @@ impl ImageRecord {
             broken: Vec::new(),
             state: RecordState::Unfinished,
         }
+    }
+
+    /// Returns whether the keys are those of an image.
+    pub(in crate::vsphere) fn is_image(keys: &Expanded) -> bool {
+        keys.contains(MARK)
     }
 
     /// Returns whether these keys belong to an image that is being imported or removed.

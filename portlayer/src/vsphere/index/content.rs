@@ -32,9 +32,8 @@ const LATEST_MAX: usize = 1024;
 #[derive(Debug, Default)]
 pub(super) struct Content {
     entries: HashMap<Vm, Entry>,
-    /// Machines that were read and that no report has confirmed yet, with the time of the last
-    /// read.
-    unconfirmed: HashMap<Vm, Instant>,
+    /// Machines that were read and that no report has confirmed yet.
+    unconfirmed: HashMap<Vm, Unconfirmed>,
     uuids: HashMap<Uuid, Vm>,
     names: HashMap<String, Few>,
     ids: BTreeMap<ContainerId, Few>,
@@ -50,6 +49,15 @@ pub(super) struct Content {
     /// Whether all machines have been reported or read since the content was cleared.
     is_complete: bool,
     key_names: Names,
+}
+
+/// What is known of a machine besides the state that was read last.
+#[derive(Debug)]
+struct Unconfirmed {
+    /// The time of the last read.
+    read: Instant,
+    /// The machine as last reported, if it was. Reports contain only the properties that changed.
+    reported: Option<Machine>,
 }
 
 /// A machine, with those who wait for its changes.
@@ -148,10 +156,12 @@ impl Content {
         Some(Arc::clone(&self.entries.get(vm)?.seen))
     }
 
-    /// Returns the state of a machine as the last report showed it; `None` if the known state is
-    /// that of a read, or there is none.
-    pub(super) fn reported(&self, vm: &Vm) -> Option<Arc<Seen>> {
-        self.get(vm).filter(|_| !self.unconfirmed.contains_key(vm))
+    /// Returns the machine as last reported; `None` if it was never reported.
+    pub(super) fn last_report(&self, vm: &Vm) -> Option<Machine> {
+        match self.unconfirmed.get(vm) {
+            Some(unconfirmed) => unconfirmed.reported.clone(),
+            None => Some(self.entries.get(vm)?.seen.machine.clone()),
+        }
     }
 
     pub(super) fn subscribe(&mut self, vm: &Vm) -> Option<watch::Receiver<Arc<Seen>>> {
@@ -201,11 +211,14 @@ impl Content {
             return Verdict::Taken;
         }
         if self.unconfirmed.contains_key(&machine.vm) {
-            if !self.is_known(&machine) {
-                return Verdict::Doubtful;
+            if self.is_known(&machine) {
+                self.unconfirmed.remove(&machine.vm);
+                return Verdict::Taken;
             }
-            self.unconfirmed.remove(&machine.vm);
-            return Verdict::Taken;
+            if let Some(unconfirmed) = self.unconfirmed.get_mut(&machine.vm) {
+                unconfirmed.reported = Some(machine);
+            }
+            return Verdict::Doubtful;
         }
         self.insert(machine);
         Verdict::Taken
@@ -215,7 +228,7 @@ impl Content {
     /// machine. The read is newer than all reports before that time.
     pub(super) fn read(&mut self, machine: Machine, asked: Instant) -> Arc<Seen> {
         let vm = machine.vm.clone();
-        let last = self.unconfirmed.get(&vm).copied();
+        let last = self.unconfirmed.get(&vm).map(|last| last.read);
         // Of two concurrent reads, the one that was requested later wins.
         let is_late = last.is_some_and(|last| last > asked);
         if is_late || self.destroyed.contains_key(&vm) {
@@ -226,11 +239,15 @@ impl Content {
             && let Some(seen) = self.get(&vm)
         {
             if let Some(last) = self.unconfirmed.get_mut(&vm) {
-                *last = asked;
+                last.read = asked;
             }
             return seen;
         }
-        self.unconfirmed.insert(vm, asked);
+        let unconfirmed = Unconfirmed {
+            read: asked,
+            reported: self.last_report(&vm),
+        };
+        self.unconfirmed.insert(vm, unconfirmed);
         self.insert(machine)
     }
 
@@ -238,7 +255,12 @@ impl Content {
     /// are trusted again.
     pub(super) fn read_again(&mut self, machine: Machine, asked: Instant) {
         let vm = machine.vm.clone();
-        if self.is_known(&machine) && self.unconfirmed.get(&vm).is_some_and(|at| *at < asked) {
+        if self.is_known(&machine)
+            && self
+                .unconfirmed
+                .get(&vm)
+                .is_some_and(|last| last.read < asked)
+        {
             self.unconfirmed.remove(&vm);
         } else {
             self.read(machine, asked);
@@ -284,14 +306,14 @@ impl Content {
     pub(super) fn unconfirmed(&self, before: Instant) -> Vec<Vm> {
         let mut due = self.unconfirmed.iter();
         due.by_ref()
-            .filter(|(_, at)| **at <= before)
+            .filter(|(_, last)| last.read <= before)
             .map(|(vm, _)| vm.clone())
             .collect()
     }
 
     /// Returns the time of the earliest unconfirmed read.
     pub(super) fn first_unconfirmed(&self) -> Option<Instant> {
-        self.unconfirmed.values().min().copied()
+        self.unconfirmed.values().map(|last| last.read).min()
     }
 
     fn is_known(&self, machine: &Machine) -> bool {

@@ -9,7 +9,7 @@ use crate::network::EndpointInfo;
 use crate::vsphere::endpoint::Machine;
 use crate::vsphere::images::ImageRecord;
 use crate::vsphere::machine_spec::{container_name_in, name_of_container};
-use crate::vsphere::record::{NotAContainer, Record, is_half_removed};
+use crate::vsphere::record::{NotAContainer, REMOVING, Record};
 use crate::vsphere::run_state::{LastRun, RunState};
 use crate::{ContainerId, State};
 
@@ -103,12 +103,16 @@ impl Role {
 
 impl Decoded {
     fn read(machine: &Machine) -> Self {
-        let keys = &machine.keys.unpack();
-        let run = RunState::read(keys);
+        let keys = machine.keys.expand();
+        let is_half_removed = keys.get(REMOVING).is_some();
+        let image = ImageRecord::is_image(&keys).then(|| machine.keys.unpack());
+        let is_incomplete =
+            is_half_removed || image.as_ref().is_some_and(ImageRecord::is_incomplete);
+        let run = RunState::read(keys.iter());
         let mut has_stale_name = false;
-        let role = match ImageRecord::read(keys) {
+        let role = match image.as_ref().and_then(ImageRecord::read) {
             Some(image) => Role::Image(image.map(Arc::new)),
-            None => match Record::read(keys) {
+            None => match Record::read(keys.iter()) {
                 Ok(mut record) => {
                     has_stale_name = rename(&mut record, &machine.name);
                     Role::Container(Box::new(Container::new(record, machine, &run)))
@@ -120,8 +124,8 @@ impl Decoded {
         Self {
             role,
             last_run,
-            is_half_removed: is_half_removed(keys),
-            is_incomplete: is_half_removed(keys) || ImageRecord::is_incomplete(keys),
+            is_half_removed,
+            is_incomplete,
             has_stale_name,
         }
     }
@@ -200,7 +204,7 @@ impl Seen {
 
     /// Decodes the state of the container's runs.
     pub(in crate::vsphere) fn run(&self) -> RunState {
-        RunState::read(&self.machine.keys.unpack())
+        RunState::read(self.machine.keys.expand().iter())
     }
 
     /// Returns what the keys report about the last run of a container.

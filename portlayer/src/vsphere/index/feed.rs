@@ -78,14 +78,20 @@ async fn follow(source: &Source, state: &State) -> Result<()> {
                     has_appliance = true;
                     continue;
                 }
-                let before = state.content().reported(&vm);
-                let machine = match (changed, before) {
-                    (Some(changed), Some(before)) => {
-                        Machine::read_changed(properties, changed, &before.machine)
+                let verdict = match changed {
+                    None => {
+                        let machine = Machine::read(properties);
+                        state.content().report(machine)
                     }
-                    _ => Machine::read(properties),
+                    Some(changed) => {
+                        let before = state.content().last_report(&vm);
+                        match before.map(|before| before.changed(properties, changed)) {
+                            Some(machine) => state.content().report(machine),
+                            // The changed properties are not the whole machine.
+                            None => Verdict::Doubtful,
+                        }
+                    }
                 };
-                let verdict = state.content().report(machine);
                 let seen = state.content().get(&vm);
                 if seen.is_some_and(|seen| seen.is_incomplete()) {
                     state.incomplete.send_modify(|count| *count += 1);

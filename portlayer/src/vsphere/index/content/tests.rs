@@ -1,7 +1,6 @@
 #![allow(clippy::unwrap_used, reason = "a panic is the failure of a test")]
 
 use super::*;
-use crate::exec::Resources;
 use crate::vsphere::derive_state::Power;
 use crate::vsphere::record::Keys;
 
@@ -12,17 +11,12 @@ fn vm(name: &str) -> Vm {
 /// Returns a machine in its nth state.
 fn machine(name: &str, nth: usize) -> Machine {
     Machine {
-        vm: vm(name),
         name: format!("name of {name}"),
         power: Power::Off,
-        unusable: None,
         keys: Keys::from([("state".to_owned(), nth.to_string())]).into(),
         change_version: Some(nth.to_string()),
         uuid: Some(Uuid::new_v5(&Uuid::nil(), name.as_bytes())),
-        is_template: false,
-        path: String::new(),
-        resources: Resources::new(),
-        tasks: Vec::new(),
+        ..Machine::unknown(vm(name))
     }
 }
 
@@ -62,6 +56,26 @@ fn a_report_that_may_be_older_than_a_read_is_not_believed() {
     // From here on, reports are newer than the read again.
     assert_eq!(content.report(machine("a", 4)), Verdict::Taken);
     assert_eq!(state(&content, "a"), Some(4));
+}
+
+#[test]
+fn only_a_reported_state_is_the_basis_of_the_next_report() {
+    let mut content = Content::default();
+    assert_eq!(content.last_report(&vm("a")), None);
+    content.report(machine("a", 1));
+    content.read(machine("a", 3), Instant::now());
+    assert_eq!(content.last_report(&vm("a")), Some(machine("a", 1)));
+    assert_eq!(content.report(machine("a", 2)), Verdict::Doubtful);
+    assert_eq!(content.last_report(&vm("a")), Some(machine("a", 2)));
+    content.read(machine("a", 4), Instant::now());
+    assert_eq!(content.last_report(&vm("a")), Some(machine("a", 2)));
+    assert_eq!(content.report(machine("a", 4)), Verdict::Taken);
+    assert_eq!(content.last_report(&vm("a")), Some(machine("a", 4)));
+    content.left(&vm("a"));
+    assert_eq!(content.last_report(&vm("a")), None);
+    // A machine that was read before its first report has none.
+    content.read(machine("b", 1), Instant::now());
+    assert_eq!(content.last_report(&vm("b")), None);
 }
 
 #[test]
@@ -190,20 +204,6 @@ fn the_content_is_complete_once_all_machines_were_reported() {
     assert_eq!(content.complete().unwrap().len(), 1);
     content.clear();
     assert!(content.complete().is_none());
-}
-
-#[test]
-fn only_a_reported_state_is_the_basis_of_the_next_report() {
-    let mut content = Content::default();
-    let start = Instant::now();
-    assert!(content.reported(&vm("a")).is_none());
-    content.report(machine("a", 1));
-    assert!(content.reported(&vm("a")).is_some());
-    // The report that follows may be older than the read, so its unchanged parts may be too.
-    content.read(machine("a", 2), start);
-    assert!(content.reported(&vm("a")).is_none());
-    content.report(machine("a", 2));
-    assert!(content.reported(&vm("a")).is_some());
 }
 
 #[test]
