@@ -349,6 +349,16 @@ pub(crate) fn invalid_device(index: usize, reason: &str) -> Fault {
     )
 }
 
+/// Returns the fault for a device beyond the most of its kind.
+pub(crate) fn too_many_devices(index: usize) -> Fault {
+    let mut detail = vim25::types::TooManyDevices::default();
+    detail.base.property = Some(format!("configSpec.deviceChange[{index}]"));
+    Fault::new(
+        "The maximum number of devices of this type has been exceeded.",
+        detail,
+    )
+}
+
 /// Returns the fault for a change that a device does not allow in its current state.
 pub(crate) fn invalid_device_operation(index: usize, reason: &str) -> Fault {
     let mut detail = vim25::types::InvalidDeviceOperation::default();

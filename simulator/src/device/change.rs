@@ -17,6 +17,9 @@ use crate::datastore::site::Site;
 use crate::fault;
 use crate::world::Transaction;
 
+/// The maximum number of network cards of a machine.
+const CARDS: usize = 10;
+
 /// The effects of a list of device changes on the files of disks, which may have to be undone.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
@@ -130,6 +133,12 @@ fn add(
             .ok_or_else(|| fault::invalid_device(index, "there are too many such controllers"))?;
         renamed.insert(asked, key(own));
         return Ok(());
+    }
+    if kind == Kind::Network {
+        let cards = devices.iter().filter(|other| Kind::of(other) == kind);
+        if cards.count() >= CARDS {
+            return Err(fault::too_many_devices(index));
+        }
     }
     if kind.is_controller() {
         set_bus(devices, index, &mut device, kind)?;
