@@ -82,7 +82,8 @@ impl<'f> PropertyField<'f> {
         }
     }
 
-    fn property(&self) -> TokenStream {
+    /// Returns the property as a constant expression, whose path and type are checked.
+    pub(crate) fn property(&self) -> TokenStream {
         let Self {
             path,
             value,

@@ -16,9 +16,19 @@ pub(crate) fn expand(input: &DeriveInput, fields: &FieldsNamed) -> syn::Result<T
     let paths = fields.iter().map(PropertyField::path);
     let reads = fields.iter().map(PropertyField::read);
     let updates = fields.iter().map(PropertyField::update);
+    // A constant that is not generic is checked even in a struct that nothing reads, and by
+    // `cargo check`; inside of functions, only what is compiled to machine code is.
+    let checks = fields.iter().map(PropertyField::property);
+    let checked = input.generics.params.is_empty().then(|| {
+        quote! {
+            const _: () = { #(let _ = #checks;)* };
+        }
+    });
     let name = &input.ident;
     let (generics, arguments, bounds) = input.generics.split_for_impl();
     Ok(quote! {
+        #checked
+
         #[automatically_derived]
         impl #generics ::vsphere_client::Properties for #name #arguments #bounds {
             type Object = ::vsphere_client::__derive::mo::#object;

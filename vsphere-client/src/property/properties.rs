@@ -53,7 +53,6 @@ use crate::error::{Error, Operation, Result};
 ///     #[property(runtime.power)]
 ///     power: vim25::types::VirtualMachinePowerState,
 /// }
-/// # fn read(p: &vsphere_client::ObjectProperties<vim25::mo::VirtualMachine>) { let _ = p.read::<Machine>(); }
 /// ```
 ///
 /// Nor does a wrong type:
@@ -66,7 +65,6 @@ use crate::error::{Error, Operation, Result};
 ///     #[property(runtime.powerState)]
 ///     power: bool,
 /// }
-/// # fn read(p: &vsphere_client::ObjectProperties<vim25::mo::VirtualMachine>) { let _ = p.read::<Machine>(); }
 /// ```
 pub trait Properties: Sized {
     /// The managed object type.
