@@ -69,6 +69,9 @@ impl Files<'_> {
     /// is valid once; the session is not shown to the host. A transfer for which no host can be
     /// used goes through vCenter, with a warning in the log. The hosts and their certificates are
     /// read at most once a minute, and again after none of them could be used.
+    ///
+    /// On vcsim, transfers always go through the server: as an ESXi host it is the host, and as a
+    /// vCenter its hosts have made-up names, such as `DC0_H0`.
     #[must_use]
     pub const fn direct(mut self, direct: bool) -> Self {
         self.direct = direct;

@@ -4,21 +4,13 @@ use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
 use futures_util::StreamExt;
-use sha2::{Digest, Sha256};
-use tokio::fs::{File, OpenOptions};
-use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
-use tokio_util::io::ReaderStream;
 
 use super::files::Files;
+use super::local_io::{self, Checksum, Reader, Writer};
 use super::transfer::{OnProgress, TransferProgress};
 use crate::error::{Error, Result};
-
-/// The size of the chunks in which a file is read.
-const PIECE: usize = 64 << 10;
 
 /// The result of a finished transfer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,8 +18,8 @@ const PIECE: usize = 64 << 10;
 pub struct Transferred {
     /// The length of the whole file.
     pub bytes: u64,
-    /// The SHA-256 of the whole file.
-    pub sha256: [u8; 32],
+    /// The SHA-256 of the whole file, if it was requested.
+    pub sha256: Option<[u8; 32]>,
 }
 
 impl<'c> Files<'c> {
@@ -39,18 +31,24 @@ impl<'c> Files<'c> {
             files: *self,
             local: local.as_ref().to_owned(),
             path: path.to_owned(),
+            checksum: false,
             progress: None,
         }
     }
 
     /// Downloads a file to a local path. Await the returned value; dropping it leaves a
     /// partial file, which a download with [`ToLocal::resume`] continues.
+    ///
+    /// A finished file is visible to every program, but the system may not have written it to its
+    /// disk yet. To keep it through a power failure, call [`File::sync_all`](std::fs::File::sync_all)
+    /// on it.
     pub fn download_file(&self, path: &str, local: impl AsRef<Path>) -> ToLocal<'c> {
         ToLocal {
             files: *self,
             path: path.to_owned(),
             local: local.as_ref().to_owned(),
             resume: false,
+            checksum: false,
             expected: None,
             progress: None,
         }
@@ -63,10 +61,17 @@ pub struct FromLocal<'c> {
     files: Files<'c>,
     local: PathBuf,
     path: String,
+    checksum: bool,
     progress: Option<OnProgress>,
 }
 
 impl FromLocal<'_> {
+    /// Computes the SHA-256 of the file while it is sent. Default: no.
+    pub const fn checksum(mut self) -> Self {
+        self.checksum = true;
+        self
+    }
+
     /// Sets a callback for progress, called after every chunk. It should return quickly.
     pub fn on_progress(mut self, listener: impl FnMut(TransferProgress) + Send + 'static) -> Self {
         self.progress = Some(Box::new(listener));
@@ -75,30 +80,18 @@ impl FromLocal<'_> {
 
     async fn send(self) -> Result<Transferred> {
         let wrong = |error| unusable("read", &self.local, error);
-        let file = File::open(&self.local).await.map_err(wrong)?;
-        let bytes = file.metadata().await.map_err(wrong)?.len();
-        let digest = Arc::new(Mutex::new(Sha256::new()));
-        let counted = Arc::clone(&digest);
-        let content = ReaderStream::with_capacity(file, PIECE).map(move |piece| {
-            if let Ok(piece) = &piece {
-                let mut digest = counted.lock().unwrap_or_else(PoisonError::into_inner);
-                digest.update(piece);
-            }
-            piece
-        });
-        let mut upload = self.files.upload_stream(&self.path, content.boxed(), bytes);
+        let (file, bytes) = local_io::open(&self.local).await.map_err(wrong)?;
+        let (reader, content) = Reader::start(file, Checksum::new(self.checksum));
+        let mut upload = self.files.upload_stream(&self.path, content, bytes);
         if let Some(listener) = self.progress {
             upload = upload.on_progress(listener);
         }
         upload.await?;
-        let sha256 = digest
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        Ok(Transferred {
-            bytes,
-            sha256: sha256.finalize().into(),
-        })
+        let sha256 = match self.checksum {
+            true => reader.finish().await.map_err(wrong)?,
+            false => None,
+        };
+        Ok(Transferred { bytes, sha256 })
     }
 }
 
@@ -124,6 +117,7 @@ pub struct ToLocal<'c> {
     path: String,
     local: PathBuf,
     resume: bool,
+    checksum: bool,
     expected: Option<[u8; 32]>,
     progress: Option<OnProgress>,
 }
@@ -133,6 +127,13 @@ impl ToLocal<'_> {
     /// since, only a [checksum](Self::sha256) detects it.
     pub const fn resume(mut self) -> Self {
         self.resume = true;
+        self
+    }
+
+    /// Computes the SHA-256 of the file while it is received. Default: no. With
+    /// [`resume`](Self::resume), the existing content is read for that.
+    pub const fn checksum(mut self) -> Self {
+        self.checksum = true;
         self
     }
 
@@ -151,35 +152,37 @@ impl ToLocal<'_> {
     }
 
     async fn receive(mut self) -> Result<Transferred> {
-        let mut digest = Sha256::new();
         let wrong = |error| unusable("write", &self.local, error);
-        let mut options = OpenOptions::new();
-        options
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(!self.resume);
-        let mut file = options.open(&self.local).await.map_err(wrong)?;
-        let mut bytes = hash(&mut file, &mut digest).await.map_err(wrong)?;
+        let mut checksum = Checksum::new(self.checksum || self.expected.is_some());
+        let none = checksum.clone();
+        let created = local_io::create(&self.local, self.resume, checksum);
+        let (mut file, mut bytes);
+        (file, bytes, checksum) = created.await.map_err(wrong)?;
         let mut total = None;
         if bytes > 0 {
             let known = self.files.read_part(&self.path, bytes, 0).await?.total;
             if bytes > known {
                 // The local file is longer than the remote file, so it is not a part of it.
-                file.set_len(0).await.map_err(wrong)?;
-                file.rewind().await.map_err(wrong)?;
-                (bytes, digest) = (0, Sha256::new());
+                file = local_io::empty(file).await.map_err(wrong)?;
+                (bytes, checksum) = (0, none);
             }
             total = Some(known);
         }
+        let mut writer = Writer::start(file, checksum);
         if total.is_none_or(|total| bytes < total) {
             let mut download = self.files.download_from(&self.path, bytes).await?;
             let whole = download.progress().total.map(|rest| rest + bytes);
             while let Some(piece) = download.next().await {
-                let piece: Bytes = piece?;
-                file.write_all(&piece).await.map_err(wrong)?;
-                digest.update(&piece);
+                let piece = match piece {
+                    Ok(piece) => piece,
+                    Err(error) => {
+                        // What has arrived is kept, to be resumed.
+                        writer.finish().await.map_err(wrong)?;
+                        return Err(error);
+                    }
+                };
                 bytes += piece.len() as u64;
+                writer.write(piece).await.map_err(wrong)?;
                 if let Some(listener) = &mut self.progress {
                     listener(TransferProgress {
                         bytes,
@@ -188,10 +191,8 @@ impl ToLocal<'_> {
                 }
             }
         }
-        file.flush().await.map_err(wrong)?;
-        file.sync_all().await.map_err(wrong)?;
-        let sha256 = digest.finalize().into();
-        if self.expected.is_some_and(|expected| expected != sha256) {
+        let sha256 = writer.finish().await.map_err(wrong)?;
+        if self.expected.is_some() && self.expected != sha256 {
             return Err(Error::Decode {
                 operation: self.files.client.operation(
                     &format!("GET {}", self.files.datastore.path(&self.path)),
@@ -218,20 +219,6 @@ impl<'c> IntoFuture for ToLocal<'c> {
 impl fmt::Debug for ToLocal<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ToLocal({} to {})", self.path, self.local.display())
-    }
-}
-
-/// Reads a file to its end and adds the content to a digest; returns the number of bytes.
-async fn hash(file: &mut File, digest: &mut Sha256) -> std::io::Result<u64> {
-    let mut buffer = vec![0; PIECE];
-    let mut bytes = 0;
-    loop {
-        let read = file.read(&mut buffer).await?;
-        let Some(piece) = buffer.get(..read).filter(|piece| !piece.is_empty()) else {
-            return Ok(bytes);
-        };
-        digest.update(piece);
-        bytes += read as u64;
     }
 }
 

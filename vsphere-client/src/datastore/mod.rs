@@ -4,6 +4,7 @@ mod direct;
 mod disks;
 mod files;
 mod local;
+mod local_io;
 mod namespace;
 mod path;
 mod transfer;

@@ -3,7 +3,10 @@
 use std::sync::{Arc, Mutex};
 
 use sha2::{Digest, Sha256};
+use vim25::{Property, mo};
 use vsphere_client::{Client, Datastore, DiskFormat, Error};
+
+const HOST_NAME: Property<mo::HostSystem, String> = Property::new("name");
 
 async fn place(url: &str) -> (Client, Datastore) {
     let client = super::client(url).await;
@@ -53,8 +56,16 @@ pub(crate) async fn files_are_copied_and_moved(url: &str) {
     client.close().await.unwrap();
 }
 
-/// The name of a host need not be known here: then the file goes through the server.
+/// A file goes straight to a host only if vCenter gives the host a name that is known here, and otherwise
+/// through vCenter, with a warning. vcsim's hosts have made-up names, such as `DC0_H0`.
 pub(crate) async fn a_file_is_transferred_directly_if_possible(url: &str) {
+    let log = Log::default();
+    let writer = log.clone();
+    let collected = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::DEBUG)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _collecting = tracing::subscriber::set_default(collected);
     let (client, datastore) = place(url).await;
     let files = client.files(&datastore).direct(true);
     let content = vec![3_u8; 100_000];
@@ -65,7 +76,49 @@ pub(crate) async fn a_file_is_transferred_directly_if_possible(url: &str) {
     let download = files.download("direct.bin").await.unwrap();
     assert_eq!(download.read_to_end(1 << 20).await.unwrap(), content);
     files.delete("direct.bin").await.unwrap();
+
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let count = |text| log.matches(text).count();
+    let direct = count("transfer without vCenter");
+    let through = count("so files go through vCenter");
+    match client.is_vcenter() {
+        true if are_hosts_known(&client).await => assert_eq!(direct + through, 2, "{log}"),
+        true => assert_eq!((direct, through), (0, 2), "{log}"),
+        // The server is the host.
+        false => assert_eq!((direct, through), (0, 0), "{log}"),
+    }
     client.close().await.unwrap();
+}
+
+/// Returns whether the name of a host has an address here.
+async fn are_hosts_known(client: &Client) -> bool {
+    let hosts = client
+        .retrieve::<mo::HostSystem>()
+        .property(HOST_NAME)
+        .within(&client.service_content().root_folder)
+        .collect();
+    for host in hosts.await.unwrap() {
+        let name = host.value(HOST_NAME).unwrap();
+        if tokio::net::lookup_host((name.as_str(), 443)).await.is_ok() {
+            return true;
+        }
+    }
+    false
+}
+
+/// Collects what is logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(text);
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 pub(crate) async fn a_file_goes_from_path_to_path(url: &str) {
@@ -82,10 +135,11 @@ pub(crate) async fn a_file_goes_from_path_to_path(url: &str) {
     let listener = Arc::clone(&seen);
     let sent = files
         .upload_file(&source, "paths/a.iso")
+        .checksum()
         .on_progress(move |progress| listener.lock().unwrap().push(progress.bytes))
         .await
         .unwrap();
-    assert_eq!((sent.bytes, sent.sha256), (300_000, sum));
+    assert_eq!((sent.bytes, sent.sha256), (300_000, Some(sum)));
     assert_eq!(seen.lock().unwrap().last(), Some(&300_000));
 
     // Download the whole file, resume a partial download, resume a complete one, resume over a
