@@ -19,7 +19,7 @@ use vim25::types::{
     VirtualMachineFileInfo, VirtualMachinePowerState, VirtualMachineRelocateSpec,
 };
 use vim25::{Fault, Property, Ref, mo};
-use vsphere_client::{Change, Client, Error, Result, RetryPolicy};
+use vsphere_client::{Change, Client, Error, Result, RetryPolicy, TransportProblem};
 
 mod connected;
 
@@ -31,6 +31,9 @@ const ANNOTATION: Property<mo::VirtualMachine, String> = Property::new("config.a
 /// The most calls of one method into which a fault is injected, so that polls do not make
 /// the test long.
 const DEEPEST: u64 = 2;
+
+/// The status with which a proxy or front end refuses a request.
+const REFUSED: u16 = 403;
 
 /// A flow, which gets a name that no other run has.
 #[derive(Clone, Copy, Debug)]
@@ -237,6 +240,17 @@ async fn calls_of(simulator: &Simulator, flow: Flow) -> BTreeMap<String, u64> {
 fn is_true(reaction: &Reaction, error: &Error) -> bool {
     match reaction {
         // Reads are repeated. A change is repeated only if it was certainly not carried out.
+        // Nothing was carried out. If a call was refused that observes a task, the task is known, but not
+        // its end.
+        Reaction::HttpStatus(REFUSED) => matches!(
+            error,
+            Error::NotAuthenticated { .. }
+                | Error::OutcomeUnknown { task: Some(_), .. }
+                | Error::Transport {
+                    problem: TransportProblem::Status(REFUSED),
+                    ..
+                }
+        ),
         Reaction::Disconnect | Reaction::LoseAnswer | Reaction::HttpStatus(_) => {
             matches!(error, Error::OutcomeUnknown { .. })
         }
@@ -274,6 +288,7 @@ async fn inject(flow: Flow, kinds: Kinds) {
                 Reaction::LoseAnswer,
                 Reaction::LoseSession,
                 Reaction::HttpStatus(503),
+                Reaction::HttpStatus(REFUSED),
             ];
             let is_task = method.ends_with("_Task");
             if is_task || method == "CreateVApp" {
