@@ -56,6 +56,36 @@ pub(super) async fn calls(kind: &str, target: u64) {
     );
 }
 
+/// Counts the calls of a life: create, start, wait, stop, inspect and remove.
+pub(super) async fn life(kind: &str) {
+    let mut server = Server::start(kind);
+    let exec = server.open().await;
+    lived(&exec, "warm".into()).await;
+    let before = server.calls();
+    lived(&exec, "counted".into()).await;
+    let mut calls = calls_since(&mut server, &before);
+    let polls: u64 = POLL.iter().filter_map(|method| calls.remove(*method)).sum();
+    let found: u64 = calls.values().sum();
+    line(
+        &format!("calls of create, start, wait, stop, inspect and remove, {kind}"),
+        "14",
+        &format!("{found}, and {polls} of the shared poll"),
+        found <= 14,
+    );
+    if std::env::var_os("CALLS").is_some() {
+        println!("{calls:?}");
+    }
+}
+
+/// Lets a container live and end while somebody waits for its end.
+async fn lived(exec: &VsphereExec, name: String) {
+    let id = create(exec, name).await;
+    let (waited, stopped) = tokio::join!(exec.wait(&id), exec.stop(&id, StopOptions::AT_ONCE));
+    (waited.unwrap(), stopped.unwrap());
+    exec.inspect(&id).await.unwrap();
+    exec.remove(&id).await.unwrap();
+}
+
 /// Measures the processor time of lives one after the other.
 pub(super) async fn one_after_the_other() {
     let lives = setting("LIVES", 500);

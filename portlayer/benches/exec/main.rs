@@ -7,7 +7,8 @@
 //!
 //! The endpoint is our simulator, in a process of its own, so "own" processor time is that of the
 //! port layer and the client. `LIVES`, `AT_ONCE` and `CONTAINERS` change the sizes. With
-//! `CALLS=1`, the calls of a life are listed by method; with `ONLY_LISTS=1`, only lists are measured.
+//! `CALLS=1`, the calls of a life are listed by method; with `ONLY_LISTS=1`, only lists are measured,
+//! and with `ONLY=life`, only the calls of a whole life.
 //!
 //! On 2026-11-28, on two otherwise idle cores (load 1.2 before, 1.7 after):
 //!
@@ -60,6 +61,11 @@ fn compare() {
     // In a task, as in a front end: a future that is blocked on moves between threads.
     let measured = runtime.spawn(async {
         if std::env::var_os("ONLY_LISTS").is_none() {
+            lives::life("esx").await;
+            lives::life("vcenter").await;
+            if std::env::var("ONLY").is_ok_and(|only| only == "life") {
+                return;
+            }
             lives::calls("esx", 4).await;
             lives::calls("vcenter", 5).await;
             lives::one_after_the_other().await;

@@ -1,4 +1,5 @@
 //! A server in a process of its own.
+#![allow(dead_code, reason = "each bench uses a part of it")]
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -72,13 +73,17 @@ impl Program {
 }
 
 impl Server {
+    /// Returns the URL with user and password.
+    pub(crate) fn url(&self) -> String {
+        match self.url.contains('@') {
+            true => self.url.clone(),
+            false => self.url.replace("://", "://user:pass@"),
+        }
+    }
+
     /// Opens a session.
     pub(crate) async fn connect(&self) -> Client {
-        let mut url = self.url.clone();
-        if !url.contains('@') {
-            url = url.replace("://", "://user:pass@");
-        }
-        let builder = Client::builder(url).danger_accept_invalid_certs(true);
+        let builder = Client::builder(self.url()).danger_accept_invalid_certs(true);
         builder.connect().await.unwrap()
     }
 
