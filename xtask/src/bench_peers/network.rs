@@ -8,11 +8,8 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::peers::{Lock, Peer, go, python};
-use crate::process::{Background, capture, cargo, describe, run};
+use crate::process::{capture, cargo, describe, run};
 use crate::workspace;
-
-/// What a peer's address looks like in its output.
-const ADDRESS: &str = "GOVC_URL=";
 
 /// Measures our simulator and vcsim with the same client, and prints a table in Markdown.
 ///
@@ -20,13 +17,14 @@ const ADDRESS: &str = "GOVC_URL=";
 /// Fails when a program that is available does not build or fails.
 pub(super) fn servers(folder: &Path) -> Result<()> {
     let peers = go::get(&Lock::read()?, &folder.join("bin"))?;
-    let mut bench = bench("servers");
+    let mut bench = bench("vsphere-client", "servers");
     bench.env("SIMULATOR", simulator()?);
     with(&mut bench, "VCSIM", &peers.vcsim);
     print(&mut bench, &folder.join("servers.md"))
 }
 
-/// Measures our client, govc and pyvmomi on our simulator, and again on vcsim.
+/// Measures our client, govc and pyvmomi on our simulator and on vcsim, and the calls of a
+/// container's life.
 ///
 /// # Errors
 /// Fails when a program that is available does not build or fails.
@@ -34,44 +32,21 @@ pub(super) fn clients(folder: &Path) -> Result<()> {
     let lock = Lock::read()?;
     let peers = go::get(&lock, &folder.join("bin"))?;
     let python = python::get(&lock, folder)?;
-    let on = |server: Option<&str>| {
-        let mut bench = bench("figures");
-        with(&mut bench, "GOVC", &peers.govc);
-        with(&mut bench, "PYTHON", &python);
-        if let Some(url) = server {
-            bench.env("SERVER_URL", url);
-        }
-        bench
-    };
-    println!("\non our simulator:\n");
-    print(&mut on(None), &folder.join("clients.txt"))?;
-    let Peer::Had { program, .. } = &peers.vcsim else {
-        println!("on vcsim: NOT MEASURED ({})", peers.vcsim.describe());
-        return Ok(());
-    };
-    println!("\nread on vcsim, the rest on our simulator:\n");
-    let mut vcsim = Command::new(program);
-    // vcsim takes minutes to start with more.
-    vcsim.args(["-esx", "-vm", "500", "-l", "127.0.0.1:0", "-stdinexit"]);
-    let mut vcsim = Background::start(&mut vcsim)?;
-    let patience = std::time::Duration::from_secs(300);
-    let url = vcsim.wait_for_line(patience, |line| {
-        let mut words = line.split_whitespace();
-        words.find_map(|word| Some(word.strip_prefix(ADDRESS)?.to_owned()))
-    })?;
-    print(&mut on(Some(&url)), &folder.join("clients-vcsim.txt"))
+    let mut figures = bench("vsphere-client", "figures");
+    figures.env("SIMULATOR", simulator()?);
+    with(&mut figures, "VCSIM", &peers.vcsim);
+    with(&mut figures, "GOVC", &peers.govc);
+    with(&mut figures, "PYTHON", &python);
+    print(&mut figures, &folder.join("clients.md"))?;
+    println!("\na container's life, which the peers do not have:\n");
+    let mut life = bench("portlayer", "exec");
+    life.env("ONLY", "life");
+    print(&mut life, &folder.join("life.md"))
 }
 
-/// Returns the command that runs a bench of the client.
-fn bench(name: &str) -> Command {
-    cargo([
-        "bench",
-        "--locked",
-        "--package",
-        "vsphere-client",
-        "--bench",
-        name,
-    ])
+/// Returns the command that runs a bench.
+fn bench(package: &str, name: &str) -> Command {
+    cargo(["bench", "--locked", "--package", package, "--bench", name])
 }
 
 /// Passes the path of a peer in an environment variable, or says why it is not measured.
