@@ -325,6 +325,35 @@ async fn hundreds_of_short_waits_leave_nothing_on_the_server() {
     simulator.shutdown().await;
 }
 
+/// The view of a query is destroyed also if the query is dropped while the view is being created.
+#[tokio::test]
+async fn queries_that_are_dropped_leave_no_view() {
+    let (simulator, client, _) = start().await;
+    let script = simulator.script();
+    let slow = Reaction::Delay(Duration::from_millis(20));
+    script.always("CreateContainerView", slow);
+    for patience in 0..30 {
+        let query = client.retrieve::<mo::VirtualMachine>();
+        let query = query.property(POWER);
+        let read = query
+            .within(&client.service_content().root_folder)
+            .collect();
+        let _ = tokio::time::timeout(Duration::from_millis(patience), read).await;
+    }
+    let count = |method| script.calls().get(method).copied().unwrap_or(0);
+    let freed = async {
+        while count("CreateContainerView") < 30
+            || count("DestroyView") < count("CreateContainerView")
+        {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let freed = tokio::time::timeout(Duration::from_secs(10), freed).await;
+    assert!(freed.is_ok(), "{:?}", script.calls());
+    client.close().await.unwrap();
+    simulator.shutdown().await;
+}
+
 #[tokio::test]
 async fn changes_are_told_by_their_fine_path() {
     let (simulator, client, vm) = start().await;

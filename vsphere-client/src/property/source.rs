@@ -1,10 +1,12 @@
 //! The selection of objects that are read or watched.
 
+use tokio::sync::oneshot;
+use tracing::Instrument as _;
 use vim25::types::{ObjectSpec, TraversalSpec};
-use vim25::{AnyRef, Poly, Ref, mo};
+use vim25::{AnyRef, Call, Poly, Ref, mo};
 
 use crate::client::Client;
-use crate::error::{Error, Result};
+use crate::error::{Error, LoginProblem, Result};
 
 /// The selection of objects.
 #[derive(Clone, Debug)]
@@ -50,7 +52,7 @@ impl Source {
                     });
                 };
                 let call = manager.create_container_view(&container, &[type_name.to_owned()], true);
-                let created = client.call(call).await?;
+                let created = create(client, call).await?;
                 let start = created.upcast();
                 *view = Some(created);
                 Ok(vec![traversal(start, "ContainerView", &["view"])])
@@ -73,6 +75,54 @@ impl Source {
             Self::Objects(_) => false,
             Self::Along(starts) => starts.iter().any(|(start, _)| start == object),
             Self::Within(start) => start == object,
+        }
+    }
+}
+
+/// Creates a view in a task of its own, so that a caller that is dropped during the call leaves no view
+/// on the server.
+async fn create(
+    client: &Client,
+    call: Call<Ref<mo::ContainerView>>,
+) -> Result<Ref<mo::ContainerView>> {
+    let (creator, (created, caller)) = (client.clone(), oneshot::channel());
+    let creating = async move {
+        let view = creator.call(call).await;
+        let view = view.map(|view| NewView {
+            client: creator,
+            view,
+            is_taken: false,
+        });
+        // Dropping the view destroys it.
+        drop(created.send(view));
+    };
+    tokio::spawn(creating.in_current_span());
+    match caller.await {
+        Ok(view) => {
+            let mut view = view?;
+            let owned = view.view.clone();
+            view.is_taken = true;
+            Ok(owned)
+        }
+        // The runtime is being shut down.
+        Err(_) => {
+            let operation = client.operation("CreateContainerView", None);
+            Err(client.not_authenticated(&operation, LoginProblem::Closed, None))
+        }
+    }
+}
+
+/// A view that is destroyed unless the caller has taken it.
+struct NewView {
+    client: Client,
+    view: Ref<mo::ContainerView>,
+    is_taken: bool,
+}
+
+impl Drop for NewView {
+    fn drop(&mut self) {
+        if !self.is_taken {
+            self.client.call_later(&self.view.destroy_view());
         }
     }
 }
