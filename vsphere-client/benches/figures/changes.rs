@@ -27,11 +27,9 @@ pub(crate) async fn measure(server: &Server, peers: &Peers, table: &mut Table) {
         Ok(times) => put(table, By::Ours, times),
         Err(reason) => table.missing(table::CHANGE, By::Ours, &reason),
     }
-    rename(&writer, &vm, &original).await;
-    let path = writer.inventory().path_of(&vm).await.unwrap();
     let id = format!("{vm:?}");
     let follow = ["collect", "-n=-1", &id, "name"];
-    let followed = ["changes", path.trim_start_matches('/')];
+    let followed = ["changes", vm.value()];
     for (by, command) in [
         (By::Govc, peers.govc(&proxy.url, &follow)),
         (By::Pyvmomi, peers.pyvmomi(&proxy.url, &followed)),

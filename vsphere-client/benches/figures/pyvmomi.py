@@ -48,7 +48,7 @@ elif verb == 'tasks':
     WaitForTask(vms[0].ReconfigVM_Task(vim.vm.ConfigSpec()), si=si)
     step('done')
 elif verb == 'changes':
-    vm = content.searchIndex.FindByInventoryPath(rest[0])
+    vm = vim.VirtualMachine(rest[0], si._stub)
     collector = content.propertyCollector
     collector.CreateFilter(pc.FilterSpec(
         objectSet=[pc.ObjectSpec(obj=vm)],
