@@ -81,7 +81,8 @@ pub(super) async fn life(kind: &str) {
 async fn lived(exec: &VsphereExec, name: String) {
     let id = create(exec, name).await;
     let (waited, stopped) = tokio::join!(exec.wait(&id), exec.stop(&id, StopOptions::AT_ONCE));
-    (waited.unwrap(), stopped.unwrap());
+    waited.unwrap();
+    stopped.unwrap();
     exec.inspect(&id).await.unwrap();
     exec.remove(&id).await.unwrap();
 }
