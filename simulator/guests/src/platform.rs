@@ -143,7 +143,7 @@ impl MachinePlatform {
         setup.domainname.clone_from(&config.domainname);
         match cards {
             Some(cards) => setup.cards = cards.iter().map(|card| card.setup.clone()).collect(),
-            None => setup.addresses = addresses(config).collect(),
+            None => setup.addresses = addresses(config).map(alone).collect(),
         }
         setup.files = container_files(config);
         // The table of an image's tree; the user's own directory has none.
@@ -172,6 +172,15 @@ impl MachinePlatform {
     fn running(&self) -> Result<&Running, PlatformError> {
         let running = self.running.get();
         running.ok_or_else(|| PlatformError::new("the container is not running"))
+    }
+}
+
+/// Returns an address without its network. A loopback device takes all addresses of a network for its
+/// own, so a container would reach itself at the addresses of the others.
+const fn alone((address, _): (IpAddr, u8)) -> (IpAddr, u8) {
+    match address {
+        IpAddr::V4(_) => (address, 32),
+        IpAddr::V6(_) => (address, 128),
     }
 }
 

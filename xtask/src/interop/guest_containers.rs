@@ -24,6 +24,12 @@ const TAPS: [&str; 2] = [
     "a_card_that_is_disconnected_while_the_container_runs_carries_nothing",
 ];
 
+/// The tests that run without taps, with or without root.
+const RELAYS: [&str; 2] = [
+    "without_taps_published_ports_are_relayed_and_the_rest_is_missing_by_name",
+    "without_root_containers_have_cards_or_a_relay",
+];
+
 /// How the tests begin a line on standard error with the reason why they cannot run.
 const REASONS: [&str; 2] = ["NOT RUN: ", "SKIPPED: "];
 
@@ -40,8 +46,10 @@ pub(super) fn checks(report: &mut Report, built: &Built, folder: &Path) {
             }),
         }
     }
-    for test in TAPS {
-        report.check_if_possible(&name("taps", test), || {
+    let taps = TAPS.map(|test| ("taps", test));
+    let relays = RELAYS.map(|test| ("no taps", test));
+    for (about, test) in taps.into_iter().chain(relays) {
+        report.check_if_possible(&name(about, test), || {
             run(
                 &mut built.test("guests", "it")?,
                 &format!("network::{test}"),

@@ -46,6 +46,17 @@ where
         .expect("a server")
 }
 
+/// Sends a text to a server as soon as it listens, and returns its answer.
+pub(crate) async fn echoes(endpoint: &Endpoint, at: SocketAddr) -> String {
+    let dialer = endpoint.guest.dialer();
+    let mut stream = until_it_listens(|| dialer.connect(at)).await;
+    stream.write_all(b"to and fro").await.expect("a write");
+    stream.shutdown().await.expect("an end");
+    let mut back = String::new();
+    stream.read_to_string(&mut back).await.expect("an answer");
+    back
+}
+
 #[tokio::test]
 async fn servers_in_containers_are_reached_by_their_addresses() {
     let Some(endpoint) = Endpoint::start(Dialect::Vic1).await else {
@@ -53,12 +64,7 @@ async fn servers_in_containers_are_reached_by_their_addresses() {
     };
     let dialer = endpoint.guest.dialer();
     let (tcp, at) = serve(&endpoint, "/tcp").await;
-    let mut stream = until_it_listens(|| dialer.connect(at)).await;
-    stream.write_all(b"to and fro").await.expect("a write");
-    stream.shutdown().await.expect("an end");
-    let mut back = String::new();
-    stream.read_to_string(&mut back).await.expect("an answer");
-    assert_eq!(back, "to and fro");
+    assert_eq!(echoes(&endpoint, at).await, "to and fro");
     let closed = SocketAddr::new(at.ip(), 8081);
     let refused = dialer.connect(closed).await.expect_err("nobody listens");
     assert!(matches!(refused, DialError::Failed { .. }), "{refused:?}");

@@ -1,22 +1,31 @@
 //! The network between containers.
 
+use std::os::unix::fs::MetadataExt as _;
+use std::{fs, process};
+
 use portlayer::exec::{Command, ContainerSpec, StartOptions};
 use portlayer::network::{EndpointSpec, ScopeSpec};
 use portlayer::stream::LogOptions;
 use portlayer::vsphere::Dialect;
 use portlayer::{ContainerId, ExecExt as _, ExitStatus, PortLayer};
-use vim25::types::VirtualVmxnet3;
-use vim25::{Ref, mo, props};
+use vim25::types::{OptionValue, VirtualVmxnet3};
+use vim25::{Poly, Property, Ref, mo, props};
 use vsphere_client::Client;
 
 use futures_util::StreamExt as _;
 use portlayer::conformance::Fixture as _;
 
-use crate::dialer::serve;
+use crate::dialer::{echoes, serve};
 use crate::machine::Endpoint;
+use crate::unprivileged::without_root;
 
 /// The error number of a host that does not answer.
 const UNREACHABLE: ExitStatus = ExitStatus::Code(113);
+/// The error number of a network to which no device leads.
+const NO_ROUTE: ExitStatus = ExitStatus::Code(101);
+/// All keys of a machine.
+const EXTRA_CONFIG: Property<mo::VirtualMachine, Vec<Poly<OptionValue>>> =
+    Property::new("config.extraConfig");
 
 /// Starts an endpoint on a host that allows containers with network cards.
 async fn switched(dialect: Dialect) -> Option<Endpoint> {
@@ -121,4 +130,103 @@ async fn a_card_that_is_disconnected_while_the_container_runs_carries_nothing() 
         layer.exec().remove(&id).await.expect("a removal");
     }
     endpoint.simulator.shutdown().await;
+}
+
+/// Without network cards, the helper relays what is published, and the absence of the rest has a name.
+async fn relayed(endpoint: &Endpoint) {
+    let limitations = endpoint.guest.limitations();
+    let named = limitations.iter().any(|text| {
+        text.contains("no network cards")
+            && text.contains("only published ports are relayed into them")
+            && text.contains("/dev/net/tun")
+    });
+    assert!(named, "{limitations:?}");
+    let layer = endpoint.open().await.expect("the host");
+    let (_, at) = serve(endpoint, "/tcp").await;
+    assert_eq!(echoes(endpoint, at).await, "to and fro");
+    let (id, exit) = connect(&layer, "bridge", &at.ip().to_string()).await;
+    assert_eq!(exit, NO_ROUTE, "no other container is reached");
+    // The container's own agent says so, too.
+    let vm = machine(&endpoint.client, &id).await;
+    let options = endpoint.client.get(&vm, EXTRA_CONFIG).await;
+    let options = options.expect("the keys");
+    let mut options = options
+        .iter()
+        .filter_map(|option| option.base::<OptionValue>().ok()?);
+    let noted = options.any(|option| {
+        let value = format!("{:?}", option.value);
+        option.key.contains("diagnostics") && value.contains("the network bridge is not connected")
+    });
+    assert!(noted, "the keys have no note");
+}
+
+#[tokio::test]
+#[ignore = "is run by another test, without taps"]
+async fn only_relayed() {
+    let Some(endpoint) = Endpoint::start(Dialect::Vic1).await else {
+        return;
+    };
+    relayed(&endpoint).await;
+    endpoint.simulator.shutdown().await;
+}
+
+/// The device for taps is hidden, so it does not matter who runs this.
+#[test]
+fn without_taps_published_ports_are_relayed_and_the_rest_is_missing_by_name() {
+    let hide =
+        "if test -e /dev/net/tun; then mount --bind /dev/null /dev/net/tun; fi && exec \"$@\"";
+    let program = std::env::current_exe().expect("a program");
+    let mut command = process::Command::new("unshare");
+    let is_root = fs::metadata("/proc/self").is_ok_and(|data| data.uid() == 0);
+    if !is_root {
+        command.args(["--user", "--map-root-user"]);
+    }
+    command.args(["--mount", "--", "sh", "-c", hide, "sh"]);
+    command.arg(program);
+    command.args([
+        "--ignored",
+        "--exact",
+        "--nocapture",
+        "network::only_relayed",
+    ]);
+    let ran = match command.output() {
+        Ok(ran) => ran,
+        Err(error) => return eprintln!("NOT RUN: unshare: {error}"),
+    };
+    let out = String::from_utf8_lossy(&ran.stdout);
+    let err = String::from_utf8_lossy(&ran.stderr);
+    if err.starts_with("unshare:") || err.starts_with("mount:") {
+        return eprintln!("NOT RUN: the device for taps cannot be hidden: {err}");
+    }
+    let passed = ran.status.success() && out.contains("1 passed");
+    assert!(passed, "{out}{err}");
+    for line in err.lines().filter(|line| line.starts_with("SKIPPED")) {
+        eprintln!("NOT RUN: {line}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "is run by another test, without privileges"]
+async fn switched_or_relayed() {
+    let Some(endpoint) = Endpoint::start(Dialect::Vic1).await else {
+        return;
+    };
+    let limitations = endpoint.guest.limitations();
+    if limitations
+        .iter()
+        .any(|text| text.contains("no network cards"))
+    {
+        relayed(&endpoint).await;
+    } else {
+        let layer = endpoint.open().await.expect("the host");
+        let (_, at) = serve(&endpoint, "/tcp").await;
+        let (_, exit) = connect(&layer, "bridge", &at.ip().to_string()).await;
+        assert_eq!(exit, ExitStatus::Code(0), "{limitations:?}");
+    }
+    endpoint.simulator.shutdown().await;
+}
+
+#[test]
+fn without_root_containers_have_cards_or_a_relay() {
+    without_root("network::switched_or_relayed");
 }

@@ -21,21 +21,20 @@ const NOBODY: u32 = 65_534;
 
 #[test]
 fn another_user_requires_root_or_the_option_to_run_as_the_caller() {
-    without_root("a_user_is_refused_or_ignored");
+    without_root("unprivileged::a_user_is_refused_or_ignored");
 }
 
 #[test]
 fn archives_of_a_running_container_show_the_owners_of_the_image() {
-    without_root("archived");
+    without_root("unprivileged::archived");
 }
 
-/// Runs a test of this file as another user, if this one is root.
-fn without_root(test: &str) {
+/// Runs an ignored test as another user, if this one is root.
+pub(crate) fn without_root(test: &str) {
     let is_root = fs::metadata("/proc/self").is_ok_and(|data| data.uid() == 0);
     let program = std::env::current_exe().expect("a program");
     let mut command = process::Command::new(&program);
-    let test = format!("unprivileged::{test}");
-    command.args(["--ignored", "--exact", "--nocapture", &test]);
+    command.args(["--ignored", "--exact", "--nocapture", test]);
     if is_root {
         command.uid(NOBODY).gid(NOBODY);
     }
