@@ -12,6 +12,9 @@ use tokio::net::TcpStream;
 
 use crate::container::{Directories, Running, output, start};
 
+/// The signal after an access to memory that is not there.
+const SIGSEGV: i32 = 11;
+
 fn shell(script: &str) -> Launch {
     Launch::new("/bin/sh", ["-c".to_owned(), script.to_owned()])
 }
@@ -197,6 +200,29 @@ async fn a_process_has_its_limits_and_its_children_inherit_them() {
         let error = running.supervisor.launch(launch).await.expect_err(reason);
         assert_eq!(error.to_string(), reason);
     }
+    end(running);
+}
+
+/// The kernel has already replaced the program when it finds that there is no memory for the new one,
+/// so this is an end by a signal and not a failed start.
+#[tokio::test]
+async fn a_program_for_which_the_limit_of_memory_is_too_small_is_ended_by_the_kernel() {
+    let directories = Directories::new();
+    let Some(running) = start(directories.setup_with_programs()).await else {
+        return;
+    };
+    let mut launch = shell("exit 0");
+    launch.limits = vec![Limit {
+        name: "as".to_owned(),
+        soft: Some(64 * 1024),
+        hard: Some(64 * 1024),
+    }];
+    let ended = tokio::time::timeout(Duration::from_secs(60), run(&running, launch)).await;
+    let (exit, _, _) = ended.expect("an end");
+    assert_eq!(exit, Exit::Signal(SIGSEGV));
+    // The next process has its memory.
+    let (exit, _, err) = run(&running, shell("exit 0")).await;
+    assert_eq!(exit, Exit::Code(0), "{err}");
     end(running);
 }
 
