@@ -5,15 +5,18 @@
 //! it without a fault: the latter if the operation was acknowledged, the former if it was refused.
 
 use std::collections::BTreeSet;
+use std::future::ready;
 use std::time::Duration;
 
+use futures_util::TryStreamExt;
 use portlayer::exec::{
     Command, ContainerSpec, Edit, Exec as _, Resources, RootFs, Signal, StartOptions, StopOptions,
 };
 use portlayer::image::{Image, Images as _, ImportOptions};
 use portlayer::network::{EndpointSpec, Networks as _, ScopeSpec};
+use portlayer::stream::LogOptions;
 use portlayer::vsphere::VsphereExec;
-use portlayer::{Capability, ContainerId, ErrorKind, Result};
+use portlayer::{Capability, ContainerId, ErrorKind, PortLayer, Result};
 use simulator::Reaction;
 
 use crate::model::Images;
@@ -87,10 +90,14 @@ pub(crate) enum Operation {
     RemoveImage,
     CreateScope,
     RemoveScope,
+    /// Reads the whole log of a stopped container.
+    Logs,
+    /// Reads an image with all its layers.
+    ExportImage,
 }
 
 impl Operation {
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 20] = [
         Self::Create,
         Self::Start,
         Self::StartAgain,
@@ -109,6 +116,8 @@ impl Operation {
         Self::RemoveImage,
         Self::CreateScope,
         Self::RemoveScope,
+        Self::Logs,
+        Self::ExportImage,
     ];
 
     /// Returns whether the image is there before and after the operation.
@@ -127,7 +136,7 @@ impl Operation {
     /// Prepares what the operation needs, besides an image that it keeps.
     async fn prepare(self, exec: &VsphereExec, id: ContainerId, image: &Image) -> Result<()> {
         match self {
-            Self::Import | Self::Create | Self::CreateScope => return Ok(()),
+            Self::Import | Self::Create | Self::CreateScope | Self::ExportImage => return Ok(()),
             Self::RemoveScope => return exec.networks().create(scope()).await.map(drop),
             Self::RemoveImage => {
                 let import = exec.images().import(image.clone(), import_options());
@@ -146,13 +155,19 @@ impl Operation {
         }
         exec.start(&id, StartOptions::new()).await?;
         match self {
-            Self::StartAgain => exec.stop(&id, StopOptions::AT_ONCE).await.map(drop),
+            Self::StartAgain | Self::Logs => exec.stop(&id, StopOptions::AT_ONCE).await.map(drop),
             Self::Resume => exec.pause(&id).await,
             _ => Ok(()),
         }
     }
 
-    async fn perform(self, exec: VsphereExec, id: ContainerId, image: Image) -> Result<()> {
+    async fn perform(
+        self,
+        exec: VsphereExec,
+        layer: PortLayer,
+        id: ContainerId,
+        image: Image,
+    ) -> Result<()> {
         match self {
             Self::Create => exec.create(spec(id, &image)).await.map(drop),
             Self::Start | Self::StartAgain => exec.start(&id, StartOptions::new()).await.map(drop),
@@ -188,6 +203,14 @@ impl Operation {
             Self::RemoveImage => exec.images().remove(&image.id()).await,
             Self::CreateScope => exec.networks().create(scope()).await.map(drop),
             Self::RemoveScope => exec.networks().remove("extra").await,
+            Self::Logs => {
+                let log = layer.streams().logs(&id, LogOptions::new()).await?;
+                log.try_for_each(|_| ready(Ok(()))).await
+            }
+            Self::ExportImage => {
+                let tar = exec.images().export(&image.id()).await?;
+                tar.try_for_each(|_| ready(Ok(()))).await
+            }
         }
     }
 }
@@ -246,7 +269,8 @@ pub(crate) async fn interrupt_everywhere(
             script.nth_of_all(at, fault.reaction());
         }
         let performed = image.clone();
-        let perform = writer.run(move |exec| operation.perform(exec, id, performed));
+        let layer = writer.layer().expect(&what);
+        let perform = writer.run(move |exec| operation.perform(exec, layer, id, performed));
         let kill = async {
             while at == 0 || script.pending() > 0 {
                 tokio::time::sleep(Duration::from_millis(1)).await;

@@ -16,7 +16,9 @@
 //! 2026-11-27: 147 runs that lose requests, 139 that lose answers and 137 that delay requests, of 13
 //! operations, without a violation. The rest has not been completed yet: the other two faults, the
 //! vCenters, and five operations that were added later: a signal, edits of a label and of resources, a
-//! connection and a disconnection.
+//! connection and a disconnection. `CHAOS_ONLY=Logs,ExportImage` runs only these operations. These two
+//! have run with all faults on an ESXi host and with the first three on a vCenter, on 2026-11-28: 141
+//! runs without a violation. Attached streams are not among the operations.
 #![cfg(all(feature = "conformance", feature = "vsphere"))]
 #![allow(clippy::unwrap_used, reason = "a panic is the failure of a test")]
 
@@ -94,9 +96,15 @@ fn operations_are_interrupted_at_each_request() {
 #[expect(clippy::print_stdout, reason = "the figures are printed for a person")]
 fn every_operation_is_interrupted_at_each_request() {
     let began = Instant::now();
+    // Names of operations, to run only these.
+    let only = std::env::var("CHAOS_ONLY").unwrap_or_default();
+    let is_chosen = |operation: &Operation| {
+        only.is_empty() || only.split(',').any(|name| name == format!("{operation:?}"))
+    };
+    let chosen: Vec<_> = Operation::ALL.into_iter().filter(is_chosen).collect();
     for (seed, target) in (5..).zip(Target::ALL) {
         for fault in Fault::ALL {
-            let pairs = Operation::ALL.map(|operation| (operation, fault));
+            let pairs: Vec<_> = chosen.iter().map(|operation| (*operation, fault)).collect();
             let runs = every_request::matrix(seed, &pairs, target);
             println!("{:?} {fault:?}, {target:?}: {runs} runs", began.elapsed());
         }

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use portlayer::PortLayer;
 use portlayer::vsphere::{HostSpec, Hosts, InstallProgress, Iso, Options, VsphereExec};
 use simulator::{Platform, Program, Simulator, Tether, Topology};
 use tokio::runtime::{Handle, Runtime};
@@ -147,12 +148,15 @@ impl World {
                 .connect()
                 .await
                 .unwrap();
-            Hosts::new(client, options).exec("vch").await
+            let hosts = Hosts::new(client, options);
+            // Both are handles of the same opened host.
+            let exec = hosts.exec("vch").await?;
+            Ok((exec, hosts.open("vch").await?))
         });
-        let exec = open.await.unwrap()?;
+        let (exec, layer) = open.await.unwrap()?;
         Ok(Writer {
             handle: runtime.handle().clone(),
-            alive: Mutex::new(Some((runtime, exec))),
+            alive: Mutex::new(Some((runtime, exec, layer))),
         })
     }
 }
@@ -169,7 +173,7 @@ async fn connect(simulator: &Simulator) -> vsphere_client::Result<Client> {
 #[derive(Debug)]
 pub(crate) struct Writer {
     handle: Handle,
-    alive: Mutex<Option<(Runtime, VsphereExec)>>,
+    alive: Mutex<Option<(Runtime, VsphereExec, PortLayer)>>,
 }
 
 impl Writer {
@@ -186,12 +190,18 @@ impl Writer {
         self.handle.spawn(work(exec)).await.ok()
     }
 
+    /// Returns the port layer as front ends see it; `None` if it was killed.
+    pub(crate) fn layer(&self) -> Option<PortLayer> {
+        let alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(alive.as_ref()?.2.clone())
+    }
+
     /// Kills the port layer: it does not write, release or log out anything afterwards.
     pub(crate) fn kill(&self) {
         let mut alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((runtime, exec)) = alive.take() {
+        if let Some((runtime, exec, layer)) = alive.take() {
             runtime.shutdown_background();
-            drop(exec);
+            drop((exec, layer));
         }
     }
 
@@ -201,8 +211,8 @@ impl Writer {
             let mut alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
             alive.take()
         };
-        if let Some((runtime, exec)) = taken {
-            drop(exec);
+        if let Some((runtime, exec, layer)) = taken {
+            drop((exec, layer));
             tokio::time::sleep(Duration::from_millis(100)).await;
             runtime.shutdown_background();
         }
