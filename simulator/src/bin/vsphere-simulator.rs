@@ -17,10 +17,6 @@ use serde::Deserialize;
 use simulator::{Datastore, Program, Simulator, Tether, Topology};
 use tokio::io::AsyncReadExt as _;
 
-/// With many threads and machines, a fifth of the time of calls is spent in the allocator of the C library.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Serves a simulated vCenter, or with -esx an ESXi host, on 127.0.0.1 until it is
 /// interrupted or terminated.
 ///
