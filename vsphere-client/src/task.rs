@@ -114,7 +114,9 @@ impl<'l, R: Outcome + 'static> IntoFuture for Run<'l, R> {
                 Start::Call(call) => {
                     let operation = client.operation(call.method(), Some(call.this()));
                     let starting = client.inner.engine.start();
+                    let method = call.method().to_owned();
                     let task = client.call(call).await?.task().clone();
+                    client.inner.engine.started(&method);
                     drop(starting);
                     (operation, task)
                 }

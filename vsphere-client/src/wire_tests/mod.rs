@@ -19,7 +19,7 @@ use crate::transport::replay::Replay;
 use crate::{Client, Credentials};
 
 /// Connects a client and logs in.
-async fn connect(replay: &Arc<Replay>) -> Client {
+pub(crate) async fn connect(replay: &Arc<Replay>) -> Client {
     Client::builder("https://vc.example.com")
         .transport(Arc::clone(replay) as Arc<_>)
         .credentials(Credentials::password("root", "hunter2"))

@@ -21,6 +21,7 @@
 //! for which nothing was reported is read before it counts as complete.
 
 mod crowd;
+mod gather;
 mod known;
 mod list;
 mod poll;
@@ -31,7 +32,7 @@ mod trouble;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -88,6 +89,8 @@ pub(crate) struct Handle {
     numbers: AtomicU64,
     /// The number of tasks that are being started.
     starting: AtomicUsize,
+    /// Whether the last task that was started powers on machines.
+    powers_on: AtomicBool,
     /// The caches of the client.
     caches: Mutex<Vec<Weak<dyn Receiver>>>,
 }
@@ -105,8 +108,18 @@ impl Handle {
         Starting(self)
     }
 
+    /// Notes that a task was started by this method.
+    pub(crate) fn started(&self, method: &str) {
+        let powers_on = method.starts_with("PowerOn");
+        self.powers_on.store(powers_on, Ordering::Relaxed);
+    }
+
     fn starting(&self) -> usize {
         self.starting.load(Ordering::Relaxed)
+    }
+
+    fn powers_on(&self) -> bool {
+        self.powers_on.load(Ordering::Relaxed)
     }
 
     /// Adds a cache.
@@ -249,6 +262,7 @@ struct Engine {
     trouble: trouble::Trouble,
     pace: poll::Pace,
     crowd: crowd::Crowd,
+    gather: gather::Gather,
     /// The end of the pause between polls because of a crowd.
     lull: Option<Instant>,
     /// The end of the delay that combines additions into one call.
@@ -285,6 +299,7 @@ impl Engine {
             trouble: trouble::Trouble::default(),
             pace: poll::Pace::default(),
             crowd: crowd::Crowd::default(),
+            gather: gather::Gather::default(),
             lull: None,
             hold: None,
             closing: None,
@@ -396,6 +411,7 @@ impl Engine {
             receiver.complete();
         }
         let since = self.tick();
+        self.gather.seen(&target.type_name);
         let list_id = self.list(&target, &objects);
         if let Some(list) = self.lists.get_mut(&list_id) {
             for object in &objects {
@@ -573,6 +589,7 @@ impl Engine {
             self.hold,
             self.lull,
             self.pace.wake(),
+            self.gather.wake(),
             self.trouble.wake(),
             nudge,
         ]

@@ -108,7 +108,7 @@ impl Engine {
             return None;
         }
         self.lull = self.pause_for_crowd();
-        if self.lull.is_some() || !self.pace.allows() {
+        if self.pauses_to_gather() || self.lull.is_some() || !self.pace.allows() {
             return None;
         }
         self.poll_of_crowd();
@@ -141,7 +141,7 @@ impl Engine {
     }
 
     /// Returns whether a subscriber needs a response even if there are no changes.
-    fn awaits_silence(&self) -> bool {
+    pub(super) fn awaits_silence(&self) -> bool {
         let unsure =
             |selection: &super::Selection| selection.filter.is_some() && !selection.is_complete;
         let known = |(list, object): &(u32, AnyRef)| {
@@ -171,6 +171,7 @@ impl Engine {
         if polled.era != self.era {
             return;
         }
+        self.gather.answered();
         match polled.result {
             Ok(None) => {
                 self.trouble.is_over();
@@ -246,6 +247,7 @@ impl Engine {
         let Some(list) = self.lists.get_mut(&list_id) else {
             return shows;
         };
+        self.gather.seen(&list.type_name);
         let object = update.obj.clone();
         if object == list.fence.object
             && update.kind != ObjectUpdateKind::Modify
