@@ -14,6 +14,9 @@ use super::table::processor_time_of;
 /// Number of calls by method.
 pub(crate) type Calls = BTreeMap<String, u64>;
 
+/// The program of a process that ends by itself; `/run` never ends.
+pub(crate) const ENDS: &str = "/ends";
+
 /// A running simulator with a host; it ends when this value is dropped.
 pub(crate) struct Server {
     pub(crate) url: String,
@@ -56,6 +59,15 @@ impl Server {
         open(&self.url, &self.thumbprint).await
     }
 
+    /// Opens the host as its only writer.
+    pub(crate) async fn open_alone(&self) -> VsphereExec {
+        let options = Options {
+            sole_writer: true,
+            ..Options::default()
+        };
+        open_with(&self.url, &self.thumbprint, options).await
+    }
+
     /// Returns how often each method was called so far.
     pub(crate) fn calls(&mut self) -> Calls {
         self.stdin.as_mut().unwrap().write_all(b"calls\n").unwrap();
@@ -89,14 +101,20 @@ async fn connect(url: &str, thumbprint: &str) -> Client {
 
 /// Opens the host of a simulator.
 pub(crate) async fn open(url: &str, thumbprint: &str) -> VsphereExec {
-    let hosts = Hosts::new(connect(url, thumbprint).await, Options::default());
+    open_with(url, thumbprint, Options::default()).await
+}
+
+async fn open_with(url: &str, thumbprint: &str, options: Options) -> VsphereExec {
+    let hosts = Hosts::new(connect(url, thumbprint).await, options);
     hosts.exec("vch").await.unwrap()
 }
 
 /// Runs in the child: serves until the standard input is closed.
 #[tokio::main]
 pub(crate) async fn run(kind: &str) {
-    let guest = Tether::new().program("/run", Program::forever());
+    let guest = Tether::new()
+        .program("/run", Program::forever())
+        .program(ENDS, Program::exits(0));
     let mut simulator = Simulator::builder().guest(guest);
     let mut spec = HostSpec::new("vch", Iso::bytes("appliance"), Iso::bytes("bootstrap"));
     if kind == "vcenter" {
