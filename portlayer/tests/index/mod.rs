@@ -109,6 +109,62 @@ async fn a_first_start_writes_nothing() {
     }
 }
 
+/// The calls of the only writer, without those of the shared poll.
+#[tokio::test]
+async fn a_life_costs_few_calls() {
+    let endpoint = Endpoint::start(Dialect::Vic1, Platform::default()).await;
+    let options = Options {
+        sole_writer: true,
+        ..Options::default()
+    };
+    let hosts = Hosts::new(endpoint.client.clone(), options);
+    let exec = hosts.exec("vch").await.unwrap();
+    let ends = || ContainerSpec::new("ends", Command::new("/exit").arg("3"));
+    for is_warm in [false, true] {
+        let before = endpoint.simulator.script().calls();
+        let id = exec.create(run("killed")).await.unwrap();
+        exec.start(&id, StartOptions::new()).await.unwrap();
+        let (wait, stop) = (exec.wait(&id), exec.stop(&id, StopOptions::AT_ONCE));
+        let (waited, stopped) = tokio::try_join!(wait, stop).unwrap();
+        assert_eq!(waited, stopped);
+        exec.inspect(&id).await.unwrap();
+        exec.remove(&id).await.unwrap();
+        let killed = calls_since(&endpoint, &before);
+
+        let before = endpoint.simulator.script().calls();
+        let id = exec.create(ends()).await.unwrap();
+        exec.start(&id, StartOptions::new()).await.unwrap();
+        let waited = exec.wait(&id).await.unwrap();
+        assert_eq!(waited.code(), Some(3));
+        let stopped = exec.stop(&id, StopOptions::AT_ONCE).await.unwrap();
+        assert_eq!(waited, stopped);
+        exec.inspect(&id).await.unwrap();
+        exec.remove(&id).await.unwrap();
+        if !is_warm {
+            continue;
+        }
+        let of_both = |tasks| {
+            [
+                ("CreateVM_Task", 1),
+                ("PowerOnVM_Task", 1),
+                // The devices are read, to find the disks that other containers use.
+                ("RetrievePropertiesEx", 1),
+                ("Destroy_Task", 1),
+                ("DeleteDatastoreFile_Task", 1),
+                ("ModifyListView", tasks),
+            ]
+        };
+        assert_eq!(calls_since(&endpoint, &before), calls(&of_both(4)));
+        let mut expected = calls(&of_both(6));
+        expected.extend(calls(&[
+            ("PowerOffVM_Task", 1),
+            // The exit status of a killed process is known to its killer only.
+            ("ReconfigVM_Task", 1),
+        ]));
+        assert_eq!(killed, expected);
+    }
+}
+
 #[tokio::test]
 async fn on_a_vcenter_one_call_protects_a_new_container() {
     let simulator = Simulator::builder()

@@ -9,7 +9,7 @@ use portlayer::image::Images;
 use portlayer::vsphere::{ContainerPolicy, Dialect, Hosts, Options};
 use simulator::{Platform, Reaction};
 
-use super::spec;
+use super::{fails, spec};
 use crate::Endpoint;
 use crate::images::{image, layer, options};
 use crate::interrupted::{again, inventory};
@@ -114,5 +114,50 @@ async fn a_removal_that_dies_after_any_change_leaves_nothing_in_a_deleted_host()
             }
         }
         assert_eq!(made, changes, "{container:?}");
+    }
+}
+
+/// The only writer deletes the directory after the machine, and finds it again if it dies or fails in
+/// between.
+#[tokio::test]
+async fn the_only_writer_deletes_what_its_failed_removal_left() {
+    let endpoint = Endpoint::start(Dialect::Vic1, Platform::default()).await;
+    let options = Options {
+        sole_writer: true,
+        settle_timeout: Duration::from_millis(50),
+        ..Options::default()
+    };
+    let hosts = Hosts::new(endpoint.client.clone(), options);
+    let exec = hosts.exec("vch").await.unwrap();
+    let script = endpoint.simulator.script();
+    for (method, reaction) in [
+        ("Destroy_Task", Reaction::LoseAnswer),
+        ("DeleteDatastoreFile_Task", Reaction::Disconnect),
+        ("DeleteDatastoreFile_Task", fails()),
+    ] {
+        let spec = ContainerSpec::new("removed", Command::new("/run"));
+        let id = exec.create(spec).await.unwrap();
+        exec.start(&id, StartOptions::new()).await.unwrap();
+        exec.stop(&id, StopOptions::AT_ONCE).await.unwrap();
+        let directory = endpoint.simulator.datastore_directory();
+        let directory = directory.join(id.to_string());
+        // The guest of this test writes no log.
+        std::fs::write(directory.join(format!("{id}.log")), "hello").unwrap();
+        let before = script.calls();
+        script.next(method, reaction.clone());
+        exec.remove(&id).await.unwrap_err();
+        let gone = async {
+            while directory.exists() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let gone = tokio::time::timeout(Duration::from_secs(10), gone).await;
+        assert!(gone.is_ok(), "{method} {reaction:?}");
+        assert!(exec.inspect(&id).await.unwrap_err().is_not_found());
+        // The machine was destroyed first, without a mark.
+        let reconfigured =
+            |calls: &std::collections::BTreeMap<String, u64>| calls.get("ReconfigVM_Task").copied();
+        assert_eq!(reconfigured(&script.calls()), reconfigured(&before));
+        script.clear();
     }
 }

@@ -2,6 +2,7 @@
 //! errors of the port layer's traits.
 
 mod capacity;
+mod devices;
 mod disabled_methods;
 mod experience;
 mod fence;

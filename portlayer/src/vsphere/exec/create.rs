@@ -61,6 +61,7 @@ impl Shared {
             keys,
             self.options.dialect,
         );
+        self.destroyed.forget(&id);
         pending.sent();
         let made = self
             .endpoint

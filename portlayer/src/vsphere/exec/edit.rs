@@ -6,6 +6,7 @@ use std::sync::Arc;
 use vim25::types::VirtualMachineConfigSpec;
 
 use super::{Shared, Snapshot};
+use crate::vsphere::derive_state::Power;
 use crate::vsphere::endpoint::Written;
 use crate::vsphere::index::Seen;
 use crate::vsphere::record::Keys;
@@ -30,11 +31,26 @@ impl Shared {
         allowed: &'static [StateKind],
         change: impl Fn(&Snapshot) -> Result<Option<VirtualMachineConfigSpec>>,
     ) -> Result<Snapshot> {
+        self.edit_from(None, id, allowed, change).await
+    }
+
+    /// Changes a container's machine like [`edit`](Self::edit), but computes the first change from a
+    /// snapshot that is already known.
+    pub(super) async fn edit_from(
+        &self,
+        mut known: Option<Snapshot>,
+        id: &ContainerId,
+        allowed: &'static [StateKind],
+        change: impl Fn(&Snapshot) -> Result<Option<VirtualMachineConfigSpec>>,
+    ) -> Result<Snapshot> {
         let resource = Resource::container(id);
         let mut first: Option<Arc<Seen>> = None;
         let mut tries = 0;
         loop {
-            let snapshot = self.look_for_edit(id).await?;
+            let snapshot = match known.take() {
+                Some(known) => known,
+                None => self.look_for_edit(id).await?,
+            };
             self.require(id, &snapshot, allowed)?;
             let Some(mut change) = change(&snapshot)? else {
                 return Ok(snapshot);
@@ -66,13 +82,29 @@ impl Shared {
         }
     }
 
+    /// Returns the index's snapshot of a container that ran and is off, if the endpoint refuses a
+    /// change that is computed from an outdated snapshot. A new run of such a container is recorded
+    /// before its machine is powered on, so the snapshot is outdated then, too.
+    pub(super) async fn known_for_edit(&self, id: &ContainerId) -> Result<Option<Snapshot>> {
+        let snapshot = self.snapshot_unmarked(id, &self.indexed(id).await?);
+        let is_known = snapshot.machine.power == Power::Off
+            && !snapshot.machine.last_run(id).started().is_empty()
+            && self.has_version(&snapshot.machine);
+        Ok(is_known.then_some(snapshot))
+    }
+
+    /// Returns whether the machine's version changes with its configuration: the endpoint refuses
+    /// changes that are computed from an outdated one.
+    pub(super) fn has_version(&self, machine: &Seen) -> bool {
+        self.capabilities
+            .contains(Capability::StaleChangeVersionRefused)
+            && machine.change_version.is_some()
+    }
+
     /// Waits until the index shows the change made since `before`.
     async fn edited(&self, before: &Snapshot, resource: &Resource) {
         let (vm, version) = (&before.machine.vm, &before.machine.change_version);
-        let has_versions = self
-            .capabilities
-            .contains(Capability::StaleChangeVersionRefused);
-        if has_versions && version.is_some() {
+        if self.has_version(&before.machine) {
             let shows = |machine: &Seen| machine.change_version != *version;
             self.shown(vm, resource, Written::Change, shows).await;
         } else if let Err(error) = self.index.read(vm, resource).await {

@@ -90,7 +90,8 @@ impl Shared {
         }
     }
 
-    /// Reads a container's machine and its devices in one call.
+    /// Reads a container's machine and its devices in one call. If the index shows the current
+    /// machine, only the devices are read.
     pub(super) async fn machine_with_devices(
         &self,
         id: &ContainerId,
@@ -98,7 +99,19 @@ impl Shared {
         let resource = Resource::container(id);
         let mut is_retry = false;
         loop {
-            let vm = self.indexed(id).await?.machine.vm.clone();
+            let known = self.indexed(id).await?;
+            let vm = known.machine.vm.clone();
+            if !is_retry && self.has_version(&known) {
+                match self
+                    .endpoint
+                    .devices_if_unchanged(&known.machine, &resource)
+                    .await
+                {
+                    Ok(Some(devices)) => return Ok((known, devices)),
+                    Err(error) if !error.is_not_found() => return Err(error),
+                    _ => {}
+                }
+            }
             match self.index.read_with_devices(&vm, &resource).await {
                 Err(error) if error.is_not_found() && !is_retry => is_retry = true,
                 read => return read,

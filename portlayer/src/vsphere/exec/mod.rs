@@ -4,6 +4,7 @@
 mod begun;
 mod blocking;
 mod create;
+mod destroyed;
 mod edit;
 mod ended_tasks;
 mod heard_exits;
@@ -29,6 +30,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 pub(in crate::vsphere) use self::blocking::Blocking;
+use self::destroyed::Destroyed;
 use self::ended_tasks::EndedTasks;
 use self::heard_exits::HeardExits;
 use self::in_progress::InProgress;
@@ -96,6 +98,7 @@ struct Shared {
     networks: HostNetworks,
     index: Index,
     ended_tasks: EndedTasks,
+    destroyed: Destroyed,
     heard_exits: HeardExits,
     blocking: Arc<Blocking>,
     log_readers: Arc<LogReaders>,
@@ -152,6 +155,7 @@ impl VsphereExec {
                 capabilities,
                 index,
                 ended_tasks: EndedTasks::default(),
+                destroyed: Destroyed::default(),
                 heard_exits: HeardExits::new(&changes),
                 blocking: Arc::default(),
                 log_readers: Arc::default(),

@@ -105,11 +105,12 @@ async fn finish_late_operations(exec: WeakExec, mut started: watch::Receiver<u64
             tokio::time::sleep(pause).await;
             started.mark_unchanged();
             let (removals, images) = (recover(&exec, Kind::Removals), recover(&exec, Kind::Images));
-            if let (true, true) = tokio::join!(removals, images) {
+            let (removals, images) = tokio::join!(removals, images);
+            let files = recover(&exec, Kind::Files).await;
+            if removals && images && files {
                 break;
             }
         }
-        recover(&exec, Kind::Files).await;
     }
 }
 

@@ -2,6 +2,9 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::time::Duration;
+
+use vsphere_client::DatastorePath;
 
 use super::{Shared, VsphereExec};
 use crate::vsphere::kind;
@@ -30,8 +33,9 @@ pub enum Problem {
     /// its [only writer](crate::vsphere::Options::sole_writer) does the same.
     UnfinishedImage,
     /// A directory contains files of a container or an image but no machine, and has not changed
-    /// for [a while](crate::vsphere::Options::left_behind_after). An interrupted removal or creation
-    /// left it, or somebody destroyed the machine of an image. The files of an image are not
+    /// for [a while](crate::vsphere::Options::left_behind_after), unless a removal by this program
+    /// left it. An interrupted removal or creation left it, or somebody destroyed the machine of an
+    /// image. The files of an image are not
     /// reported while containers use its disk. Repair deletes the directory, and so does opening
     /// the host as its only writer.
     LeftBehind,
@@ -273,11 +277,17 @@ impl Shared {
         let datastore = &self.objects.datastore;
         self.endpoint
             .delete_file(datastore, directory, &resource)
-            .await
+            .await?;
+        let parsed = directory.parse::<DatastorePath>();
+        if let Some(id) = parsed.ok().and_then(|path| path.path().parse().ok()) {
+            self.destroyed.forget(&id);
+        }
+        Ok(())
     }
 
     /// Lists the directories, as `[datastore] path`, that are named like those of containers or
-    /// images, contain no machine, and have not changed for a while.
+    /// images, contain no machine, and have not changed for a while or are left of a removal by this
+    /// process.
     pub(super) async fn left_behind(&self) -> Result<Vec<String>> {
         let (host, after) = (self.objects.host(), self.options.left_behind_after);
         let datastore = &self.objects.datastore;
@@ -289,12 +299,16 @@ impl Shared {
                 continue;
             };
             let directory = self.objects.defaults.directory(&id);
-            if !known.contains(&directory)
-                && self
-                    .endpoint
-                    .is_abandoned(datastore, &name, after, &host)
-                    .await?
-            {
+            if known.contains(&directory) {
+                continue;
+            }
+            let after = if self.destroyed.contains(&id) {
+                Duration::ZERO
+            } else {
+                after
+            };
+            let is_abandoned = self.endpoint.is_abandoned(datastore, &name, after, &host);
+            if is_abandoned.await? {
                 found.push(directory);
             }
         }

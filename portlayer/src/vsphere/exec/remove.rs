@@ -7,6 +7,7 @@ use vim25::types::{VirtualDevice, VirtualMachineConfigSpec};
 use super::{Shared, Snapshot};
 use crate::vsphere::disks::{Disk, disks};
 use crate::vsphere::hardware::{detach, log_file};
+use crate::vsphere::index::Seen;
 use crate::vsphere::log_rotation::LogRotation;
 use crate::vsphere::machine_spec::options;
 use crate::vsphere::record::REMOVING;
@@ -26,7 +27,9 @@ impl Shared {
     ///
     /// The files that the endpoint does not delete together with the machine are deleted before it:
     /// without the machine, nothing tells whose they are. So a program that dies here leaves either
-    /// the machine, with which the removal is finished, or nothing.
+    /// the machine, with which the removal is finished, or nothing. The exception is a directory that
+    /// is [found without its machine](Self::left_behind) and deleted by the only writer of the host:
+    /// it is deleted as a whole after the machine, if nothing has to be detached first.
     pub(super) async fn remove_now(&self, id: &ContainerId) -> Result<()> {
         let resource = Resource::container(id);
         let _removing = self.in_progress.mark(*id, StateKind::Removing);
@@ -43,8 +46,15 @@ impl Shared {
             }
             // Marking the machine changes its state, so the state before counts.
             let log = log.get_or_insert_with(|| log_of(&snapshot, &devices));
-            if shared_disks(&snapshot, &devices).is_empty() && (is_marked || log.is_none()) {
-                break snapshot.machine;
+            let is_found = self.options.sole_writer && self.has_own_directory(id, &machine);
+            if shared_disks(&snapshot, &devices).is_empty() {
+                if is_marked || log.is_none() {
+                    break snapshot.machine;
+                }
+                if is_found {
+                    *log = None;
+                    break snapshot.machine;
+                }
             }
             match self.mark(&snapshot, &devices, &resource, &mut own).await {
                 // The next iteration reads the machine again to check that all disks are detached.
@@ -70,6 +80,7 @@ impl Shared {
                     .await?;
             }
         }
+        let ending = self.destroyed.begin(*id, &self.index);
         match self.endpoint.destroy(&machine.vm, &resource).await {
             // Another program finished the removal concurrently.
             Err(error) if error.is_not_found() => {}
@@ -81,14 +92,20 @@ impl Shared {
         self.heard_exits.forget_all(id);
         self.rotations.forget(id);
         // Deletes what else is there, such as core dumps.
-        let directory = machine.directory();
-        if directory == self.objects.defaults.directory(id) {
+        if self.has_own_directory(id, &machine) {
             self.endpoint
-                .delete_file(&self.objects.datastore, &directory, &resource)
+                .delete_file(&self.objects.datastore, &machine.directory(), &resource)
                 .await?;
         }
+        ending.finished();
         tracing::debug!(container = %id, "removed");
         Ok(())
+    }
+
+    /// Returns whether the machine's directory is named after the container, so that it is the
+    /// container's alone, and is found when the machine is gone.
+    fn has_own_directory(&self, id: &ContainerId, machine: &Seen) -> bool {
+        machine.directory() == self.objects.defaults.directory(id)
     }
 
     /// Returns the number of older parts of a log that may have to be deleted.

@@ -9,6 +9,7 @@ use super::{Shared, Snapshot};
 use crate::exec::{Signal, StopOptions};
 use crate::vsphere::derive_state::Power;
 use crate::vsphere::endpoint::Written;
+use crate::vsphere::index::Seen;
 use crate::vsphere::record::Record;
 use crate::{
     Capability, ContainerId, Error, ErrorKind, ExitStatus, Resource, Result, State, StateKind,
@@ -30,16 +31,17 @@ impl Shared {
     /// If the request cannot be delivered, the machine is powered off without waiting.
     pub(super) async fn stop(&self, id: &ContainerId, options: StopOptions) -> Result<ExitStatus> {
         let stopping;
+        let mut off = None;
         let asked = {
             let _turn = self.ids.turn(*id).await;
-            let snapshot = self.settled(id).await?;
+            let snapshot = self.running_or_settled(id).await?;
             self.require(id, &snapshot, StateKind::STOPPABLE)?;
             if let State::Stopped { exit } = snapshot.state {
                 return Ok(exit);
             }
             stopping = self.in_progress.mark(*id, StateKind::Stopping);
             if options.grace.is_zero() {
-                self.switch_off(id, &snapshot).await?;
+                off = Some(self.switch_off(id, &snapshot).await?);
                 None
             } else {
                 match self.ask(id, &snapshot, options.signal).await? {
@@ -56,14 +58,14 @@ impl Shared {
                 off?;
             }
         }
-        let snapshot = {
-            let _turn = self.ids.turn(*id).await;
-            let snapshot = self.look(id).await?;
-            match snapshot.state {
-                State::Stopped { .. } => snapshot,
-                _ => {
-                    self.switch_off(id, &snapshot).await?;
-                    self.look(id).await?
+        let snapshot = match off {
+            Some(off) => off,
+            None => {
+                let _turn = self.ids.turn(*id).await;
+                let snapshot = self.look(id).await?;
+                match snapshot.state {
+                    State::Stopped { .. } => snapshot,
+                    _ => self.switch_off(id, &snapshot).await?,
                 }
             }
         };
@@ -109,6 +111,25 @@ impl Shared {
             self.write_down(id).await;
         }
         Ok(())
+    }
+
+    /// Returns the index's snapshot of a container that it shows as running: should it have ended
+    /// since, the power-off finds that. The same for a container whose exit status is recorded, if
+    /// this program is the only one that starts containers. Otherwise, returns a
+    /// [settled](Self::settled) snapshot.
+    async fn running_or_settled(&self, id: &ContainerId) -> Result<Snapshot> {
+        let snapshot = self.snapshot(id, &self.indexed(id).await?);
+        let is_certain = match (snapshot.machine.power, &snapshot.state) {
+            (Power::On, State::Running) => true,
+            (Power::Off, State::Stopped { .. }) => {
+                self.options.sole_writer && !snapshot.is_silent && snapshot.unwritten.is_none()
+            }
+            _ => false,
+        };
+        if is_certain {
+            return Ok(snapshot);
+        }
+        self.settled(id).await
     }
 
     /// Returns a snapshot of the machine. If the machine is being powered on, waits for that to
@@ -225,8 +246,9 @@ impl Shared {
         )
     }
 
-    /// Powers off the machine. If the process has not ended by then, it is recorded as killed.
-    async fn switch_off(&self, id: &ContainerId, snapshot: &Snapshot) -> Result<()> {
+    /// Powers off the machine, and returns a snapshot from after that. If the process has not ended
+    /// by then, it is recorded as killed.
+    async fn switch_off(&self, id: &ContainerId, snapshot: &Snapshot) -> Result<Snapshot> {
         let resource = Resource::container(id);
         let vm = &snapshot.machine.vm;
         // Recorded before the power-off, so that a reader that sees the machine off knows the
@@ -234,11 +256,12 @@ impl Shared {
         self.heard_exits
             .hear_kill(*id, snapshot.machine.last_run(id).starts);
         self.endpoint.power_off(vm, &resource).await?;
-        self.shown(vm, &resource, Written::Power, |machine| {
-            machine.power == Power::Off
-        })
-        .await;
-        Ok(())
+        let is_off = |machine: &Seen| machine.power == Power::Off;
+        let shown = self.shown(vm, &resource, Written::Power, is_off).await;
+        match shown.filter(|machine| is_off(machine)) {
+            Some(off) => Ok(self.snapshot(id, &off)),
+            None => self.look(id).await,
+        }
     }
 }
 

@@ -176,15 +176,21 @@ impl Shared {
     /// because the caller's answer is correct in any case.
     pub(super) async fn write_down(&self, id: &ContainerId) {
         let _turn = self.ids.turn(*id).await;
+        // Nothing has to be read if the index shows how the run ended.
+        let mut known = self.known_for_edit(id).await.ok().flatten();
         for _ in 0..WRITES {
-            let written = self.edit(id, StateKind::STOPPABLE, |snapshot| {
-                match snapshot.unwritten {
-                    Some(exit) => self
-                        .run_change(id, snapshot, &snapshot.run().ended(exit))
-                        .map(Some),
-                    None => Ok(None),
-                }
-            });
+            let written =
+                self.edit_from(
+                    known.take(),
+                    id,
+                    StateKind::STOPPABLE,
+                    |snapshot| match snapshot.unwritten {
+                        Some(exit) => self
+                            .run_change(id, snapshot, &snapshot.run().ended(exit))
+                            .map(Some),
+                        None => Ok(None),
+                    },
+                );
             match written.await {
                 Ok(_) => return self.heard_exits.forget(id),
                 Err(error) => {

@@ -260,6 +260,12 @@ impl Index {
         self.inner.state.incomplete.subscribe()
     }
 
+    /// Notifies the receivers of [`incomplete`](Self::incomplete) of an operation by this process that
+    /// no machine shows any more.
+    pub(in crate::vsphere) fn notice_incomplete(&self) {
+        self.inner.state.incomplete.send_modify(|count| *count += 1);
+    }
+
     /// Returns the number of changes so far to the set of machines and to their keys.
     pub(in crate::vsphere) fn revision(&self) -> u64 {
         self.content().revision()
