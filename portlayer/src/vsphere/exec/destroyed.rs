@@ -14,7 +14,7 @@ pub(super) struct Destroyed {
 }
 
 /// The end of a removal. Unless it is [finished](Self::finished), for example because the future is
-/// dropped, the recovery is told to look for the directory.
+/// dropped, the recovery is notified to look for the directory.
 #[must_use]
 #[derive(Debug)]
 pub(super) struct Ending<'i> {
