@@ -484,6 +484,7 @@ impl SimulatorBuilder {
                 Sessions::new(self.sessions, self.session_idle),
             ),
             settings: self.settings,
+            address,
             store,
             script: Script::new(),
             guest: self.guest,

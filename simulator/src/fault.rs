@@ -370,6 +370,22 @@ pub(crate) fn invalid_device_operation(index: usize, reason: &str) -> Fault {
     )
 }
 
+/// Returns the fault for an upgrade of a machine whose virtual hardware is that new already.
+pub(crate) fn already_upgraded() -> Fault {
+    Fault::new(
+        "The virtual hardware of the virtual machine is already up to date.",
+        vim25::types::AlreadyUpgraded::default(),
+    )
+}
+
+/// Returns the fault for an upgrade of a machine without disks.
+pub(crate) fn no_disk_found() -> Fault {
+    Fault::new(
+        "No virtual disks were found in the virtual machine.",
+        vim25::types::NoDiskFound::default(),
+    )
+}
+
 /// Returns the fault for a snapshot that cannot be taken or removed.
 pub(crate) fn snapshot(reason: &str) -> Fault {
     Fault::new(

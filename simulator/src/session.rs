@@ -7,8 +7,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 use uuid::Uuid;
-use vim25::Fault;
 use vim25::types::UserSession;
+use vim25::{Fault, Ref, mo};
 
 use crate::fault;
 use crate::object::SessionKey;
@@ -40,17 +40,28 @@ pub(crate) struct Sessions {
     tickets: VecDeque<Ticket>,
 }
 
-/// A ticket for one HTTP request.
+/// A ticket, which is valid once.
 #[derive(Debug)]
 struct Ticket {
     id: String,
     /// The session that acquired it.
     owner: SessionKey,
-    /// `httpGet`, `httpPut`, …
-    method: String,
-    /// Path and query of the request.
-    target: String,
+    purpose: Purpose,
     made: Instant,
+}
+
+/// What a ticket is for.
+#[derive(Debug)]
+enum Purpose {
+    /// One HTTP request.
+    Request {
+        /// `httpGet`, `httpPut`, …
+        method: String,
+        /// Path and query of the request.
+        target: String,
+    },
+    /// The console of a machine.
+    Console(Ref<mo::VirtualMachine>),
 }
 
 /// One session.
@@ -139,14 +150,30 @@ impl Sessions {
 
     /// Creates a ticket for one request, and returns its id.
     pub(crate) fn ticket(&mut self, owner: &SessionKey, method: &str, target: &str) -> String {
+        let purpose = Purpose::Request {
+            method: method.to_owned(),
+            target: target.to_owned(),
+        };
+        self.issue(owner, purpose)
+    }
+
+    /// Creates a ticket for the console of a machine, and returns its id.
+    pub(crate) fn console_ticket(
+        &mut self,
+        owner: &SessionKey,
+        vm: &Ref<mo::VirtualMachine>,
+    ) -> String {
+        self.issue(owner, Purpose::Console(vm.clone()))
+    }
+
+    fn issue(&mut self, owner: &SessionKey, purpose: Purpose) -> String {
         // A secret, so it is random and not derived from the seed.
         let id = Uuid::new_v4().to_string();
         self.tickets.truncate(TICKETS - 1);
         self.tickets.push_front(Ticket {
             id: id.clone(),
             owner: owner.clone(),
-            method: method.to_owned(),
-            target: target.to_owned(),
+            purpose,
             made: Instant::now(),
         });
         id
@@ -157,17 +184,34 @@ impl Sessions {
         let Some(id) = named_cookie(header, TICKET) else {
             return false;
         };
-        let Some(at) = self.tickets.iter().position(|ticket| ticket.id == id) else {
-            return false;
-        };
-        let Some(ticket) = self.tickets.remove(at) else {
-            return false;
-        };
-        let wanted = ticket.method.trim_start_matches("http");
-        wanted.eq_ignore_ascii_case(method)
-            && ticket.target == target
-            && ticket.made.elapsed() < TICKET_TIME
-            && self.by_key.contains_key(&ticket.owner)
+        match self.take(id) {
+            Some(Purpose::Request {
+                method: wanted,
+                target: own,
+            }) => {
+                let wanted = wanted.trim_start_matches("http");
+                wanted.eq_ignore_ascii_case(method) && own == target
+            }
+            _ => false,
+        }
+    }
+
+    /// Uses up the ticket for a console, and returns its machine if the ticket is valid.
+    pub(crate) fn redeem_console(&mut self, id: &str) -> Option<Ref<mo::VirtualMachine>> {
+        match self.take(id)? {
+            Purpose::Console(vm) => Some(vm),
+            Purpose::Request { .. } => None,
+        }
+    }
+
+    /// Removes a ticket, and returns what it is for if it is valid: it has not expired, and its
+    /// session is open.
+    fn take(&mut self, id: &str) -> Option<Purpose> {
+        let at = self.tickets.iter().position(|ticket| ticket.id == id)?;
+        let ticket = self.tickets.remove(at)?;
+        let is_valid =
+            ticket.made.elapsed() < TICKET_TIME && self.by_key.contains_key(&ticket.owner);
+        is_valid.then_some(ticket.purpose)
     }
 
     /// Returns the sessions that exceeded the idle time and have to be closed.
@@ -283,6 +327,36 @@ mod tests {
         let id = cookie(&sessions.ticket(&key, "httpPut", target));
         sessions.close(&key);
         assert!(!sessions.redeem(&id, "PUT", target), "the session is over");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_ticket_for_a_console_is_valid_once_and_for_a_short_time() {
+        let mut sessions = Sessions::new(10, Duration::from_secs(3_600));
+        let address = IpAddr::from([127, 0, 0, 1]);
+        let (key, _) = sessions
+            .open(Uuid::nil(), "root", address, "test", None)
+            .unwrap();
+        let vm = Ref::new("vm-1");
+        let id = sessions.console_ticket(&key, &vm);
+        assert_eq!(sessions.redeem_console(&id), Some(vm.clone()));
+        assert_eq!(sessions.redeem_console(&id), None, "used twice");
+        let id = sessions.console_ticket(&key, &vm);
+        tokio::time::advance(TICKET_TIME).await;
+        assert_eq!(sessions.redeem_console(&id), None, "it is too old");
+        // One kind of ticket is not valid as the other.
+        let id = sessions.ticket(&key, "httpGet", "/folder");
+        assert_eq!(sessions.redeem_console(&id), None);
+        let id = sessions.console_ticket(&key, &vm);
+        assert!(!sessions.redeem(&format!("{TICKET}={id}"), "GET", "/folder"));
+        let oldest = sessions.console_ticket(&key, &vm);
+        for _ in 0..TICKETS {
+            sessions.console_ticket(&key, &vm);
+        }
+        assert_eq!(sessions.tickets.len(), TICKETS);
+        assert_eq!(sessions.redeem_console(&oldest), None, "there are too many");
+        let id = sessions.console_ticket(&key, &vm);
+        sessions.close(&key);
+        assert_eq!(sessions.redeem_console(&id), None, "the session is over");
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,6 +1,7 @@
 //! State shared by all parts of one simulator.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
@@ -26,6 +27,8 @@ use crate::world::Registry;
 pub(crate) struct Shared {
     pub(crate) registry: Registry,
     pub(crate) settings: Settings,
+    /// The address that the server listens on.
+    pub(crate) address: SocketAddr,
     pub(crate) store: Store,
     pub(crate) script: Script,
     pub(crate) guest: Arc<dyn Guest>,

@@ -11,9 +11,25 @@ use vim25::types::{
 use vim25::{Fault, Poly};
 use vmx::ExtraConfig;
 
+use super::HardwareVersion;
 use crate::datastore::path::DatastorePath;
 use crate::fault;
 use crate::world::Transaction;
+
+/// Maximum number of virtual processors of a machine.
+pub(crate) const MAX_CPUS: i32 = 768;
+
+/// Minimum memory of a machine in MiB. The size is a multiple of it.
+pub(crate) const MIN_MEMORY: i32 = 4;
+
+/// Maximum memory of a machine in MiB.
+pub(crate) const MAX_MEMORY: i32 = 24 << 20;
+
+/// Memory of a machine whose specification has none, in MiB.
+pub(crate) const DEFAULT_MEMORY: i32 = 32;
+
+/// Guest operating system of a machine whose specification has none.
+pub(crate) const DEFAULT_GUEST: &str = "otherGuest";
 
 /// Guest operating systems: API id, display name, and the id in the `.vmx` file.
 const GUESTS: [(&str, &str, &str); 10] = [
@@ -79,7 +95,8 @@ pub(crate) fn is_guest(id: &str) -> bool {
     )
 }
 
-fn guest_words(id: &str) -> String {
+/// Returns the display name of a guest operating system.
+pub(crate) fn guest_words(id: &str) -> String {
     let known = GUESTS.iter().find(|(known, _, _)| *known == id);
     known.map_or(id, |(_, words, _)| words).to_owned()
 }
@@ -108,10 +125,10 @@ pub(crate) fn new(
         modified: Timestamp::now(),
         create_date: Some(Timestamp::now()),
         name: name.to_owned(),
-        guest_id: "otherGuest".into(),
-        guest_full_name: guest_words("otherGuest"),
+        guest_id: DEFAULT_GUEST.into(),
+        guest_full_name: guest_words(DEFAULT_GUEST),
         alternate_guest_name: String::new(),
-        version: "vmx-21".into(),
+        version: HardwareVersion::NEWEST.to_string(),
         uuid: tx.ids().uuid().to_string(),
         instance_uuid: Some(tx.ids().uuid().to_string()),
         location_id: Some(tx.ids().uuid().to_string()),
@@ -151,7 +168,7 @@ pub(crate) fn new(
         hardware: VirtualHardware {
             num_cpu: 1,
             num_cores_per_socket: Some(1),
-            memory_mb: 32,
+            memory_mb: DEFAULT_MEMORY,
             device: crate::device::board(),
             ..Default::default()
         },
@@ -187,8 +204,8 @@ pub(crate) fn apply(
     on: bool,
 ) -> Result<(), Fault> {
     check(config, spec, on)?;
-    if let Some(version) = &spec.version {
-        config.version.clone_from(version);
+    if let Some(version) = spec.version.as_deref().and_then(HardwareVersion::parse) {
+        config.version = version.to_string();
     }
     if let Some(id) = &spec.guest_id {
         config.guest_full_name = guest_words(id);
@@ -291,12 +308,16 @@ fn check(
     spec: &VirtualMachineConfigSpec,
     on: bool,
 ) -> Result<(), Fault> {
-    if spec.num_cpus.is_some_and(|cpus| !(1..=768).contains(&cpus)) {
+    if spec
+        .num_cpus
+        .is_some_and(|cpus| !(1..=MAX_CPUS).contains(&cpus))
+    {
         return Err(fault::invalid_argument("configSpec.numCPUs"));
     }
+    let sizes = i64::from(MIN_MEMORY)..=i64::from(MAX_MEMORY);
     if spec
         .memory_mb
-        .is_some_and(|memory| memory < 4 || memory % 4 != 0 || memory > 24 << 20)
+        .is_some_and(|memory| memory % i64::from(MIN_MEMORY) != 0 || !sizes.contains(&memory))
     {
         return Err(fault::invalid_argument("configSpec.memoryMB"));
     }
@@ -311,11 +332,8 @@ fn check(
             return Err(fault::invalid_argument(at));
         }
     }
-    if let Some(version) = &spec.version
-        && !version
-            .strip_prefix("vmx-")
-            .is_some_and(|number| number.parse::<u8>().is_ok_and(|n| (4..=21).contains(&n)))
-    {
+    let version = spec.version.as_deref().map(HardwareVersion::parse);
+    if version.is_some_and(|version| !version.is_some_and(HardwareVersion::is_supported)) {
         return Err(fault::invalid_argument("configSpec.version"));
     }
     if spec.guest_id.as_ref().is_some_and(|id| !is_guest(id)) {
@@ -348,7 +366,7 @@ fn check(
         .guest_id
         .as_ref()
         .is_some_and(|id| *id != config.guest_id)
-        || spec.version.as_ref().is_some_and(|v| *v != config.version)
+        || version.is_some_and(|version| version != HardwareVersion::parse(&config.version))
         || spec.uuid.as_ref().is_some_and(|uuid| *uuid != config.uuid)
         || spec.firmware.is_some() && spec.firmware != config.firmware;
     if needs_off {

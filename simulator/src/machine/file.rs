@@ -4,6 +4,7 @@ use vim25::Fault;
 use vim25::types::VirtualMachineConfigInfo;
 use vmx::{Document, ExtraConfig};
 
+use super::HardwareVersion;
 use crate::datastore::Store;
 use crate::datastore::path::DatastorePath;
 use crate::device::vmx_settings::{self, Settings};
@@ -52,11 +53,8 @@ fn whole(config: &VirtualMachineConfigInfo) -> Settings {
     let mut settings = Settings::new();
     let mut add = |name: &str, value: String| settings.push((name.to_owned(), value));
     add("config.version", "8".into());
-    let version = config.version.trim_start_matches("vmx-");
-    add(
-        "virtualHW.version",
-        version.trim_start_matches('0').to_owned(),
-    );
+    let version = HardwareVersion::parse(&config.version).unwrap_or(HardwareVersion::NEWEST);
+    add("virtualHW.version", version.number().to_string());
     add("displayName", config.name.clone());
     add("guestOS", super::config::guest_os(&config.guest_id));
     if let Some(annotation) = config.annotation.as_ref().filter(|text| !text.is_empty()) {

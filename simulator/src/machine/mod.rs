@@ -2,9 +2,14 @@
 
 pub(crate) mod config;
 pub(crate) mod file;
+mod guest_ids;
+mod hardware_version;
 mod layout;
 pub(crate) mod properties;
 pub(crate) mod read;
+
+pub(crate) use guest_ids::GUEST_IDS;
+pub(crate) use hardware_version::HardwareVersion;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

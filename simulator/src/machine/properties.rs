@@ -22,8 +22,11 @@ use crate::world::Transaction;
 static GRAY: LazyLock<Any> = LazyLock::new(|| Any::new(&ManagedEntityStatus::Gray));
 
 /// What every machine is capable of: all share one value.
-static CAPABILITY: LazyLock<Any> = LazyLock::new(|| {
-    Any::new(&VirtualMachineCapability {
+static CAPABILITY: LazyLock<Any> = LazyLock::new(|| Any::new(&capability()));
+
+/// Returns what every machine is capable of.
+pub(crate) fn capability() -> VirtualMachineCapability {
+    VirtualMachineCapability {
         snapshot_operations_supported: true,
         multiple_snapshots_supported: true,
         powered_off_snapshots_supported: true,
@@ -37,8 +40,8 @@ static CAPABILITY: LazyLock<Any> = LazyLock::new(|| {
         multiple_cores_per_socket_supported: true,
         tools_sync_time_supported: true,
         ..Default::default()
-    })
-});
+    }
+}
 
 /// Sets the constant properties of a new machine, and the state of a machine that is off.
 pub(crate) fn begin(
@@ -212,6 +215,7 @@ fn summary(config: &VirtualMachineConfigInfo) -> VirtualMachineConfigSummary {
         guest_full_name: Some(config.guest_full_name.clone()),
         annotation: config.annotation.clone(),
         managed_by: config.managed_by.clone(),
+        hw_version: Some(config.version.clone()),
         ..Default::default()
     }
 }

@@ -7,6 +7,7 @@ pub(crate) mod disabled_methods;
 mod disk_upkeep;
 pub(crate) mod distributed_switch;
 pub(crate) mod entity;
+mod environment_browser;
 mod esxcli;
 mod event;
 mod file_argument;
@@ -98,6 +99,7 @@ pub(crate) fn call(inv: &mut Invocation<'_, '_>, object: &Object) -> Option<Answ
         "ViewManager" | "ContainerView" | "ListView" => view_manager::call(inv),
         "SearchIndex" => search_index::call(inv),
         "Datacenter" => datacenter::call(inv),
+        "EnvironmentBrowser" => environment_browser::call(inv),
         "Folder" => folder::call(inv),
         "HttpNfcLease" => lease::call(inv),
         "Task" => task::call(inv),

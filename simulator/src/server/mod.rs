@@ -2,6 +2,7 @@
 
 pub(crate) mod connection;
 pub(crate) mod connection_limit;
+mod console;
 mod export;
 mod file_stream;
 mod folder;
@@ -44,6 +45,7 @@ pub(crate) fn serve(shared: &Arc<Shared>, listener: TcpListener, acceptor: TlsAc
         .route("/folder/", any(folder::serve_root))
         .route("/folder/{*path}", any(folder::serve))
         .route("/nfc/{lease}/{file}", any(nfc::serve))
+        .route("/ticket/{ticket}", get(console::serve))
         .layer(middleware::from_fn_with_state(
             Arc::clone(shared),
             pace::watch,

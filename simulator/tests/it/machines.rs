@@ -6,7 +6,8 @@ use guestinfo::Dialect;
 use simulator::Simulator;
 use vim25::types::{
     ConcurrentAccess, DuplicateName, FileNotFound, InvalidDeviceSpec, InvalidPowerState,
-    VirtualMachineConfigInfo, VirtualMachineConfigSpec, VirtualMachinePowerState,
+    VirtualMachineConfigInfo, VirtualMachineConfigSpec, VirtualMachineFileInfo,
+    VirtualMachinePowerState,
 };
 use vim25::{Fault, Ref, mo};
 
@@ -239,5 +240,43 @@ async fn a_child_disk_knows_its_parents() {
     );
     let fault = client.run(parent.power_on_vm(None)).await.unwrap_err();
     assert!(fault.is::<FileNotFound>(), "{fault}");
+    simulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_name_with_a_slash_is_escaped_wherever_it_is_shown() {
+    let (simulator, client) = start().await;
+    let keys = keys("a", "/hello", &["/hello"], Dialect::Vic1);
+    let mut slashed = spec("a/b", &keys);
+    slashed.files = Some(Box::new(VirtualMachineFileInfo {
+        vm_path_name: Some("[datastore1]".into()),
+        ..Default::default()
+    }));
+    let vm = create(&client, &slashed).await.unwrap();
+    for path in ["name", "config.name", "summary.config.name"] {
+        let name: String = client.get(&vm, path).await;
+        assert_eq!(name, "a%2fb", "{path}");
+    }
+    let home = "[datastore1] a%2fb/a%2fb.vmx";
+    for path in ["config.files.vmPathName", "summary.config.vmPathName"] {
+        let file: String = client.get(&vm, path).await;
+        assert_eq!(file, home, "{path}");
+    }
+    let vmx = simulator.datastore_directory().join("a%2fb/a%2fb.vmx");
+    assert!(vmx.exists());
+    // The escaped name is the same name.
+    let mut again = slashed.clone();
+    again.name = Some("a%2fb".into());
+    let fault = create(&client, &again).await.unwrap_err();
+    assert!(fault.is::<DuplicateName>(), "{fault}");
+    client.call(vm.unregister_vm()).await.unwrap();
+    let folder: Ref<mo::Folder> = Ref::new("ha-folder-vm");
+    let pool: Ref<mo::ResourcePool> = Ref::new("ha-root-pool");
+    let register = folder.register_vm(home, false).pool(&pool);
+    let vm: Ref<mo::VirtualMachine> = client.run(register.build()).await.unwrap();
+    assert_eq!(
+        client.get::<String>(&vm, "summary.config.name").await,
+        "a%2fb"
+    );
     simulator.shutdown().await;
 }

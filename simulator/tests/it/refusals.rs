@@ -5,10 +5,10 @@ use crate::client::container::{add, spec};
 use simulator::Simulator;
 use vim25::internal::types::DisabledMethodRequest;
 use vim25::types::{
-    FileNotFound, ID, InvalidArgument, InvalidRequest, NotAuthenticated, NotImplemented,
-    NotSupported, VirtualDeviceConfigSpec, VirtualDeviceConfigSpecOperation,
-    VirtualMachineConfigSpec, VirtualMachineFileInfo, VirtualUSBController,
-    VirtualUSBXHCIController,
+    FileNotFound, ID, ImportSpec, InvalidArgument, InvalidRequest, NotAuthenticated,
+    NotImplemented, NotSupported, VirtualAppImportSpec, VirtualDeviceConfigSpec,
+    VirtualDeviceConfigSpecOperation, VirtualMachineConfigSpec, VirtualMachineFileInfo,
+    VirtualUSBController, VirtualUSBXHCIController,
 };
 use vim25::{Fault, Poly, Ref, mo};
 
@@ -292,5 +292,34 @@ async fn methods_cannot_be_disabled_on_a_host() {
     // Port layers do not ask again after this fault.
     let fault = client.call(call).await.unwrap_err().fault();
     assert!(fault.get::<NotSupported>().unwrap().is_some());
+    simulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_is_not_implemented_says_so_by_its_name() {
+    let simulator = Simulator::builder().start().await.unwrap();
+    let client = Client::login(&simulator).await;
+    let pool: Ref<mo::ResourcePool> = Ref::new("ha-root-pool");
+    let app: Poly<ImportSpec> = Poly::new(VirtualAppImportSpec {
+        name: "app".into(),
+        ..Default::default()
+    });
+    let import = client.call(pool.import_vapp(&app, None, None)).await;
+    let disks: Ref<mo::VirtualDiskManager> = client.content.virtual_disk_manager.clone().unwrap();
+    let disk = "[datastore1] a/a.vmdk";
+    let unmanaged = client.call(disks.import_unmanaged_snapshot(disk, None, "vvol"));
+    let unmanaged = unmanaged.await;
+    let released = client
+        .call(disks.release_managed_snapshot(disk, None))
+        .await;
+    for (refused, name) in [
+        (import.map(drop), "ImportVApp of a vApp"),
+        (unmanaged, "ImportUnmanagedSnapshot"),
+        (released, "ReleaseManagedSnapshot"),
+    ] {
+        let fault = refused.unwrap_err().fault();
+        assert!(fault.is::<NotImplemented>(), "{name}: {fault}");
+        assert!(fault.to_string().contains(name), "{name}: {fault}");
+    }
     simulator.shutdown().await;
 }

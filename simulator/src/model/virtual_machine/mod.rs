@@ -10,6 +10,8 @@ mod relocate;
 mod remove;
 mod snapshot;
 mod template;
+mod ticket;
+mod upgrade;
 
 pub(crate) use create::{begin_create, create, create_on, register, restore};
 pub(crate) use placement::Placement;
@@ -77,6 +79,9 @@ pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
         "RelocateVM_Task" => relocate::relocate(inv, vm),
         "MigrateVM_Task" => relocate::migrate(inv, vm),
         "Destroy_Task" => remove::destroy(inv, vm),
+        "UpgradeVM_Task" => upgrade::call(inv, vm),
+        "AcquireTicket" => ticket::acquire(inv, &vm),
+        "AcquireMksTicket" => ticket::acquire_mks(inv, &vm),
         "ExportVm" => super::lease::export(inv, vm),
         "MarkAsTemplate" => template::mark(inv, &vm),
         "MarkAsVirtualMachine" => template::unmark(inv, &vm),

@@ -255,7 +255,8 @@ pub(crate) fn suspend_now(tx: &mut Transaction<'_>, vm: &Vm) -> Result<(), Fault
     end(tx, vm, VirtualMachinePowerState::Suspended)
 }
 
-fn must_be_on(tx: &Transaction<'_>, vm: &Vm) -> Result<(), Fault> {
+/// Checks that a machine is on.
+pub(super) fn must_be_on(tx: &Transaction<'_>, vm: &Vm) -> Result<(), Fault> {
     let state = machine::power_state(tx.object(vm)?)?;
     if state == VirtualMachinePowerState::PoweredOn {
         Ok(())
