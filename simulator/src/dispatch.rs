@@ -17,9 +17,10 @@ use crate::task::Job;
 use crate::world::Transaction;
 
 /// Methods that need no session.
-const OPEN: [&str; 4] = [
+const OPEN: [&str; 5] = [
     "RetrieveServiceContent",
     "RetrieveInternalContent",
+    "CloneSession",
     "Login",
     "Logout",
 ];

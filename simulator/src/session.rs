@@ -62,6 +62,8 @@ enum Purpose {
     },
     /// The console of a machine.
     Console(Ref<mo::VirtualMachine>),
+    /// A new session of the user.
+    Clone(String),
 }
 
 /// One session.
@@ -200,7 +202,22 @@ impl Sessions {
     pub(crate) fn redeem_console(&mut self, id: &str) -> Option<Ref<mo::VirtualMachine>> {
         match self.take(id)? {
             Purpose::Console(vm) => Some(vm),
-            Purpose::Request { .. } => None,
+            _ => None,
+        }
+    }
+
+    /// Creates a ticket for another session of the same user, and returns its id. Returns `None` if
+    /// the session is over.
+    pub(crate) fn clone_ticket(&mut self, owner: &SessionKey) -> Option<String> {
+        let user = self.user(owner)?.user_name;
+        Some(self.issue(owner, Purpose::Clone(user)))
+    }
+
+    /// Uses up the ticket for a session, and returns the name of its user if the ticket is valid.
+    pub(crate) fn redeem_clone(&mut self, id: &str) -> Option<String> {
+        match self.take(id)? {
+            Purpose::Clone(user) => Some(user),
+            _ => None,
         }
     }
 

@@ -30,6 +30,8 @@ pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
     Some(match inv.request.method.as_str() {
         "Login" => login(inv),
         "Logout" => logout(inv),
+        "AcquireCloneTicket" => acquire_clone_ticket(inv),
+        "CloneSession" => clone_session(inv),
         "TerminateSession" => terminate(inv),
         "AcquireGenericServiceTicket" => acquire_ticket(inv),
         _ => return None,
@@ -47,14 +49,16 @@ fn login(inv: &mut Invocation<'_, '_>) -> Answer {
         tracing::debug!("login refused");
         return Err(fault::invalid_login());
     }
+    open(inv, &user, locale)
+}
+
+/// Opens a session of a user, and sends its cookie to the caller.
+fn open(inv: &mut Invocation<'_, '_>, user: &str, locale: Option<String>) -> Answer {
     let key = inv.tx.ids().uuid();
     let agent: String = inv.caller.agent.chars().take(TEXT_LIMIT).collect();
     let address = inv.caller.address;
     let locale = locale.map(|locale| locale.chars().take(TEXT_LIMIT).collect());
-    let (key, cookie) = inv
-        .tx
-        .sessions()
-        .open(key, &user, address, &agent, locale)?;
+    let (key, cookie) = inv.tx.sessions().open(key, user, address, &agent, locale)?;
     *inv.caller
         .cookie
         .lock()
@@ -63,6 +67,23 @@ fn login(inv: &mut Invocation<'_, '_>) -> Answer {
         Some(user) => value(&user),
         None => nothing(),
     }
+}
+
+/// Creates a ticket with which another client can open a session of the same user.
+fn acquire_clone_ticket(inv: &mut Invocation<'_, '_>) -> Answer {
+    let key = inv.caller.session()?;
+    let ticket = inv.tx.sessions().clone_ticket(key);
+    value(&ticket.ok_or_else(|| fault::not_authenticated(None))?)
+}
+
+/// Opens a session with a ticket instead of a password. Only a client without a session can.
+fn clone_session(inv: &mut Invocation<'_, '_>) -> Answer {
+    let ticket: String = inv.arg("cloneTicket")?;
+    if inv.caller.session.is_some() {
+        return Err(fault::invalid_login());
+    }
+    let user = inv.tx.sessions().redeem_clone(&ticket);
+    open(inv, &user.ok_or_else(fault::invalid_login)?, None)
 }
 
 fn logout(inv: &mut Invocation<'_, '_>) -> Answer {

@@ -3,7 +3,7 @@
 use crate::client::Client;
 use crate::vcenter::typed;
 use simulator::{Simulator, StartError};
-use vim25::types::{AboutInfo, InvalidLogin, NotAuthenticated};
+use vim25::types::{AboutInfo, InvalidLogin, NotAuthenticated, UserSession};
 use vim25::{Ref, mo};
 
 #[tokio::test]
@@ -64,4 +64,37 @@ async fn the_api_version_is_that_of_the_builder() {
         };
         assert_eq!(version, wrong);
     }
+}
+
+#[tokio::test]
+async fn a_session_is_cloned_with_a_ticket_once() {
+    let simulator = Simulator::builder().start().await.unwrap();
+    let client = Client::login(&simulator).await;
+    let manager = client.content.session_manager.clone().unwrap();
+    let ticket = client.call(manager.acquire_clone_ticket()).await.unwrap();
+    let again = client.call(manager.clone_session(&ticket)).await;
+    let fault = again.map(drop).unwrap_err().fault();
+    assert!(fault.is::<InvalidLogin>(), "it has a session: {fault}");
+
+    let mut other = Client::stranger(&simulator).await;
+    other.open(manager.clone_session(&ticket)).await.unwrap();
+    assert_ne!(other.cookie, client.cookie);
+    let session: UserSession = other.get(&manager, "currentSession").await;
+    assert_eq!(session.user_name, simulator.user());
+    let mut third = Client::stranger(&simulator).await;
+    for wrong in [ticket.as_str(), "guessed"] {
+        let fault = third.open(manager.clone_session(wrong)).await;
+        let fault = fault.unwrap_err().fault();
+        assert!(fault.is::<InvalidLogin>(), "{wrong}: {fault}");
+    }
+    // The sessions are independent, and a ticket ends with the session that acquired it.
+    let ticket = client.call(manager.acquire_clone_ticket()).await.unwrap();
+    client.call(manager.logout()).await.unwrap();
+    let fault = third.open(manager.clone_session(&ticket)).await;
+    assert!(fault.unwrap_err().fault().is::<InvalidLogin>());
+    let instance: Ref<mo::ServiceInstance> = Ref::new("ServiceInstance");
+    other.call(instance.current_time()).await.unwrap();
+    let refused = third.call(manager.acquire_clone_ticket()).await.map(drop);
+    assert!(refused.unwrap_err().fault().is::<NotAuthenticated>());
+    simulator.shutdown().await;
 }

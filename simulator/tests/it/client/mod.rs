@@ -10,7 +10,7 @@ pub(crate) mod container;
 use reqwest::header::{CONTENT_TYPE, COOKIE, SET_COOKIE};
 use simulator::Simulator;
 use vim25::soap::{Header, Response, decode_response, encode_request};
-use vim25::types::{ServiceContent, TaskInfo, TaskInfoState};
+use vim25::types::{ServiceContent, TaskInfo, TaskInfoState, UserSession};
 use vim25::{Any, AnyRef, Call, Fault, Limits, Outcome, Ref, Slot, TaskOf, mo};
 
 pub(crate) struct Client {
@@ -74,9 +74,13 @@ impl Client {
 
     pub(crate) async fn try_login(&mut self, user: &str, password: &str) -> Result<(), Failure> {
         let manager = self.content.session_manager.clone().unwrap();
-        let response = self.post(&manager.login(user, password, None)).await?;
+        self.open(manager.login(user, password, None)).await
+    }
+
+    /// Opens a session with a call whose response has its cookie.
+    pub(crate) async fn open(&mut self, call: Call<UserSession>) -> Result<(), Failure> {
+        let response = self.post(&call).await?;
         let cookie = response.headers().get(SET_COOKIE).cloned();
-        let call = manager.login(user, password, None);
         self.read(&call, response).await?;
         self.cookie = cookie.map(|cookie| {
             let text = cookie.to_str().unwrap();
