@@ -8,7 +8,7 @@ use vim25::types::{
     AlreadyUpgraded, InvalidPowerState, InvalidState, NoDiskFound, ParaVirtualSCSIController,
     VirtualMachineConfigSpec, VirtualSCSISharing,
 };
-use vim25::{Fault, Ref, mo};
+use vim25::{Fault, Property, Ref, mo};
 
 type Vm = Ref<mo::VirtualMachine>;
 
@@ -78,6 +78,13 @@ async fn a_machine_that_cannot_be_upgraded_is_not_changed() {
         assert!(fault.is::<InvalidPowerState>(), "{fault}");
     }
     client.run(vm.power_off_vm()).await.unwrap();
+
+    let host: Ref<mo::HostSystem> = client.get(&vm, "runtime.host").await;
+    let maintenance = Property::new("runtime.inMaintenanceMode");
+    simulator.set_property(&host, maintenance, &true).unwrap();
+    let fault = upgrade(&client, &vm, None).await.unwrap_err();
+    assert!(fault.is::<InvalidState>(), "{fault}");
+    simulator.set_property(&host, maintenance, &false).unwrap();
 
     client.call(vm.mark_as_template()).await.unwrap();
     let fault = upgrade(&client, &vm, None).await.unwrap_err();
