@@ -8,6 +8,7 @@ mod followers;
 mod late_input;
 mod log_rotation;
 mod lying_line;
+mod moved_logs;
 mod relay;
 mod restarted_server;
 mod transfer;
@@ -230,6 +231,18 @@ impl Endpoint {
     ) -> Self {
         let simulator = Simulator::builder().datastore(datastore).guest(guest);
         let simulator = simulator.start().await.unwrap();
+        let spec = HostSpec::new("vch", Iso::bytes("appliance"), Iso::bytes("bootstrap"));
+        Self::install(simulator, spec, options, lines, address).await
+    }
+
+    /// Installs a host on an endpoint.
+    async fn install(
+        simulator: Simulator,
+        spec: HostSpec,
+        options: Options,
+        lines: LineServer,
+        address: SocketAddr,
+    ) -> Self {
         let credentials = Credentials::password(simulator.user(), simulator.password());
         let client = Client::builder(simulator.url())
             .credentials(credentials)
@@ -238,7 +251,6 @@ impl Endpoint {
             .await
             .unwrap();
         let hosts = Hosts::new(client.clone(), options);
-        let spec = HostSpec::new("vch", Iso::bytes("appliance"), Iso::bytes("bootstrap"));
         hosts
             .install(spec.address(address.to_string()), &|_: InstallProgress| {})
             .await

@@ -54,8 +54,13 @@ pub trait Streams: std::fmt::Debug + Send + Sync + 'static {
 
     /// Returns the output of a container's processes, from all runs, oldest first.
     ///
+    /// A log that is followed ends when the container is stopped or removed. It continues if the
+    /// container's files are moved to another directory or datastore while it is read: every record
+    /// is returned once.
+    ///
     /// # Errors
     /// - [`NotFound`](crate::ErrorKind::NotFound).
-    /// - Errors while reading are items of the stream.
+    /// - Errors while reading are items of the stream. If the log is deleted before it was read to
+    ///   its end, the stream ends with an error.
     async fn logs(&self, id: &ContainerId, options: LogOptions) -> Result<LogStream>;
 }

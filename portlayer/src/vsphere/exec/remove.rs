@@ -3,6 +3,7 @@
 use guest_io::log::part_name;
 use vim25::Poly;
 use vim25::types::{VirtualDevice, VirtualMachineConfigSpec};
+use vsphere_client::Datastore;
 
 use super::{Shared, Snapshot};
 use crate::vsphere::disks::{Disk, disks};
@@ -45,7 +46,7 @@ impl Shared {
                 own = self.detached_disks(id, &snapshot, &devices).await?;
             }
             // Marking the machine changes its state, so the state before counts.
-            let log = log.get_or_insert_with(|| log_of(&snapshot, &devices));
+            let log = log.get_or_insert_with(|| self.log_of(id, &snapshot, &devices));
             let is_found = self.options.sole_writer && self.has_own_directory(id, &machine);
             if shared_disks(&snapshot, &devices).is_empty() {
                 if is_marked || log.is_none() {
@@ -73,10 +74,17 @@ impl Shared {
                 .await?;
         }
         if let Some(log) = log.flatten() {
-            let older = self.older_parts(id, &log).await?;
+            let datastore = self
+                .endpoint
+                .datastore_of(&self.objects, &log, &resource)
+                .await?;
+            let is_own_directory = self.has_own_directory(id, &machine);
+            let older = self
+                .older_parts(&datastore, &log, is_own_directory, &resource)
+                .await?;
             for part in (0..=older).map(|part| part_name(&log, part)) {
                 self.endpoint
-                    .delete_file(&self.objects.datastore, &part, &resource)
+                    .delete_file(&datastore, &part, &resource)
                     .await?;
             }
         }
@@ -109,29 +117,50 @@ impl Shared {
     }
 
     /// Returns the number of older parts of a log that may have to be deleted.
-    async fn older_parts(&self, id: &ContainerId, log: &str) -> Result<u32> {
+    async fn older_parts(
+        &self,
+        datastore: &Datastore,
+        log: &str,
+        is_own_directory: bool,
+        resource: &Resource,
+    ) -> Result<u32> {
         let keep = self
             .options
             .log_rotation
             .map_or(0, |rotation| rotation.keep);
-        let directory = self.objects.defaults.directory(id);
-        if log.starts_with(&format!("{directory}/")) {
+        if is_own_directory {
             // The whole directory is deleted.
             return Ok(keep);
         }
         // A directory with another name is not deleted, so look for parts of earlier options.
-        let resource = Resource::container(id);
-        let datastore = &self.objects.datastore;
         let mut parts = keep;
         while parts < LogRotation::MAX_KEEP {
             let next = part_name(log, parts + 1);
-            let length = self.endpoint.length(datastore, &next, &resource).await?;
+            let length = self.endpoint.length(datastore, &next, resource).await?;
             if length.is_none() {
                 break;
             }
             parts += 1;
         }
         Ok(parts)
+    }
+
+    /// Returns the log of a container: `[datastore] path`. One that was never started has none. If
+    /// the machine was moved, the log may still be where it was created.
+    fn log_of(
+        &self,
+        id: &ContainerId,
+        snapshot: &Snapshot,
+        devices: &[Poly<VirtualDevice>],
+    ) -> Option<String> {
+        let file = log_file(devices)?;
+        let is_in = |directory: &str| {
+            let rest = file.strip_prefix(directory);
+            rest.is_some_and(|rest| rest.starts_with('/'))
+        };
+        let is_own =
+            is_in(&snapshot.machine.directory()) || is_in(&self.objects.defaults.directory(id));
+        (is_own && snapshot.state != State::Created).then_some(file)
     }
 
     /// Marks the machine as half removed, and detaches the disks that must survive. Disks that belong
@@ -190,13 +219,4 @@ fn shared_disks<'d>(snapshot: &Snapshot, devices: &'d [Poly<VirtualDevice>]) -> 
     let mut disks = disks(devices);
     disks.retain(|disk| disk.must_be_detached(&directory));
     disks
-}
-
-/// Returns the log of a container: `[datastore] path`. One that was never started has none.
-fn log_of(snapshot: &Snapshot, devices: &[Poly<VirtualDevice>]) -> Option<String> {
-    let file = log_file(devices)?;
-    let is_own = file
-        .strip_prefix(&snapshot.machine.directory())?
-        .starts_with('/');
-    (is_own && snapshot.state != State::Created).then_some(file)
 }

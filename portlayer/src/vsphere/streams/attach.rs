@@ -104,8 +104,7 @@ impl VsphereStreams {
         if target.is_on() && target.hub.is_connected() || !target.is_on() && target.blocks {
             return Ok(None);
         }
-        let (machine, resource) = (&target.machine, Resource::container(target.hub.id()));
-        let Some(source) = self.log_source(machine, &resource).await? else {
+        let Some(source) = self.log_source(&target.machine, target.hub.id()).await? else {
             return Ok(None);
         };
         let rotations = self.exec.rotations();

@@ -1,6 +1,7 @@
 //! Reads the logs of containers.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -10,7 +11,8 @@ use guest_io::log::{Decoder, Format, Item, Record};
 use jiff::Timestamp;
 
 use super::VsphereStreams;
-use super::log_source::LogSource;
+use super::log_place::{LogFile, LogPlace};
+use super::log_source::{LogSource, Lookup};
 use super::tailer::{Beginning, Following};
 use crate::stream::{LogOptions, LogRecord, LogStream, LogTail, StdStream};
 use crate::vsphere::derive_state::Power;
@@ -27,12 +29,12 @@ impl VsphereStreams {
         let resource = Resource::container(id);
         let machine = self.exec.machine(id).await?;
         let mut source = self
-            .log_source(&machine, &resource)
+            .log_source(&machine, id)
             .await?
             .ok_or_else(|| Error::unsupported(resource, Capability::Logs))?;
         let follow = options.follow && machine.power == Power::On;
         let following = if follow {
-            Some(self.tailers.follow(&mut source, machine.vm.clone()).await?)
+            Some(self.tailers.follow(&mut source, &machine).await?)
         } else {
             source.find_older().await?;
             None
@@ -63,22 +65,23 @@ impl VsphereStreams {
     pub(super) async fn log_source(
         &self,
         machine: &Machine,
-        container: &Resource,
+        id: &ContainerId,
     ) -> Result<Option<LogSource>> {
         let endpoint = self.exec.endpoint();
+        let container = Resource::container(id);
         // The path is read, not computed, because the machine may have been moved.
-        let devices = endpoint.devices(&machine.vm, container).await?;
+        let devices = endpoint.devices(&machine.vm, &container).await?;
         let Some(path) = hardware::log_file(&devices) else {
             return Ok(None);
         };
         let objects = self.exec.objects();
-        let datastore = endpoint.datastore_of(objects, &path, container).await?;
+        let datastore = endpoint.datastore_of(objects, &path, &container).await?;
         Ok(Some(LogSource {
             endpoint: endpoint.clone(),
-            datastore,
-            path,
-            older: Vec::new(),
-            container: container.clone(),
+            exec: self.exec.downgrade(),
+            id: *id,
+            container,
+            place: Arc::new(LogPlace::new(LogFile { datastore, path })),
             shared: None,
         }))
     }
@@ -163,13 +166,21 @@ impl Reader {
         // What the followers know is up to one interval old, so the last lines would be others.
         let must_be_current =
             self.options.until.is_some() || matches!(self.options.tail, LogTail::Lines(_));
-        match &self.following {
-            Some(following) if !must_be_current => {
-                let Beginning { format, end } = following.beginning();
-                Ok((format, end))
-            }
-            _ => self.source.format().await,
+        let known = self.following.as_ref().map(Following::beginning);
+        if let Some(Beginning { format, end }) = known.filter(|_| !must_be_current) {
+            return Ok((format, end));
         }
+        let mut beginning = self.source.format().await?;
+        // Without its file, a log is empty, unless it was just moved.
+        if self.source.place.known().is_absent && self.source.look_again().await? == Lookup::Moved {
+            beginning = self.source.format().await?;
+        }
+        let (format, end) = beginning;
+        Ok(match known {
+            // The file may be missing for a moment while the machine is moved.
+            Some(known) => (format.or(known.format), end.max(known.end)),
+            None => (format, end),
+        })
     }
 
     /// Waits until the log is longer than `end`; see [`Following::grown`]. `None` if it does not

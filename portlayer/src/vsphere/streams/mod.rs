@@ -4,6 +4,12 @@
 //! datastore. Attaching uses `serial0`, which connects to the `LineServer` and needs the feature
 //! `attach`.
 //!
+//! The path of a log is that of the serial port's file. vSphere leaves that file where it is when it
+//! moves the other files of a machine to another datastore, but it may be moved by hand, and then the
+//! port's path is changed. So readers that find the file missing look the path up again, and so does
+//! the reader of the followers when the machine was moved. They continue at the same offset if the
+//! file has the bytes that were read last before it. Otherwise it is a new file of the same log.
+//!
 //! The line may connect too late for the first output. VIC 0.4 has no key that makes a process wait
 //! for the line. So a caller that attaches to such a container before its start receives the output
 //! from the log as it grows. If the machine powers off while a caller is waiting for the line, the
@@ -17,6 +23,7 @@ mod hub;
 mod joins;
 #[cfg(feature = "attach")]
 mod lines;
+mod log_place;
 mod log_source;
 mod logs;
 #[cfg(feature = "attach")]

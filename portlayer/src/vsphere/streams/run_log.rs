@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use guest_io::log::{Decoder, Item};
 
-use super::log_source::LogSource;
+use super::log_source::{LogSource, Lookup};
 use super::logs::std_stream;
 use crate::stream::{Chunk, StdStream};
 use crate::vsphere::exec::Rotations;
@@ -74,7 +74,14 @@ impl RunLog {
             };
             self.decoder = Some(Decoder::new(format));
         }
-        let bytes = self.source.next(self.offset).await?;
+        let mut bytes = self.source.next(self.offset).await?;
+        // A log that is gone together with its container has simply ended.
+        if bytes.is_empty()
+            && self.source.place.is_missing()
+            && matches!(self.source.look_again().await, Ok(Lookup::Moved))
+        {
+            bytes = self.source.next(self.offset).await?;
+        }
         let Some(decoder) = &mut self.decoder else {
             return Ok(false);
         };
