@@ -207,6 +207,16 @@ impl<R> fmt::Debug for Call<R> {
 }
 
 /// A task whose result is of type `R`; `…_Task` methods return one.
+///
+/// The compiler warns about one that nobody waits for:
+///
+/// ```compile_fail
+/// #![deny(unused_must_use)]
+/// fn start() -> vim25::TaskOf<()> {
+///     unimplemented!()
+/// }
+/// start();
+/// ```
 #[must_use = "the task may still fail: wait for it, or discard it with `let _`"]
 pub struct TaskOf<R> {
     task: Ref<mo::Task>,

@@ -31,6 +31,14 @@ const FIRST_ATTEMPTS: u32 = 5;
 const OLDEST: &str = "6.5";
 
 /// Builds a [`Client`]; created by [`Client::builder`].
+///
+/// The compiler warns about one that does not connect, and about other builders of this crate that
+/// nobody uses:
+///
+/// ```compile_fail
+/// #![deny(unused_must_use)]
+/// vsphere_client::Client::builder("https://esx.example.com");
+/// ```
 #[must_use = "a builder does nothing until it connects"]
 pub struct ClientBuilder {
     url: String,

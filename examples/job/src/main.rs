@@ -50,21 +50,24 @@ async fn run(args: &Args) -> Result<ExitCode> {
     let guest = ProcessGuest::builder().start().await?;
     let simulator = Simulator::builder().guest(guest).start().await?;
     let credentials = Credentials::password(simulator.user(), simulator.password());
-    let client = Client::builder(simulator.url())
+    let outcome = Client::builder(simulator.url())
         .credentials(credentials)
         .thumbprint(simulator.thumbprint().parse()?)
-        .connect()
-        .await?;
-    let hosts = Hosts::new(client.clone(), Options::default());
+        .scope(|client| on_host(client, args))
+        .await;
+    simulator.shutdown().await;
+    outcome
+}
+
+/// Creates a virtual container host, and runs the job on it.
+async fn on_host(client: Client, args: &Args) -> Result<ExitCode> {
+    let hosts = Hosts::new(client, Options::default());
     let lines = LineServer::bind("127.0.0.1:0").await?;
     let spec = HostSpec::new("job", Iso::bytes(STAND_IN), Iso::bytes(STAND_IN))
         .address(lines.local_addr()?.to_string());
     hosts.install(spec, &|_: InstallProgress| {}).await?;
     let layer = hosts.open_with_lines("job", lines).await?;
-    let outcome = job(&layer, args).await;
-    client.close().await?;
-    simulator.shutdown().await;
-    outcome
+    job(&layer, args).await
 }
 
 /// Runs the job through the port layer, independently of the back end.

@@ -55,6 +55,15 @@ impl Client {
 }
 
 /// A query for properties of many objects; created by [`Client::retrieve`].
+///
+/// The compiler warns about one that reads nothing:
+///
+/// ```compile_fail
+/// #![deny(unused_must_use)]
+/// fn names(client: &vsphere_client::Client) {
+///     client.retrieve::<vim25::mo::VirtualMachine>();
+/// }
+/// ```
 #[must_use = "nothing is read before `stream` or `collect`"]
 #[derive(Debug)]
 pub struct Query<T> {
