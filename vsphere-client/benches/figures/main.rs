@@ -11,6 +11,19 @@
 //! Processor time and memory are those of processes that do one piece of work, login included.
 //! Requests and connections are counted by a proxy that is alike for all programs. The memory of
 //! `this client` is the growth from the connected client to the peak; that of a peer is its peak.
+//!
+//! On 2026-11-28, on two idle cores (load 1.8 before our simulator, 1.6 before vcsim):
+//!
+//! | measure | target | on our simulator | on vcsim | |
+//! | --- | --- | --- | --- | --- |
+//! | 7 properties of 5,000 machines: processor time | 1/10 of govc's, 1/20 of pyvmomi's | 0.038 s: 1/9.2, 1/22.4 | 0.053 s: 1/10.5, 1/17.4 | missed |
+//! | 1,000 tasks started together: requests beyond their own | 20 | 6 | 7 | met |
+//! | one task alone: the same, polls aside | 1 | 1, and 1 poll | 1, and 11 polls | met |
+//! | 1,000 concurrent waits: connections; memory | 1; 10 MB | 1; 1.2 MB | 1; 1.3 MB | met |
+//! | login to first answer; literal path; pattern beyond its pages: requests | 4; 2; 1 | 4; 1; 0 | 4; 1; 0 | met |
+//! | a change until its subscriber has it, after the server's answer | 1 ms | 0.20 ms | 0.26 ms | met |
+//! | upload of 1 GiB: rate; memory | govc's; 16 MB | 1,066 MiB/s, govc 858; 2.3 MB | 871 MiB/s, govc 743; 2.2 MB | met |
+//! | download of 1 GiB: rate; memory | govc's; 16 MB | 954 MiB/s, govc 479; 3.6 MB | 756 MiB/s, govc 465; 5.2 MB | met |
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
