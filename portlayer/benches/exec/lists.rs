@@ -21,21 +21,21 @@ const MEMORY: u64 = 40 << 20;
 /// The containers that are listed.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {
-    /// Without connections, labels and annotations.
+    /// Without labels and annotations.
     Plain,
-    /// With a connection, a label and an annotation.
-    Connected,
+    /// With a label and an annotation.
+    Labelled,
 }
 
 impl Kind {
     fn spec(self, n: usize) -> ContainerSpec {
-        let spec = ContainerSpec::new(format!("c{n}"), Command::new("/run").arg("word"));
+        let spec = ContainerSpec::new(format!("c{n}"), Command::new("/run").arg("word"))
+            .endpoint(EndpointSpec::new(format!("scope-{}", n % SCOPES)));
         match self {
             Self::Plain => spec,
-            Self::Connected => spec
+            Self::Labelled => spec
                 .label("project", "bench")
-                .annotation("note", "one of many")
-                .endpoint(EndpointSpec::new(format!("scope-{}", n % SCOPES))),
+                .annotation("note", "one of many"),
         }
     }
 }

@@ -63,6 +63,11 @@
 //! only; the keys of 0.4 have none). With [`RootMethod::Chroot`], containers use the network of the
 //! host, without addresses of their own, and published ports are not relayed.
 //!
+//! # Resources
+//!
+//! The memory and the processors of a container's machine are not limits: its processes use those of
+//! the host. [`ProcessGuest::limitations`] reports that, too.
+//!
 //! # Without root
 //!
 //! A simulator that does not run as root creates containers in a user namespace in which the caller is

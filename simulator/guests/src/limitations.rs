@@ -30,6 +30,10 @@ const USERS: &str = "the simulator does not run as root: processes cannot run as
                      other owners in a running container, nor has it the device nodes of its image; \
                      archives show both";
 
+/// The resources of a container.
+const RESOURCES: &str = "containers use the memory and the processors of this host, without the limits \
+                         of their machines";
+
 impl Network {
     fn sentence(&self) -> String {
         match self {
@@ -61,7 +65,7 @@ pub(crate) fn of_all(
 ) -> Vec<String> {
     let users = sub_ids.map(users);
     let own = std::iter::once(network.sentence()).chain(users);
-    own.chain(notes).collect()
+    own.chain([RESOURCES.to_owned()]).chain(notes).collect()
 }
 
 /// Returns a note for each network that a container is configured for, if containers are not
@@ -110,11 +114,11 @@ mod tests {
     fn users_are_missing_only_without_root() {
         let notes = || vec!["/proc is empty".to_owned()];
         let root = of_all(&Network::Switched, None, notes());
-        assert_eq!(root, [SWITCHED, "/proc is empty"]);
+        assert_eq!(root, [SWITCHED, RESOURCES, "/proc is empty"]);
         let missing = SubIdsProbe::Missing("no newuidmap".to_owned());
         let one = of_all(&Network::Switched, Some(&missing), notes());
         let users = format!("{USERS} (no newuidmap)");
-        assert_eq!(one, [SWITCHED, &users, "/proc is empty"]);
+        assert_eq!(one, [SWITCHED, &users, RESOURCES, "/proc is empty"]);
         let range = |count| IdRange { first: 1, count };
         let found = SubIdsProbe::Found(SubIds::new("/u", "/g", range(7), range(8)));
         let several = of_all(&Network::Switched, Some(&found), notes());

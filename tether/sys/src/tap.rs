@@ -153,8 +153,10 @@ pub(crate) fn connect(
                     "the network card {name} is missing: {}",
                     error.line()
                 ));
-                for (address, prefix) in &card.addresses {
-                    if let Err(error) = network.add_address(LOOPBACK, *address, *prefix) {
+                for (address, _) in &card.addresses {
+                    // Without its network, whose addresses the loopback device would take too.
+                    let prefix = if address.is_ipv4() { 32 } else { 128 };
+                    if let Err(error) = network.add_address(LOOPBACK, *address, prefix) {
                         notes.push(error.line());
                     }
                 }

@@ -13,7 +13,7 @@ use super::debian::Package;
 use super::report::Report;
 use crate::process::{capture, cargo, on_path, run};
 
-const CHECKS: [&str; 9] = [
+const CHECKS: [&str; 10] = [
     "a_machine_runs_its_program_is_attached_to_and_powers_off",
     "a_machine_without_its_disk_says_so_and_powers_off",
     "a_machine_without_a_fixed_address_obtains_one_by_dhcp",
@@ -21,6 +21,7 @@ const CHECKS: [&str; 9] = [
     "a_machine_whose_boot_fails_powers_off_without_a_report",
     "failures::a_boot_that_hangs_under_qemu_ends_the_start_with_the_reason",
     "failures::a_boot_that_panics_under_qemu_ends_the_start_with_the_reason",
+    "power_button::the_power_button_of_a_machine_stops_its_program_and_powers_off",
     "a_process_that_uses_all_memory_is_reported_as_out_of_memory",
     MEMORY,
 ];
@@ -72,7 +73,7 @@ pub(super) fn checks(report: &mut Report, built: &Built, folder: &Path) {
     let kernel = Kernel::get(folder);
     let mut initramfs = None;
     for check in CHECKS {
-        let title = check.trim_start_matches("failures::");
+        let title = check.rsplit("::").next().unwrap_or(check);
         let name = format!("tether: {}", title.replace('_', " "));
         match &kernel {
             Err(reason) => report.not_run(&name, reason),

@@ -4,6 +4,7 @@
 //! also requires `TETHER_BUSYBOX`, the path of a static busybox.
 
 mod failures;
+mod power_button;
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -47,6 +48,8 @@ struct Machine {
     memory: u32,
     /// Options for the kernel.
     kernel_options: &'static str,
+    /// Whether QEMU connects its monitor to the listener `monitor`.
+    has_monitor: bool,
 }
 
 impl Machine {
@@ -90,6 +93,7 @@ impl Machine {
             network: "user,id=n0,restrict=on",
             memory: 256,
             kernel_options: "",
+            has_monitor: false,
         }
     }
 
@@ -155,6 +159,10 @@ impl Machine {
             qemu.args(["-drive", &drive, "-device", "pvscsi,id=scsi0"]);
             qemu.args(["-device", "scsi-hd,bus=scsi0.0,drive=d0"]);
         }
+        if self.has_monitor {
+            let monitor = format!("socket,id=monitor,path={}", self.path("monitor"));
+            qemu.args(["-chardev", &monitor, "-mon", "chardev=monitor,mode=control"]);
+        }
         let card = format!("vmxnet3,netdev=n0,addr={SLOT:#x}");
         qemu.args(["-netdev", self.network, "-device", &card]);
         qemu.arg("-kernel")
@@ -178,6 +186,21 @@ impl Machine {
             Ok(ended) => assert!(ended.expect("an end").success(), "{}", self.console()),
             Err(_elapsed) => panic!("the machine stays on: {}", self.console()),
         }
+    }
+
+    /// Returns what the program has written to its standard output, from the log.
+    fn stdout(&self) -> String {
+        let mut decoder = Decoder::new(Format::Records);
+        decoder.push(&fs::read(self.path("log")).unwrap_or_default());
+        let mut stdout = Vec::new();
+        while let Some(item) = decoder.next() {
+            if let Item::Record(record) = item
+                && record.stream == Stream::Stdout
+            {
+                stdout.extend_from_slice(&record.data);
+            }
+        }
+        String::from_utf8_lossy(&stdout).into_owned()
     }
 
     fn config(&self) -> ExecutorConfig {
@@ -397,17 +420,7 @@ async fn a_machine_runs_its_program_is_attached_to_and_powers_off() {
     let log = fs::read(machine.path("log")).expect("a log");
     let end = End::at_end(&log, true).expect("a final record");
     assert_eq!(end.outcome, Outcome::Code(7));
-    let mut decoder = Decoder::new(Format::Records);
-    decoder.push(&log);
-    let mut stdout = Vec::new();
-    while let Some(item) = decoder.next() {
-        if let Item::Record(record) = item
-            && record.stream == Stream::Stdout
-        {
-            stdout.extend_from_slice(&record.data);
-        }
-    }
-    assert_eq!(String::from_utf8_lossy(&stdout), "ready\nhello\nbye\n");
+    assert_eq!(machine.stdout(), "ready\nhello\nbye\n");
 }
 
 #[tokio::test]
@@ -531,15 +544,7 @@ async fn the_agent_takes_less_than_ten_megabytes_of_its_machine() {
     });
     let config = machine.run().await;
     assert_eq!(config.sessions["main"].exit_status, Some(0));
-    let mut decoder = Decoder::new(Format::Records);
-    decoder.push(&fs::read(machine.path("log")).expect("a log"));
-    let mut status = Vec::new();
-    while let Some(item) = decoder.next() {
-        if let Item::Record(record) = item {
-            status.extend_from_slice(&record.data);
-        }
-    }
-    let status = String::from_utf8_lossy(&status);
+    let status = machine.stdout();
     let mut kilobytes = Vec::new();
     for process in status.split("Name:").skip(1) {
         let resident = process.lines().find(|line| line.starts_with("VmRSS:"));
