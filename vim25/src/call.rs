@@ -212,10 +212,9 @@ impl<R> fmt::Debug for Call<R> {
 ///
 /// ```compile_fail
 /// #![deny(unused_must_use)]
-/// fn start() -> vim25::TaskOf<()> {
-///     unimplemented!()
+/// fn started(task: fn() -> vim25::TaskOf<()>) {
+///     task();
 /// }
-/// start();
 /// ```
 #[must_use = "the task may still fail: wait for it, or discard it with `let _`"]
 pub struct TaskOf<R> {

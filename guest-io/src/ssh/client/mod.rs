@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 pub use archive::{ArchiveCause, ArchiveError, ArchiveIn, ArchiveOut};
 pub use attach::{Attach, Control, Event, Input, Output};
 
+use super::reload::one_line;
 use super::transport::{AtEnd, Transport};
 use super::{
     ArchiveDirection, Fingerprint, PrivateKey, ReloadFailed, ReloadReport, Subsystem, USER,
@@ -52,7 +53,8 @@ pub enum ConnectError {
     /// The guest rejected the client key.
     #[error("the guest does not accept the host's client key")]
     Denied,
-    /// The guest violated the SSH protocol.
+    /// The guest violated the SSH protocol. The reason may contain what the guest sent; it is one line
+    /// of at most 1 KiB.
     #[error("the ssh connection to the guest failed")]
     Ssh(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
@@ -233,13 +235,17 @@ impl Connector {
     }
 }
 
+/// The maximum length of the reason why SSH failed, in bytes.
+const MAX_REASON: usize = 1024;
+
 fn ssh(error: russh::Error) -> ConnectError {
     match error {
         russh::Error::IO(error) => ConnectError::Line(error),
         russh::Error::HUP | russh::Error::Disconnect => {
             ConnectError::Line(io::ErrorKind::UnexpectedEof.into())
         }
-        error => ConnectError::Ssh(Box::new(error)),
+        // It may contain what the guest sent, such as the names of all its algorithms.
+        error => ConnectError::Ssh(one_line(&error.to_string(), MAX_REASON).into()),
     }
 }
 
